@@ -1,0 +1,19 @@
+"""omisync keeps Omi's action items saying what a plain todo file says.
+
+The map of this package, from the decision outwards:
+
+- ``core``         decides: what the file says, which task is which, what to do. Pure.
+- ``errors``       what can go wrong, by who must act; each class has its exit code.
+- ``places``       where config, state and key are found. Standard library only.
+- ``config``       the config file as one frozen model.
+- ``file``         the todo file's bytes: read, watch.
+- ``store``        the ID map and everything else that must survive a power cut.
+- ``api``          the Omi Developer API.
+- ``sync``         one cycle: observe, decide, apply, settle.
+- ``daemon``       when a cycle runs: wakes, backoff, stop.
+- ``show``         what a person or a program reads of plans, cycles and status.
+- ``cli``          the command line.
+- ``sandbox``      a local Omi server with the real one's behaviour and traps.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,242 @@
+"""The nouns of omisync: values that every other module passes around.
+
+Rule: a task is known in two encodings and they are never compared with each
+other. ``Task`` is what a line of the file says; ``Fields`` is what the server
+stores. *Local edited* compares two ``Task``; *remote edited* two ``Fields``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+DESCRIPTION_LIMIT = 500
+"""Code points that a description may have (CreateActionItemRequest, OpenAPI)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task in the local encoding: what one line of the file says.
+
+    ``text`` is the whole text, however long. ``due`` is the canonical value of
+    the due token as written, not an instant: ``2026-01-31``,
+    ``2026-01-31T17:00`` or ``2026-01-31T17:00+02:00``. It changes only when the
+    person changes the token, not when the time zone of the machine does.
+    """
+
+    text: str
+    completed: bool = False
+    due: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A task in the remote encoding: what the server stores.
+
+    ``description`` is stripped and has 1..500 code points, ``due_at`` is an
+    aware datetime in UTC.
+    """
+
+    description: str
+    completed: bool = False
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """The fields of an item that are to change; None means unchanged.
+
+    ``clear_due`` sends ``due_at: null`` and excludes ``due_at``.
+    """
+
+    description: str | None = None
+    completed: bool | None = None
+    due_at: datetime | None = None
+    clear_due: bool = False
+
+    def __bool__(self) -> bool:
+        """Return whether anything is to change (an empty PATCH answers 422)."""
+        return self != Patch()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteItem:
+    """An action item as a reply showed it."""
+
+    id: str
+    fields: Fields
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One reading of the server's items, and whether it is provably complete."""
+
+    items: tuple[RemoteItem, ...]
+    complete: bool
+
+
+class Span(NamedTuple):
+    """A half-open range of byte offsets into the todo file."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A task as it stands in the file, with its place.
+
+    ``line`` is 1-based. ``section`` is the path of headings above it, joined
+    with ``" > "`` (empty in TOML). ``explicit_id`` is a remote id that the
+    person wrote. ``span`` covers the bytes from the bullet or table header to
+    the end of the text; ``box`` the mark inside the checkbox; ``text_spans``
+    the pieces of the first paragraph, one for each line; ``due_span`` the due
+    token. The last three are None or empty where the format has no such place.
+    """
+
+    task: Task
+    line: int
+    section: str = ""
+    explicit_id: str | None = None
+    span: Span = Span(0, 0)
+    box: Span | None = None
+    text_spans: tuple[Span, ...] = ()
+    due_span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something in the file that a person should look at; never an error."""
+
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The todo file, read: its bytes, its tasks in order, its warnings."""
+
+    source: bytes
+    entries: tuple[Entry, ...]
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The task as both replicas last agreed on it, in both encodings."""
+
+    local: Task
+    remote: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Why a task waits for its person: the server refused it.
+
+    ``status`` is the HTTP status, 0 where there was none. ``task`` is the local
+    encoding that was refused, None for a removal; any other encoding is tried
+    again. ``since`` and ``retry_at`` are in Unix seconds; None never retries.
+    """
+
+    status: int
+    reason: str
+    since: float
+    task: Task | None
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One row of the ID map: our key for a task, and the server's id for it.
+
+    ``seen`` is the line as last read, which identity compares; it runs ahead of
+    ``base`` while a change waits. ``rank`` orders the rows as the file had them.
+
+    Without ``remote_id`` the row is a key on its way: never created yet
+    (``base`` is None), or created once and proven gone (``base`` is kept, so
+    that an edit of the line can beat the deletion).
+    """
+
+    key: str
+    remote_id: str | None
+    seen: Task
+    section: str = ""
+    rank: int = 0
+    base: Base | None = None
+    absent_since: float | None = None
+    clear_due: bool = False
+    failures: int = 0
+    parked: Parked | None = None
+
+    def but(self, **changes: object) -> Link:
+        """Return this link with some fields replaced."""
+        return replace(self, **changes)  # type: ignore[arg-type]  # field names are checked at run time
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A create, written down before it is sent.
+
+    ``fields`` are exactly what is sent, ``task`` is the line it came from.
+    ``known_ids`` are the remote items that had this description before, which
+    therefore cannot be ours. ``server_date`` is the ``Date`` of the last reply
+    before sending, ``sent_at`` our own clock; both in Unix seconds. ``failure``
+    names what came instead of a usable reply (None while in flight):
+    ``"5xx"``, ``"dropped"``, ``"timeout"``, or ``"unlisted"`` for a success
+    that left this item out. ``looks`` counts the fruitless looks since then.
+    """
+
+    key: str
+    group: str
+    fields: Fields
+    task: Task
+    known_ids: tuple[str, ...]
+    server_date: float
+    sent_at: float
+    failure: str | None = None
+    failed_at: float | None = None
+    looks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A removed task, kept so that its line can come back as the same item.
+
+    ``remote`` is the item as the removal left it. ``how`` is the policy that
+    was applied: complete, delete or keep. ``counted`` tells whether the removal
+    changed the server and counts for the removal guard.
+    """
+
+    key: str
+    remote_id: str
+    task: Task
+    remote: Fields
+    how: str
+    removed_at: float
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The time before which one bucket (``read`` or ``write``) must not be called.
+
+    Times in Unix seconds. ``limit`` is the server's ``X-RateLimit-Limit``, if told.
+    """
+
+    bucket: str
+    set_at: float
+    retry_after: float
+    limit: int | None = None
+
+    def wait(self, now: float) -> float:
+        """Return the seconds still to wait at ``now``, 0 when the gate is open.
+
+        A clock that jumped back never makes the wait longer than the server asked.
+        """
+        if now < self.set_at:
+            return self.retry_after
+        return max(0.0, self.set_at + self.retry_after - now)

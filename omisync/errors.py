@@ -1,0 +1,167 @@
+"""What can go wrong, grouped by who must act. A leaf: it imports nothing of ours.
+
+Each class carries the exit code of its group (sysexits, so that systemd names
+it); every message says what happened and the next step. No message and no repr
+ever holds a key.
+"""
+
+from __future__ import annotations
+
+OK = 0
+PARKED = 1
+USAGE = 2
+BAD_FILE = 65
+NO_FILE = 66
+WRONG_SERVER = 69
+BAD_STORE = 74
+TEMPORARY = 75
+BAD_KEY = 77
+BAD_CONFIG = 78
+INTERRUPTED = 130
+
+SEVERITY = (BAD_CONFIG, BAD_KEY, WRONG_SERVER, BAD_STORE, BAD_FILE, NO_FILE, TEMPORARY, PARKED, OK)
+"""Which code wins when several apply, worst first."""
+
+
+def worst(*codes: int) -> int:
+    """Return the code that a run with all of these results exits with."""
+    return min(codes, key=SEVERITY.index, default=OK)
+
+
+class OmisyncError(Exception):
+    """Base of all errors that omisync expects. ``advice`` is the next step."""
+
+    exit_code = TEMPORARY
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+# The person who wrote the command, the config or the file.
+
+
+class UsageError(OmisyncError):
+    """The command line asks for something that cannot be done."""
+
+    exit_code = USAGE
+
+
+class ConfigError(OmisyncError):
+    """The config is wrong; the message names file, key, line and allowed values."""
+
+    exit_code = BAD_CONFIG
+
+
+class KeyProblem(OmisyncError):
+    """The API key is missing, refused, too weak or of another account."""
+
+    exit_code = BAD_KEY
+
+
+class FileMissing(OmisyncError):
+    """There is no todo file at the configured path."""
+
+    exit_code = NO_FILE
+
+
+class FileUnusable(OmisyncError):
+    """The todo file cannot be read as a todo list; nothing is sent."""
+
+    exit_code = BAD_FILE
+
+
+class ParseError(FileUnusable):
+    """The todo file breaks its format. ``line`` and ``column`` are 1-based."""
+
+    def __init__(self, message: str, line: int, column: int, advice: str = "") -> None:
+        super().__init__(message, advice)
+        self.line = line
+        self.column = column
+
+
+class GuardStopped(OmisyncError):
+    """The plan would remove too much; it was refused whole."""
+
+    exit_code = BAD_FILE
+
+
+# The state on this machine.
+
+
+class StoreUnusable(OmisyncError):
+    """The state store is damaged or newer than this program."""
+
+    exit_code = BAD_STORE
+
+
+class StoreBusy(OmisyncError):
+    """Another process holds the store, or the disk is full. Passes by itself."""
+
+
+# The network and the server, for the whole account.
+
+
+class WrongServer(OmisyncError):
+    """The server refuses this client for good (404, 405, 413, 426, redirect)."""
+
+    exit_code = WRONG_SERVER
+
+
+class Unreachable(OmisyncError):
+    """Nothing left this machine (DNS, refused, connect timeout, TLS): safe to repeat."""
+
+
+class RateLimited(OmisyncError):
+    """429: nothing was done. ``retry_after`` in seconds, ``bucket`` is read or write."""
+
+    def __init__(self, bucket: str, retry_after: float, limit: int | None = None) -> None:
+        super().__init__(f"Omi's {bucket} limit is reached for {retry_after:.0f} s")
+        self.bucket = bucket
+        self.retry_after = retry_after
+        self.limit = limit
+
+
+class ServerTrouble(OmisyncError):
+    """No usable answer to a request that may be repeated (5xx, reset, timeout)."""
+
+
+class OutcomeUnknown(OmisyncError):
+    """A create left and no usable answer came: it may exist. Never resend blindly.
+
+    ``failure`` is ``"5xx"``, ``"dropped"`` or ``"timeout"``.
+    """
+
+    def __init__(self, message: str, failure: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+# The server, about one item. Never the result of a whole run.
+
+
+class ItemProblem(OmisyncError):
+    """The server answered about this item alone; the others go on.
+
+    ``status`` is the HTTP status, ``index`` the element of a batch it is about.
+    """
+
+    exit_code = PARKED
+
+    def __init__(self, message: str, status: int, index: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.index = index
+
+
+class ItemGone(ItemProblem):
+    """404 on a PATCH or DELETE: the item does not exist any more."""
+
+
+class ItemLocked(ItemProblem):
+    """402: the item is locked by the account's plan."""
+
+
+class ItemRefused(ItemProblem):
+    """422 or another 4xx about the content of this item."""
