@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -30,8 +31,8 @@ from omisync.sandbox import KEY, READ_ONLY_KEY, Item, Request, Sandbox, line, se
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 BASE = "/v1/dev/user/action-items"
 BATCH = f"{BASE}/batch"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -1106,7 +1107,10 @@ async def test_the_command_prints_address_key_and_requests(
         "asyncio.run(sandbox.serve(0, pathlib.Path(sys.argv[1])))"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "state.json")]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    # From the project's root the package is found even when it is not installed.
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
     assert process.stdout is not None
     url = (await process.stdout.readline()).decode().strip()
     key = (await process.stdout.readline()).decode().strip()
