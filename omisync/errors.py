@@ -91,9 +91,16 @@ class GuardStopped(OmisyncError):
 
 
 class StoreUnusable(OmisyncError):
-    """The state store is damaged or newer than this program."""
+    """The state store is damaged, newer than this program, or not writable.
+
+    ``damaged`` tells whether ``omisync repair`` may set it aside.
+    """
 
     exit_code = BAD_STORE
+
+    def __init__(self, message: str, advice: str = "", *, damaged: bool = False) -> None:
+        super().__init__(message, advice)
+        self.damaged = damaged
 
 
 class StoreBusy(OmisyncError):

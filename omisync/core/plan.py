@@ -24,7 +24,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from omisync.core import match, merge
+from omisync.core import adopt, match, merge
 from omisync.core.model import Base, Entry, Fields, Link, Patch, RemoteItem, Task, Tombstone
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ def _unknown(draft: _Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     found: dict[int, RemoteItem] = {}
     if seen.unlinked and policy.adopt:
         offered = [item for item in seen.unlinked if item.id not in taken]
-        found = adoptions([entry for entry, _ in rest], offered, policy.encoding)
+        found = adopt.pairs([entry for entry, _ in rest], offered, policy.encoding)
     for number, (entry, rank) in enumerate(rest):
         item = found.get(number)
         if item is None and entry.task.completed and policy.skip_completed:
@@ -300,7 +300,7 @@ def _unknown(draft: _Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
         if item is None:
             draft.ops.append(_add(link, entry, policy))
         else:
-            draft.ops.append(Adopt(adopted(link, item, policy.encoding), entry, item))
+            draft.ops.append(Adopt(adopt.tied(link, item, policy.encoding), entry, item))
 
 
 class _Graves:
@@ -335,73 +335,8 @@ def _revive(stone: Tombstone, entry: Entry, rank: int, policy: Policy) -> Revive
     left = replace(stone.task, completed=stone.remote.completed)
     base = Base(left, stone.remote)
     patch = merge.outgoing(entry.task, base, stone.remote, policy.encoding)
-    link = Link(
-        stone.key, stone.remote_id, entry.task, entry.section, rank, Base(entry.task, stone.remote)
-    )
+    link = Link(stone.key, stone.remote_id, entry.task, entry.section, rank, base)
     return Revive(link, entry, stone, patch)
-
-
-def adoptions(
-    entries: Sequence[Entry],
-    items: Sequence[RemoteItem],
-    encoding: Encoding,
-    *,
-    repair: bool = False,
-) -> dict[int, RemoteItem]:
-    """Return which entry (by index) is which unlinked item already.
-
-    An id that the person wrote decides; then equal texts, from the closest
-    agreement to the loosest: completed and due, then completed. Only ``repair``
-    gives an open entry a completed item, or the other way round.
-    """
-    found: dict[int, RemoteItem] = {}
-    by_id = {item.id: item for item in items}
-    for number, entry in enumerate(entries):
-        if entry.explicit_id in by_id:
-            found[number] = by_id.pop(entry.explicit_id)
-    keys = [_adoption_key(merge.description(entry.task.text)) for entry in entries]
-    wanted = set(keys)
-    offers: dict[str, list[RemoteItem]] = defaultdict(list)
-    for item in by_id.values():
-        key = _adoption_key(item.fields.description)
-        if key in wanted:
-            offers[key].append(item)
-    for level in range(3 if repair else 2):
-        for number, entry in enumerate(entries):
-            offered = offers.get(keys[number])
-            if number in found or not offered:
-                continue
-            fields = merge.encode(entry.task, encoding)
-            item = next((one for one in offered if _agrees(fields, one.fields, level)), None)
-            if item is not None:
-                offered.remove(item)
-                found[number] = item
-    return found
-
-
-def _adoption_key(text: str) -> str:
-    return match.normalised(text.strip())
-
-
-def _agrees(local: Fields, remote: Fields, level: int) -> bool:
-    if level == 0:
-        return local.completed == remote.completed and local.due_at == remote.due_at
-    return level > 1 or local.completed == remote.completed
-
-
-def adopted(link: Link, item: RemoteItem, encoding: Encoding) -> Link:
-    """Return the link tied to an item that the server has: absence is no statement.
-
-    A date that the line has and the item lacks is left to be sent; adopting
-    never clears a date and never un-completes anything.
-    """
-    task = local = link.seen
-    if task.due is not None and not task.completed:
-        due_at = merge.encode(task, encoding).due_at
-        local = replace(local, due=task.due if due_at == item.fields.due_at else None)
-    if _adoption_key(merge.description(task.text)) != _adoption_key(item.fields.description):
-        local = replace(local, text=item.fields.description)
-    return link.but(remote_id=item.id, base=Base(local, item.fields))
 
 
 def _absent(draft: _Draft, old: Link) -> None:

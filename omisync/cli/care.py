@@ -1,0 +1,238 @@
+"""Looking after it: status, log, repair, retry, forget."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from omisync import config as configs
+from omisync import errors, places, show, store
+from omisync.errors import OmisyncError, StoreUnusable, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from omisync.config import Config
+    from omisync.core.model import Link
+    from omisync.store import Event, Store
+    from omisync.sync import Repaired
+
+
+def _config(options: Namespace) -> Config:
+    return configs.load(places.config_path(options.config, os.environ), os.environ)
+
+
+def status(options: Namespace) -> int:
+    """Tell how things stand, from the store alone."""
+    config = _config(options)
+    facts = _facts(config)
+    if options.json:
+        print(json.dumps(show.status_data(facts), ensure_ascii=False))  # noqa: T201 - data
+    else:
+        show.status(facts, sys.stdout)
+    code = facts.last.get("code") if facts.last else errors.OK
+    return code if isinstance(code, int) else errors.OK
+
+
+def _facts(config: Config) -> show.StatusFacts:
+    now = time.time()
+    key, problem = _key(config)
+    opened = store.Store.peek(config.store_path)
+    links: list[Link] = []
+    intents, gates, last, refused = 0, {}, None, None
+    if opened is not None:
+        with opened:
+            links, intents = opened.links(), len(opened.intents())
+            gates = {name: gate.wait(now) for name, gate in opened.gates().items()}
+            last, refused = opened.fact("last"), opened.fact("refused")
+    last = last if isinstance(last, dict) else None
+    return show.StatusFacts(
+        todo_path=config.todo_path,
+        store_path=config.store_path,
+        base_url=config.omi.base_url,
+        tasks=last.get("tasks") if last else None,
+        linked=sum(link.remote_id is not None for link in links),
+        absent=sum(link.absent_since is not None and link.parked is None for link in links),
+        parked=tuple(link for link in links if link.parked is not None),
+        intents=intents,
+        gates={name: wait for name, wait in gates.items() if wait > 0},
+        last=last,
+        refused=refused if isinstance(refused, list) else None,
+        now=now,
+        running=store.holder(config.store_path),
+        key=key,
+        key_problem=problem,
+    )
+
+
+def _key(config: Config) -> tuple[str | None, str | None]:
+    """Return the key as it may be shown, or what is wrong with it."""
+    try:
+        key = places.find_key(config.key_file, os.environ, config.omi.base_url)
+    except OmisyncError as error:
+        return None, error.message
+    return f"{key} from {key.where}", None
+
+
+def log(options: Namespace) -> int:
+    """Show the history."""
+    config = _config(options)
+    opened = store.Store.peek(config.store_path)
+    events: list[Event] = []
+    if opened is not None:
+        with opened:
+            events = opened.history(max(0, options.lines))
+    if options.json:
+        print(json.dumps(show.history_data(events), ensure_ascii=False))  # noqa: T201 - data
+    else:
+        show.history(events, sys.stdout)
+    return errors.OK
+
+
+def repair(options: Namespace) -> int:
+    """Link lines with items again; a damaged store is kept aside first."""
+    import asyncio
+
+    from omisync import sync
+
+    config = _config(options)
+    with store.lock(config.store_path, "omisync repair"):
+        aside = _moved_aside(config.store_path)
+        with store.Store.open(config.store_path) as opened:
+            desk = sync.Desk(config, opened, os.environ)
+
+            async def run() -> Repaired:
+                try:
+                    return await sync.repair(desk, accept_account=options.accept_account)
+                finally:
+                    await desk.close()
+
+            repaired = asyncio.run(run())
+    if options.json:
+        print(json.dumps(_repaired_data(repaired, aside), ensure_ascii=False))  # noqa: T201 - data
+    else:
+        _tell_repaired(repaired, aside, config.todo_path)
+    return errors.OK
+
+
+def _moved_aside(path: Path) -> Path | None:
+    """Move a damaged store away under a name of its own; return that name.
+
+    Raises:
+        StoreUnusable: it is not damaged but of a newer version, or cannot be moved.
+    """
+    try:
+        if path.exists():
+            store.Store.open(path).close()
+    except StoreUnusable as error:
+        if not error.damaged:
+            raise
+        return store.set_aside(path)
+    return None
+
+
+def _repaired_data(repaired: Repaired, aside: Path | None) -> dict[str, object]:
+    return {
+        "kept": repaired.kept,
+        "linked": [{"line": e.line, "text": e.task.text, "id": i.id} for e, i in repaired.linked],
+        "new_lines": [{"line": e.line, "text": e.task.text} for e in repaired.lines],
+        "other_items": [{"id": i.id, "text": i.fields.description} for i in repaired.items],
+        "complete": repaired.complete,
+        "kept_aside": None if aside is None else str(aside),
+    }
+
+
+def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
+    say = sys.stdout.write
+    if aside is not None:
+        say(f"The damaged store is kept as {aside}\n")
+    say(f"{repaired.kept} links kept, {len(repaired.linked)} tasks linked by their text.\n")
+    if not repaired.complete:
+        say("Omi's list could not be read in full: some items may not have been seen.\n")
+    if repaired.lines:
+        say(f"{len(repaired.lines)} lines have no item in Omi; the next sync creates them:\n")
+        for entry in repaired.lines:
+            say(f"  {show.safe(entry.task.text)}  {todo}:{entry.line}\n")
+    if repaired.items:
+        say(f"{len(repaired.items)} open items in Omi have no line here:\n")
+        for item in repaired.items:
+            say(f"  {show.safe(item.fields.description)}\n")
+    if repaired.lines and repaired.items:
+        say(
+            "If one of those lines is one of these items, give it the item's exact text,"
+            " run `omisync repair` again, and edit it afterwards.\n"
+        )
+    say("Next: `omisync --dry-run` shows what the next sync will do.\n")
+
+
+def retry(options: Namespace) -> int:
+    """Un-park tasks."""
+
+    def chosen(link: Link) -> bool:
+        return link.parked is not None and options.text in link.seen.text
+
+    def done(opened: Store, links: list[Link]) -> None:
+        opened.put_links(link.but(parked=None, failures=0) for link in links)
+
+    return _treat(options, "retry", chosen, done, "will be tried again by the next sync")
+
+
+def forget(options: Namespace) -> int:
+    """Give up parked removals."""
+
+    def chosen(link: Link) -> bool:
+        removal = link.absent_since is not None and link.parked is not None
+        return removal and options.text in link.seen.text
+
+    def done(opened: Store, links: list[Link]) -> None:
+        opened.drop_links(link.key for link in links)
+
+    return _treat(options, "forget", chosen, done, "forgotten; it stays in Omi as it is")
+
+
+def _treat(
+    options: Namespace,
+    verb: str,
+    chosen: Callable[[Link], bool],
+    done: Callable[[Store, list[Link]], None],
+    said: str,
+) -> int:
+    """Apply a change to the chosen links and name each."""
+    config = _config(options)
+    if not config.store_path.exists():
+        raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
+    with (
+        store.lock(config.store_path, f"omisync {verb}"),
+        store.Store.open(config.store_path) as opened,
+    ):
+        links = [link for link in opened.links() if chosen(link)]
+        if not links:
+            raise UsageError(
+                f"No parked {'removal' if verb == 'forget' else 'task'} fits {options.text!r}",
+                "`omisync status` lists them.",
+            )
+        with opened.transaction():
+            done(opened, links)
+            opened.put_fact("settled", None)
+            opened.record(
+                *(
+                    store.Event(time.time(), f"task.{verb}", link.seen.text, link.key)
+                    for link in links
+                )
+            )
+    _say(links, said, as_json=options.json)
+    return errors.OK
+
+
+def _say(links: Iterable[Link], said: str, *, as_json: bool) -> None:
+    if as_json:
+        texts = [link.seen.text for link in links]
+        print(json.dumps({"tasks": texts}, ensure_ascii=False))  # noqa: T201 - data
+        return
+    for link in links:
+        sys.stdout.write(f"{show.safe(link.seen.text)}: {said}.\n")

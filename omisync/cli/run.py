@@ -1,0 +1,129 @@
+"""Syncing: once, as a plan, and as a daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from omisync import errors, places, quick
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from omisync.sync import Desk, Outcome
+
+
+def once(options: Namespace) -> int:
+    """Sync once: ``omisync --once``."""
+    config_file = places.config_path(options.config, os.environ)
+    ready = quick.look(config_file, os.environ)
+    if ready is not None:
+        _say_quickly(options, ready)
+        return ready.code
+    from omisync import config as configs
+    from omisync import show, store
+
+    config = configs.load(config_file, os.environ)
+    with _locked(config.store_path, options.timeout), store.Store.open(config.store_path) as opened:
+        from omisync.sync import Desk
+
+        desk = Desk(config, opened, os.environ, quick.setting(config_file, os.environ))
+        outcome = _synced(desk, options)
+    if options.json:
+        print(json.dumps(show.outcome_data(outcome), ensure_ascii=False))  # noqa: T201 - data
+    else:
+        verbosity = -1 if options.quiet else options.verbose
+        show.outcome(
+            outcome, config.todo_path, verbose=verbosity, stream=sys.stdout, err=sys.stderr
+        )
+    return outcome.code
+
+
+def _say_quickly(options: Namespace, ready: quick.Ready) -> None:
+    """Print the same as a full run that found nothing to do."""
+    if options.json:
+        facts = {"code": ready.code, "in_sync": True, "tasks": ready.tasks, "parked": ready.parked}
+        print(json.dumps(facts))  # noqa: T201 - data
+        return
+    if ready.parked:
+        text = f"{ready.parked} of {ready.tasks} tasks parked; `omisync status` tells why."
+        print(text)  # noqa: T201 - data
+    elif not options.quiet:
+        print(f"In sync: {ready.tasks} tasks.")  # noqa: T201 - data
+
+
+def _synced(desk: Desk, options: Namespace) -> Outcome:
+    """Run the loop to its end, with progress shown."""
+    import asyncio
+
+    from omisync import daemon, show
+
+    shown = not options.quiet and not options.json
+    progress = show.Progress(sys.stderr) if shown else contextlib.nullcontext()
+    with progress as bar:
+        if bar is not None:
+            desk.report = bar.report
+
+        def waiting(seconds: float, outcome: Outcome) -> None:
+            if bar is not None and outcome.troubles:
+                bar.wait(seconds, outcome.troubles[0].message)
+
+        async def run() -> Outcome:
+            try:
+                return await daemon.once(
+                    desk,
+                    grace=desk.config.sync.removal_grace if options.grace else 0.0,
+                    allow_removals=options.allow_removals,
+                    patience=options.timeout,
+                    waiting=waiting,
+                )
+            finally:
+                await desk.close()
+
+        return asyncio.run(run())
+
+
+@contextlib.contextmanager
+def _locked(path: Path, patience: float) -> Iterator[None]:
+    """Hold the store, after waiting up to ``patience`` seconds for another run to end.
+
+    Raises:
+        StoreBusy: the other run did not end.
+    """
+    from omisync import store
+
+    deadline = time.monotonic() + patience
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(store.lock(path, "omisync --once"))
+                break
+            except errors.StoreBusy:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)
+        yield
+
+
+def plan(options: Namespace) -> int:
+    """Print what the next sync would do; change nothing, ask nobody."""
+    from omisync import config as configs
+    from omisync import show, store, sync
+
+    config = configs.load(places.config_path(options.config, os.environ), os.environ)
+    opened = store.Store.peek(config.store_path)
+    with contextlib.nullcontext() if opened is None else opened:
+        document, decided = sync.preview(config, opened, time.time())
+        known = opened is not None and bool(opened.links())
+    if options.json:
+        data = show.plan_data(document, decided, config.todo_path, links_exist=known)
+        print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data
+    else:
+        show.plan(document, decided, config.todo_path, links_exist=known, stream=sys.stdout)
+    return errors.BAD_FILE if decided.removal.drastic else errors.OK

@@ -1,0 +1,97 @@
+"""``omisync init``: a key stored safely, and a short config."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omisync import errors, places
+from omisync.errors import ConfigError, KeyProblem, OmisyncError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+KEY_NAME = "omi-api-key"
+
+
+def init(options: Namespace) -> int:
+    """Write key file and config; nothing that exists is overwritten."""
+    from omisync import config as configs
+
+    config_file = places.config_path(options.config, os.environ)
+    key_file = config_file.with_name(KEY_NAME)
+    todo = places.todo_path(options.file or "~/todo.md", Path())
+    if todo.suffix.lower() not in configs.SUFFIXES:
+        raise UsageError(
+            f"{todo} is no todo file omisync can read",
+            f"Name a file that ends in {', '.join(configs.SUFFIXES)}.",
+        )
+    if config_file.exists():
+        raise UsageError(
+            f"There is a config at {config_file} already",
+            "Edit it, or give another place: omisync -c PATH init FILE.",
+        )
+    key = None if key_file.exists() or _has_key() else _asked()
+    text = configs.written(todo, key_file if key is not None or key_file.exists() else None)
+    try:
+        config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if key is not None:
+            _write(key_file, key + "\n")
+        _write(config_file, text)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename} cannot be written: {error.strerror}", "Give another place with -c."
+        ) from None
+    _tell(config_file, key_file if key is not None else None, todo)
+    return errors.OK
+
+
+def _has_key() -> bool:
+    """Return whether a key is found without a key file, so that none is asked for."""
+    try:
+        places.find_key("", os.environ, "https://api.omi.me")
+    except OmisyncError:
+        return False
+    return True
+
+
+def _asked() -> str:
+    """Return the key the person types, unseen, or what stdin brings.
+
+    Raises:
+        KeyProblem: nothing came, or what came cannot be a key.
+    """
+    if sys.stdin.isatty():
+        import getpass
+
+        typed = getpass.getpass("Omi API key (omi_dev_..., not shown): ")
+    else:
+        typed = sys.stdin.readline()
+    if not typed.strip():
+        raise KeyProblem(
+            "No API key was given",
+            "Make one in the Omi app: Settings > Developer > Create Key, with the scopes"
+            " action_items:read and action_items:write; then run this again.",
+        )
+    return places.find_key("", {"OMI_API_KEY": typed}, "https://api.omi.me").value
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file that only its owner can read; durable before the next step."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _tell(config_file: Path, key_file: Path | None, todo: Path) -> None:
+    say = sys.stdout.write
+    say(f"Wrote {config_file}\n")
+    if key_file is not None:
+        say(f"Wrote {key_file} (only you can read it)\n")
+    if not todo.exists():
+        say(f"There is no {todo} yet; write one, a task is a line such as `- [ ] Buy milk`.\n")
+    say("Next: `omisync --dry-run` shows what would be sent, `omisync --once` sends it.\n")

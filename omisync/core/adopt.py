@@ -1,0 +1,83 @@
+"""First meetings: which entry is an item that the server already has.
+
+Rule: adopting never clears, re-opens or rewords anything by itself. What a line
+does not say is no statement; what it says differently is left as an edit for
+the plan to send.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from omisync.core import match, merge
+from omisync.core.model import Base, Entry, Fields, Link, RemoteItem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omisync.core.merge import Encoding
+
+
+def pairs(
+    entries: Sequence[Entry],
+    items: Sequence[RemoteItem],
+    encoding: Encoding,
+    *,
+    repair: bool = False,
+) -> dict[int, RemoteItem]:
+    """Return which entry (by index) is which unlinked item already.
+
+    An id that the person wrote decides; then equal texts, from the closest
+    agreement to the loosest: completed and due, then completed. Only ``repair``
+    gives an open entry a completed item, or the other way round.
+    """
+    found: dict[int, RemoteItem] = {}
+    by_id = {item.id: item for item in items}
+    for number, entry in enumerate(entries):
+        if entry.explicit_id in by_id:
+            found[number] = by_id.pop(entry.explicit_id)
+    keys = [_text_key(merge.description(entry.task.text)) for entry in entries]
+    wanted = set(keys)
+    offers: dict[str, list[RemoteItem]] = defaultdict(list)
+    for item in by_id.values():
+        key = _text_key(item.fields.description)
+        if key in wanted:
+            offers[key].append(item)
+    for level in range(3 if repair else 2):
+        for number, entry in enumerate(entries):
+            offered = offers.get(keys[number])
+            if number in found or not offered:
+                continue
+            fields = merge.encode(entry.task, encoding)
+            best = next((one for one in offered if _agrees(fields, one.fields, level)), None)
+            if best is not None:
+                offered.remove(best)
+                found[number] = best
+    return found
+
+
+def _text_key(text: str) -> str:
+    return match.normalised(text.strip())
+
+
+def _agrees(local: Fields, remote: Fields, level: int) -> bool:
+    if level == 0:
+        return local.completed == remote.completed and local.due_at == remote.due_at
+    return level > 1 or local.completed == remote.completed
+
+
+def tied(link: Link, item: RemoteItem, encoding: Encoding) -> Link:
+    """Return the link tied to an item that the server has: absence is no statement.
+
+    A date that the line has and the item lacks is left to be sent; adopting
+    never clears a date and never un-completes anything.
+    """
+    task = local = link.seen
+    if task.due is not None and not task.completed:
+        due_at = merge.encode(task, encoding).due_at
+        local = replace(local, due=task.due if due_at == item.fields.due_at else None)
+    if _text_key(merge.description(task.text)) != _text_key(item.fields.description):
+        local = replace(local, text=item.fields.description)
+    return link.but(remote_id=item.id, base=Base(local, item.fields))

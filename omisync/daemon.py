@@ -1,0 +1,84 @@
+"""When a cycle runs: at once, after a wake, after a wait. Never what it does.
+
+One loop serves ``--once`` and the daemon: run a cycle, then wait for whichever
+comes first of the timer, a wake and the stop. A plan is remade each time, so
+whatever was edited while waiting goes out in its latest state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from omisync import errors, sync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omisync.sync import Desk, Outcome
+
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 300.0
+
+
+def backoff(attempt: int, chance: float) -> float:
+    """Return the seconds to wait before attempt number ``attempt`` (1 is the first repeat).
+
+    Exponential with full jitter: ``chance`` (0..1) picks a point between nothing
+    and the bound, which doubles with each attempt up to five minutes.
+    """
+    bound: float = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 32))
+    return chance * bound
+
+
+def delay(outcome: Outcome, attempt: int, now: float, chance: float) -> float:
+    """Return the seconds until the next cycle after one that was not finished.
+
+    A gate is waited out exactly; a failure without a known end is backed off.
+    """
+    if outcome.again:
+        return 0.0
+    known = outcome.retry_at is not None
+    wait = max(0.0, outcome.retry_at - now) if outcome.retry_at is not None else 0.0
+    vague = any(not isinstance(error, errors.RateLimited) for error in outcome.troubles)
+    if vague or not known:
+        wait = max(wait, backoff(attempt, chance))
+    return wait
+
+
+async def once(
+    desk: Desk,
+    *,
+    grace: float = 0.0,
+    allow_removals: bool = False,
+    patience: float = 60.0,
+    waiting: Callable[[float, Outcome], None] | None = None,
+) -> Outcome:
+    """Run cycles until nothing temporary is left, and return the last outcome.
+
+    It gives up ``patience`` seconds after the last op that was settled, and at
+    once when a gate opens later than that; what is pending stays pending.
+    ``waiting`` hears of each wait, in seconds.
+    """
+    attempt = 0
+    deadline = desk.clock() + patience
+    total: Outcome | None = None
+    while True:
+        outcome = await sync.cycle(desk, grace=grace, allow_removals=allow_removals)
+        total = outcome if total is None else total.then(outcome)
+        if not outcome.temporary:
+            return total
+        now = desk.clock()
+        if outcome.progress:
+            attempt, deadline = 0, now + patience
+        attempt += 1
+        wait = delay(outcome, attempt, now, random.random())  # noqa: S311 - jitter, not a secret
+        left = deadline - now
+        gated = outcome.retry_at is not None and outcome.retry_at > deadline
+        if left <= 0 or gated:
+            return total
+        wait = min(wait, left)
+        if waiting is not None:
+            waiting(wait, outcome)
+        await asyncio.sleep(wait)

@@ -1,0 +1,344 @@
+"""Create exactly once on an API that has no idempotency key.
+
+Rule: an intent is durable before its request leaves, and is deleted only in the
+transaction that settles the link, or when it is proven that nothing was
+created. Between the two its outcome is unknown and it is never sent again.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from omisync.core.model import Base, Intent, Link, Parked
+from omisync.errors import ItemLocked, ItemProblem, OmisyncError, OutcomeUnknown, WrongServer
+from omisync.store import Event
+from omisync.sync import looks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omisync.core.model import Fields, RemoteItem
+    from omisync.core.plan import AddRemote
+    from omisync.sync.desk import Run
+
+BATCH = 50
+"""Items that one batch may hold (BatchActionItemsRequest, OpenAPI)."""
+SECOND_LOOK = {"5xx": 2.0, "dropped": 5.0, "timeout": 10.0, "unlisted": 2.0}
+"""Seconds after a failure before a fruitless look may count as the last one."""
+LOOKS = 2
+BLIND_LOOKS = 5
+"""Looks at incomplete listings before a person is asked: they prove nothing."""
+PATIENCE = 5
+"""Failures in a row after which a task is parked, if others get through."""
+REFUSALS = 3
+"""Refused creates, before any write succeeded, that speak of the server itself."""
+HOUR = 3600.0
+DAY = 86400.0
+
+
+def grouped(ops: Sequence[AddRemote]) -> list[list[AddRemote]]:
+    """Return the creates as the batches they are sent in.
+
+    Each failure halves the batch a task may travel in, so that one poisonous
+    task ends up alone instead of holding back 49 others.
+    """
+    by_size: dict[int, list[AddRemote]] = defaultdict(list)
+    for op in ops:
+        by_size[max(1, BATCH >> op.link.failures)].append(op)
+    return [
+        same[start : start + size]
+        for size, same in sorted(by_size.items(), reverse=True)
+        for start in range(0, len(same), size)
+    ]
+
+
+async def send(run: Run, group: Sequence[AddRemote]) -> list[list[AddRemote]]:
+    """Create these items with one request; return groups that are to be sent instead.
+
+    Raises:
+        OmisyncError: nothing was created, and nothing can be for now (429,
+            unreachable, key, wrong server).
+    """
+    client = await run.desk.client()
+    intents = _written_down(run, group)
+    fields = [intent.fields for intent in intents]
+    try:
+        if len(group) == 1:
+            items = [await client.create(fields[0], idempotency_key=intents[0].group)]
+        else:
+            items, _ = await client.create_batch(fields, idempotency_key=intents[0].group)
+    except OutcomeUnknown as error:
+        _unknown(run, intents, error.failure)
+        run.unlucky += 1
+        run.trouble(error)
+        return []
+    except ItemProblem as error:
+        return _refused(run, group, error)
+    except OmisyncError:
+        _withdraw(run, group)
+        raise
+    _settle(run, group, intents, items)
+    return []
+
+
+def _written_down(run: Run, group: Sequence[AddRemote]) -> list[Intent]:
+    """Make the intents durable, and with them the keys of the tasks."""
+    now, server_now = run.desk.clock(), run.desk.server_now()
+    ticket = secrets.token_hex(16)
+    intents = [
+        Intent(
+            key=op.link.key,
+            group=ticket,
+            fields=op.fields,
+            task=op.entry.task,
+            known_ids=run.known.get(op.fields.description, ()),
+            server_date=server_now,
+            sent_at=now,
+        )
+        for op in group
+    ]
+    with run.store.transaction():
+        run.store.put_links(op.link for op in group)
+        run.store.put_intents(intents)
+    run.written.update(op.link.key for op in group)
+    return intents
+
+
+def _unknown(run: Run, intents: Sequence[Intent], failure: str) -> None:
+    now = run.desk.clock()
+    with run.store.transaction():
+        run.store.put_intents(replace(intent, failure=failure, failed_at=now) for intent in intents)
+    run.look_again(now)
+
+
+def _withdraw(run: Run, group: Sequence[AddRemote]) -> None:
+    """Take the intents back: the server did not create anything."""
+    with run.store.transaction():
+        run.store.drop_intents(op.link.key for op in group)
+
+
+def _refused(run: Run, group: Sequence[AddRemote], error: ItemProblem) -> list[list[AddRemote]]:
+    """Park what the server refused; what it did not name travels on in other groups."""
+    _withdraw(run, group)
+    if len(group) == 1:
+        _refused_alone(run, group[0], error)
+        return []
+    if error.index is not None and error.index < len(group):
+        bad = group[error.index]
+        _refused_alone(run, bad, error)
+        return [[op for op in group if op is not bad]]
+    middle = len(group) // 2
+    return [list(group[:middle]), list(group[middle:])]
+
+
+def _refused_alone(run: Run, op: AddRemote, error: ItemProblem) -> None:
+    """Park one refused create; three without any success mean the server, not the task.
+
+    Raises:
+        WrongServer: the server refuses whatever it is given.
+    """
+    retry_in = DAY if isinstance(error, ItemLocked) else None
+    park(run, op.link, error, retry_in=retry_in)
+    if run.wrote:
+        return
+    run.refused.append(op.link)
+    if len(run.refused) == REFUSALS:
+        with run.store.transaction():
+            run.store.put_links(link.but(parked=None) for link in run.refused)
+        run.counts["task.parked"] -= REFUSALS
+        run.done -= REFUSALS
+        run.parked = []
+        raise WrongServer(
+            f"Omi refuses every new task: {error.message}",
+            "Check omi.base_url, and look for a newer omisync; nothing was created.",
+        )
+
+
+def park(run: Run, link: Link, error: ItemProblem, *, retry_in: float | None = None) -> None:
+    """Set a task aside until its line changes, or ``retry_in`` seconds have passed."""
+    now = run.desk.clock()
+    parked = Parked(
+        status=error.status,
+        reason=error.message,
+        since=now,
+        task=link.seen if link.absent_since is None else None,
+        retry_at=None if retry_in is None else now + retry_in,
+    )
+    link = link.but(parked=parked)
+    run.settle("task.parked", link, detail=parked.reason)
+    run.parked.append(link)
+    run.finished()
+
+
+def _settle(
+    run: Run, group: Sequence[AddRemote], intents: Sequence[Intent], items: Sequence[RemoteItem]
+) -> None:
+    """Link what the reply shows; what it left out exists but must be looked for."""
+    fresh = [item for item in items if item.id not in run.linked]
+    items = list({item.id: item for item in fresh}.values())  # one id is one item
+    pairs = _zipped([intent.fields for intent in intents], items)
+    settled = [
+        op.link.but(
+            remote_id=items[pairs[n]].id,
+            base=Base(op.entry.task, items[pairs[n]].fields),
+            failures=0,
+        )
+        for n, op in enumerate(group)
+        if n in pairs
+    ]
+    run.settle("task.created", *settled)
+    run.linked.update(items[m].id for m in pairs.values())
+    run.succeeded(len(group))
+    missing = [intent for n, intent in enumerate(intents) if n not in pairs]
+    if missing:
+        _unknown(run, missing, "unlisted")
+
+
+def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, int]:
+    """Return which sent element (index) is which replied item (index).
+
+    The reply is in request order, but rows that the server cannot read back
+    are left out of it.
+    """
+    pairs: dict[int, int] = {}
+    start = 0
+    for n, fields in enumerate(sent):
+        for m in range(start, len(items)):
+            if items[m].fields.description.strip() == fields.description:
+                pairs[n] = m
+                start = m + 1
+                break
+    return pairs
+
+
+async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) -> None:
+    """Find out what became of creates whose outcome is unknown, as far as it is time to.
+
+    Raises:
+        OmisyncError: the server could not be read; the intents stay.
+    """
+    intents = _landed(run, intents)
+    now = run.desk.clock()
+    ripe = []
+    for intent in intents:
+        wait = _wait(intent, now)
+        if wait > 0:
+            run.look_again(now + wait)
+        else:
+            ripe.append(intent)
+    if not ripe or run.shut("read"):
+        return
+    client = await run.desk.client()
+    since = min(intent.server_date for intent in ripe) - looks.MARGIN
+    listing = await client.window(since, run.desk.server_now() + looks.MARGIN)
+    free = [item for item in listing.items if item.id not in run.linked]
+    claims = _claims(ripe, free)
+    by_key = {link.key: link for link in links}
+    found = [
+        by_key[intent.key].but(remote_id=item.id, base=Base(intent.task, item.fields), failures=0)
+        for intent, item in claims
+    ]
+    if found:
+        run.settle("task.created", *found, detail="found")
+        run.linked.update(item.id for _, item in claims)
+    taken = {link.key for link in found}
+    for intent in ripe:
+        if intent.key not in taken:
+            _fruitless(run, intent, by_key[intent.key], complete=listing.complete)
+
+
+def _landed(run: Run, intents: Sequence[Intent]) -> list[Intent]:
+    """Return the intents with a failure each: one in flight when omisync died was dropped."""
+    now = run.desk.clock()
+    landed = [
+        replace(intent, failure="dropped", failed_at=now) if intent.failure is None else intent
+        for intent in intents
+    ]
+    fresh = [new for new, old in zip(landed, intents, strict=True) if new is not old]
+    if fresh:
+        with run.store.transaction():
+            run.store.put_intents(fresh)
+    return landed
+
+
+def _wait(intent: Intent, now: float) -> float:
+    """Return the seconds before the next look at this intent is worth a request."""
+    if intent.looks < LOOKS - 1 or intent.failed_at is None or intent.failure is None:
+        return 0.0
+    if now < intent.failed_at:  # the clock jumped back
+        return SECOND_LOOK[intent.failure]
+    return max(0.0, intent.failed_at + SECOND_LOOK[intent.failure] - now)
+
+
+def _claims(
+    intents: Sequence[Intent], items: Sequence[RemoteItem]
+) -> list[tuple[Intent, RemoteItem]]:
+    """Return which unlinked item came from which intent: one to one, in creation order.
+
+    Agreement of text, completed and due goes before agreement of text alone.
+    """
+    by_text: dict[str, list[RemoteItem]] = defaultdict(list)
+    oldest_first = sorted(items, key=_creation_order)
+    for item in oldest_first:
+        by_text[item.fields.description.strip()].append(item)
+    claims: dict[str, tuple[Intent, RemoteItem]] = {}
+    for exact in (True, False):
+        for intent in intents:
+            if intent.key in claims:
+                continue
+            offered = by_text.get(intent.fields.description, [])
+            for item in offered:
+                agrees = (
+                    replace(item.fields, description=intent.fields.description) == intent.fields
+                )
+                if item.id not in intent.known_ids and (agrees or not exact):
+                    offered.remove(item)
+                    claims[intent.key] = (intent, item)
+                    break
+    return list(claims.values())
+
+
+def _creation_order(item: RemoteItem) -> tuple[float, str]:
+    created = item.created_at
+    return (math.inf if created is None else created.timestamp(), item.id)
+
+
+def _fruitless(run: Run, intent: Intent, link: Link, *, complete: bool) -> None:
+    """Count a look that did not find the item; after the last one, decide."""
+    now = run.desk.clock()
+    intent = replace(intent, looks=intent.looks + 1)
+    last = intent.looks >= LOOKS and _wait(intent, now) == 0
+    if not complete:
+        last = intent.looks >= BLIND_LOOKS
+    if not last:
+        with run.store.transaction():
+            run.store.put_intents([intent])
+        run.look_again(now + max(_wait(intent, now), 0.0 if complete else SECOND_LOOK["timeout"]))
+    elif intent.failure == "unlisted" or not complete:
+        reason = "Omi took this task but does not show it; look for it in the Omi app"
+        park(run, link, ItemProblem(reason, 0))
+    else:
+        _void(run, intent, link.but(failures=link.failures + 1))
+
+
+def _void(run: Run, intent: Intent, link: Link) -> None:
+    """Give the create up: it did not happen. The next plan makes it anew, or parks it."""
+    now = run.desk.clock()
+    if link.failures >= PATIENCE + 1 and _others_succeed(run, now):
+        reason = f"Omi failed {link.failures} times on this task alone, others got through"
+        park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
+        return
+    with run.store.transaction():
+        run.store.drop_intents([intent.key])
+        run.store.put_links([link])
+        run.store.record(Event(now, "create.voided", intent.fields.description, intent.key))
+
+
+def _others_succeed(run: Run, now: float) -> bool:
+    """Return whether the server took anything within the last hour."""
+    settled = {"task.created", "task.changed", "task.removed", "task.revived"}
+    return any(event.event in settled and now - event.at < HOUR for event in run.store.history(200))

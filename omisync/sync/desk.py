@@ -1,0 +1,261 @@
+"""What one cycle works with, and what it leaves behind."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import time as time_of_day
+from typing import TYPE_CHECKING
+
+from omisync import errors, places
+from omisync.core.merge import Encoding
+from omisync.core.model import Gate, Link, Tombstone
+from omisync.core.plan import Plan, Policy
+from omisync.errors import OmisyncError, RateLimited
+from omisync.store import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from omisync.api import OmiClient
+    from omisync.config import Config
+    from omisync.core.model import Notice
+    from omisync.store import Store
+
+CAREFUL_AT_LEAST = 60.0
+"""Seconds after a gate opened in which its bucket goes one request at a time."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """What cycles work with: config, store, clock, and the one client, opened when needed.
+
+    ``setting`` stands for the config as a whole: a changed one is looked at anew.
+    ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
+    that changes something outside (``store.commit``, ``request.sent``,
+    ``reply.read``). ``report`` hears of progress: writes done, writes planned.
+    """
+
+    config: Config
+    store: Store
+    environ: Mapping[str, str]
+    setting: str = ""
+    clock: Callable[[], float] = time.time
+    trace: Callable[[str], None] | None = None
+    report: Callable[[int, int], None] | None = None
+    _client: OmiClient | None = None
+    key: places.Key | None = None
+
+    async def client(self) -> OmiClient:
+        """Return the client, opening its session on first use.
+
+        Raises:
+            KeyProblem: there is no key.
+            ConfigError: the key file is unusable.
+        """
+        if self._client is None:
+            from omisync.api import OmiClient
+
+            self.key = self.find_key()
+            client = OmiClient(self.config.omi.base_url, self.key.value, trace=self.trace)
+            self._client = await client.__aenter__()
+        return self._client
+
+    def find_key(self) -> places.Key:
+        """Return the API key, looked up anew; raises as ``client`` does."""
+        return places.find_key(self.config.key_file, self.environ, self.config.omi.base_url)
+
+    async def close(self) -> None:
+        """Close the session; the next request opens a new one (and reads the key again)."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.__aexit__(None, None, None)
+
+    def server_now(self) -> float:
+        """Return the server's clock in Unix seconds, as well as it is known."""
+        skew = self._client.clock_skew if self._client is not None else None
+        if skew is None:
+            stored = self.store.fact("skew")
+            skew = stored if isinstance(stored, float | int) else 0.0
+        return self.clock() + skew
+
+
+def policy(config: Config, grace: float) -> Policy:
+    """Return what the config says about decisions, with this grace in seconds."""
+    said = config.sync
+    return Policy(
+        encoding=Encoding(config.zone(), time_of_day.fromisoformat(said.due_time)),
+        on_removal=said.on_removal,
+        grace=grace,
+        max_removals=said.max_removals,
+        adopt=said.adopt,
+        skip_completed=said.completed == "skip",
+    )
+
+
+def keys() -> Iterator[str]:
+    """Yield new keys for tasks: 96 random bits each, never used before."""
+    while True:
+        yield secrets.token_hex(12)
+
+
+@dataclass(slots=True)
+class Run:
+    """One cycle under way: what was done, what went wrong, when to look again.
+
+    ``linked`` are all remote ids with a link, ``known`` the ids that each
+    description had at the last look, ``written`` the keys whose row is up to
+    date. ``blind`` says that nothing may be created. ``retry_at`` is the earliest time at which
+    something temporary is over (Unix seconds). ``halt`` stops all further
+    requests of the cycle; ``unlucky`` counts writes without a usable answer
+    since the last success, ``refused`` the creates refused before the first.
+    """
+
+    desk: Desk
+    now: float
+    counts: Counter[str] = field(default_factory=Counter)
+    troubles: list[OmisyncError] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    gates: dict[str, Gate] = field(default_factory=dict)
+    known: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    retry_at: float | None = None
+    again: bool = False
+    halt: bool = False
+    planned: int = 0
+    done: int = 0
+    wrote: bool = False
+    blind: bool = False
+    written: set[str] = field(default_factory=set)
+    parked: list[Link] = field(default_factory=list)
+    refused: list[Link] = field(default_factory=list)
+    linked: set[str | None] = field(default_factory=set)
+    unlucky: int = 0
+    counted_removals: bool = True
+
+    @property
+    def store(self) -> Store:
+        """Return the store that everything is settled in."""
+        return self.desk.store
+
+    def shut(self, bucket: str) -> bool:
+        """Return whether this bucket must not be called now; if so, note until when."""
+        gate = self.gates.get(bucket)
+        wait = gate.wait(self.desk.clock()) if gate else 0.0
+        if gate is not None and wait > 0:
+            self.look_again(self.desk.clock() + wait)
+            return True
+        return False
+
+    def careful(self) -> bool:
+        """Return whether writes go one at a time: the limit was hit a window ago or less."""
+        gate = self.gates.get("write")
+        if gate is None:
+            return False
+        since_open = self.desk.clock() - gate.set_at - gate.retry_after
+        return since_open < max(gate.retry_after, CAREFUL_AT_LEAST)
+
+    def look_again(self, at: float) -> None:
+        """Note that something temporary may be over at ``at`` (Unix seconds)."""
+        self.retry_at = at if self.retry_at is None else min(self.retry_at, at)
+
+    def trouble(self, error: OmisyncError) -> None:
+        """Note an error that the cycle survives; keep the gate that a 429 sets."""
+        if isinstance(error, RateLimited):
+            self.shut_for(error)
+        if all(type(error) is not type(old) or str(error) != str(old) for old in self.troubles):
+            self.troubles.append(error)
+
+    def shut_for(self, error: RateLimited) -> None:
+        """Shut the gate that a 429 asks for, beyond a restart."""
+        gate = Gate(error.bucket, self.desk.clock(), error.retry_after, error.limit)
+        self.gates[error.bucket] = gate
+        with self.store.transaction():
+            self.store.put_gate(gate)
+        self.look_again(gate.set_at + gate.retry_after)
+
+    def succeeded(self, links: int = 1) -> None:
+        """Note that the server took a write about so many tasks."""
+        self.unlucky = 0
+        self.wrote = True
+        self.finished(links)
+
+    def finished(self, links: int = 1) -> None:
+        """Note that so many tasks of the plan need nothing more."""
+        self.done += links
+        if self.desk.report is not None:
+            self.desk.report(self.done, self.planned)
+
+    def settle(
+        self,
+        event: str,
+        *links: Link,
+        dropped: Iterable[str] = (),
+        buried: Iterable[Tombstone] = (),
+        detail: str = "",
+    ) -> None:
+        """Write what an op came to, and its line of history, in one transaction.
+
+        The intents and tombstones of these links have served and go. ``dropped``
+        are keys of links to delete. Each link or buried task gets one event.
+        """
+        buried = tuple(buried)
+        keys = [link.key for link in links]
+        now = self.desk.clock()
+        with self.store.transaction():
+            self.store.put_links(links)
+            self.store.drop_intents(keys)
+            self.store.drop_tombstones(keys)
+            self.store.drop_links(dropped)
+            self.store.put_tombstones(buried)
+            self.store.record(
+                *(
+                    Event(now, event, link.seen.text, link.key, link.remote_id, detail)
+                    for link in links
+                ),
+                *(Event(now, event, s.task.text, s.key, s.remote_id, detail) for s in buried),
+            )
+        self.counts[event] += len(links) + len(buried)
+        self.written.update(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a cycle came to.
+
+    ``code`` is the exit code it stands for. ``waiting`` counts the ops that
+    still have to reach the server. ``retry_at`` says when something temporary
+    may be over (None: unknown, use the backoff), ``look_at`` when something is
+    due anyway (a grace, a probe); both in Unix seconds. ``again`` asks for the
+    next cycle at once. ``progress`` tells whether anything was settled.
+    """
+
+    code: int
+    plan: Plan | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    troubles: tuple[OmisyncError, ...] = ()
+    remarks: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    parked: tuple[Link, ...] = ()
+    waiting: int = 0
+    tasks: int | None = None
+    retry_at: float | None = None
+    look_at: float | None = None
+    again: bool = False
+    progress: bool = False
+    idle: bool = False
+
+    @property
+    def temporary(self) -> bool:
+        """Return whether waiting can help."""
+        return self.again or self.code == errors.TEMPORARY
+
+    def then(self, later: Outcome) -> Outcome:
+        """Return the later outcome with what this one did before it added."""
+        return replace(
+            later,
+            counts=Counter(self.counts) + Counter(later.counts),
+            remarks=(*self.remarks, *(r for r in later.remarks if r not in self.remarks)),
+            progress=self.progress or later.progress,
+        )

@@ -1,0 +1,114 @@
+"""Look at the server: before creates, to resolve intents, to know the account."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from omisync.errors import ConfigError, KeyProblem, RateLimited
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omisync.core.model import Link, Listing, RemoteItem
+    from omisync.sync.desk import Desk, Run
+
+MARGIN = 120.0
+"""Seconds that a look reaches beyond what the clocks say: two clocks never agree."""
+
+
+async def before_creates(
+    run: Run, links: Sequence[Link], *, whole: bool
+) -> list[RemoteItem] | None:
+    """Return the remote items without a link that a new line could be; None if unread.
+
+    The first meeting of a file and an account reads everything; later only what
+    was created since the last look. ``whole`` asks for everything again.
+
+    Raises:
+        OmisyncError: the server could not be read, so nothing may be created.
+    """
+    looked = run.store.fact("looked")
+    since = None if whole or not links or not isinstance(looked, float | int) else looked
+    if run.shut("read"):
+        _check_optional(run, since)
+        return None
+    client = await run.desk.client()
+    try:
+        if since is None:
+            listing = await client.listing()
+        else:
+            listing = await client.window(since - MARGIN, run.desk.server_now() + MARGIN)
+    except RateLimited as error:
+        run.shut_for(error)
+        _check_optional(run, since)
+        return None
+    remember(run, listing)
+    with run.store.transaction():
+        run.store.put_fact("looked", client.server_date or run.desk.clock())
+        run.store.put_fact("skew", client.clock_skew or 0.0)
+    taken = {link.remote_id for link in links}
+    return [item for item in listing.items if item.id not in taken]
+
+
+def _check_optional(run: Run, since: float | None) -> None:
+    """Go on without the read, unless it is the first: then everything could be a twin.
+
+    Raises:
+        RateLimited: the first reading has to wait for its gate.
+    """
+    if since is None:
+        raise RateLimited("read", run.gates["read"].wait(run.desk.clock()))
+
+
+def remember(run: Run, listing: Listing) -> None:
+    """Note which ids each description already had: a later create is none of them."""
+    known: dict[str, list[str]] = defaultdict(list)
+    for item in listing.items:
+        known[item.fields.description.strip()].append(item.id)
+    run.known = {text: tuple(ids) for text, ids in known.items()}
+
+
+def check_binding(desk: Desk) -> None:
+    """Tie a new store to its server, and refuse one that belongs to another.
+
+    Raises:
+        ConfigError: ``base_url`` is not the server that this store's ids are from.
+    """
+    bound = desk.store.fact("base_url")
+    base_url = desk.config.omi.base_url
+    if bound is None:
+        with desk.store.transaction():
+            desk.store.put_fact("base_url", base_url)
+    elif bound != base_url:
+        raise ConfigError(
+            f"The state store {desk.store.path} belongs to {bound}, the config says {base_url}",
+            "Put omi.base_url back, give the new server its own [state] path, or run"
+            " `omisync repair --accept-account` to link this list with the new server.",
+        )
+
+
+async def check_account(run: Run, links: Sequence[Link]) -> None:
+    """Make sure that a changed key still opens the account that the links are from.
+
+    Costs nothing while the key is the one that last worked.
+
+    Raises:
+        KeyProblem: no linked item is in the new key's account.
+    """
+    client = await run.desk.client()
+    fingerprint = run.desk.key.fingerprint if run.desk.key is not None else ""
+    former = run.store.fact("fingerprint")
+    if former == fingerprint:
+        return
+    known = {link.remote_id for link in links if link.remote_id is not None}
+    if known and former is not None:
+        listing = await client.listing()
+        if known.isdisjoint(item.id for item in listing.items):
+            raise KeyProblem(
+                f"This looks like another account: none of the {len(known)} linked tasks is in it",
+                "Use the former account's key, or run `omisync repair --accept-account` to link"
+                " this list with the new account.",
+            )
+    with run.store.transaction():
+        run.store.put_fact("fingerprint", fingerprint)

@@ -1,0 +1,96 @@
+"""Link a list with the server's items again, after the store was lost or damaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omisync import file
+from omisync.core import adopt, match
+from omisync.core.model import Link
+from omisync.store import Event
+from omisync.sync import looks
+from omisync.sync.cycle import parsed
+from omisync.sync.desk import Run, keys, policy
+
+if TYPE_CHECKING:
+    from omisync.core.model import Entry, RemoteItem
+    from omisync.sync.desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a repair found: links kept and made, lines and open items left over."""
+
+    kept: int
+    linked: tuple[tuple[Entry, RemoteItem], ...]
+    lines: tuple[Entry, ...]
+    items: tuple[RemoteItem, ...]
+    complete: bool
+
+
+async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
+    """Link every line that has no link with an item of the same text; create nothing.
+
+    ``accept_account`` first forgets all links: they are another account's.
+
+    Raises:
+        OmisyncError: the file or the server cannot be read; nothing was changed.
+    """
+    run = Run(desk, desk.clock())
+    document = parsed(desk.config, file.read(desk.config.todo_path))
+    if not accept_account:
+        looks.check_binding(desk)
+        await looks.check_account(run, desk.store.links())
+    client = await desk.client()
+    listing = await client.listing()
+    if accept_account:
+        _start_over(run)
+    links = desk.store.links()
+    matching = match.pair(document.entries, links)
+    ranks = match.ranks(_ranks(document.entries, links, matching.pairs))
+    alone = [document.entries[number] for number in matching.new]
+    taken = {link.remote_id for link in links}
+    free = [item for item in listing.items if item.id not in taken]
+    encoding = policy(desk.config, 0.0).encoding
+    found = adopt.pairs(alone, free, encoding, repair=True)
+    rows = []
+    for (number, item), key in zip(found.items(), keys(), strict=False):
+        entry = alone[number]
+        fresh = Link(key, None, entry.task, entry.section, ranks[matching.new[number]])
+        rows.append(adopt.tied(fresh, item, encoding))
+    run.settle("task.adopted", *rows, detail="repair")
+    with desk.store.transaction():
+        desk.store.put_fact("looked", client.server_date or desk.clock())
+        desk.store.put_fact("skew", client.clock_skew or 0.0)
+        desk.store.put_fact("settled", None)
+    used = {item.id for item in found.values()}
+    return Repaired(
+        kept=len(matching.pairs),
+        linked=tuple((alone[number], item) for number, item in found.items()),
+        lines=tuple(entry for number, entry in enumerate(alone) if number not in found),
+        items=tuple(i for i in free if i.id not in used and not i.fields.completed),
+        complete=listing.complete,
+    )
+
+
+def _start_over(run: Run) -> None:
+    """Forget everything that belongs to the former account."""
+    store = run.store
+    with store.transaction():
+        store.drop_links(link.key for link in store.links())
+        store.drop_intents(intent.key for intent in store.intents())
+        store.drop_tombstones(stone.key for stone in store.tombstones(run.now))
+        store.put_fact("base_url", run.desk.config.omi.base_url)
+        if run.desk.key is not None:
+            store.put_fact("fingerprint", run.desk.key.fingerprint)
+        store.record(Event(run.now, "account.accepted", detail=run.desk.config.omi.base_url))
+
+
+def _ranks(
+    entries: tuple[Entry, ...], links: list[Link], pairs: tuple[tuple[int, int], ...]
+) -> list[int | None]:
+    ranks: list[int | None] = [None] * len(entries)
+    for entry, link in pairs:
+        ranks[entry] = links[link].rank
+    return ranks
