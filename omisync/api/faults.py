@@ -1,0 +1,339 @@
+"""Which of our errors a refusal is, and which one a missing reply.
+
+Rule: what a reply means for the next request depends on the method. A create
+that may have arrived is never called repeatable; a change, a removal and a
+reading are. The statuses are those of the Omi server and of proxies before it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from omisync import errors
+from omisync.api import wire
+from omisync.api.address import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from omisync.errors import OmisyncError
+
+SHOWN = 200
+"""Code points of a server's words that a message shows."""
+
+RETRY_UNKNOWN = 60.0
+"""Seconds to wait after a 429 that does not say for how long."""
+
+RETRY_LONGEST = 86_400.0
+"""Seconds; a longer wait is a mistake, and costs one request a day to find out."""
+
+_READ_AT_MOST = 4_000  # code points looked at for SHOWN of them
+_NOT_THIS_API = frozenset({404, 405, 413, 426})
+_SCOPE = re.compile(r"action_items:\w+")
+_OPERATION = {
+    "GET": "reading the list",
+    "POST": "the create",
+    "PATCH": "the change",
+    "DELETE": "the removal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, without what is secret in it. ``target`` is path and query."""
+
+    method: str
+    target: str
+    body: bytes | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def bucket(self) -> str:
+        """The rate limit that this request counts for: ``read`` or ``write``."""
+        return "read" if self.method == "GET" else "write"
+
+    def __str__(self) -> str:
+        return _OPERATION[self.method]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply that was read. ``body`` is None when it was larger than accepted.
+
+    A server can echo the key: what it said stays out of the repr.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
+
+    @property
+    def date(self) -> float | None:
+        """The ``Date`` header in Unix seconds."""
+        return http_date(self.headers.get("Date", ""))
+
+
+def http_date(text: str) -> float | None:
+    """Return an HTTP date (RFC 9110, 5.6.7) in Unix seconds, None for anything else."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+# A reply that is not a success.
+
+
+class _Said(NamedTuple):
+    """What a refusal says: as JSON if it is, as one safe sentence, and ``: `` before it."""
+
+    detail: object
+    sentence: str
+
+    @property
+    def tail(self) -> str:
+        return f": {self.sentence}" if self.sentence else ""
+
+
+def refusal(request: Request, reply: Reply, key: str, now: float) -> OmisyncError:
+    """Return the error that a reply other than 2xx is.
+
+    ``now`` in Unix seconds stands in for a missing ``Date`` where ``Retry-After``
+    is a date. ``key`` is blotted out of whatever the server said.
+    """
+    said = _said(reply.body or b"", key)
+    match reply.status:
+        case 401:
+            return errors.KeyProblem(
+                f"Omi refuses the key {masked(key)}{said.tail}",
+                "create a new key in the Omi app (Settings, Developer) with the scopes"
+                " action_items:read and action_items:write",
+            )
+        case 403:
+            return _forbidden(request, said, key)
+        case 429:
+            return _limited(request, reply, now)
+        case status if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110, 15.4
+            return _wrong(f"it answers {request} with a redirect to {_place(reply, key)}")
+        case _:
+            return _BY_METHOD[request.method](request, reply.status, said)
+
+
+def _said(body: bytes, key: str) -> _Said:
+    try:
+        answer = wire.loads(body)
+    except ValueError:
+        text = body[:_READ_AT_MOST].decode("utf-8", "replace")
+        return _Said(None, "" if text.lstrip().startswith("<") else plain(text, key))
+    detail = answer.get("detail") if isinstance(answer, dict) else None
+    return _Said(detail, plain(sentence(detail), key))
+
+
+def sentence(detail: object) -> str:
+    """Return FastAPI's three kinds of ``detail`` as one sentence of raw text."""
+    if isinstance(detail, str):
+        return detail
+    if isinstance(detail, dict):
+        words = (detail.get(name) for name in ("message", "detail", "msg", "error", "code"))
+        return next((word for word in words if isinstance(word, str)), "")
+    if isinstance(detail, (list, tuple)):
+        return "; ".join(_complaint(error) for error in detail[:3] if isinstance(error, dict))
+    return ""
+
+
+def _complaint(error: Mapping[str, object]) -> str:
+    loc = error.get("loc")
+    where = str(loc[-1]) if isinstance(loc, (list, tuple)) and loc else ""
+    what = str(error.get("msg", "not acceptable"))
+    return f"{where}: {what}" if where else what
+
+
+def plain(text: str, key: str) -> str:
+    """Return ``text`` as one short line, without control characters and without ``key``."""
+    safe = text.replace(key, masked(key))[:_READ_AT_MOST]
+    line = " ".join("".join(" " if _unprintable(sign) else sign for sign in safe).split())
+    line = line.replace(key, masked(key))
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
+
+
+def _unprintable(sign: str) -> bool:
+    """Control, format (they can turn a line around), surrogate, private, unassigned."""
+    return unicodedata.category(sign).startswith("C")
+
+
+def _forbidden(request: Request, said: _Said, key: str) -> errors.KeyProblem:
+    named = _SCOPE.search(said.sentence)
+    usual = "action_items:read" if request.method == "GET" else "action_items:write"
+    scope = named.group() if named else usual
+    return errors.KeyProblem(
+        f"the key {masked(key)} may not do this, it lacks the scope {scope}{said.tail}",
+        f"create a new key with {scope}; scopes of a key cannot be edited",
+    )
+
+
+def _limited(request: Request, reply: Reply, now: float) -> errors.RateLimited:
+    limit = reply.headers.get("X-RateLimit-Limit", "")
+    seconds = _retry_after(reply, now)
+    return errors.RateLimited(request.bucket, seconds, int(limit) if _is_count(limit) else None)
+
+
+def _retry_after(reply: Reply, now: float) -> float:
+    """Return seconds: at least 1 (no busy loop), at most a day, 60 if not told."""
+    told = reply.headers.get("Retry-After", "").strip()
+    wait: float | None
+    if _is_count(told):
+        wait = float(told)
+    else:
+        until = http_date(told)
+        since = now if reply.date is None else reply.date
+        wait = None if until is None else until - since
+    if wait is None or not math.isfinite(wait):
+        return RETRY_UNKNOWN
+    return min(max(wait, 1.0), RETRY_LONGEST)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10  # noqa: PLR2004 - 30 years
+
+
+def _place(reply: Reply, key: str) -> str:
+    """Return where a redirect leads: scheme and host, never the query."""
+    try:
+        to = urlsplit(reply.headers.get("Location", ""))
+    except ValueError:
+        return "nowhere"
+    return plain(f"{to.scheme}://{to.hostname}" if to.hostname else "another path", key)
+
+
+def _wrong(what: str) -> errors.WrongServer:
+    return errors.WrongServer(
+        f"this server does not speak Omi's API for action items: {what}",
+        "check omi.base_url, and whether a newer omisync exists",
+    )
+
+
+def _create_refused(request: Request, status: int, said: _Said) -> OmisyncError:
+    if status in _NOT_THIS_API:
+        return _wrong(f"it answers {request} with {status}{said.tail}")
+    if status == 408:  # noqa: PLR2004 - Request Timeout: it may still have been read
+        return errors.OutcomeUnknown("the server timed out on the create", "timeout")
+    if status == 402:  # noqa: PLR2004 - Payment Required
+        return _locked(status, said)
+    if 400 <= status < 500:  # noqa: PLR2004 - client errors, RFC 9110, 15.5
+        return _refused(status, said)
+    return errors.OutcomeUnknown(_trouble(request, status, said), "5xx")
+
+
+def _item_refused(request: Request, status: int, said: _Said) -> OmisyncError:
+    if status == 404 and said.detail is not None:  # noqa: PLR2004 - Not Found
+        return errors.ItemGone(f"the item does not exist any more{said.tail}", status)
+    if status in _NOT_THIS_API:
+        return _wrong(f"it answers {request} with {status}{said.tail}")
+    if status == 402:  # noqa: PLR2004 - Payment Required
+        return _locked(status, said)
+    if 400 <= status < 500 and status != 408:  # noqa: PLR2004 - 408 may be repeated
+        return _refused(status, said)
+    return errors.ServerTrouble(_trouble(request, status, said))
+
+
+def _list_refused(request: Request, status: int, said: _Said) -> OmisyncError:
+    """A list has no content to be refused for: the server is another one."""
+    if 400 <= status < 500 and status != 408:  # noqa: PLR2004 - 408 may be repeated
+        return _wrong(f"it answers {request} with {status}{said.tail}")
+    return errors.ServerTrouble(_trouble(request, status, said))
+
+
+_BY_METHOD = {
+    "POST": _create_refused,
+    "PATCH": _item_refused,
+    "DELETE": _item_refused,
+    "GET": _list_refused,
+}
+
+
+def _locked(status: int, said: _Said) -> errors.ItemLocked:
+    return errors.ItemLocked(f"Omi has locked the item by the account's plan{said.tail}", status)
+
+
+def _refused(status: int, said: _Said) -> errors.ItemRefused:
+    index = _index(said.detail)
+    return errors.ItemRefused(f"Omi does not accept the task ({status}){said.tail}", status, index)
+
+
+def _index(detail: object) -> int | None:
+    """Return the element of a batch that FastAPI complains about first."""
+    complaints = detail if isinstance(detail, list) else []
+    for complaint in complaints:
+        match complaint:
+            case {"loc": ["body", "action_items", int(index), *_]} if index is not True:
+                return index
+    return None
+
+
+def _trouble(request: Request, status: int, said: _Said) -> str:
+    hopeless = isinstance(said.detail, dict) and said.detail.get("retryable") is False
+    note = " (it says that retrying does not help)" if hopeless else ""
+    return f"the server answered {request} with {status}{said.tail}{note}"
+
+
+# A success that cannot be used, and no reply at all.
+
+
+def unusable(request: Request) -> OmisyncError:
+    """Return the error that a success with an unreadable body is."""
+    message = f"the server's success for {request} cannot be read"
+    if request.method == "POST":
+        return errors.OutcomeUnknown(message, "dropped")
+    return errors.ServerTrouble(message)
+
+
+def no_reply(request: Request, error: Exception, *, left: bool) -> OmisyncError:
+    """Return the error that a failed exchange is.
+
+    ``left`` tells whether bytes of the request may have left this machine:
+    that alone, not the kind of failure, decides whether a create may exist.
+    """
+    reason = _reason(error)
+    if not left:
+        return errors.Unreachable(f"the server cannot be reached: {reason}", _cure(error))
+    message = f"no complete reply to {request}: {reason}"
+    if request.method != "POST":
+        return errors.ServerTrouble(message)
+    failure = "timeout" if isinstance(error, TimeoutError) else "dropped"
+    return errors.OutcomeUnknown(message, failure)
+
+
+_REASONS = (
+    (aiohttp.ClientConnectorCertificateError, "its certificate is not trusted"),
+    (aiohttp.ClientConnectorSSLError, "no encrypted connection came about"),
+    (aiohttp.ClientProxyConnectionError, "the proxy does not answer"),
+    (TimeoutError, "no answer in time"),
+)
+
+
+def _reason(error: Exception) -> str:
+    """Return what happened in words of ours: errors of aiohttp can show headers."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or "no connection"
+    return "the connection broke"
+
+
+def _cure(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "name your certificate authority in SSL_CERT_FILE, or check the clock"
+    if isinstance(error, (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)):
+        return "check HTTPS_PROXY and NO_PROXY"
+    return "omisync tries again by itself"

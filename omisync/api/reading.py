@@ -1,0 +1,110 @@
+"""How a list is read so that its completeness is known.
+
+Rule: ``complete`` is claimed only when every page stayed clear of the server's
+limit. The server counts rows it then leaves out (locked, invalid), sorts only
+part of an undated list, and has no total: a page near the limit proves nothing,
+and is read again in windows of ``created_at``, which are ordered and inclusive.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from omisync.core.model import Listing, RemoteItem
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+LIMIT = 1000
+"""Rows that a page may have; the server clamps to it in silence."""
+
+NEAR = 900
+"""Rows from which a page counts as full.
+
+The server leaves rows out after paging, so a full page can look shorter. A
+tenth is a toss-up between trust and requests; an account where more than that
+of a full page is locked cannot be recognised by anything the list tells.
+"""
+
+MOST_PAGES = 40
+"""Pages of one reading: a third of the reads that the server grants an hour."""
+
+_SLACK = timedelta(seconds=1)  # a server may cut the times of a query to seconds
+
+
+class Window(NamedTuple):
+    """What one page asks for; None does not limit. Both ends are included."""
+
+    completed: bool | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def shows(self, item: RemoteItem) -> bool:
+        """Return whether a page for this window rightly has this row.
+
+        An item without a time of creation is in the undated list alone.
+        """
+        time = item.created_at
+        if time is None:
+            return self.start is None and self.end is None
+        after = self.start is None or self.start - time <= _SLACK
+        return after and (self.end is None or time - self.end <= _SLACK)
+
+    def has_inside(self, time: datetime | None) -> bool:
+        """Return whether a cut at ``time`` leaves two smaller windows."""
+        if time is None:
+            return False
+        return (self.start is None or self.start < time) and (self.end is None or time < self.end)
+
+
+class Page(NamedTuple):
+    """A reply: its readable items, and how many rows it had."""
+
+    items: tuple[RemoteItem, ...]
+    rows: int
+
+
+async def read(windows: Iterable[Window], ask: Callable[[Window], Awaitable[Page]]) -> Listing:
+    """Read windows in order, the crowded ones in parts.
+
+    An item that several pages show counts once, as the last of them shows it.
+    """
+    found: dict[str, RemoteItem] = {}
+    complete = True
+    pending = [*windows][::-1]
+    for _ in range(MOST_PAGES):
+        if not pending:
+            break
+        window = pending.pop()
+        page = await ask(window)
+        found.update((item.id, item) for item in page.items)
+        complete &= page.rows == len(page.items)
+        if page.rows >= NEAR:
+            parts = split(window, page.items)
+            # An item without a time can hide behind the limit of the undated list.
+            timed = all(item.created_at is not None for item in page.items)
+            complete &= bool(parts) and timed
+            pending += reversed(parts)
+    return Listing(tuple(found.values()), complete and not pending)
+
+
+def split(window: Window, items: Iterable[RemoteItem]) -> tuple[Window, ...]:
+    """Return two windows that cover ``window``, empty if no cut makes them smaller.
+
+    They share the instant of the cut: the server may keep times finer than it
+    shows them. A page that shows what its window excludes comes from a server
+    that ignores windows, and cutting on would never end.
+    """
+    rows = list(items)
+    bounded = window.start is not None or window.end is not None
+    if bounded and not all(window.shows(item) for item in rows):
+        return ()
+    times = (item.created_at for item in rows)
+    inside = sorted(time for time in times if time is not None and window.has_inside(time))
+    if not inside:
+        return ()
+    # A dated page shows the newest rows: a cut at their oldest fifth leaves an
+    # upper part that fits one page.  An undated page shows rows of any age.
+    cut = inside[len(inside) // 5 if bounded else len(inside) // 2]
+    return window._replace(end=cut), window._replace(start=cut)
