@@ -1,0 +1,372 @@
+"""Where the config, the state, the todo file and the API key are found.
+
+Standard library only, and little of it: a run that finds nothing to do imports
+this file. No exception and no repr of this module ever holds a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from omisync.errors import ConfigError, KeyProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+APP = "omisync"
+CREDENTIAL = "omi-api-key"
+"""Name of the key in the folder that systemd's LoadCredential= fills."""
+
+KEY_SHAPE = re.compile(r"omi_dev_[A-Za-z0-9_-]{16,}")
+"""How keys look (Omi Developer API): enough to tell a pasted key from a path."""
+
+SECRET_LIMIT = 65536
+"""Bytes of a key file, or of omi-cli's config; what is longer is something else."""
+
+STEM_LIMIT = 50
+"""Characters of the todo file's name in the store's name: file names end at 255 bytes."""
+
+POSIX = os.name == "posix"
+
+
+# Config, todo file, state.
+
+
+def config_path(option: str | None, environ: Mapping[str, str]) -> Path:
+    """Return where the config is: ``-c``, ``OMISYNC_CONFIG``, or the XDG place.
+
+    The path is absolute; nothing needs to exist there.
+    """
+    given = option or environ.get("OMISYNC_CONFIG", "").strip()
+    if given:
+        return todo_path(given, Path())
+    return _folder(environ, "XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
+def todo_path(raw: str, base: Path) -> Path:
+    """Return a path of the config as an absolute one: ``~`` is expanded, the rest is below base.
+
+    Symlinks stay as they are, for the store's name hangs on this path and must
+    not change when a symlink is pointed elsewhere. Only where ``..`` follows one
+    is the folder resolved: dropping both names could mean another file.
+    """
+    path = base.absolute() / os.path.expanduser(raw)  # noqa: PTH111 - Path.expanduser raises on an unknown user
+    return path.parent.resolve() / path.name if ".." in path.parts else path
+
+
+def state_path(todo: Path, configured: str, environ: Mapping[str, str]) -> Path:
+    """Return where the store of this todo file is.
+
+    ``configured`` (``state.path``) wins; then the first folder of systemd's
+    ``STATE_DIRECTORY``, then the XDG place. ``todo`` is absolute.
+    """
+    if configured:
+        return todo_path(configured, Path())
+    digest = hashlib.sha256(os.fsencode(todo)).hexdigest()[:8]
+    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    folder = Path(given) if given else _folder(environ, "XDG_STATE_HOME", ".local/state")
+    return folder / f"{todo.stem[:STEM_LIMIT]}-{digest}.db"
+
+
+def _folder(environ: Mapping[str, str], variable: str, default: str) -> Path:
+    given = environ.get(variable, "")
+    # The XDG base directory specification: a relative path is to be ignored.
+    if given.startswith("/"):
+        return Path(given, APP)
+    if not POSIX:
+        import platformdirs
+
+        config = variable == "XDG_CONFIG_HOME"
+        find = platformdirs.user_config_path if config else platformdirs.user_state_path
+        return find(APP, appauthor=False)
+    return _home(environ) / default / APP
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    if home := environ.get("HOME", ""):
+        return Path(home)
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise ConfigError("there is no home folder", "set HOME, or give -c CONFIG") from None
+
+
+# The server.
+
+
+def normalised_base(url: str) -> str:
+    """Return the base URL in its one form: lower-case host, no default port, no final slash.
+
+    Raises:
+        ConfigError: It is not an https URL, nor an http one of this machine. The
+            message does not show the URL: it may hold a password.
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(_printable(url.strip()))
+        port = parts.port
+    except ValueError:
+        raise _base_problem("is not a URL") from None
+    host = (parts.hostname or "").lower()
+    if not host or parts.scheme not in {"http", "https"}:
+        raise _base_problem("is not a URL that begins with https://")
+    if parts.username is not None or parts.password is not None:
+        raise _base_problem("holds a user name or password")
+    if parts.query or parts.fragment:
+        raise _base_problem("has a query or fragment (? or #)")
+    if parts.scheme == "http" and not _loopback(host):
+        raise _base_problem("is plain http, which would show the key to the network")
+    host = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}[parts.scheme]
+    place = host if port in {None, default} else f"{host}:{port}"
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+
+
+def _printable(url: str) -> str:
+    """Refuse what urlsplit would drop in silence (WHATWG: tabs, newlines, controls)."""
+    if any(char.isspace() or not char.isprintable() or char == "\\" for char in url):
+        raise ValueError
+    return url
+
+
+def _base_problem(what: str) -> ConfigError:
+    return ConfigError(
+        f"the base URL {what}",
+        "use https://api.omi.me (plain http only for 127.0.0.1, ::1 or localhost)",
+    )
+
+
+def _loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# The key.
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Key:
+    """An API key and where it was found. Shown masked, whoever prints it."""
+
+    value: str
+    where: str
+
+    def __str__(self) -> str:
+        """Return the key as people may see it: first 6, last 4, less of a short one."""
+        size = len(self.value)
+        first, last = (6, 4) if size >= 20 else (3, 2) if size >= 12 else (0, 0)  # noqa: PLR2004 - at most half is ever shown
+        return f"{self.value[:first]}…{self.value[size - last :]}"
+
+    def __repr__(self) -> str:
+        return f"Key({self!s}, where={self.where!r})"
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this key from another without being it: 16 hex of its SHA-256."""
+        return hashlib.sha256(self.value.encode()).hexdigest()[:16]
+
+
+def find_key(key_file: str, environ: Mapping[str, str], base_url: str) -> Key:
+    """Return the first key of: environment, systemd credential, key file, omi-cli's profile.
+
+    ``key_file`` is ``omi.api_key_file`` (empty: none), ``base_url`` the
+    configured server; omi-cli's key is used for that server only.
+
+    Raises:
+        KeyProblem: There is no key, or what is there cannot be one.
+        ConfigError: The configured key file cannot be used.
+    """
+    if value := environ.get("OMI_API_KEY", "").strip():
+        return _checked(value, "OMI_API_KEY")
+    if key := _credential(environ):
+        return key
+    if key_file:
+        return _from_key_file(key_file)
+    found = _cli_profile(environ, base_url)
+    if isinstance(found, Key):
+        return found
+    raise KeyProblem(
+        "there is no API key" + (f"; {found}" if found else ""),
+        "run `omisync init`, or set OMI_API_KEY, or put the key into a file of your own "
+        "and name it as api_key_file under [omi]",
+    )
+
+
+def looks_like_key(text: str) -> bool:
+    """Return whether this holds a key where a path is expected; never show it then."""
+    return KEY_SHAPE.search(text) is not None
+
+
+def _checked(raw: str, where: str) -> Key:
+    """Return the key without outer white space, refuse what would break an HTTP header."""
+    value = raw.strip()
+    for place, char in enumerate(value, 1):
+        if not "!" <= char <= "~":
+            raise KeyProblem(
+                f"the API key of {where} cannot be one: character {place} of {len(value)} "
+                "is a space, a control character or not ASCII",
+                "copy the key again, it is one word",
+            )
+    return Key(value, where)
+
+
+def _credential(environ: Mapping[str, str]) -> Key | None:
+    folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    if not folder:
+        return None
+    path = Path(folder, CREDENTIAL)
+    found = _secret(path)
+    if found.problem == MISSING:
+        return None
+    if found.problem:
+        raise KeyProblem(
+            f"the systemd credential {path} {found.problem}",
+            f"check LoadCredential={CREDENTIAL}:PATH in the unit",
+        )
+    return _checked(_decoded(found.data), f"the systemd credential {path}")
+
+
+def _from_key_file(key_file: str) -> Key:
+    if looks_like_key(key_file):
+        raise ConfigError(
+            "omi.api_key_file holds a key, not the path of a file",
+            "put the key into a file, chmod 600 it and name that file",
+        )
+    path = todo_path(key_file, Path())
+    found = _secret(path)
+    if found.problem == UNREADABLE:
+        advice = f"make it this user's, and only this user's: {_chmod(path)}"
+        raise ConfigError(f"the key file {path} {found.problem}", advice)
+    if found.problem:
+        advice = f"write the key into it, then {_chmod(path)}; or correct omi.api_key_file"
+        raise ConfigError(f"the key file {path} {found.problem}", advice)
+    if found.mode:
+        what = f"the key file {path} is readable by others (mode {found.mode})"
+        raise ConfigError(what, _chmod(path))
+    return _checked(_decoded(found.data), str(path))
+
+
+def _cli_profile(environ: Mapping[str, str], base_url: str) -> Key | str:
+    """Return the key of omi-cli's active profile, else why it is not used (empty: no omi-cli).
+
+    The file is as omi-cli writes it: ``active_profile`` and ``[profiles.NAME]``
+    with ``api_base``, ``auth_method`` and ``api_key``.
+    """
+    home = environ.get("HOME", "")
+    path = Path(home, ".omi", "config.toml")
+    found = _secret(path) if home else _Secret(problem=MISSING)
+    if found.problem in {MISSING, EMPTY}:
+        return ""
+    if found.problem:
+        return f"omi-cli's {path} {found.problem}"
+    if found.mode:
+        return f"omi-cli's {path} is readable by others (mode {found.mode}): {_chmod(path)}"
+    profile = _active_profile(_decoded(found.data))
+    where = f"the active profile of omi-cli's {path}"
+    if unfit := _unfit(profile, base_url):
+        return f"{where} {unfit}"
+    return _checked(str(profile["api_key"]), where)
+
+
+def _active_profile(text: str) -> dict[str, object]:
+    """Return the profile's table, empty if there is none or the file is broken."""
+    import tomllib
+
+    try:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    profiles, name = data.get("profiles"), data.get("active_profile")
+    profile = profiles.get(name) if isinstance(profiles, dict) and isinstance(name, str) else None
+    return profile if isinstance(profile, dict) else {}
+
+
+def _unfit(profile: dict[str, object], base_url: str) -> str:
+    """Return why this profile's key is not for us, empty if it is."""
+    if not profile:
+        return "cannot be read"
+    if profile.get("auth_method") != "api_key":
+        return "does not use an API key"
+    key = profile.get("api_key")
+    if not isinstance(key, str) or not key.strip():
+        return "has no api_key"
+    base = profile.get("api_base")
+    if base is None or base == "":
+        return ""
+    try:
+        same = isinstance(base, str) and normalised_base(base) == normalised_base(base_url)
+    except ConfigError:
+        same = False
+    return "" if same else "is for another server"
+
+
+# Reading small secret files.
+
+MISSING = "does not exist"
+EMPTY = "is empty"
+UNREADABLE = "cannot be read by this user"
+
+
+class _Secret(NamedTuple):
+    """What was found at a path; ``problem`` is the end of a sentence, empty if there is none.
+
+    ``mode`` is the file's, in octal, if group or others may read it.
+    """
+
+    data: bytes = b""
+    problem: str = ""
+    mode: str = ""
+
+
+def _secret(path: Path) -> _Secret:
+    """Return the contents of a small file that should be its owner's alone."""
+    try:
+        # Without O_NONBLOCK a FIFO at this path would hold the program for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        return _Secret(problem=MISSING)
+    except PermissionError:
+        return _Secret(problem=UNREADABLE)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or "no file can have this name"
+        return _Secret(problem=f"cannot be opened: {reason}")
+    try:
+        return _read_regular(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_regular(descriptor: int) -> _Secret:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        return _Secret(problem="is a folder")
+    if not stat.S_ISREG(mode):
+        return _Secret(problem="is not a regular file")
+    data = os.read(descriptor, SECRET_LIMIT + 1)
+    if not data.strip():
+        return _Secret(problem=EMPTY)
+    if len(data) > SECRET_LIMIT:
+        return _Secret(problem="is too long")
+    others = POSIX and mode & (stat.S_IRGRP | stat.S_IROTH)
+    return _Secret(data, mode=f"{stat.S_IMODE(mode):03o}" if others else "")
+
+
+def _decoded(data: bytes) -> str:
+    """Return the text; what is not UTF-8 becomes a character that the key check refuses."""
+    return data.decode("utf-8-sig", errors="replace")
+
+
+def _chmod(path: Path) -> str:
+    return f"chmod 600 {shlex.quote(str(path))}"
