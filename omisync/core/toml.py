@@ -386,7 +386,7 @@ def _after(pattern: re.Pattern[bytes], source: bytes, at: int) -> int:
 LOCATION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-def _located(error: tomllib.TOMLDecodeError, source: bytes) -> tuple[str, int, int]:
+def _located(error: ValueError, source: bytes) -> tuple[str, int, int]:
     """Return what is wrong, and the line and column, of either form of the exception.
 
     Python 3.14 has them as attributes; before, the message alone tells.
@@ -398,7 +398,7 @@ def _located(error: tomllib.TOMLDecodeError, source: bytes) -> tuple[str, int, i
     found = LOCATION.search(str(error))
     if found and found[1]:
         return what, int(found[1]), int(found[2])
-    return f"{what}, at the end of the file", *_end_of(source.removeprefix(BOM).decode())
+    return what, *_end_of(source.removeprefix(BOM).decode())
 
 
 def _end_of(text: str) -> tuple[int, int]:

@@ -276,7 +276,7 @@ def test_every_key_is_found_on_its_line(text: str) -> None:
     [
         ('[[todo]]\ntext "a"\n', 2, 6, "Expected '='"),
         ("[[todo]\n", 1, 7, "]]"),
-        ('x = "a', 1, 7, "Unterminated string, at the end of the file"),
+        ('x = "a', 1, 7, "Unterminated string"),
         ("a = 1\nb = [1,\n", 3, 1, ""),
         ("a = 1\na = 2\n", 2, 6, "overwrite"),
         ("todo = 1\n[[todo]]\n", 2, None, "overwrite"),
@@ -298,7 +298,7 @@ def test_broken_toml(source: str | bytes, line: int, column: int | None, what: s
 
 def test_the_location_of_newer_pythons_is_used() -> None:
     """Python 3.14 has line and column as attributes, and they count."""
-    error = tomllib.TOMLDecodeError("Invalid value (at end of document)")
+    error = ValueError("Invalid value (at end of document)")
     error.lineno, error.colno = 3, 7  # type: ignore[attr-defined]  # before 3.14 it has none
     assert toml._located(error, b"") == ("Invalid value", 3, 7)
 
