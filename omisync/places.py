@@ -33,6 +33,13 @@ SECRET_LIMIT = 65536
 STEM_LIMIT = 50
 """Characters of the todo file's name in the store's name: file names end at 255 bytes."""
 
+PORTS = {"https": 443, "http": 80}
+PATH_SIGNS = "/%:@!$&'()*+,;=~"
+"""What a URL's path holds as it is, besides letters and digits (RFC 3986, 3.3)."""
+
+HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+"""A host name in lower case: labels of 1 to 63 characters (RFC 1035, 2.3.4)."""
+
 POSIX = os.name == "posix"
 
 
@@ -102,39 +109,46 @@ def _home(environ: Mapping[str, str]) -> Path:
 
 
 def normalised_base(url: str) -> str:
-    """Return the base URL in its one form: lower-case host, no default port, no final slash.
+    """Return the base URL in its one form, which a store is bound to.
+
+    Scheme and host are lower-case ASCII; the default port and final slashes are gone.
 
     Raises:
         ConfigError: It is not an https URL, nor an http one of this machine. The
             message does not show the URL: it may hold a password.
     """
-    from urllib.parse import urlsplit
+    from urllib.parse import quote, urlsplit
 
+    url = url.strip()
+    # urlsplit would drop tabs and newlines in silence; browsers read \\ as /.
+    if any(char.isspace() or not char.isprintable() or char == "\\" for char in url):
+        raise _base_problem("has a space, a control character or a backslash")
     try:
-        parts = urlsplit(_printable(url.strip()))
-        port = parts.port
+        parts = urlsplit(url)
+        port, host = parts.port, _host(parts.hostname or "")
     except ValueError:
-        raise _base_problem("is not a URL") from None
-    host = (parts.hostname or "").lower()
-    if not host or parts.scheme not in {"http", "https"}:
-        raise _base_problem("is not a URL that begins with https://")
-    if parts.username is not None or parts.password is not None:
+        raise _base_problem("is not a URL with a host and a port that can be") from None
+    if parts.scheme not in PORTS or not host or port == 0:
+        raise _base_problem("does not begin with https:// and a host")
+    if "@" in parts.netloc:
         raise _base_problem("holds a user name or password")
-    if parts.query or parts.fragment:
+    if "?" in url or "#" in url:
         raise _base_problem("has a query or fragment (? or #)")
     if parts.scheme == "http" and not _loopback(host):
         raise _base_problem("is plain http, which would show the key to the network")
     host = f"[{host}]" if ":" in host else host
-    default = {"http": 80, "https": 443}[parts.scheme]
-    place = host if port in {None, default} else f"{host}:{port}"
-    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+    place = host if port in {None, PORTS[parts.scheme]} else f"{host}:{port}"
+    return f"{parts.scheme}://{place}{quote(parts.path.rstrip('/'), safe=PATH_SIGNS)}"
 
 
-def _printable(url: str) -> str:
-    """Refuse what urlsplit would drop in silence (WHATWG: tabs, newlines, controls)."""
-    if any(char.isspace() or not char.isprintable() or char == "\\" for char in url):
-        raise ValueError
-    return url
+def _host(host: str) -> str:
+    """Return a host name in ASCII; raise ValueError for what no name server can know."""
+    if ":" in host:  # an IPv6 address, which urlsplit has checked
+        return host
+    host = host if host.isascii() else host.encode("idna").decode("ascii")
+    if host and not HOST.fullmatch(host):
+        raise ValueError(host)
+    return host
 
 
 def _base_problem(what: str) -> ConfigError:
@@ -148,7 +162,7 @@ def _loopback(host: str) -> bool:
     from ipaddress import ip_address
 
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return host.removesuffix(".") == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 

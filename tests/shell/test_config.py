@@ -258,7 +258,7 @@ def test_an_emoji_mark_is_its_plain_mark(tmp_path: Path) -> None:
         ('todo.open_marks = " \\n"', "allowed is text of at least one character"),
         ('todo.open_marks = " x"', 'done_marks and open_marks both have "x"'),
         ('omi.base_url = "http://api.omi.me"', "omi.base_url: the base URL is plain http"),
-        ('omi.base_url = "api.omi.me"', "begins with https://; use https://api.omi.me"),
+        ('omi.base_url = "api.omi.me"', "begin with https:// and a host; use https://api.omi.me"),
         ("omi.base_url = 5", "omi.base_url is 5; allowed is an https URL"),
         ("omi.api_key_file = 5", "allowed is the path of a file that holds the key"),
         ('sync.direction = "pull"', 'sync.direction is "pull"; allowed is "push"'),

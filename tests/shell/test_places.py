@@ -160,6 +160,9 @@ def test_without_any_home_the_way_out_is_said() -> None:
         ("http://localhost:80", "http://localhost"),
         ("http://[::1]:9000", "http://[::1]:9000"),
         ("https://[2001:DB8::1]/", "https://[2001:db8::1]"),
+        ("http://localhost.", "http://localhost."),
+        ("https://münchen.example/ä", "https://xn--mnchen-3ya.example/%C3%A4"),
+        ("https://a_b.example/%41", "https://a_b.example/%41"),
     ],
 )
 def test_a_base_url_has_one_form(url: str, expected: str) -> None:
@@ -187,10 +190,17 @@ def test_a_base_url_has_one_form(url: str, expected: str) -> None:
         ("https://api.omi.me:99999", "not a URL"),
         ("https://api.omi.me:x", "not a URL"),
         ("https://[::1", "not a URL"),
-        ("https://api.\tomi.me", "not a URL"),
-        ("https://api omi.me", "not a URL"),
-        ("https:\\\\api.omi.me", "not a URL"),
-        ("https://api.omi.me\0", "not a URL"),
+        ("https://a..b", "not a URL"),
+        ("https://é..b", "not a URL"),
+        ("https://%61.example", "not a URL"),
+        (f"https://{'a' * 64}.example", "not a URL"),
+        ("https://api.omi.me:0", "https://"),
+        ("https:///path", "https://"),
+        ("https://api.omi.me/?", "query"),
+        ("https://api.\tomi.me", "a control character"),
+        ("https://api omi.me", "has a space"),
+        ("https:\\\\api.omi.me", "backslash"),
+        ("https://api.omi.me\0", "a control character"),
     ],
 )
 def test_a_base_url_that_is_not_safe(url: str, what: str) -> None:
