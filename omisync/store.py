@@ -326,6 +326,27 @@ class Store:
             )
             return [Event(*row) for row in rows][::-1]
 
+    def luck(self, since: float, key: str) -> tuple[int, int]:
+        """Return how many tasks were settled since then, and how many others failed.
+
+        ``since`` is in Unix seconds, ``key`` the task that is not counted. Only
+        the last 1,000 events are looked at, so that the cost stays the same.
+        """
+        with self._reading():
+            (settled,) = self._db.execute(
+                "SELECT count(*) FROM history"
+                " WHERE number > (SELECT max(number) FROM history) - 1000 AND at >= ? AND key != ?"
+                " AND event IN ('task.created', 'task.changed', 'task.removed', 'task.revived')",
+                (since, key),
+            ).fetchone()
+            (failing,) = self._db.execute(
+                "SELECT count(DISTINCT key) FROM history"
+                " WHERE number > (SELECT max(number) FROM history) - 1000 AND at >= ? AND key != ?"
+                " AND event = 'task.failed'",
+                (since, key),
+            ).fetchone()
+        return settled, failing
+
     def _put(
         self, table: str, width: int, rows: Iterable[Row], verb: str = "INSERT OR REPLACE"
     ) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from omisync.core import merge, plan
 from omisync.core.model import Base, Link, Patch
 from omisync.errors import ItemGone, ItemLocked, ItemProblem, ItemRefused, ServerTrouble
-from omisync.sync.creates import DAY, HOUR, PATIENCE, park
+from omisync.store import Event
+from omisync.sync.creates import DAY, HOUR, is_poison, park
 
 if TYPE_CHECKING:
     from omisync.core.model import RemoteItem
@@ -105,12 +106,14 @@ def _unlucky(run: Run, link: Link, error: ServerTrouble) -> None:
     run.unlucky += 1
     failures = link.failures + 1
     link = link.but(failures=failures)
-    if failures >= PATIENCE and run.wrote:
+    if is_poison(run, link):
         reason = f"Omi failed {failures} times in a row on this task ({error.message})"
         park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
         return
+    event = Event(run.desk.clock(), "task.failed", link.seen.text, link.key, detail=error.message)
     with run.store.transaction():
         run.store.put_links([link])
+        run.store.record(event)
     run.written.add(link.key)
     run.trouble(error)
 

@@ -34,6 +34,10 @@ BLIND_LOOKS = 5
 """Looks at incomplete listings before a person is asked: they prove nothing."""
 PATIENCE = 5
 """Failures in a row after which a task is parked, if others get through."""
+ALONE = 3
+"""More failures that a new task is granted: in the first five it travelled with others."""
+CHANCE = 0.1
+"""Share of failing tasks, to those settled in the last hour, up to which a server is well."""
 REFUSALS = 3
 """Refused creates, before any write succeeded, that speak of the server itself."""
 HOUR = 3600.0
@@ -112,7 +116,16 @@ def _unknown(run: Run, intents: Sequence[Intent], failure: str) -> None:
     now = run.desk.clock()
     with run.store.transaction():
         run.store.put_intents(replace(intent, failure=failure, failed_at=now) for intent in intents)
+        run.store.record(_failed(now, intents, failure))
     run.look_again(now)
+
+
+def _failed(now: float, intents: Sequence[Intent], failure: str) -> Event:
+    """Return the event of a failed create; a batch does not tell which task is to blame."""
+    if len(intents) > 1:
+        return Event(now, "task.failed", f"{len(intents)} new tasks", detail=failure)
+    (intent,) = intents
+    return Event(now, "task.failed", intent.fields.description, intent.key, detail=failure)
 
 
 def _withdraw(run: Run, group: Sequence[AddRemote]) -> None:
@@ -302,6 +315,18 @@ def _claims(
     return list(claims.values())
 
 
+def is_poison(run: Run, link: Link) -> bool:
+    """Return whether this task keeps failing while nearly all others get through.
+
+    Where others fail too, the server is ill, not the task; five failures in a
+    row happen by chance there.
+    """
+    if link.failures < PATIENCE:
+        return False
+    settled, failing = run.store.luck(run.desk.clock() - HOUR, link.key)
+    return settled > 0 and failing <= settled * CHANCE
+
+
 def _creation_order(item: RemoteItem) -> tuple[float, str]:
     created = item.created_at
     return (math.inf if created is None else created.timestamp(), item.id)
@@ -328,7 +353,7 @@ def _fruitless(run: Run, intent: Intent, link: Link, *, complete: bool) -> None:
 def _void(run: Run, intent: Intent, link: Link) -> None:
     """Give the create up: it did not happen. The next plan makes it anew, or parks it."""
     now = run.desk.clock()
-    if link.failures >= PATIENCE + 1 and _others_succeed(run, now):
+    if link.failures >= PATIENCE + ALONE and is_poison(run, link):
         reason = f"Omi failed {link.failures} times on this task alone, others got through"
         park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
         return
@@ -336,9 +361,3 @@ def _void(run: Run, intent: Intent, link: Link) -> None:
         run.store.drop_intents([intent.key])
         run.store.put_links([link])
         run.store.record(Event(now, "create.voided", intent.fields.description, intent.key))
-
-
-def _others_succeed(run: Run, now: float) -> bool:
-    """Return whether the server took anything within the last hour."""
-    settled = {"task.created", "task.changed", "task.removed", "task.revived"}
-    return any(event.event in settled and now - event.at < HOUR for event in run.store.history(200))

@@ -246,9 +246,11 @@ def _keep_house(run: Run, decided: Plan) -> None:
                     for s in decided.buried
                 )
             )
-    adopted = [op.link for op in decided.ops if isinstance(op, plan.Adopt)]
+    adopted = [op for op in decided.ops if isinstance(op, plan.Adopt)]
     if adopted:
-        run.settle("task.adopted", *adopted)
+        run.settle("task.adopted", *(op.link for op in adopted))
+        # What the line says differently is a change, and that is the next plan's.
+        run.again = any(op.link.base and op.link.base.local != op.entry.task for op in adopted)
 
 
 async def _apply(run: Run, decided: Plan) -> None:

@@ -200,7 +200,7 @@ class Run:
         The intents and tombstones of these links have served and go. ``dropped``
         are keys of links to delete. Each link or buried task gets one event.
         """
-        buried = tuple(buried)
+        buried, dropped = tuple(buried), tuple(dropped)
         keys = [link.key for link in links]
         now = self.desk.clock()
         with self.store.transaction():
@@ -217,7 +217,7 @@ class Run:
                 *(Event(now, event, s.task.text, s.key, s.remote_id, detail) for s in buried),
             )
         self.counts[event] += len(links) + len(buried)
-        self.written.update(keys)
+        self.written.update(keys, dropped)
 
 
 @dataclass(frozen=True, slots=True)
