@@ -1,0 +1,205 @@
+"""What can be said on the command line, and the help that teaches it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from omisync import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ABOUT = """\
+omisync keeps Omi's action items saying what your todo file says.
+
+Without a command it stays in the foreground, watches the file and syncs each
+save; systemd starts it like that. Start with `omisync demo` (no key needed) or
+`omisync init ~/todo.md`.
+"""
+
+CODES = """\
+exit codes:
+  0 in sync     1 in sync, some tasks parked     2 command line
+  65 todo file unusable, or the removal guard stopped it     66 todo file missing
+  69 the server refuses this client     74 state store     75 temporary, try again
+  77 key, scope or account     78 config     130 interrupted
+"""
+
+
+def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; ``run`` is the function of the command.
+
+    Raises:
+        SystemExit: with code 2 and usage when the line makes no sense; 0 after help.
+    """
+    options = _parser().parse_args(argv)
+    if options.command is None:
+        _check_main(options)
+    return options
+
+
+def _check_main(options: argparse.Namespace) -> None:
+    """Refuse options that only make sense together with ``--once``."""
+    if options.dry_run:
+        options.run = _lazy("run", "plan")
+    elif options.once:
+        options.run = _lazy("run", "once")
+    elif options.allow_removals or options.grace or options.timeout is not None:
+        _parser().error("--allow-removals, --grace and --timeout go with --once")
+    if options.timeout is None:
+        options.timeout = 60.0
+
+
+def _lazy(module: str, name: str) -> Callable[[argparse.Namespace], int]:
+    """Return a command that imports its module only when it runs."""
+
+    def run(options: argparse.Namespace) -> int:
+        command: Callable[[argparse.Namespace], int]
+        command = getattr(import_module(f"omisync.cli.{module}"), name)
+        return command(options)
+
+    return run
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="omisync",
+        description=ABOUT,
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_lazy("run", "daemon"), command=None)
+    _add_globals(parser, top=True)
+    parser.add_argument("--version", action="version", version=f"omisync {__version__}")
+    main = parser.add_argument_group("running")
+    main.add_argument("--once", action="store_true", help="sync once and exit")
+    main.add_argument(
+        "--dry-run", action="store_true", help="show what would be done; offline, changes nothing"
+    )
+    main.add_argument(
+        "--allow-removals",
+        action="store_true",
+        help="with --once: let the removals pass that the guard refused last",
+    )
+    main.add_argument(
+        "--grace",
+        action="store_true",
+        help="with --once: removed lines wait sync.removal_grace first (for timers)",
+    )
+    main.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="with --once: give up this long after the last success (default 60)",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_commands(commands)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ValueError
+    return seconds
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 65536:  # noqa: PLR2004 - TCP ports have 16 bits
+        raise ValueError
+    return port
+
+
+def _add_globals(parser: argparse.ArgumentParser, *, top: bool) -> None:
+    """Add the options that every command takes, before or after its name."""
+    unset = None if top else argparse.SUPPRESS
+    parser.add_argument(
+        "-c", "--config", metavar="PATH", default=unset, help="the config file to use"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=0 if top else argparse.SUPPRESS, help="say more"
+    )
+    parser.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        default=False if top else argparse.SUPPRESS,
+        help="say only what needs a person",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=False if top else argparse.SUPPRESS,
+        help="results as JSON on stdout",
+    )
+
+
+def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def add(name: str, module: str, text: str, more: str = "") -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.\n\n{more}".strip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.set_defaults(run=_lazy(module, name.replace("-", "_")), command=name)
+        _add_globals(command, top=False)
+        return command
+
+    init = add("init", "setup", "set omisync up for a todo file", INIT)
+    init.add_argument("file", nargs="?", metavar="FILE", help="the todo file (default ~/todo.md)")
+    add("plan", "run", "show what the next sync would do (the same as --dry-run)")
+    add("status", "care", "tell how things stand; exits with the last sync's code", STATUS)
+    log = add("log", "care", "show what was done, to which task, and why")
+    log.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many (20)")
+    repair = add("repair", "care", "link tasks with Omi's again after a lost store", REPAIR)
+    repair.add_argument(
+        "--accept-account", action="store_true", help="the key or server is a new account's"
+    )
+    retry = add("retry", "care", "let parked tasks be tried again")
+    retry.add_argument("text", nargs="?", default="", help="only tasks with this in their text")
+    forget = add("forget", "care", "give up the removal of a task that Omi refuses", FORGET)
+    forget.add_argument("text", help="a part of the task's text")
+    demo = add("demo", "demo", "show the whole thing on a local Omi server, no key needed", DEMO)
+    demo.add_argument("file", nargs="?", metavar="FILE", help="your todo file (it is only read)")
+    sandbox = add("sandbox", "sandbox", "serve a local Omi for trying things out", SANDBOX)
+    sandbox.add_argument(
+        "--port", type=_port, default=0, metavar="PORT", help="the port (default: a free one)"
+    )
+    sandbox.add_argument("--state", metavar="FILE", help="keep the items in this JSON file")
+
+
+INIT = """\
+Asks for the API key without showing it (or reads it from stdin when that is no
+terminal), stores it readable only by you beside the config, and writes a short
+config. Nothing that exists is overwritten.
+
+Keys are made in the Omi app: Settings > Developer > Create Key, with the scopes
+action_items:read and action_items:write.
+"""
+STATUS = """\
+Reads the state store only; it can be asked at any time, also while omisync runs.
+"""
+REPAIR = """\
+Reads all action items and links every line with the item of the same text.
+Creates and changes nothing in Omi. A damaged store is kept aside.
+"""
+FORGET = """\
+For a removed line whose item Omi will not complete or delete: the item stays in
+Omi, omisync stops trying.
+"""
+DEMO = """\
+Starts a sandbox server on this machine, syncs a sample list (or FILE) with it,
+makes a few edits as a person would, and shows how they travel. Nothing outside
+a temporary folder is touched.
+"""
+SANDBOX = """\
+Behaves like the real server, its traps included, and shows each request as it
+comes. Point OMI_API_BASE and OMI_API_KEY at what it prints.
+"""

@@ -1,0 +1,210 @@
+"""``omisync demo``: the whole thing on a local Omi server, without a key.
+
+Everything is real but the server's address: the config, the store, the plan and
+the requests are those of ``omisync --once``, in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omisync import errors
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+    from omisync.sandbox import Sandbox
+    from omisync.sync import Desk, Outcome
+
+SAMPLE = """\
+# Home
+- [ ] Buy milk and bread
+- [ ] Call the dentist due:2030-01-15
+- [x] Pay the rent
+
+## Garden
+- [ ] Plant the tomatoes
+  - [ ] Get compost
+- [ ] Fix the fence
+"""
+
+EDITS = (
+    (
+        "Tick a task, as in any editor",
+        "- [ ] Buy milk and bread",
+        "- [x] Buy milk and bread",
+    ),
+    (
+        "Reword a task",
+        "- [ ] Plant the tomatoes",
+        "- [ ] Plant the tomatoes and the basil",
+    ),
+    (
+        "Move a task to another section",
+        "- [ ] Fix the fence\n",
+        "",
+        "# Home\n",
+        "# Home\n- [ ] Fix the fence\n",
+    ),
+    (
+        "Remove a line",
+        "  - [ ] Get compost\n",
+        "",
+    ),
+)
+"""What a person does, each with the pairs of old and new text."""
+
+
+SHOWN = 20
+"""Items listed of a long list."""
+
+
+def demo(options: Namespace) -> int:
+    """Show a first sync, then edits that travel as changes of the same items."""
+    import asyncio
+
+    from omisync import config as configs
+
+    with tempfile.TemporaryDirectory(prefix="omisync-demo-") as folder:
+        home = Path(folder)
+        if options.file:
+            source = Path(options.file)
+            if source.suffix.lower() not in configs.SUFFIXES:
+                raise errors.UsageError(
+                    f"{source} is no todo file omisync can read",
+                    f"Name a file that ends in {', '.join(configs.SUFFIXES)}.",
+                )
+            todo = home / f"todo{source.suffix.lower()}"
+            _copied(source, todo)
+        else:
+            todo = home / "todo.md"
+            todo.write_text(SAMPLE, encoding="utf-8")
+        return asyncio.run(_shown(home, todo, edits=not options.file))
+
+
+def _copied(source: Path, todo: Path) -> None:
+    """Copy the person's file, so that theirs is only read.
+
+    Raises:
+        FileMissing: there is none.
+        FileUnusable: it cannot be read.
+    """
+    from omisync import file
+
+    todo.write_bytes(file.read(source).data)
+
+
+async def _shown(home: Path, todo: Path, *, edits: bool) -> int:
+    """Run the demo against a sandbox of its own."""
+    from omisync import config as configs
+    from omisync import store, sync
+    from omisync.sandbox import KEY, Sandbox
+
+    async with Sandbox() as sandbox:
+        _say(f"A local Omi server listens on {sandbox.url}; nothing leaves this machine.")
+        settings = home / "config.toml"
+        settings.write_text(
+            f'[todo]\npath = "{todo.name}"\n[omi]\nbase_url = "{sandbox.url}"\n'
+            '[state]\npath = "state.db"\n',
+            encoding="utf-8",
+        )
+        environ = {"OMI_API_KEY": KEY, "HOME": str(home), **_zone()}
+        config = configs.load(settings, environ)
+        with store.Store.open(config.store_path) as opened:
+            desk = sync.Desk(config, opened, environ)
+            try:
+                return await _acts(desk, sandbox, edits=edits)
+            finally:
+                await desk.close()
+
+
+def _zone() -> dict[str, str]:
+    return {"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}
+
+
+async def _acts(desk: Desk, sandbox: Sandbox, *, edits: bool) -> int:
+    todo = desk.config.todo_path
+    if edits:
+        _say(f"\n1. The todo list, {todo.name}:\n")
+        _say(todo.read_text(encoding="utf-8").rstrip())
+    _say("\n2. The plan (`omisync --dry-run`):\n")
+    _show_plan(desk)
+    _say("\n3. The sync (`omisync --once`):\n")
+    outcome = await _synced(desk, sandbox)
+    _show_items(sandbox)
+    if edits and outcome.code == errors.OK:
+        _say("\n4. Four edits, each synced. The items stay the same ones:")
+        for title, *pairs in EDITS:
+            _edit(todo, pairs)
+            _say(f"\n   {title}:")
+            outcome = await _synced(desk, sandbox)
+        _show_items(sandbox)
+        _say("\n5. And once more, with nothing changed:")
+        outcome = await _synced(desk, sandbox)
+    _say(
+        "\nNext: `omisync init ~/todo.md` sets it up with your key;"
+        " `omisync --dry-run` shows the plan before anything is sent."
+    )
+    return outcome.code
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the demo speaks to a person
+
+
+def _edit(todo: Path, pairs: Sequence[str]) -> None:
+    """Save the file as an editor does, by a rename over it."""
+    text = todo.read_text(encoding="utf-8")
+    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+        if old not in text:
+            raise LookupError(old)
+        text = text.replace(old, new, 1)
+    fresh = todo.with_suffix(".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(todo)
+
+
+def _show_plan(desk: Desk) -> None:
+    from omisync import show, sync
+
+    document, decided = sync.preview(desk.config, desk.store, time.time())
+    show.plan(document, decided, desk.config.todo_path, links_exist=False, stream=sys.stdout)
+
+
+async def _synced(desk: Desk, sandbox: Sandbox) -> Outcome:
+    """Sync, and show the requests that it took."""
+    from omisync import daemon, show
+    from omisync.sandbox import line
+
+    before = len(sandbox.requests)
+    outcome = await daemon.once(desk)
+    for request in sandbox.requests[before:]:
+        _say("   " + line(request))
+    if len(sandbox.requests) == before:
+        _say("   no request")
+    show.outcome(outcome, desk.config.todo_path, verbose=0, stream=sys.stdout, err=sys.stdout)
+    return outcome
+
+
+def _show_items(sandbox: Sandbox) -> None:
+    """Show what the server holds, in the order it was made, cut to the window."""
+    from omisync import show
+
+    _say("\n   What Omi holds now:")
+    items = sorted(sandbox.items.values(), key=lambda item: item.created_at)
+    width = shutil.get_terminal_size().columns - 45
+    for item in items[:SHOWN]:
+        box = "x" if item.completed else " "
+        due = f"  due {item.due_at:%Y-%m-%d}" if item.due_at else ""
+        text = show.safe(item.description)
+        text = text if len(text) <= width else text[: width - 1] + "…"
+        _say(f"   [{box}] {text}{due}  ({item.id})")
+    if len(items) > SHOWN:
+        _say(f"   … and {len(items) - SHOWN} more")
