@@ -1,0 +1,37 @@
+"""What a person or a program reads of plans, cycles and status.
+
+Functions from values to text or to JSON-ready data. Data goes to the stream
+that is given for it, remarks and progress to stderr. On a terminal there are
+colours and lines are cut to its width; elsewhere the same words come plain, one
+fact a line. ``terminal`` overrides what a stream says it is.
+
+``words`` has numbers, times and foreign text, ``paper`` the terminal or plain
+stream, ``plans``, ``results``, ``standing``, ``events`` and ``progress`` what is
+shown. rich is loaded only when something is written to a terminal.
+"""
+
+from omisync.show.events import history, history_data
+from omisync.show.plans import plan, plan_data
+from omisync.show.progress import Progress
+from omisync.show.results import error, error_data, headline, outcome, outcome_data
+from omisync.show.standing import StatusFacts, status, status_data
+from omisync.show.words import ago, clock_time, safe
+
+__all__ = [
+    "Progress",
+    "StatusFacts",
+    "ago",
+    "clock_time",
+    "error",
+    "error_data",
+    "headline",
+    "history",
+    "history_data",
+    "outcome",
+    "outcome_data",
+    "plan",
+    "plan_data",
+    "safe",
+    "status",
+    "status_data",
+]

@@ -1,0 +1,397 @@
+"""A plan as people read it, much like a diff, and as programs do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from omisync.show import words
+from omisync.show.paper import Paper, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+    from typing import TextIO
+
+    from omisync.core.model import Document, Entry, Link, Notice, Patch
+    from omisync.core.plan import Op, Plan, Removal
+
+SIGNS = {
+    "create": Piece("+", "green"),
+    "link": Piece("=", "cyan"),
+    "change": Piece("~", "yellow"),
+    "revive": Piece("↺", "magenta"),
+    "complete": Piece("-", "red"),
+    "delete": Piece("-", "red"),
+}
+"""What each kind of step is marked with, in the order the summary names them."""
+
+SUMMARY = {
+    "create": "to create",
+    "link": "to link",
+    "change": "to change",
+    "revive": "to bring back",
+    "complete": "to complete",
+    "delete": "to delete",
+}
+DIFFED_WORDS = 200
+"""Words beyond which a rewording is shown without marking the words that differ."""
+
+ALLOW = "omisync --once --allow-removals"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One op in words. ``changes`` has the remote values before and after, JSON-ready.
+
+    ``former`` is the line's former text if it was reworded; ``entry`` is None for
+    a line that is gone.
+    """
+
+    verb: str
+    link: Link
+    entry: Entry | None
+    why: tuple[str, ...]
+    changes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    former: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The task as the file has it, or last had it."""
+        return self.link.seen.text if self.entry is None else self.entry.task.text
+
+
+def steps(plan: Plan) -> list[Step]:
+    """Return the plan's ops in words, in the order of the file; removals where they stood."""
+    ordered = sorted(plan.ops, key=lambda op: op.link.rank)
+    return [_step(op) for op in ordered]
+
+
+def _step(op: Op) -> Step:
+    from omisync.core import plan as ops
+
+    match op:
+        case ops.AddRemote(link, entry, fields):
+            changes = _changed(
+                description=(None, fields.description),
+                completed=(None, fields.completed),
+                due_at=(None, _moment(fields.due_at)),
+            )
+            return Step("create", link, entry, tuple(_why_create(link, entry)), changes)
+        case ops.Adopt(link, entry, _):
+            return Step("link", link, entry, ("Omi has it already",))
+        case ops.ChangeRemote(link, entry, patch):
+            why = tuple(_why_change(link, entry, patch))
+            return Step("change", link, entry, why, _patched(link, patch), _former(link, patch))
+        case ops.Revive(link, entry, _, patch):
+            why = ("the line came back", *_why_change(link, entry, patch))
+            return Step("revive", link, entry, why, _patched(link, patch), _former(link, patch))
+        case ops.RemoveRemote(link, how):
+            changes = _changed(completed=(False, True)) if how == "complete" else {}
+            return Step(how, link, None, ("line removed",), changes)
+
+
+def _why_create(link: Link, entry: Entry) -> Iterator[str]:
+    yield "new" if link.base is None else "edited, but deleted in Omi"
+    if entry.task.completed:
+        yield "ticked"
+    if entry.task.due is not None:
+        yield f"due {words.due(entry.task.due)}"
+    if link.failures:
+        yield f"failed {words.count(link.failures, 'time')} so far"
+
+
+def _why_change(link: Link, entry: Entry, patch: Patch) -> Iterator[str]:
+    if patch.description is not None:
+        yield "reworded"
+    if patch.completed is not None:
+        yield "ticked" if patch.completed else "reopened"
+    before = link.base.local.due if link.base is not None else None
+    after = entry.task.due
+    if patch.clear_due:
+        yield "due date removed" if before is None else f"due {words.due(before)} removed"
+    elif patch.due_at is not None and after is not None:
+        former = f"{words.due(before)} → " if before not in {None, after} else ""
+        yield f"due {former}{words.due(after)}"
+
+
+def _former(link: Link, patch: Patch) -> str | None:
+    if patch.description is None or link.base is None:
+        return None
+    return link.base.local.text
+
+
+def _patched(link: Link, patch: Patch) -> dict[str, dict[str, object]]:
+    remote = link.base.remote if link.base is not None else None
+    pairs: dict[str, tuple[object, object]] = {}
+    if patch.description is not None:
+        pairs["description"] = (remote.description if remote else None, patch.description)
+    if patch.completed is not None:
+        pairs["completed"] = (remote.completed if remote else None, patch.completed)
+    if patch.due_at is not None or patch.clear_due:
+        pairs["due_at"] = (_moment(remote.due_at if remote else None), _moment(patch.due_at))
+    return _changed(**pairs)
+
+
+def _changed(**pairs: tuple[object, object]) -> dict[str, dict[str, object]]:
+    return {
+        name: {"before": before, "after": after}
+        for name, (before, after) in pairs.items()
+        if before != after
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def plan(  # noqa: PLR0913 - what is shown, and where to
+    document: Document,
+    decided: Plan,
+    todo_path: Path,
+    *,
+    links_exist: bool,
+    stream: TextIO,
+    terminal: bool | None = None,
+) -> None:
+    """Write what the next cycle would do, one line for each op.
+
+    ``links_exist`` tells whether anything was ever synced: without links a
+    create may turn out to be a link with an equal item.
+    """
+    paper = Paper(stream, terminal)
+    todo = steps(decided)
+    if todo or decided.waiting or decided.parked:
+        paper.say(Piece(str(todo_path), "bold"))
+    for step in todo:
+        _write_step(paper, step, todo_path.name, links_exist=links_exist)
+    _write_rest(paper, decided, todo_path.name)
+    if todo or decided.waiting or decided.parked:
+        paper.gap()
+    paper.say(Piece(_sentence(decided, todo, links_exist=links_exist), "bold"))
+    _write_remarks(paper, decided)
+    if decided.removal.drastic:
+        _write_guard(paper, decided.removal, todo_path)
+    for notice in document.notices:
+        write_notice(paper, notice, todo_path)
+
+
+def write_notice(paper: Paper, notice: Notice, todo_path: Path) -> None:
+    """Write something in the file that a person should look at, with its place."""
+    where = f" {todo_path}:{notice.line}: "
+    paper.say(Piece("warning:", "yellow"), Piece(where), Piece(notice.message))
+
+
+def _write_step(paper: Paper, step: Step, name: str, *, links_exist: bool) -> None:
+    sign = SIGNS[step.verb]
+    may_link = step.verb == "create" and step.link.base is None and not links_exist
+    verb = "create or link" if may_link else step.verb
+    width = 8 if links_exist else 14  # "complete", "create or link"
+    head = [sign, Piece(f" {verb:<{width}}  ", sign.style)]
+    where = f"  {name}:{step.entry.line}" if step.entry is not None else ""
+    tail = [Piece(f"  ({', '.join(step.why)})", "dim"), Piece(where, "dim")]
+    if step.former is None:
+        paper.line(head, [Piece(step.text)], tail)
+        return
+    before, after = _compared(step.former, step.text)
+    paper.line(head, before, tail)
+    paper.line([Piece(" " * (width + 2)), Piece("→ ", sign.style)], after)
+
+
+def _compared(before: str, after: str) -> tuple[list[Piece], list[Piece]]:
+    """Return both wordings, the words that differ in red and green."""
+    old, new = before.split(), after.split()
+    if max(len(old), len(new)) > DIFFED_WORDS:
+        return [Piece(before)], [Piece(after)]
+    from difflib import SequenceMatcher
+
+    former: list[Piece] = []
+    latter: list[Piece] = []
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for tag, i, j, k, m in matcher.get_opcodes():
+        _append(former, old[i:j], "" if tag == "equal" else "red")
+        _append(latter, new[k:m], "" if tag == "equal" else "green")
+    return former, latter
+
+
+def _append(pieces: list[Piece], some: Sequence[str], style: str) -> None:
+    if not some:
+        return
+    if pieces:
+        pieces[-1] = pieces[-1]._replace(text=pieces[-1].text + " ")
+    pieces.append(Piece(" ".join(some), style))
+
+
+def _write_rest(paper: Paper, decided: Plan, name: str) -> None:
+    """Write what stands still: lines in their grace, tasks that the server refused."""
+    until = ""
+    if decided.grace_ends is not None:
+        until = f" until {words.clock_time(decided.grace_ends)}"
+    for link in decided.waiting:
+        why = f"  (line gone; waits for it to come back{until})"
+        paper.line([Piece("· waits     ", "dim")], [Piece(link.seen.text)], [Piece(why, "dim")])
+    for link, entry in decided.parked:
+        write_parked(paper, link, f"{name}:{entry.line}" if entry is not None else "")
+
+
+def write_parked(paper: Paper, link: Link, where: str) -> None:
+    """Write one parked task: its text and place, then the server's reason and the way out."""
+    head = [Piece("! parked    ", "red")]
+    paper.line(head, [Piece(link.seen.text)], [Piece(f"  {where}" if where else "", "dim")])
+    if link.parked is not None:
+        paper.say(Piece(f"            {link.parked.reason}"), Piece(f"; {way_out(link)}"))
+
+
+def way_out(link: Link) -> str:
+    """Return what a person can do about a parked task."""
+    if link.absent_since is not None:
+        return "its line is gone: `omisync retry` tries again, `omisync forget` gives up"
+    return "change the line, or try again with `omisync retry`"
+
+
+def _sentence(decided: Plan, todo: Sequence[Step], *, links_exist: bool) -> str:
+    tally = Counter(step.verb for step in todo)
+    if not tally:
+        return _nothing(decided)
+    parts = [f"{tally[verb]} {said}" for verb, said in SUMMARY.items() if tally[verb]]
+    if tally["create"]:
+        number = words.count(_create_requests(decided), "request")
+        said = "to create in" if links_exist else "to create or link in at most"
+        parts[0] = f"{tally['create']} {said} {number}"
+    return ", ".join(parts) + "."
+
+
+def _nothing(decided: Plan) -> str:
+    lines = [entry for _, entry in decided.parked if entry is not None]
+    tasks = decided.tasks - len(lines)
+    said = f"Nothing to do: {words.count(tasks, 'task')} {'is' if tasks == 1 else 'are'} in sync"
+    if decided.parked:
+        said += f", {len(decided.parked)} parked"
+    if decided.waiting:
+        said += f", {len(decided.waiting)} waiting"
+    return said + "."
+
+
+def _create_requests(decided: Plan) -> int:
+    from omisync.core.plan import AddRemote
+    from omisync.sync.creates import grouped
+
+    return len(grouped([op for op in decided.ops if isinstance(op, AddRemote)]))
+
+
+def _write_remarks(paper: Paper, decided: Plan) -> None:
+    rings = decided.notifications
+    if rings:
+        said = f"Omi will send {words.count(rings, 'notification')} to your phone,"
+        paper.say(Piece(f"{said} one for each due date it is given."))
+    if decided.buried:
+        number = words.count(len(decided.buried), "finished or kept task")
+        paper.say(Piece(f"{number} left the file; nothing changes in Omi."))
+
+
+def _write_guard(paper: Paper, removal: Removal, todo_path: Path) -> None:
+    recent = f" ({removal.recent} more within the last hour)" if removal.recent else ""
+    paper.say(
+        Piece("The removal guard stops this: ", "red"),
+        Piece(f"{todo_path} lost {removal.count} of {removal.total} tasks that are open in Omi"),
+        Piece(f"{recent}; nothing would be sent."),
+    )
+    paper.say(
+        Piece("→ If the file is wrong, bring it back and all is well. If you meant it, run"),
+        Piece(f" `omisync --once`, which notes what it refuses, then `{ALLOW}`."),
+    )
+
+
+def plan_data(
+    document: Document, decided: Plan, todo_path: Path, *, links_exist: bool
+) -> dict[str, object]:
+    """Return the plan for programs: JSON-ready, texts whole, times in ISO 8601 UTC.
+
+    ``key`` of a task that was never synced is drawn anew for each plan.
+    """
+    todo = steps(decided)
+    removal = decided.removal
+    return {
+        "version": 1,
+        "file": words.path(todo_path),
+        "in_sync": not (decided.ops or decided.waiting or decided.parked or removal.drastic),
+        "links_exist": links_exist,
+        "ops": [_step_data(step) for step in todo],
+        "summary": _summary(decided, todo),
+        "parked": [
+            parked_data(link, entry.line if entry is not None else None)
+            for link, entry in decided.parked
+        ],
+        "waiting": [
+            {
+                "key": link.key,
+                "text": link.seen.text,
+                "remote_id": link.remote_id,
+                "absent_since": words.instant(link.absent_since),
+            }
+            for link in decided.waiting
+        ],
+        "grace_ends": words.instant(decided.grace_ends),
+        "guard": _guard_data(removal) if removal.drastic else None,
+        "notices": [{"line": n.line, "message": n.message} for n in document.notices],
+    }
+
+
+def _step_data(step: Step) -> dict[str, object]:
+    return {
+        "op": step.verb,
+        "key": step.link.key,
+        "text": step.text,
+        "line": step.entry.line if step.entry is not None else None,
+        "why": list(step.why),
+        "changes": step.changes,
+        "remote_id": step.link.remote_id,
+    }
+
+
+def _summary(decided: Plan, todo: Sequence[Step]) -> dict[str, int]:
+    tally = Counter(step.verb for step in todo)
+    return {
+        "tasks": decided.tasks,
+        **{verb: tally[verb] for verb in SUMMARY},
+        "archived": len(decided.buried),
+        "requests": _requests(decided),
+        "notifications": decided.notifications,
+    }
+
+
+def _requests(decided: Plan) -> int:
+    """Return how many writes the plan costs of the hourly limit."""
+    from omisync.core.plan import AddRemote, Adopt, Revive
+
+    others = sum(
+        not isinstance(op, AddRemote | Adopt) and (not isinstance(op, Revive) or bool(op.patch))
+        for op in decided.ops
+    )
+    return others + (_create_requests(decided) if decided.creates else 0)
+
+
+def parked_data(link: Link, line: int | None) -> dict[str, object]:
+    """Return one parked task for programs."""
+    parked = link.parked
+    return {
+        "key": link.key,
+        "text": link.seen.text,
+        "line": line,
+        "remote_id": link.remote_id,
+        "status": parked.status if parked is not None else 0,
+        "reason": parked.reason if parked is not None else "",
+        "since": words.instant(parked.since) if parked is not None else None,
+        "retry_at": words.instant(parked.retry_at) if parked is not None else None,
+    }
+
+
+def _guard_data(removal: Removal) -> dict[str, object]:
+    return {
+        "count": removal.count,
+        "recent": removal.recent,
+        "total": removal.total,
+        "command": ALLOW,
+    }

@@ -1,0 +1,187 @@
+"""What a cycle came to, and what went wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omisync import errors
+from omisync.show import words
+from omisync.show.paper import Paper, Piece
+from omisync.show.plans import parked_data, write_notice, write_parked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import TextIO
+
+    from omisync.core.model import Link
+    from omisync.errors import OmisyncError
+    from omisync.sync import Outcome
+
+DONE = {
+    "task.created": "created",
+    "task.adopted": "linked",
+    "task.changed": "changed",
+    "task.revived": "brought back",
+    "task.removed": "removed",
+    "task.gone": "gone from Omi",
+    "task.forgotten": "forgotten",
+}
+"""What was settled, in the words and the order of the last line; parked tasks are told apart."""
+
+AT_MOST = 20
+"""Parked tasks and warnings shown of each; the rest is counted, ``-v`` shows all."""
+
+
+def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to each
+    came: Outcome,
+    todo_path: Path,
+    *,
+    verbose: int,
+    stream: TextIO,
+    err: TextIO,
+    terminal: bool | None = None,
+) -> None:
+    """Write how a run ended: one line to ``stream``, what needs a person to ``err``.
+
+    ``verbose`` below 0 says nothing about a run that ended well, above 0 shows
+    long lists whole.
+    """
+    quiet = verbose < 0
+    if not quiet or came.code != errors.OK:
+        Paper(stream, terminal).say(Piece(headline(came)))
+    paper = Paper(err, terminal)
+    for trouble in came.troubles:
+        if not isinstance(trouble, errors.RateLimited):  # the headline says all of it
+            _write_error(paper, trouble)
+    _write_parked(paper, came, todo_path, whole=verbose > 0)
+    if quiet:
+        return
+    for remark in came.remarks:
+        paper.say(Piece(remark))
+    shown = came.notices if verbose > 0 else came.notices[:AT_MOST]
+    for notice in shown:
+        write_notice(paper, notice, todo_path)
+    _write_more(paper, len(came.notices) - len(shown), "warning")
+
+
+def headline(came: Outcome, now: float | None = None) -> str:
+    """Return an outcome in one line, such as ``In sync: 42 tasks. 3 created.``.
+
+    ``now`` (Unix seconds) tells what today is, as for ``clock_time``.
+    """
+    done = _done(came.counts)
+    return f"{_standing(came, now)}. {done}." if done else f"{_standing(came, now)}."
+
+
+def _standing(came: Outcome, now: float | None) -> str:
+    if came.code == errors.OK:
+        return "In sync" if came.tasks is None else f"In sync: {words.count(came.tasks, 'task')}"
+    if came.code == errors.PARKED:
+        return _parked(came)
+    if came.code == errors.TEMPORARY:
+        return _unfinished(came, now)
+    if any(isinstance(trouble, errors.GuardStopped) for trouble in came.troubles):
+        return "Stopped by the removal guard"
+    if came.waiting:
+        return f"Stopped: {_wait(came.waiting)}"
+    return "Stopped"
+
+
+def _parked(came: Outcome) -> str:
+    number = str(len(came.parked)) if came.parked else "Some"
+    of_all = "" if came.tasks is None else f" of {came.tasks}"
+    return f"{number}{of_all} tasks parked; `omisync status` tells why"
+
+
+def _wait(waiting: int) -> str:
+    return f"{words.count(waiting, 'change')} {'waits' if waiting == 1 else 'wait'}"
+
+
+def _unfinished(came: Outcome, now: float | None) -> str:
+    why = _why(came, now)
+    said = f"Not finished: {_wait(came.waiting)}" if came.waiting else "Not finished"
+    return f"{said} ({why})" if why else said
+
+
+def _why(came: Outcome, now: float | None) -> str:
+    """Return the reason that ends last, with its end if that is known."""
+    until = words.clock_time(came.retry_at, now) if came.retry_at is not None else ""
+    others = [t for t in came.troubles if not isinstance(t, errors.RateLimited)]
+    if len(others) < len(came.troubles):
+        return f"rate limited until {until}" if until else "rate limited"
+    if any(isinstance(trouble, errors.Unreachable) for trouble in others):
+        return "Omi cannot be reached"
+    return f"to be tried again at {until}" if until else ""
+
+
+def _done(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[name]} {said}" for name, said in DONE.items() if counts.get(name))
+
+
+def _write_parked(paper: Paper, came: Outcome, todo_path: Path, *, whole: bool) -> None:
+    lines = _lines(came)
+    shown: Sequence[Link] = came.parked if whole else came.parked[:AT_MOST]
+    for link in shown:
+        line = lines.get(link.key)
+        write_parked(paper, link, f"{todo_path}:{line}" if line is not None else "")
+    _write_more(paper, len(came.parked) - len(shown), "parked task")
+
+
+def _write_more(paper: Paper, number: int, noun: str) -> None:
+    if number > 0:
+        paper.say(Piece(f"… and {words.count(number, f'more {noun}')} (-v shows all)"))
+
+
+def _lines(came: Outcome) -> dict[str, int]:
+    """Return the lines of the tasks that the plan names, by key."""
+    if came.plan is None:
+        return {}
+    parked = [(link.key, entry) for link, entry in came.plan.parked]
+    planned = [(op.link.key, getattr(op, "entry", None)) for op in came.plan.ops]
+    return {key: entry.line for key, entry in (*parked, *planned) if entry is not None}
+
+
+def outcome_data(came: Outcome) -> dict[str, object]:
+    """Return how a run ended, for programs: JSON-ready, times in ISO 8601 UTC.
+
+    ``parked`` is a count, None when a run without a change did not count anew.
+    """
+    lines = _lines(came)
+    uncounted = came.code == errors.PARKED and not came.parked
+    return {
+        "version": 1,
+        "code": came.code,
+        "in_sync": came.code in {errors.OK, errors.PARKED},
+        "tasks": came.tasks,
+        "parked": None if uncounted else len(came.parked),
+        "waiting": came.waiting,
+        "done": {name.removeprefix("task."): n for name, n in sorted(came.counts.items()) if n},
+        "retry_at": words.instant(came.retry_at),
+        "look_at": words.instant(came.look_at),
+        "troubles": [error_data(trouble) for trouble in came.troubles],
+        "parked_tasks": [parked_data(link, lines.get(link.key)) for link in came.parked],
+        "remarks": list(came.remarks),
+        "notices": [{"line": n.line, "message": n.message} for n in came.notices],
+    }
+
+
+def error_data(error: OmisyncError) -> dict[str, object]:
+    """Return an error for programs; ``kind`` is the name of its class."""
+    return {
+        "kind": type(error).__name__,
+        "code": error.exit_code,
+        "message": error.message,
+        "advice": error.advice,
+    }
+
+
+def error(problem: OmisyncError, stream: TextIO) -> None:
+    """Write what happened, then the next step on its own line; plain on any stream."""
+    _write_error(Paper(stream, terminal=False), problem)
+
+
+def _write_error(paper: Paper, problem: OmisyncError) -> None:
+    paper.say(Piece(problem.message))
+    if problem.advice:
+        paper.say(Piece(f"→ {problem.advice}"))

@@ -1,0 +1,232 @@
+"""How things stand between two cycles: ``omisync status``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from omisync import errors
+from omisync.show import words
+from omisync.show.paper import Paper, Piece
+from omisync.show.plans import ALLOW, parked_data, way_out
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import TextIO
+
+    from omisync.core.model import Link
+
+LABEL = 10
+"""Cells of the column that says what each line is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFacts:
+    """Everything that ``omisync status`` tells.
+
+    ``tasks`` is how many the last look found in the file. ``gates`` has the
+    seconds that each shut bucket (``read``, ``write``) still waits, ``limits``
+    what the server allows it. ``last`` and ``refused`` are the store's facts of
+    those names. ``lines`` has the line of each parked task by key, where known.
+    ``now`` is in Unix seconds. ``running`` names the process that holds the
+    store. ``key`` is the key as it may be shown and where it is from,
+    ``key_problem`` why there is none.
+    """
+
+    todo_path: Path
+    store_path: Path
+    base_url: str
+    now: float
+    tasks: int | None = None
+    linked: int = 0
+    absent: int = 0
+    parked: Sequence[Link] = ()
+    intents: int = 0
+    gates: Mapping[str, float] = field(default_factory=dict)
+    last: Mapping[str, object] | None = None
+    refused: Sequence[object] | None = None
+    running: str | None = None
+    key: str | None = None
+    key_problem: str | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The store's fact ``last``, with types; what is not as expected is left out."""
+
+    at: float | None = None
+    code: int | None = None
+    waiting: int = 0
+    retry_at: float | None = None
+    success_at: float | None = None
+    failing_since: float | None = None
+    troubles: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, fact: Mapping[str, object] | None) -> _Last:
+        fact = fact or {}
+        code, waiting, troubles = fact.get("code"), fact.get("waiting"), fact.get("troubles")
+        return cls(
+            at=_seconds(fact.get("at")),
+            code=code if isinstance(code, int) else None,
+            waiting=waiting if isinstance(waiting, int) else 0,
+            retry_at=_seconds(fact.get("retry_at")),
+            success_at=_seconds(fact.get("success_at")),
+            failing_since=_seconds(fact.get("failing_since")),
+            troubles=tuple(
+                (str(message), str(advice))
+                for message, advice in (troubles if isinstance(troubles, list) else [])
+            ),
+        )
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> None:
+    """Write how things stand: a headline, then one line for each fact."""
+    paper = Paper(stream, terminal)
+    last = _Last.of(facts.last)
+    well = last.code in {errors.OK, errors.PARKED}
+    paper.say(Piece(_headline(facts, last), "green" if well else "bold"))
+    _write_places(paper, facts)
+    _write_times(paper, facts, last)
+    _write_pending(paper, facts, last)
+    _write_guard(paper, facts, last)
+    for link in facts.parked:
+        _write_parked(paper, link, facts)
+
+
+def _headline(facts: StatusFacts, last: _Last) -> str:
+    if last.code is None:
+        return "Nothing was synced yet; `omisync --dry-run` shows what would be."
+    tasks = "" if facts.tasks is None else f": {words.count(facts.tasks, 'task')}"
+    if last.code == errors.OK:
+        return f"In sync{tasks}."
+    if last.code == errors.PARKED:
+        return f"In sync{tasks}, {len(facts.parked)} of them parked."
+    if last.code == errors.TEMPORARY:
+        return "Not in sync yet; it will be tried again."
+    return "Stopped by the removal guard." if _guarded(facts, last) else "Stopped: this needs you."
+
+
+def _write(paper: Paper, label: str, text: str, style: str = "") -> None:
+    paper.say(Piece(f"{label:<{LABEL}}", "dim"), Piece(text, style))
+
+
+def _write_places(paper: Paper, facts: StatusFacts) -> None:
+    _write(paper, "file", words.path(facts.todo_path))
+    _write(paper, "server", facts.base_url)
+    if facts.key is not None:
+        _write(paper, "key", facts.key)
+    if facts.key_problem is not None:
+        _write(paper, "key", facts.key_problem, "red")
+    _write(paper, "state", words.path(facts.store_path))
+    _write(paper, "running", facts.running or "no; `omisync` keeps running, `omisync --once` syncs")
+
+
+def _write_times(paper: Paper, facts: StatusFacts, last: _Last) -> None:
+    if last.success_at is not None:
+        _write(paper, "success", f"{_at(last.success_at, facts.now)}")
+    elif last.code is not None:
+        _write(paper, "success", "never")
+    if last.failing_since is not None:
+        _write(paper, "failing", f"since {_at(last.failing_since, facts.now)}", "red")
+    for message, advice in last.troubles:
+        _write(paper, "why", message)
+        if advice:
+            _write(paper, "", f"→ {advice}")
+
+
+def _at(unix: float, now: float) -> str:
+    return f"{words.stamp(unix)}, {words.ago(now - unix)}"
+
+
+def _write_pending(paper: Paper, facts: StatusFacts, last: _Last) -> None:
+    _write(paper, "linked", words.count(facts.linked, "task"))
+    if last.waiting:
+        again = ""
+        if last.retry_at is not None and last.retry_at > facts.now:
+            again = f"; next try at {words.clock_time(last.retry_at, facts.now)}"
+        _write(paper, "waiting", f"{words.count(last.waiting, 'change')}{again}")
+    for bucket, wait in sorted(facts.gates.items()):
+        until = words.clock_time(facts.now + wait, facts.now)
+        _write(paper, "limit", f"{bucket}s are rate limited until {until}", "yellow")
+    if facts.intents:
+        said = words.count(facts.intents, "create")
+        _write(
+            paper, "unsure", f"{said} without an answer yet; Omi is asked before any is repeated"
+        )
+    if facts.absent:
+        said = words.count(facts.absent, "line")
+        _write(paper, "absent", f"{said} gone from the file, in case of coming back")
+
+
+def _guarded(facts: StatusFacts, last: _Last) -> bool:
+    return facts.refused is not None and last.code == errors.BAD_FILE
+
+
+def _numbers(facts: StatusFacts) -> tuple[object, object]:
+    """Return how many removals of how many tasks were refused."""
+    match facts.refused:
+        case [_, count, total]:
+            return count, total
+    return None, None
+
+
+def _write_guard(paper: Paper, facts: StatusFacts, last: _Last) -> None:
+    if not _guarded(facts, last):
+        return
+    count, total = _numbers(facts)
+    _write(paper, "guard", f"refused to remove {count} of {total} tasks; nothing was sent", "red")
+    _write(paper, "", f"→ Bring the file back, or allow it once: `{ALLOW}`")
+
+
+def _write_parked(paper: Paper, link: Link, facts: StatusFacts) -> None:
+    line = facts.lines.get(link.key)
+    where = "" if line is None else f"  {facts.todo_path.name}:{line}"
+    head = [Piece(f"{'parked':<{LABEL}}", "dim")]
+    paper.line(head, [Piece(link.seen.text)], [Piece(where, "dim")])
+    parked = link.parked
+    if parked is None:
+        return
+    _write(paper, "", f"{parked.reason} ({words.ago(facts.now - parked.since)})")
+    _write(paper, "", f"→ {way_out(link)}")
+
+
+def status_data(facts: StatusFacts) -> dict[str, object]:
+    """Return how things stand for programs: JSON-ready, times in ISO 8601 UTC."""
+    last = _Last.of(facts.last)
+    count, total = _numbers(facts)
+    return {
+        "version": 1,
+        "code": last.code,
+        "in_sync": last.code in {errors.OK, errors.PARKED},
+        "file": words.path(facts.todo_path),
+        "state": words.path(facts.store_path),
+        "base_url": facts.base_url,
+        "key": facts.key,
+        "key_problem": facts.key_problem,
+        "running": facts.running,
+        "tasks": facts.tasks,
+        "linked": facts.linked,
+        "absent": facts.absent,
+        "waiting": last.waiting,
+        "unsure": facts.intents,
+        "last_at": words.instant(last.at),
+        "success_at": words.instant(last.success_at),
+        "failing_since": words.instant(last.failing_since),
+        "retry_at": words.instant(last.retry_at),
+        "troubles": [{"message": message, "advice": advice} for message, advice in last.troubles],
+        "gates": {
+            bucket: {"wait": round(wait, 1), "until": words.instant(facts.now + wait)}
+            for bucket, wait in sorted(facts.gates.items())
+        },
+        "parked": [parked_data(link, facts.lines.get(link.key)) for link in facts.parked],
+        "guard": {"count": count, "total": total, "command": ALLOW}
+        if _guarded(facts, last)
+        else None,
+    }

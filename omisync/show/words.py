@@ -1,0 +1,122 @@
+"""Numbers, times and foreign text as people read them. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINUTE = 60.0
+HOUR = 3600.0
+DAY = 86400.0
+JUST_NOW = 5.0
+"""Seconds within which nobody counts."""
+
+# ECMA-48: strings (OSC, DCS, PM, APC, SOS) with what they carry, control sequences,
+# shorter escapes. A string without its end loses only its opening: text is not hidden.
+_ESCAPES = (
+    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_SPACES = r"[\t\n\v\f\r\x85\u2028\u2029]+"
+# The rest of C0 and C1, and the marks that make a line read in another order than it is.
+_UNSEEN = r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+_SURROGATE = r"[\ud800-\udfff]"
+
+
+def safe(text: str) -> str:
+    """Return foreign text as one line that no terminal acts on and any UTF-8 stream takes.
+
+    Escape sequences and control characters go, line ends and tabs become one
+    space, half a surrogate pair becomes U+FFFD.
+    """
+    if text.isprintable():
+        return text
+    text = re.sub(_ESCAPES, "", text)
+    text = re.sub(_SPACES, " ", text)
+    text = re.sub(_UNSEEN, "", text)
+    return re.sub(_SURROGATE, "\ufffd", text)
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 task``, ``42 tasks``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def path(place: Path) -> str:
+    """Return a path as text that every UTF-8 stream and JSON takes."""
+    return os.fsencode(place).decode(errors="replace")
+
+
+def due(value: str) -> str:
+    """Return a due date's canonical value with a space before its time."""
+    return value.replace("T", " ")
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its largest whole unit, ``3 minutes``; nothing is below zero."""
+    seconds = max(0.0, seconds)
+    for size, noun in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
+        if seconds >= size:
+            return count(int(seconds // size), noun)
+    return count(int(seconds), "second")
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was, ``3 minutes ago``.
+
+    What lies ahead (a clock was set back) is ``just now``.
+    """
+    return "just now" if seconds < JUST_NOW else f"{duration(seconds)} ago"
+
+
+def countdown(seconds: float) -> str:
+    """Return ``0:07``, ``12:03`` or ``1:02:03``."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def clock_time(unix: float, now: float | None = None) -> str:
+    """Return a moment as a local ``14:05``, with its date unless that is today's.
+
+    A started minute counts as over, so that ``until 14:05`` is never too early.
+    ``now`` (Unix seconds) tells what today is; by default the clock does.
+    """
+    now = time.time() if now is None else now
+    moment = _local(-(-unix // MINUTE) * MINUTE)
+    if moment is None:
+        return "an unknown time"
+    today = _local(now)
+    is_today = today is not None and moment.date() == today.date()
+    return moment.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
+
+
+def stamp(unix: float) -> str:
+    """Return a moment as a local ``2026-01-31 14:05:09``."""
+    moment = _local(unix)
+    return "an unknown time" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _local(unix: float) -> datetime | None:
+    """Return a moment in local time, None for one beyond what calendars hold."""
+    try:
+        return datetime.fromtimestamp(unix).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def instant(unix: float | None) -> str | None:
+    """Return a moment for programs: ISO 8601 in UTC, to the second."""
+    if unix is None:
+        return None
+    try:
+        return datetime.fromtimestamp(unix, UTC).isoformat(timespec="seconds")
+    except (OverflowError, OSError, ValueError):
+        return None
