@@ -59,7 +59,7 @@ def _split(url: str) -> SplitResult:
     if "@" in parts.netloc:
         raise ConfigError("base_url contains a user name", "keep secrets out of addresses")
     if parts.port == 0 or "?" in url or "#" in url:
-        raise ConfigError("base_url has a port, a query or a fragment of no use", _EXAMPLE)
+        raise ConfigError("base_url has a query, a fragment or port 0", _EXAMPLE)
     return parts
 
 

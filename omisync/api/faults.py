@@ -160,7 +160,6 @@ def plain(text: str, key: str) -> str:
     """Return ``text`` as one short line, without control characters and without ``key``."""
     safe = text.replace(key, masked(key))[:_READ_AT_MOST]
     line = " ".join("".join(" " if _unprintable(sign) else sign for sign in safe).split())
-    line = line.replace(key, masked(key))
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
 
 

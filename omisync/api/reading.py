@@ -3,7 +3,11 @@
 Rule: ``complete`` is claimed only when every page stayed clear of the server's
 limit. The server counts rows it then leaves out (locked, invalid), sorts only
 part of an undated list, and has no total: a page near the limit proves nothing,
-and is read again in windows of ``created_at``, which are ordered and inclusive.
+and is read again in windows of ``created_at``, whose ends are included.
+
+Two things no request can show: that more than a tenth of a full page is locked,
+and items without a time of creation behind the limit. The server stamps each
+item it creates, so ``complete`` leaves both out of account.
 """
 
 from __future__ import annotations
@@ -23,8 +27,7 @@ NEAR = 900
 """Rows from which a page counts as full.
 
 The server leaves rows out after paging, so a full page can look shorter. A
-tenth is a toss-up between trust and requests; an account where more than that
-of a full page is locked cannot be recognised by anything the list tells.
+tenth is a toss-up between trust and requests.
 """
 
 MOST_PAGES = 40
@@ -51,10 +54,8 @@ class Window(NamedTuple):
         after = self.start is None or self.start - time <= _SLACK
         return after and (self.end is None or time - self.end <= _SLACK)
 
-    def has_inside(self, time: datetime | None) -> bool:
+    def has_inside(self, time: datetime) -> bool:
         """Return whether a cut at ``time`` leaves two smaller windows."""
-        if time is None:
-            return False
         return (self.start is None or self.start < time) and (self.end is None or time < self.end)
 
 
@@ -82,7 +83,7 @@ async def read(windows: Iterable[Window], ask: Callable[[Window], Awaitable[Page
         complete &= page.rows == len(page.items)
         if page.rows >= NEAR:
             parts = split(window, page.items)
-            # An item without a time can hide behind the limit of the undated list.
+            # One item without a time means that others may hide: no window shows them.
             timed = all(item.created_at is not None for item in page.items)
             complete &= bool(parts) and timed
             pending += reversed(parts)

@@ -268,6 +268,14 @@ async def test_a_reply_may_hold_less_and_more(extra: dict[str, object]) -> None:
     assert (item.id, item.fields, item.created_at) == ("x", Fields("d"), None)
 
 
+async def test_a_description_comes_back_stripped() -> None:
+    """Old items can have spaces around their text; ours never have."""
+    reply = http(200, {**ITEM, "description": " \u00a0a\n b\n"})
+    async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
+        item = await omi.create(Fields("a"), idempotency_key="i")
+    assert item.fields.description == "a\n b"
+
+
 async def test_the_date_of_the_last_reply_is_known() -> None:
     """Also of a refusal; the skew is measured against our clock."""
     date = "Sat, 31 Jan 2026 17:00:00 GMT"

@@ -304,8 +304,23 @@ async def test_a_redirect_is_refused_and_not_followed(operation: str) -> None:
         assert other.seen == []
 
 
+@pytest.mark.parametrize("location", ["/elsewhere", "http://[", "", "?secret=1"])
+async def test_a_redirect_to_no_host_is_refused_too(location: str) -> None:
+    """Whatever the server wrote there."""
+    raised = await failure("create", http(302, b"", Location=location))
+    assert type(raised) is errors.WrongServer
+    assert "secret" not in raised.message
+
+
 # Successes that are none.
 
+GOOD_BODIES = {
+    "create": b'{"id": "x", "description": "a", "completed": false}',
+    "batch": b'{"action_items": [], "created_count": 0}',
+    "change": b'{"id": "x", "description": "a", "completed": false}',
+    "delete": b'{"success": true}',
+    "list": b"[]",
+}
 BAD_BODIES = {
     "empty": b"",
     "page": b"<html>Log in to the hotel's network</html>",
@@ -330,6 +345,15 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
+async def test_a_plain_success_is_one(operation: str) -> None:
+    """What the broken ones below are measured against."""
+    reply = http(200, GOOD_BODIES[operation])
+    async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
+        await OPERATIONS[operation](omi)
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
 async def test_a_success_that_cannot_be_read_is_no_success(operation: str, body: bytes) -> None:
     """A create may have happened; the others are simply repeated later."""
@@ -343,10 +367,10 @@ async def test_a_success_that_cannot_be_read_is_no_success(operation: str, body:
 @pytest.mark.parametrize("packed", [True, False])
 async def test_a_reply_without_end_is_not_swallowed(operation: str, packed: bool) -> None:
     """More than 16 MB is no reply of this API, sent as such or unpacked from little."""
-    body = b'"' + b" " * (64 * 1024 * 1024 if packed else 17 * 1024 * 1024) + b'"'
-    reply = (
-        http(200, gzip.compress(body, 1), Content_Encoding="gzip") if packed else http(200, body)
-    )
+    megabytes = 64 if packed else 17
+    body = GOOD_BODIES[operation] + b" " * (megabytes * 1024 * 1024)
+    packed_body = gzip.compress(body, 1)
+    reply = http(200, packed_body, Content_Encoding="gzip") if packed else http(200, body)
     assert type(await failure(operation, reply)) is UNCLEAR[operation]
 
 

@@ -1,0 +1,255 @@
+"""How lists are read: everything that is shown, and an honest word on completeness."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rawserver import RawServer, http
+
+from omisync import errors
+from omisync.api import OmiClient, reading
+from omisync.api.reading import Window
+from omisync.core.model import Fields, RemoteItem
+from omisync.sandbox import KEY, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from omisync.core.model import Listing
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def sandbox(**traits: object) -> AsyncIterator[tuple[Sandbox, OmiClient]]:
+    """Open a sandbox with these traits and a client for it."""
+    async with Sandbox(**traits) as server, OmiClient(server.url, KEY) as omi:
+        yield server, omi
+
+
+def fill(
+    server: Sandbox, count: int, *, completed: bool = False, every: float = 60, **traits: bool
+) -> None:
+    """Add items that were created ``every`` so many seconds, from ``START`` on."""
+    for n in range(count):
+        moment = START + timedelta(seconds=n * every)
+        server.add(f"{completed} {n}", completed=completed, created_at=moment, **traits)
+
+
+def ids(listing: Listing) -> list[str]:
+    """Return the ids of a listing; each item is in it once."""
+    found = [item.id for item in listing.items]
+    assert len(found) == len(set(found))
+    return sorted(found)
+
+
+# The whole list.
+
+
+@pytest.mark.parametrize("traits", [{}, {"sorts_windows": True}, {"mixed_times": True}])
+@pytest.mark.parametrize(
+    ("open_", "done"), [(0, 0), (10, 0), (0, 10), (899, 5), (999, 1), (1000, 1000), (2500, 1200)]
+)
+async def test_every_item_is_read_once(open_: int, done: int, traits: dict[str, bool]) -> None:
+    """Below, at and far above the server's limit, in either order of its windows."""
+    async with sandbox(**traits) as (server, omi):
+        fill(server, open_)
+        fill(server, done, completed=True)
+        listing = await omi.listing()
+        assert listing.complete
+        assert ids(listing) == sorted(server.items)
+        for item in listing.items:
+            kept = server.items[item.id]
+            assert item.fields == Fields(kept.description, kept.completed, kept.due_at)
+            assert item.created_at == kept.created_at
+
+
+@pytest.mark.parametrize(
+    ("open_", "done", "most"), [(0, 0, 2), (899, 899, 2), (1000, 0, 4), (2500, 0, 12)]
+)
+async def test_reading_is_frugal(open_: int, done: int, most: int) -> None:
+    """Two reads for a usual list: an hour has 120."""
+    async with sandbox() as (server, omi):
+        fill(server, open_)
+        fill(server, done, completed=True)
+        await omi.listing()
+        assert server.reads <= most
+        assert server.writes == 0
+
+
+async def test_open_items_are_read_before_completed_ones() -> None:
+    """So that an item ticked meanwhile is seen twice, not never; it counts as ticked."""
+    async with sandbox() as (server, omi):
+        item_id = server.add("a").id
+        server.on_request = lambda _: setattr(server.items[item_id], "completed", True)
+        listing = await omi.listing()
+        assert [item.fields.completed for item in listing.items] == [True]
+        asked = [request.query["completed"] for request in server.requests]
+        assert asked == ["false", "true"]
+
+
+async def test_overlapping_pages_are_never_asked_for() -> None:
+    """Without dates the server's pages overlap and lose items: offset stays 0, limit 1000."""
+    async with sandbox() as (server, omi):
+        fill(server, 1500)
+        await omi.listing()
+        assert {(r.query["limit"], r.query["offset"]) for r in server.requests} == {("1000", "0")}
+
+
+async def test_locked_items_are_not_listed_and_do_not_stop_the_rest() -> None:
+    """The server counts them and leaves them out: a page of 901 of 1000 is a full page."""
+    async with sandbox() as (server, omi):
+        fill(server, 1400)
+        for item in list(server.items.values())[::12]:
+            item.locked = True
+        listing = await omi.listing()
+        shown = sorted(item.id for item in server.items.values() if not item.locked)
+        assert ids(listing) == shown
+        assert listing.complete
+
+
+async def test_a_row_that_cannot_be_read_makes_the_listing_incomplete() -> None:
+    """Broken rows go one by one; the others are kept."""
+    good = {"id": "x", "description": "d", "completed": False}
+    broken = [{}, None, 7, [], {**good, "id": 1}, {**good, "due_at": "soon"}]
+    answers = http(200, [good, *broken]), http(200, [])
+    async with RawServer(answers) as server, OmiClient(server.url, KEY) as omi:
+        listing = await omi.listing()
+    assert ids(listing) == ["x"]
+    assert not listing.complete
+
+
+async def test_too_many_items_of_one_instant_cannot_be_proven_complete() -> None:
+    """No window tells them apart; it takes few reads to find out."""
+    async with sandbox() as (server, omi):
+        fill(server, 1100, every=0)
+        listing = await omi.listing()
+        assert not listing.complete
+        assert len(listing.items) >= 1000
+        assert server.reads <= 4
+
+
+async def test_items_without_a_time_are_read_while_they_fit() -> None:
+    """No window shows them: where one turns up in a crowded list, more may hide."""
+    async with sandbox() as (server, omi):
+        for n in range(20):
+            server.add(f"old {n}", due_at=START).created_at = None
+        assert (await omi.listing()).complete
+        fill(server, 1100)
+        listing = await omi.listing()
+        assert not listing.complete
+        timed = {item.id for item in server.items.values() if item.created_at is not None}
+        assert timed <= set(ids(listing))
+
+
+async def test_a_server_that_ignores_windows_is_not_asked_for_ever() -> None:
+    """Rows outside the window show it; the reading ends at once, incomplete."""
+    rows = [
+        {"id": str(n), "description": "d", "completed": False, "created_at": _hour(n)}
+        for n in range(1000)
+    ]
+    async with RawServer((http(200, rows),)) as server, OmiClient(server.url, KEY) as omi:
+        listing = await omi.listing()
+    assert not listing.complete
+    assert len(listing.items) == 1000
+    assert len(server.seen) <= 6
+
+
+def _hour(n: int) -> str:
+    return (START + timedelta(hours=n)).isoformat()
+
+
+async def test_a_huge_list_leaves_reads_for_others() -> None:
+    """At most 40 reads for one listing, complete or not."""
+    async with sandbox() as (server, omi):
+        fill(server, 17_000)
+        listing = await omi.listing()
+        assert not listing.complete
+        assert server.reads == reading.MOST_PAGES
+        assert len(listing.items) > 10_000
+
+
+async def test_a_limit_in_the_middle_ends_the_reading() -> None:
+    """Half a list is no list: the error passes, with the bucket."""
+    async with sandbox() as (server, omi):
+        fill(server, 1000)
+        server.fault_next(None, None, "429")
+        with pytest.raises(errors.RateLimited) as caught:
+            await omi.listing()
+        assert caught.value.bucket == "read"
+
+
+# A window.
+
+
+async def test_a_window_shows_what_was_created_in_it() -> None:
+    """Both ends included, whatever state the items are in, with one read."""
+    async with sandbox() as (server, omi):
+        fill(server, 100)
+        fill(server, 100, completed=True)
+        start, end = START + timedelta(minutes=10), START + timedelta(minutes=20)
+        listing = await omi.window(start.timestamp(), end.timestamp())
+        inside = [i.id for i in server.items.values() if start <= (i.created_at or START) <= end]
+        assert len(inside) == 22
+        assert ids(listing) == sorted(inside)
+        assert listing.complete
+        assert server.reads == 1
+
+
+async def test_a_window_has_offsets_and_fractions() -> None:
+    """A time without an offset would be read in another zone, or not at all."""
+    async with sandbox() as (server, omi):
+        await omi.window(1_700_000_000.25, 1_700_000_001)
+        asked = server.requests[0].query
+        assert asked["start_date"] == "2023-11-14T22:13:20.250000Z"
+        assert asked["end_date"] == "2023-11-14T22:13:21Z"
+        assert "completed" not in asked
+
+
+async def test_a_crowded_window_is_read_in_parts() -> None:
+    """As the whole list is."""
+    async with sandbox() as (server, omi):
+        fill(server, 2000)
+        fill(server, 10, completed=True)
+        start, end = START, START + timedelta(minutes=1499)
+        listing = await omi.window(start.timestamp(), end.timestamp())
+        assert len(listing.items) == 1510
+        assert listing.complete
+
+
+# The cut.
+
+moments = st.datetimes(timezones=st.just(UTC))
+items = st.builds(RemoteItem, st.uuids().map(str), st.just(Fields("d")), st.none() | moments)
+
+
+@given(st.lists(items), st.none() | moments, st.none() | moments)
+def test_two_parts_cover_a_window_and_are_smaller(
+    rows: list[RemoteItem], start: datetime | None, end: datetime | None
+) -> None:
+    """Nothing falls between the parts, and cutting comes to an end."""
+    window = Window(completed=True, start=start, end=end)
+    parts = reading.split(window, rows)
+    if not parts:
+        return
+    lower, upper = parts
+    cut = lower.end
+    assert (lower.start, upper.end, upper.start) == (start, end, cut)
+    assert lower.completed is upper.completed is True
+    assert cut is not None
+    assert start is None or start < cut
+    assert end is None or cut < end
+    assert cut in {item.created_at for item in rows}
+
+
+@given(st.lists(moments, min_size=1, unique=True))
+def test_an_open_window_with_times_is_always_cut(times: list[datetime]) -> None:
+    """It only fails when all rows stand at its ends."""
+    rows = [RemoteItem(str(n), Fields("d"), time) for n, time in enumerate(times)]
+    assert reading.split(Window(), rows)
+    assert not reading.split(Window(start=times[0], end=times[0]), rows[:1])
