@@ -32,6 +32,9 @@ STYLES = {
 IN_VIEW = 12
 """Characters of an unchanged beginning that stay before a change when a line is too long."""
 
+LEAST = 20
+"""Columns that a task's text keeps on a narrow terminal; what follows it is cut then."""
+
 PLAINER = {ord("…"): "...", ord("→"): "->", ord("↺"): "<", ord("·"): "."}
 """For streams in an encoding without these."""
 
@@ -62,7 +65,7 @@ class Paper:
         """Write one fact on one line; on a terminal ``body`` is cut so that the line fits."""
         head, body, tail = self._sayable(head), self._sayable(body), self._sayable(tail)
         if self._width is not None:
-            room = max(1, self._width - _cells([*head, *tail]))
+            room = max(LEAST, self._width - _cells([*head, *tail]))
             body = _cut(_in_view(body, room), room)
         self._write(_cut([*head, *body, *tail], self._width))
 

@@ -322,7 +322,7 @@ def test_colours_only_on_a_terminal() -> None:
     assert "\x1b[32m+" in told(plan, terminal=True)
 
 
-@pytest.mark.parametrize(("columns", "expected"), [(50, 50), (0, 80)])
+@pytest.mark.parametrize(("columns", "expected"), [(90, 90), (0, 80)])
 def test_a_real_terminal_is_noticed(
     monkeypatch: pytest.MonkeyPatch, columns: int, expected: int
 ) -> None:
@@ -410,6 +410,15 @@ def test_the_change_of_a_long_wording_stays_in_view() -> None:
     assert "\x1b[31mMonday" in former
     assert "todo.md:4" in former
     assert "\x1b[32mTuesday" in latter
+
+
+def test_a_narrow_terminal_still_shows_the_task() -> None:
+    """A long reason does not leave the text of its task without room."""
+    os.environ["COLUMNS"] = "40"
+    plan = decided([entry("Buy twelve eggs", 1, due="2026-02-02T17:00")], [])
+    line = told(plan, terminal=True).splitlines()[1]
+    assert "Buy twelve eggs" in line
+    assert line.removesuffix("\x1b[0m").endswith("…")
 
 
 def test_messages_are_never_cut() -> None:
