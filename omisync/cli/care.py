@@ -14,12 +14,11 @@ from omisync.errors import OmisyncError, StoreUnusable, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from omisync.config import Config
     from omisync.core.model import Link
-    from omisync.store import Event, Store
+    from omisync.store import Event
     from omisync.sync import Repaired
 
 
@@ -172,67 +171,36 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
 
 def retry(options: Namespace) -> int:
     """Un-park tasks."""
-
-    def chosen(link: Link) -> bool:
-        return link.parked is not None and options.text in link.seen.text
-
-    def done(opened: Store, links: list[Link]) -> None:
-        opened.put_links(link.but(parked=None, failures=0) for link in links)
-
-    return _treat(options, "retry", chosen, done, "will be tried again by the next sync")
+    return _treat(options, "retry", "will be tried again by the next sync")
 
 
 def forget(options: Namespace) -> int:
     """Give up parked removals."""
-
-    def chosen(link: Link) -> bool:
-        removal = link.absent_since is not None and link.parked is not None
-        return removal and options.text in link.seen.text
-
-    def done(opened: Store, links: list[Link]) -> None:
-        opened.drop_links(link.key for link in links)
-
-    return _treat(options, "forget", chosen, done, "forgotten; it stays in Omi as it is")
+    return _treat(options, "forget", "forgotten; it stays in Omi as it is")
 
 
-def _treat(
-    options: Namespace,
-    verb: str,
-    chosen: Callable[[Link], bool],
-    done: Callable[[Store, list[Link]], None],
-    said: str,
-) -> int:
-    """Apply a change to the chosen links and name each."""
+def _treat(options: Namespace, verb: str, said: str) -> int:
+    """Do it here or, while a daemon runs, there; name each task."""
+    from omisync import control, sync
+
     config = _config(options)
     if not config.store_path.exists():
         raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
-    with (
-        store.lock(config.store_path, f"omisync {verb}"),
-        store.Store.open(config.store_path) as opened,
-    ):
-        links = [link for link in opened.links() if chosen(link)]
-        if not links:
-            raise UsageError(
-                f"No parked {'removal' if verb == 'forget' else 'task'} fits {options.text!r}",
-                "`omisync status` lists them.",
-            )
-        with opened.transaction():
-            done(opened, links)
-            opened.put_fact("settled", None)
-            opened.record(
-                *(
-                    store.Event(time.time(), f"task.{verb}", link.seen.text, link.key)
-                    for link in links
-                )
-            )
-    _say(links, said, as_json=options.json)
-    return errors.OK
-
-
-def _say(links: Iterable[Link], said: str, *, as_json: bool) -> None:
-    if as_json:
-        texts = [link.seen.text for link in links]
+    answer = control.ask(config.store_path, os.environ, {"do": verb, "text": options.text})
+    if answer is None:
+        with (
+            store.lock(config.store_path, f"omisync {verb}"),
+            store.Store.open(config.store_path) as opened,
+        ):
+            treat = sync.retry if verb == "retry" else sync.forget
+            texts = treat(opened, options.text, time.time())
+    elif "error" in answer:
+        raise UsageError(answer["error"], answer.get("advice", ""))
+    else:
+        texts = answer["tasks"]
+    if options.json:
         print(json.dumps({"tasks": texts}, ensure_ascii=False))  # noqa: T201 - data
-        return
-    for link in links:
-        sys.stdout.write(f"{show.safe(link.seen.text)}: {said}.\n")
+    else:
+        for text in texts:
+            sys.stdout.write(f"{show.safe(text)}: {said}.\n")
+    return errors.OK

@@ -194,11 +194,11 @@ async def _synced(desk: Desk, sandbox: Sandbox) -> Outcome:
 
 
 def _show_items(sandbox: Sandbox) -> None:
-    """Show what the server holds, in the order it was made, cut to the window."""
+    """Show what the server holds, oldest first, cut to the window."""
     from omisync import show
 
     _say("\n   What Omi holds now:")
-    items = sorted(sandbox.items.values(), key=lambda item: item.created_at)
+    items = list(sandbox.items.values())
     width = shutil.get_terminal_size().columns - 45
     for item in items[:SHOWN]:
         box = "x" if item.completed else " "

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from omisync.sync import Desk, Outcome
 
 
+ASK_AGAIN = 1.0
+"""Seconds between two requests to a daemon that has not finished."""
+
+
 def once(options: Namespace) -> int:
     """Sync once: ``omisync --once``."""
     config_file = places.config_path(options.config, os.environ)
@@ -30,6 +34,9 @@ def once(options: Namespace) -> int:
     from omisync import show, store
 
     config = configs.load(config_file, os.environ)
+    answered = _asked(config.store_path, options)
+    if answered is not None:
+        return answered
     with _locked(config.store_path, options.timeout), store.Store.open(config.store_path) as opened:
         from omisync.sync import Desk
 
@@ -89,6 +96,33 @@ def _synced(desk: Desk, options: Namespace) -> Outcome:
         return asyncio.run(run())
 
 
+def _asked(path: Path, options: Namespace) -> int | None:
+    """Have a running daemon sync now, and show what came of it; None when none runs."""
+    from omisync import control
+
+    request = {
+        "do": "cycle",
+        "allow_removals": options.allow_removals,
+        "grace": bool(options.grace),
+    }
+    deadline = time.monotonic() + options.timeout
+    while True:
+        answer = control.ask(path, os.environ, request)
+        if answer is None or "error" in answer:
+            return None  # none runs, or it is stopping: its lock is waited for
+        left = deadline - time.monotonic()
+        wait = max(0.0, (answer["retry_at"] or 0.0) - time.time())
+        if not answer["temporary"] or left <= 0 or wait > left:
+            break
+        time.sleep(min(max(wait, ASK_AGAIN), left))
+    if options.json:
+        print(json.dumps(answer["data"], ensure_ascii=False))  # noqa: T201 - data
+    elif not options.quiet or answer["code"] != errors.OK:
+        sys.stdout.write(answer["out"])
+        sys.stderr.write(answer["err"])
+    return int(answer["code"])
+
+
 @contextlib.contextmanager
 def _locked(path: Path, patience: float) -> Iterator[None]:
     """Hold the store, after waiting up to ``patience`` seconds for another run to end.
@@ -127,3 +161,18 @@ def plan(options: Namespace) -> int:
     else:
         show.plan(document, decided, config.todo_path, links_exist=known, stream=sys.stdout)
     return errors.BAD_FILE if decided.removal.drastic else errors.OK
+
+
+def daemon(options: Namespace) -> int:
+    """Stay in the foreground and sync each save."""
+    import asyncio
+
+    from omisync.daemon.serve import serve
+
+    level = "debug" if options.verbose else "warning" if options.quiet else None
+    if options.json:
+        raise errors.UsageError(
+            "--json goes with --once, --dry-run and the commands",
+            'For JSON logs of the daemon set format = "json" under [log].',
+        )
+    return asyncio.run(serve(places.config_path(options.config, os.environ), os.environ, level))

@@ -89,7 +89,7 @@ def _standing(came: Outcome, now: float | None) -> str:
 
 
 def _parked(came: Outcome) -> str:
-    number = str(len(came.parked)) if came.parked else "Some"
+    number = len(came.parked) or came.parked_before
     of_all = "" if came.tasks is None else f" of {came.tasks}"
     return f"{number}{of_all} tasks parked; `omisync status` tells why"
 
@@ -145,16 +145,15 @@ def _lines(came: Outcome) -> dict[str, int]:
 def outcome_data(came: Outcome) -> dict[str, object]:
     """Return how a run ended, for programs: JSON-ready, times in ISO 8601 UTC.
 
-    ``parked`` is a count, None when a run without a change did not count anew.
+    ``parked`` is a count.
     """
     lines = _lines(came)
-    uncounted = came.code == errors.PARKED and not came.parked
     return {
         "version": 1,
         "code": came.code,
         "in_sync": came.code in {errors.OK, errors.PARKED},
         "tasks": came.tasks,
-        "parked": None if uncounted else len(came.parked),
+        "parked": len(came.parked) or came.parked_before,
         "waiting": came.waiting,
         "done": {name.removeprefix("task."): n for name, n in sorted(came.counts.items()) if n},
         "retry_at": words.instant(came.retry_at),

@@ -59,7 +59,7 @@ async def cycle(desk: Desk, *, grace: float = 0.0, allow_removals: bool = False)
         snapshot = file.read(desk.config.todo_path)
         former = _nothing_to_do(desk, snapshot, run.now)
         if former is not None:
-            return former
+            return _still(run, former)
         run.gates = desk.store.gates()
         document = parsed(desk.config, snapshot)
         decided = await _cycle(run, document, snapshot, grace=grace, allow=allow_removals)
@@ -82,7 +82,23 @@ def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Outcome | None
     look_at = settled["look_at"]
     if not same or (look_at is not None and now >= look_at) or now < settled["at"]:
         return None
-    return Outcome(settled["code"], look_at=look_at, tasks=settled["tasks"], idle=True)
+    return Outcome(
+        settled["code"],
+        look_at=look_at,
+        tasks=settled["tasks"],
+        parked_before=settled["parked"],
+        idle=True,
+    )
+
+
+def _still(run: Run, former: Outcome) -> Outcome:
+    """Return the outcome of an idle cycle; it writes only if the last one went otherwise."""
+    last = run.store.fact("last")
+    if isinstance(last, dict) and last["code"] == former.code:
+        return former
+    with run.store.transaction():
+        run.store.put_fact("refused", None)
+    return _left(run, former)
 
 
 def _remember_settled(desk: Desk, snapshot: Snapshot, outcome: Outcome) -> None:
@@ -191,17 +207,22 @@ def _guard(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> None:
         GuardStopped: nothing of it is done.
     """
     removal = decided.removal
-    if not removal.drastic:
-        if run.store.fact("refused") is not None:
+    numbers = [snapshot.digest, removal.count, removal.total]
+    refused = run.store.fact("refused")
+    if removal.drastic and allow and refused == numbers:
+        with run.store.transaction():
+            run.store.put_fact("allowed", snapshot.digest)
+    if not removal.drastic or run.store.fact("allowed") == snapshot.digest:
+        # What was allowed stays allowed while the file is the same: an outage or
+        # a limit may cut the removals into several cycles.
+        run.counted_removals = not removal.drastic
+        if refused is not None:
             with run.store.transaction():
                 run.store.put_fact("refused", None)
         return
-    numbers = [snapshot.digest, removal.count, removal.total]
-    if allow and run.store.fact("refused") == numbers:
-        run.counted_removals = False
-        return
     with run.store.transaction():
         run.store.put_fact("refused", numbers)
+        run.store.put_fact("allowed", None)
         run.store.record(
             Event(run.now, "guard.stopped", detail=f"{removal.count} of {removal.total} removals")
         )
@@ -312,6 +333,9 @@ async def _worker(run: Run, queue: deque[Unit]) -> None:
 async def _work(run: Run, queue: deque[Unit]) -> None:
     """Do the next unit; an error about the whole account or line ends the cycle's requests."""
     unit = queue.popleft()
+    if run.desk.hurry:
+        run.halt = run.again = True
+        return
     if run.shut("write"):
         run.halt = True
         return
@@ -367,7 +391,7 @@ def _outcome(run: Run, document: Document | None, decided: Plan | None) -> Outco
         tasks=decided.tasks if decided is not None else None,
         retry_at=run.retry_at,
         look_at=min(look_at, default=None),
-        again=run.again and not run.halt,
+        again=run.again and (run.desk.hurry or not run.halt),
         progress=bool(+run.counts),
     )
 

@@ -33,6 +33,8 @@ class Desk:
     """What cycles work with: config, store, clock, and the one client, opened when needed.
 
     ``setting`` stands for the config as a whole: a changed one is looked at anew.
+    ``hurry`` is set from outside to end a cycle after the requests under way.
+
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
     that changes something outside (``store.commit``, ``request.sent``,
     ``reply.read``). ``report`` hears of progress: writes done, writes planned.
@@ -45,8 +47,9 @@ class Desk:
     clock: Callable[[], float] = time.time
     trace: Callable[[str], None] | None = None
     report: Callable[[int, int], None] | None = None
-    _client: OmiClient | None = None
+    hurry: bool = False
     key: places.Key | None = None
+    _client: OmiClient | None = None
 
     async def client(self) -> OmiClient:
         """Return the client, opening its session on first use.
@@ -227,7 +230,8 @@ class Outcome:
     ``code`` is the exit code it stands for. ``waiting`` counts the ops that
     still have to reach the server. ``retry_at`` says when something temporary
     may be over (None: unknown, use the backoff), ``look_at`` when something is
-    due anyway (a grace, a probe); both in Unix seconds. ``again`` asks for the
+    due anyway (a grace, a probe); both in Unix seconds. ``parked_before`` counts
+    the parked tasks of an idle cycle, which does not read them. ``again`` asks for the
     next cycle at once. ``progress`` tells whether anything was settled.
     """
 
@@ -238,6 +242,7 @@ class Outcome:
     remarks: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     parked: tuple[Link, ...] = ()
+    parked_before: int = 0
     waiting: int = 0
     tasks: int | None = None
     retry_at: float | None = None

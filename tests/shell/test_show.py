@@ -518,7 +518,10 @@ def test_a_rate_limit_has_an_end() -> None:
             "Stopped: 2 changes wait. 50 created.",
         ),
         (Outcome(65, troubles=(GuardStopped("lost 9"),)), "Stopped by the removal guard."),
-        (Outcome(1, tasks=42, idle=True), "Some of 42 tasks parked; `omisync status` tells why."),
+        (
+            Outcome(1, tasks=42, parked_before=3, idle=True),
+            "3 of 42 tasks parked; `omisync status` tells why.",
+        ),
     ],
 )
 def test_headlines(came: Outcome, expected: str) -> None:

@@ -1,7 +1,6 @@
-"""When a cycle runs: at once, after a wake, after a wait. Never what it does.
+"""How fast to go on after a failure, and the loop of ``--once``.
 
-One loop serves ``--once`` and the daemon: run a cycle, then wait for whichever
-comes first of the timer, a wake and the stop. A plan is remade each time, so
+Run a cycle, then wait as long as it makes sense. A plan is remade each time, so
 whatever was edited while waiting goes out in its latest state.
 """
 

@@ -1,0 +1,393 @@
+"""The daemon: a cycle when the file was saved, when something is due, when asked.
+
+Rule: the loop never waits for the server. Requests run in a task of their own;
+a save that comes meanwhile ends the cycle after the requests under way, and one
+of those that hangs is cut off. What was cut off is found out by the next cycle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import random
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from omisync import config as configs
+from omisync import control, errors, file, quick, show, store, sync
+from omisync.daemon import supervisor
+from omisync.daemon.pace import delay
+from omisync.errors import OmisyncError, StoreBusy
+from omisync.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from structlog.stdlib import BoundLogger
+
+    from omisync.config import Config
+    from omisync.sync import Desk, Outcome
+
+STOP_SECONDS = 3.0
+"""For a request under way to end after SIGTERM; systemd would kill much later."""
+HURRY_SECONDS = 10.0
+"""For the requests under way to end after a save; a slow server still answers by then."""
+KEY_SECONDS = 5.0
+"""Between two looks at the key file while the key is refused."""
+LOCK_SECONDS = 0.2
+FATAL = {errors.WRONG_SERVER, errors.BAD_STORE, errors.BAD_CONFIG}
+"""What only a person can cure, and a restart of omisync belongs to the cure."""
+RELOAD = -1
+
+HOLDER = "the omisync daemon"
+
+
+async def serve(config_file: Path, environ: Mapping[str, str], level: str | None = None) -> int:
+    """Run until a signal ends it; return the exit code.
+
+    ``level`` wins over the config's log level.
+
+    Raises:
+        ConfigError: the config cannot be used at start.
+        StoreBusy: another daemon holds the store.
+        StoreUnusable: the store cannot be used.
+    """
+    from omisync import log
+
+    signals = Signals()
+    signals.listen()
+    config = configs.load(config_file, environ)
+    feeding = asyncio.create_task(supervisor.alive(environ))
+    try:
+        while True:
+            logger = log.configure(level or config.log.level, config.log.format, environ)
+            setting = quick.setting(config_file, environ)
+            async with _locked(config.store_path, signals, environ):
+                if signals.stop.is_set():
+                    return signals.code
+                with store.Store.open(config.store_path) as opened:
+                    desk = sync.Desk(config, opened, environ, setting)
+                    daemon = Daemon(desk, config_file, signals, logger)
+                    code = await daemon.run()
+            if code != RELOAD or daemon.fresh is None:
+                return code
+            config = daemon.fresh
+    finally:
+        feeding.cancel()
+        supervisor.tell(environ, STOPPING=1)
+
+
+@dataclass(slots=True)
+class Signals:
+    """What was asked for by signals: stop (with its exit code), reload, a cycle now."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
+    now: asyncio.Event = field(default_factory=asyncio.Event)
+    code: int = errors.OK
+
+    def listen(self) -> None:
+        """Take the signals over from Python's defaults."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+        loop.add_signal_handler(signal.SIGUSR1, self.now.set)
+
+    def _interrupt(self) -> None:
+        self.code = errors.INTERRUPTED
+        self.stop.set()
+
+
+@contextlib.asynccontextmanager
+async def _locked(path: Path, signals: Signals, environ: Mapping[str, str]) -> AsyncIterator[None]:
+    """Hold the store; a run that ends by itself is waited for, another daemon is not."""
+    with contextlib.ExitStack() as stack:
+        while not signals.stop.is_set():
+            try:
+                stack.enter_context(store.lock(path, HOLDER))
+                break
+            except StoreBusy:
+                if (store.holder(path) or "").startswith(HOLDER):
+                    raise
+                supervisor.tell(environ, READY=1, STATUS=f"waiting for {store.holder(path)}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(signals.stop.wait(), LOCK_SECONDS)
+        yield
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The daemon on one store, until it stops or its config changes."""
+
+    desk: Desk
+    config_file: Path
+    signals: Signals
+    log: BoundLogger
+    fresh: Config | None = None
+    requests: list[tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]] = field(
+        default_factory=list
+    )
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    attempt: int = 0
+    refused: bool = False
+    said: tuple[int, tuple[str, ...]] | None = None
+    places: tuple[object, ...] = ()
+
+    @property
+    def config(self) -> Config:
+        """Return the config in force."""
+        return self.desk.config
+
+    async def run(self) -> int:
+        """Run cycles until the end; return the exit code, or RELOAD."""
+        environ, config = self.desk.environ, self.config
+        self.places = self._places()
+        with self.desk.store.transaction():
+            self.desk.store.prune(self.desk.clock())
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self.desk.close)
+            watch = await stack.enter_async_context(
+                Watch(
+                    config.todo_path,
+                    settle=config.watch.settle,
+                    rescan=config.watch.rescan,
+                    warn=lambda text: self.log.warning("watch.limited", why=text),
+                )
+            )
+            await self._open_door(stack)
+            self._observe()
+            supervisor.tell(environ, READY=1)
+            self.log.info("daemon.started", file=str(config.todo_path), process=os.getpid())
+            code = await self._serve(watch)
+        if code != RELOAD:
+            self.log.info("daemon.stopped", code=code)
+        return code
+
+    async def _open_door(self, stack: contextlib.AsyncExitStack) -> None:
+        """Let ``omisync --once`` ask for a cycle; without a door it waits for the lock."""
+        door = control.place(self.config.store_path, self.desk.environ)
+        try:
+            await stack.enter_async_context(control.listening(door, self._ask))
+        except OSError as error:
+            self.log.warning("control.closed", path=str(door), why=str(error))
+
+    def _observe(self) -> None:
+        """Say what there is, before any request: a missing file is an answer too."""
+        found = file.signature(self.config.todo_path) is not None
+        status = f"reading {self.config.todo_path}"
+        if not found:
+            status = f"waiting for {self.config.todo_path}: there is no such file"
+        supervisor.tell(self.desk.environ, STATUS=status)
+
+    async def _serve(self, watch: Watch) -> int:
+        saved = asyncio.create_task(watch.changed())
+        try:
+            while True:
+                requests, self.requests = self._treated(), []
+                self.asked.clear()
+                self.signals.now.clear()
+                outcome = None
+                if requests or not self.refused:
+                    outcome = await self._cycle(saved, [request for request, _ in requests])
+                    self._tell(outcome)
+                self._answer(requests, outcome)
+                if outcome is not None and outcome.code in FATAL:
+                    return outcome.code
+                code = await self._pause(saved, outcome)
+                if code is not None:
+                    return code
+                if saved.done():
+                    self.log.debug("watch.woke", why=saved.result())
+                    saved = asyncio.create_task(watch.changed())
+        finally:
+            saved.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await saved
+            self._answer(self.requests, None)
+
+    # A cycle
+
+    async def _cycle(self, saved: asyncio.Task[str], asked: list[dict[str, Any]]) -> Outcome:
+        """Run one cycle; a save or a stop that comes meanwhile cuts it short."""
+        started = time.perf_counter()
+        by_hand = any(request["do"] == "cycle" and not request.get("grace") for request in asked)
+        self.desk.hurry = False
+        cycle = asyncio.create_task(
+            sync.cycle(
+                self.desk,
+                grace=0.0 if by_hand else self.config.sync.removal_grace,
+                allow_removals=any(request.get("allow_removals") for request in asked),
+            )
+        )
+        stop = asyncio.create_task(self.signals.stop.wait())
+        try:
+            await asyncio.wait({cycle, saved, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not cycle.done():
+                self.desk.hurry = True
+                patience = STOP_SECONDS if stop.done() else HURRY_SECONDS
+                await asyncio.wait({cycle, stop}, timeout=patience, return_when=FIRST)
+                if not cycle.done() and stop.done():
+                    await asyncio.wait({cycle}, timeout=STOP_SECONDS)
+            if not cycle.done():
+                cycle.cancel()
+                await asyncio.wait({cycle})
+        finally:
+            stop.cancel()
+        outcome = _came(cycle)
+        milliseconds = round((time.perf_counter() - started) * 1000)
+        self._log(outcome, milliseconds)
+        return outcome
+
+    def _log(self, outcome: Outcome, milliseconds: int) -> None:
+        """Log a cycle that did something or went wrong in a new way; others at debug."""
+        said = (outcome.code, tuple(error.message for error in outcome.troubles))
+        news = said != self.said and (bool(outcome.troubles) or self.said is not None)
+        counts = {name.partition(".")[2]: count for name, count in outcome.counts.items()}
+        fields = {**counts, "waiting": outcome.waiting, "code": outcome.code, "ms": milliseconds}
+        loud = self.log.info if outcome.progress or news else self.log.debug
+        loud("cycle.done", **fields)
+        for error in outcome.troubles if said != self.said else ():
+            self.log.warning("cycle.trouble", what=error.message, next=error.advice)
+        for remark in outcome.remarks:
+            self.log.info("cycle.remark", what=remark)
+        self.said = said
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Give systemd the line that ``systemctl status`` shows; note a refused key."""
+        status = show.headline(outcome)
+        if outcome.troubles and outcome.code not in {errors.OK, errors.PARKED}:
+            status += f" {outcome.troubles[0].message}"
+        supervisor.tell(self.desk.environ, STATUS=status)
+        self.refused = outcome.code == errors.BAD_KEY
+        self.attempt = 0 if outcome.progress or not outcome.temporary else self.attempt + 1
+
+    # Waiting
+
+    async def _pause(self, saved: asyncio.Task[str], outcome: Outcome | None) -> int | None:
+        """Wait for a reason to run again; return an exit code when it is to end."""
+        while True:
+            seconds = self._seconds(outcome)
+            events = (self.signals.stop, self.signals.reload, self.signals.now, self.asked)
+            waits = {asyncio.create_task(event.wait()) for event in events}
+            try:
+                await asyncio.wait({saved, *waits}, timeout=seconds, return_when=FIRST)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+            if self.signals.stop.is_set():
+                return self.signals.code
+            if self._reloaded():
+                return RELOAD
+            timer = outcome is not None and seconds is not None and not self.refused
+            if saved.done() or self.signals.now.is_set() or self.asked.is_set() or timer:
+                return None
+
+    def _seconds(self, outcome: Outcome | None) -> float | None:
+        """Return how long to wait for nothing in particular, None for ever."""
+        now = self.desk.clock()
+        if self.refused:
+            return KEY_SECONDS
+        if outcome is None:
+            return None
+        if outcome.temporary:
+            chance = random.random()  # noqa: S311 - jitter, not a secret
+            return delay(outcome, max(1, self.attempt), now, chance)
+        return None if outcome.look_at is None else max(0.0, outcome.look_at - now)
+
+    def _places(self) -> tuple[object, ...]:
+        """Return what the config and the key file look like from outside."""
+        from pathlib import Path
+
+        key_file = self.config.key_file
+        return (
+            file.signature(self.config_file),
+            file.signature(Path(key_file)) if key_file else None,
+        )
+
+    def _reloaded(self) -> bool:
+        """Return whether the config was read anew: asked by SIGHUP, or config or key changed."""
+        places = self._places()
+        if not self.signals.reload.is_set() and places == self.places:
+            return False
+        self.signals.reload.clear()
+        self.places = places
+        supervisor.reloading(self.desk.environ)
+        try:
+            self.fresh = configs.load(self.config_file, self.desk.environ)
+        except OmisyncError as error:
+            self.log.warning("config.refused", what=error.message, next=error.advice)
+            supervisor.tell(self.desk.environ, READY=1, STATUS=f"old config kept: {error.message}")
+            return False
+        self.log.info("config.loaded", path=str(self.config_file))
+        return True
+
+    # Being asked
+
+    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Queue what another process asks for; return what came of it."""
+        if request.get("do") not in {"cycle", "retry", "forget"}:
+            return {"error": "unknown request"}
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.requests.append((request, answer))
+        self.asked.set()
+        return await answer
+
+    def _treated(self) -> list[tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]]:
+        """Do what needs no cycle at once; return the requests for a cycle."""
+        treatments = {"retry": sync.retry, "forget": sync.forget}
+        for request, answer in self.requests:
+            treat = treatments.get(request["do"])
+            if treat is not None and not answer.done():
+                try:
+                    texts = treat(self.desk.store, str(request.get("text", "")), self.desk.clock())
+                    answer.set_result({"tasks": texts})
+                except OmisyncError as error:
+                    answer.set_result({"error": error.message, "advice": error.advice})
+        return [pair for pair in self.requests if pair[0]["do"] == "cycle"]
+
+    def _answer(
+        self,
+        requests: list[tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]],
+        outcome: Outcome | None,
+    ) -> None:
+        for _, answer in requests:
+            if not answer.done():
+                answer.set_result(_reply(outcome, self.config))
+
+
+FIRST = asyncio.FIRST_COMPLETED
+
+
+def _came(cycle: asyncio.Task[Outcome]) -> Outcome:
+    """Return the outcome of a cycle that ended or was cut off; the store's errors included."""
+    from omisync.sync import Outcome
+
+    if cycle.cancelled():
+        return Outcome(errors.TEMPORARY, again=True)
+    error = cycle.exception()
+    if isinstance(error, OmisyncError):
+        return Outcome(error.exit_code, troubles=(error,))
+    return cycle.result()
+
+
+def _reply(outcome: Outcome | None, config: Config) -> dict[str, Any]:
+    """Return an outcome as another process needs it: as text, as data, and when to ask again."""
+    if outcome is None:
+        return {"error": "the daemon is stopping"}
+    out, err = io.StringIO(), io.StringIO()
+    show.outcome(outcome, config.todo_path, verbose=0, stream=out, err=err)
+    return {
+        "code": outcome.code,
+        "out": out.getvalue(),
+        "err": err.getvalue(),
+        "data": show.outcome_data(outcome),
+        "temporary": outcome.temporary,
+        "progress": outcome.progress,
+        "retry_at": outcome.retry_at,
+    }

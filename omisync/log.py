@@ -1,0 +1,99 @@
+"""Set logging up: for a person at a terminal, for the journal, for machines.
+
+Events are ``noun.verb`` with fields. Task texts appear only at debug, keys
+never. The library is loaded when the first command that logs asks for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+    from typing import TextIO
+
+    from structlog.typing import Processor
+
+PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""syslog priorities, which the journal reads from a ``<n>`` before the line (sd-daemon(3))."""
+
+
+def configure(
+    level: str, form: str, environ: Mapping[str, str], stream: TextIO | None = None
+) -> structlog.stdlib.BoundLogger:
+    """Return the logger of this process, writing to ``stream`` (default: stderr).
+
+    ``form`` is ``auto``, ``console`` or ``json``; ``auto`` is coloured on a
+    terminal and one ``key=value`` line an event elsewhere, with the priority
+    that the journal understands where it listens.
+    """
+    out = stream if stream is not None else sys.stderr
+    terminal = out.isatty()
+    processors: list[Processor] = [structlog.processors.add_log_level]
+    if form == "json":
+        processors += [_stamped(), structlog.processors.JSONRenderer(ensure_ascii=False)]
+    elif terminal:
+        colours = "NO_COLOR" not in environ
+        processors += [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=18),
+        ]
+    elif _to_journal(out, environ):
+        processors += [_journal_line]
+    else:
+        processors += [_stamped(), _plain_line]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return logger
+
+
+def _stamped() -> Processor:
+    return structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
+def _to_journal(out: TextIO, environ: Mapping[str, str]) -> bool:
+    """Return whether the stream is the journal: ``JOURNAL_STREAM`` names it (systemd.exec(5))."""
+    try:
+        place = os.fstat(out.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{place.st_dev}:{place.st_ino}"
+
+
+def _journal_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Render without time (the journal has its own) and with the priority in front."""
+    level = str(event.get("level", "info"))
+    return f"<{PRIORITY.get(level, 6)}>{_pairs(event)}"
+
+
+def _plain_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    stamp, level = event.pop("timestamp", ""), event.get("level", "info")
+    return f"{stamp} {level:7} {_pairs(event)}"
+
+
+def _pairs(event: MutableMapping[str, Any]) -> str:
+    """Return the event's name and its fields as ``key=value``, on one line."""
+    name = event.pop("event", "")
+    event.pop("level", None)
+    return " ".join([str(name), *(f"{key}={_value(value)}" for key, value in event.items())])
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    plain = text and all(char.isprintable() and char not in ' "=' for char in text)
+    return text if plain else f'"{_escaped(text)}"'
+
+
+def _escaped(text: str) -> str:
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return shown.replace('"', "'")

@@ -1,0 +1,56 @@
+"""Let parked tasks go on: try them again, or give a removal up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omisync.errors import UsageError
+from omisync.store import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omisync.core.model import Link
+    from omisync.store import Store
+
+
+def retry(store: Store, text: str, now: float) -> list[str]:
+    """Let the parked tasks with this in their text be tried again; return their texts.
+
+    Raises:
+        UsageError: no parked task fits.
+    """
+    links = [link for link in store.links() if link.parked and text in link.seen.text]
+    if not links:
+        raise UsageError(f"No parked task fits {text!r}", "`omisync status` lists them.")
+    with store.transaction():
+        store.put_links(link.but(parked=None, failures=0) for link in links)
+        return _noted(store, "task.retried", links, now)
+
+
+def forget(store: Store, text: str, now: float) -> list[str]:
+    """Give up the parked removals with this in their text; return their texts.
+
+    Raises:
+        UsageError: no parked removal fits.
+    """
+    links = [
+        link
+        for link in store.links()
+        if link.parked and link.absent_since is not None and text in link.seen.text
+    ]
+    if not links:
+        raise UsageError(
+            f"No parked removal fits {text!r}",
+            "`omisync status` lists them. A task that still has its line: remove the line first.",
+        )
+    with store.transaction():
+        store.drop_links(link.key for link in links)
+        return _noted(store, "task.given_up", links, now)
+
+
+def _noted(store: Store, event: str, links: Sequence[Link], now: float) -> list[str]:
+    """Record what was done and let the next run look anew; call inside ``transaction``."""
+    store.put_fact("settled", None)
+    store.record(*(Event(now, event, link.seen.text, link.key, link.remote_id) for link in links))
+    return [link.seen.text for link in links]
