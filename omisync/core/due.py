@@ -1,0 +1,268 @@
+"""Due dates as a person writes them in a line, and the instants they mean.
+
+Rule: the canonical value tells what was written, not how and not when it is.
+``📅 2026-01-31`` and ``due:2026-01-31`` have one value, ``2026-01-31``, and it
+stays the same when the machine moves to another time zone. Only ``instant``
+turns it into a moment, and only when a request needs one.
+
+Canonical values are ``2026-01-31``, ``2026-01-31T17:00``, ``2026-01-31T17:00:30``
+and each of the two with a time followed by an offset, ``+02:00`` (never ``Z``).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""The instants that a date can be; the days at both ends reach beyond in some zones."""
+
+BEFORE = r"(?<![\w/:.@#=&?+%\\$-])"
+"""What may not stand before a word token: ``overdue:``, ``over-due:``, ``?due:`` in an address."""
+
+AFTER = r"(?![^\W_]|[-+:/.,]\w)"
+"""A token may end a sentence or a clause, not lie inside a longer word or number."""
+
+_OPENING = re.compile(
+    r"(?=[📅\[(@dD])"  # most characters begin no token: they are passed over quickly
+    r"(?:(?P<icon>📅[\ufe0e\ufe0f]?\s*)"
+    r"|(?<!\\)(?P<field>[\[(]\s*[dD][uU][eE]::\s*)"  # a phone capitalises a first word
+    rf"|{BEFORE}(?P<call>@[dD][uU][eE]\(\s*)"
+    rf"|{BEFORE}(?:(?P<bare>[dD][uU][eE]::)|(?P<word>[dD][uU][eE]:)))"
+)
+
+_VALUE = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:(?P<between>T|\s+)(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?"
+    r"(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?" + AFTER
+)
+
+_CLOSING = {"[": re.compile(r"\s*\]"), "(": re.compile(r"\s*\)"), "": re.compile(r"")}
+
+# What a person typed in the place of a date, to quote it in a warning. `📅` and
+# `due: ` are also ordinary prose: there, only a date of another form is meant as one.
+_INSTEAD = {
+    "icon": re.compile(r"[0-9]+[-./][0-9]\S*"),
+    "word": re.compile(r"\w\S*|\s+[0-9]+[-./][0-9]\S*"),
+    "bare": re.compile(r"\s*[0-9]+[-./][0-9]\S*"),
+    "field": re.compile(r"[^\s\[\]()][^\[\]()]*[\])]?"),
+    "call": re.compile(r"[^\s()][^()]*\)?"),
+}
+
+_PAIRS = frozenset({"()", "[]", "{}", "**", "~~", '""', "''", "``"})
+
+
+class Style(NamedTuple):
+    """How a token is written: what stands before the date, before the time, and at the end."""
+
+    before: str
+    between: str
+    after: str
+
+
+ICON = Style("📅 ", "T", "")
+WORD = Style("due:", "T", "")
+FIELD = Style("[due:: ", "T", "]")
+ROUND_FIELD = Style("(due:: ", "T", ")")
+CALL = Style("@due(", " ", ")")
+
+
+class Token(NamedTuple):
+    """A valid due token: its place in the text (code points), its value, its style."""
+
+    start: int
+    end: int
+    value: str
+    style: Style
+
+
+class Rejected(NamedTuple):
+    """Something that looks like a due token and stays text.
+
+    ``start`` and ``end`` are code points; ``reason`` continues a sentence that
+    begins with the quoted text.
+    """
+
+    start: int
+    end: int
+    reason: str
+
+
+class Found(NamedTuple):
+    """The due token of a text, and what a person may have taken for one."""
+
+    token: Token | None = None
+    rejected: tuple[Rejected, ...] = ()
+
+
+NOT_A_DATE = "is not a date; write it like due:2026-01-31 or due:2026-01-31T17:00"
+SECOND = "is a second due date; only the first of a task counts"
+RANGE_OR_OFFSET = "may be a range or an offset; write one time, or T before a time with an offset"
+
+
+def find(text: str) -> Found:
+    """Return the first valid due token of ``text``, and all others as rejected.
+
+    The caller has blanked out what cannot hold a token (code, links), keeping
+    the length of the text.
+    """
+    if "📅" not in text and ":" not in text and "@" not in text:
+        return Found()
+    token: Token | None = None
+    rejected: list[Rejected] = []
+    at = 0
+    while opening := _OPENING.search(text, at):
+        one = _read(text, opening)
+        at = max(opening.end(), one.end if one else 0)
+        if isinstance(one, Rejected):
+            rejected.append(one)
+        elif one and token:
+            rejected.append(Rejected(one.start, one.end, SECOND))
+        elif one:
+            token = one
+    return Found(token, tuple(rejected))
+
+
+def _read(text: str, opening: re.Match[str]) -> Token | Rejected | None:
+    """Return what the opening of a token turns out to be; None is ordinary prose."""
+    kind = opening.lastgroup or ""
+    bracket = {"field": opening[0][0], "call": "("}.get(kind, "")
+    value = _VALUE.match(text, opening.end())
+    closing = value and _CLOSING[bracket].match(text, value.end())
+    if not value or not closing or kind == "bare":
+        return _reject(text, opening, kind)
+    if not bracket and _may_be_range(value):
+        return Rejected(opening.start(), value.end(), RANGE_OR_OFFSET)
+    canon = _canon(value)
+    if canon is None:
+        return Rejected(opening.start(), closing.end(), NOT_A_DATE)
+    start, end = widen(text, opening.start(), closing.end())
+    between = value["between"] or (" " if kind == "call" else "T")
+    style = Style(text[start : value.start()], between, text[value.end() : end])
+    return Token(start, end, canon, style)
+
+
+def _reject(text: str, opening: re.Match[str], kind: str) -> Rejected | None:
+    instead = _INSTEAD[kind].match(text, opening.end())
+    return Rejected(opening.start(), instead.end(), NOT_A_DATE) if instead else None
+
+
+def _may_be_range(value: re.Match[str]) -> bool:
+    """``17:00-18:00`` after a space is read by people as a range, by ISO 8601 as an offset."""
+    return value["between"] not in {None, "T"} and (value["offset"] or "").startswith("-")
+
+
+def _canon(value: re.Match[str]) -> str | None:
+    # Times are built from numbers: `fromisoformat` accepts 24:00 from Python 3.14 on.
+    try:
+        day = date.fromisoformat(value["day"])
+        if value["hour"] is None:
+            return value["day"]
+        clock = time(int(value["hour"]), int(value["minute"]), int(value["second"] or 0))
+        return canonical(datetime.combine(day, clock, _zone(value["offset"])))
+    except ValueError:
+        return None
+
+
+def _zone(offset: str | None) -> timezone | None:
+    if offset in {None, "Z"}:
+        return UTC if offset else None
+    digits = offset.replace(":", "")
+    hours, minutes = int(digits[1:3]), int(digits[3:] or 0)
+    if minutes > 59:  # noqa: PLR2004 - minutes of an hour
+        raise ValueError(offset)
+    width = timedelta(hours=hours, minutes=minutes)
+    return timezone(-width if digits[0] == "-" else width)
+
+
+def widen(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the range grown by the brackets, quotes or emphasis that hold nothing else.
+
+    So that taking ``(due:2026-01-31)`` out of a line leaves no ``()`` behind.
+    """
+    while start > 0 and end < len(text) and text[start - 1] + text[end] in _PAIRS:
+        start, end = start - 1, end + 1
+    return start, end
+
+
+def canonical(value: date | datetime) -> str:
+    """Return the canonical value of a date, or of a date and time, aware or naive.
+
+    Fractions of a second are dropped. Raises ValueError when an aware time lies
+    before the year 1 or after 9999 in UTC.
+    """
+    if not isinstance(value, datetime):
+        return value.isoformat()
+    offset = value.utcoffset()
+    if offset is None:
+        return _written(value)
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{value} is outside the years 1 to 9999 in UTC") from None
+    if offset % timedelta(minutes=1):  # a local mean time, which ISO 8601 cannot write
+        value, offset = utc, timedelta()
+    minutes = abs(offset) // timedelta(minutes=1)
+    sign = "-" if offset < timedelta() else "+"
+    return f"{_written(value)}{sign}{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _written(value: datetime) -> str:
+    plain = value.replace(tzinfo=None, microsecond=0)
+    return plain.isoformat(timespec="seconds" if plain.second else "minutes")
+
+
+def instant(value: str, zone: tzinfo, due_time: time) -> datetime:
+    """Return the moment that a canonical value means, in UTC.
+
+    A date alone means ``due_time`` of that day, a time without an offset is in
+    ``zone``. A time that the clocks skip is moved forward by the width of the
+    gap, of a time that comes twice the first is taken. A local time that is
+    before the year 1 or after 9999 in UTC gives ``FIRST`` or ``LAST``. Raises
+    ValueError when ``value`` is not canonical.
+    """
+    if len(value) == len("2026-01-31"):
+        moment = datetime.combine(date.fromisoformat(value), due_time)
+    else:
+        moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        # PEP 495: fold=0 takes the offset before the change, which is the
+        # first of two equal times, and moves a skipped time forward.
+        moment = moment.replace(tzinfo=zone, fold=0)
+    try:
+        return moment.astimezone(UTC)
+    except (OverflowError, ValueError):  # zoneinfo's own arithmetic may raise either
+        return FIRST if moment.year == 1 else LAST
+
+
+def value_of(moment: datetime, zone: tzinfo, due_time: time) -> str:
+    """Return the shortest canonical value that means ``moment`` (aware, whole seconds).
+
+    A date alone where ``due_time`` makes it this very moment, else the local
+    time, and with its offset only where the local time means another moment.
+    Fractions of a second are dropped.
+    """
+    moment = moment.replace(microsecond=0)
+    try:
+        local = moment.astimezone(zone)
+    except (OverflowError, ValueError):
+        return canonical(moment.astimezone(UTC))
+    for value in (local.date().isoformat(), _written(local)):
+        if instant(value, zone, due_time) == moment:
+            return value
+    return canonical(local)
+
+
+def token(value: str, style: Style) -> str:
+    """Return the due token that says ``value`` in ``style``; ``find`` reads it back."""
+    day, clock = value[:10], value[11:]
+    if not clock:
+        return f"{style.before}{day}{style.after}"
+    # After a space `17:00-05:00` reads as a range.
+    between = "T" if "-" in clock else style.between
+    return f"{style.before}{day}{between}{clock}{style.after}"

@@ -1,0 +1,344 @@
+"""Due tokens: what counts as one, what it means, and how it is written back."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from strategies import ZONES, clocks, due_values, moments, styles, zones
+
+from omisync.core import due
+
+NINE = time(9)
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def value(text: str) -> str | None:
+    """Return the canonical value of the due token of a text."""
+    token = due.find(text).token
+    return token.value if token else None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # each style, with a date alone
+        ("Pay rent 📅 2026-01-31", "2026-01-31"),
+        ("Pay rent 📅2026-01-31", "2026-01-31"),
+        ("Pay rent 📅\ufe0f  2026-01-31", "2026-01-31"),
+        ("Pay rent📅 2026-01-31", "2026-01-31"),
+        ("Pay rent due:2026-01-31", "2026-01-31"),
+        ("Due:2026-01-31 pay rent", "2026-01-31"),
+        ("Pay rent [due:: 2026-01-31]", "2026-01-31"),
+        ("Pay rent [due::2026-01-31]", "2026-01-31"),
+        ("Pay rent [ due::  2026-01-31 ]", "2026-01-31"),
+        ("Pay rent (due:: 2026-01-31)", "2026-01-31"),
+        ("Pay rent @due(2026-01-31)", "2026-01-31"),
+        # each style, with a time
+        ("Pay rent 📅 2026-01-31T17:00", "2026-01-31T17:00"),
+        ("Pay rent 📅 2026-01-31 17:00", "2026-01-31T17:00"),
+        ("Pay rent due:2026-01-31T17:00", "2026-01-31T17:00"),
+        ("Pay rent due:2026-01-31 17:00", "2026-01-31T17:00"),
+        ("Pay rent [due:: 2026-01-31T17:00]", "2026-01-31T17:00"),
+        ("Pay rent [due:: 2026-01-31 17:00]", "2026-01-31T17:00"),
+        ("Pay rent (due:: 2026-01-31T17:00)", "2026-01-31T17:00"),
+        ("Pay rent @due(2026-01-31 17:00)", "2026-01-31T17:00"),
+        ("Pay rent @due(2026-01-31T17:00)", "2026-01-31T17:00"),
+        ("Pay rent @Due( 2026-01-31 17:00 )", "2026-01-31T17:00"),
+        # seconds
+        ("due:2026-01-31T17:00:30", "2026-01-31T17:00:30"),
+        ("due:2026-01-31T17:00:00", "2026-01-31T17:00"),
+        # offsets
+        ("due:2026-01-31T17:00Z", "2026-01-31T17:00+00:00"),
+        ("due:2026-01-31T17:00+02:00", "2026-01-31T17:00+02:00"),
+        ("due:2026-01-31T17:00:30+0200", "2026-01-31T17:00:30+02:00"),
+        ("due:2026-01-31T17:00+02", "2026-01-31T17:00+02:00"),
+        ("due:2026-01-31T17:00-00:00", "2026-01-31T17:00+00:00"),
+        ("due:2026-01-31T17:00-03:30", "2026-01-31T17:00-03:30"),
+        ("@due(2026-01-31 17:00-05:00)", "2026-01-31T17:00-05:00"),
+        ("📅 2026-01-31 17:00Z", "2026-01-31T17:00+00:00"),
+        # where a token ends
+        ("Pay due:2026-01-31.", "2026-01-31"),
+        ("Pay due:2026-01-31, then sleep", "2026-01-31"),
+        ("Pay due:2026-01-31; sleep", "2026-01-31"),
+        ("Pay due:2026-01-31!", "2026-01-31"),
+        ("(pay due:2026-01-31)", "2026-01-31"),
+        ("Pay due:2026-01-31…", "2026-01-31"),
+        ("Pay due:2026-01-31🔥", "2026-01-31"),
+        ("~~pay due:2026-01-31~~", "2026-01-31"),
+        ("**due:2026-01-31**", "2026-01-31"),
+        # no date but words after it
+        ("📅 2026-01-31 5 apples", "2026-01-31"),
+        # the edges of the calendar
+        ("due:0001-01-01", "0001-01-01"),
+        ("due:9999-12-31", "9999-12-31"),
+        ("due:2028-02-29", "2028-02-29"),
+    ],
+)
+def test_a_token_says_its_canonical_value(text: str, expected: str) -> None:
+    """Every documented way to write a due date is understood, whatever stands around it."""
+    assert due.find(text) == due.Found(due.find(text).token)
+    assert value(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Pay rent",
+        "overdue:2026-01-31",
+        "over-due:2026-01-31",
+        "x.due:2026-01-31",
+        "#due:2026-01-31",
+        "&due:2026-01-31",
+        "/due:2026-01-31",
+        "mail@due(2026-01-31)",
+        r"\[due:: see below]",
+        "the rent is due: pay it",
+        "due: 3 apples",
+        "what is due:",
+        "**due:** soon",
+        "📅 calendar",
+        "📅 5 days",
+        "2026-01-31",
+        "[due:: ]",
+        "@due()",
+    ],
+)
+def test_prose_is_no_token_and_no_warning(text: str) -> None:
+    """Text that only resembles a token is left alone in silence."""
+    assert due.find(text) == due.Found()
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("Pay due:2026-02-30 soon", "due:2026-02-30"),
+        ("Pay due:2026-13-01", "due:2026-13-01"),
+        ("Pay due:2027-02-29", "due:2027-02-29"),
+        ("Pay due:0000-01-01", "due:0000-01-01"),
+        ("Pay due:2026-1-31", "due:2026-1-31"),
+        ("Pay due:26-01-31", "due:26-01-31"),
+        ("Pay due:31.01.2026", "due:31.01.2026"),
+        ("Pay due:tomorrow, please", "due:tomorrow,"),
+        ("Pay due: 2026-01-31", "due: 2026-01-31"),
+        ("Pay due:: 2026-01-31", "due:: 2026-01-31"),
+        ("Pay due::2026-01-31", "due::2026-01-31"),
+        ("Pay due:2026-01-31T25:00", "due:2026-01-31T25:00"),
+        ("Pay due:2026-01-31T24:00", "due:2026-01-31T24:00"),
+        ("Pay due:2026-01-31T17:60", "due:2026-01-31T17:60"),
+        ("Pay due:2026-01-31T17:00:60", "due:2026-01-31T17:00:60"),
+        ("Pay due:2026-01-31T17:00+24:00", "due:2026-01-31T17:00+24:00"),
+        ("Pay due:2026-01-31T17:00+02:60", "due:2026-01-31T17:00+02:60"),
+        ("Pay due:2026-01-31T17", "due:2026-01-31T17"),
+        ("Pay due:2026-01-31T", "due:2026-01-31T"),
+        ("Pay due:2026-01-31Z", "due:2026-01-31Z"),
+        ("Pay due:2026-01-31.5", "due:2026-01-31.5"),
+        ("Pay due:2026-01-315", "due:2026-01-315"),
+        ("Pay due:2026-01-31/3", "due:2026-01-31/3"),
+        ("Pay due:٢٠٢٦-٠١-٣١", "due:٢٠٢٦-٠١-٣١"),
+        ("Pay 📅 2026-02-30", "📅 2026-02-30"),
+        ("Pay 📅 31.01.2026 or so", "📅 31.01.2026"),
+        ("Pay [due:: tomorrow] or so", "[due:: tomorrow]"),
+        ("Pay (due:: 2026-02-30)", "(due:: 2026-02-30)"),
+        ("Pay [due:: 2026-01-31)", "[due:: 2026-01-31)"),
+        ("Pay [due:: 2026-01-31 or so]", "[due:: 2026-01-31 or so]"),
+        ("Pay @due(2026-01-31 25:00)", "@due(2026-01-31 25:00)"),
+        ("Pay @due(tomorrow)", "@due(tomorrow)"),
+        ("Pay @due(2026-01-31", "@due(2026-01-31"),
+        # not an instant in UTC
+        ("due:0001-01-01T00:00+14:00", "due:0001-01-01T00:00+14:00"),
+        ("due:9999-12-31T23:59-00:01", "due:9999-12-31T23:59-00:01"),
+        # two readings, so none
+        ("Meet 📅 2026-01-31 10:00-11:00", "📅 2026-01-31 10:00-11:00"),
+    ],
+)
+def test_what_is_no_date_stays_text_and_is_reported(text: str, quoted: str) -> None:
+    """A token with an impossible or foreign date is no due date; it is quoted to the person."""
+    found = due.find(text)
+    assert found.token is None
+    assert [text[one.start : one.end] for one in found.rejected] == [quoted]
+
+
+def test_the_first_valid_token_counts() -> None:
+    """Of several tokens the first valid one is taken; all others are reported as such."""
+    text = "a due:2026-02-30 b due:2026-01-31 c 📅 2026-03-01 d @due(x)"
+    found = due.find(text)
+    assert found.token
+    assert text[found.token.start : found.token.end] == "due:2026-01-31"
+    assert [(text[one.start : one.end], one.reason) for one in found.rejected] == [
+        ("due:2026-02-30", due.NOT_A_DATE),
+        ("📅 2026-03-01", due.SECOND),
+        ("@due(x)", due.NOT_A_DATE),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        ("Milk (due:2026-01-31) and eggs", "(due:2026-01-31)"),
+        ("Milk [due:2026-01-31]", "[due:2026-01-31]"),
+        ("Milk **due:2026-01-31** now", "**due:2026-01-31**"),
+        ("Milk ([due:: 2026-01-31])", "([due:: 2026-01-31])"),
+        ("Milk (now, due:2026-01-31)", "due:2026-01-31"),
+        ("Milk (due:2026-01-31 or so)", "due:2026-01-31"),
+    ],
+)
+def test_brackets_around_nothing_else_belong_to_the_token(text: str, token: str) -> None:
+    """Taking the token out of the line leaves no empty brackets behind."""
+    found = due.find(text).token
+    assert found
+    assert text[found.start : found.end] == token
+    assert due.token(found.value, found.style) == token
+
+
+@given(due_values(), styles())
+def test_every_token_round_trips(canonical: str, style: due.Style) -> None:
+    """A token says the value it was written for, and so does its copy in its own style."""
+    written = due.token(canonical, style)
+    found = due.find(f"Some text {written}, and more")
+    assert found.rejected == ()
+    assert found.token
+    assert found.token.value == canonical
+    assert f"Some text {written}, and more"[found.token.start : found.token.end] == written
+    assert due.token(canonical, found.token.style) == written
+
+
+@given(due_values(), styles(), styles())
+def test_the_style_is_not_part_of_the_value(canonical: str, one: due.Style, two: due.Style) -> None:
+    """Writing the same date in another style changes nothing."""
+    assert value(due.token(canonical, one)) == value(due.token(canonical, two))
+
+
+@given(st.text(st.sampled_from("due:@()[]T📅 2026-013+Z\\*.\n\u2028x")) | st.text())
+def test_no_text_breaks_the_search(text: str) -> None:
+    """Any text is read; what is found lies in it, no two at one place, and can be written back."""
+    found = due.find(text)
+    places = sorted([*found.rejected, *((found.token,) if found.token else ())])
+    assert all(0 <= one.start < one.end <= len(text) for one in places)
+    assert all(one.start < two.start for one, two in pairwise(places))
+    if found.token:
+        assert value(due.token(found.token.value, found.token.style)) == found.token.value
+
+
+@pytest.mark.parametrize(
+    ("given_value", "expected"),
+    [
+        (date(2026, 1, 31), "2026-01-31"),
+        (datetime(2026, 1, 31, 17, 0), "2026-01-31T17:00"),  # noqa: DTZ001 - a local time
+        (datetime(2026, 1, 31, 17, 0, 30, 999_999), "2026-01-31T17:00:30"),  # noqa: DTZ001 - local
+        (datetime(2026, 1, 31, 17, 0, tzinfo=UTC), "2026-01-31T17:00+00:00"),
+        (datetime(2026, 1, 31, tzinfo=timezone(timedelta(hours=-9.5))), "2026-01-31T00:00-09:30"),
+        (datetime(1930, 1, 1, tzinfo=ZoneInfo("Europe/Amsterdam")), "1929-12-31T23:40:28+00:00"),
+        (date(1, 1, 1), "0001-01-01"),
+    ],
+)
+def test_dates_of_toml_have_the_same_canonical_value(
+    given_value: date | datetime, expected: str
+) -> None:
+    """A date, local or offset date-time of TOML is written as a token's value is."""
+    assert due.canonical(given_value) == expected
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-14))),
+    ],
+)
+def test_a_time_that_is_none_in_utc_is_refused(outside: datetime) -> None:
+    """A time with an offset that leaves the calendar in UTC is a ValueError, no overflow."""
+    with pytest.raises(ValueError, match="outside the years"):
+        due.canonical(outside)
+
+
+@pytest.mark.parametrize(
+    ("canonical", "zone", "expected"),
+    [
+        ("2026-01-31", BERLIN, "2026-01-31T08:00"),  # due_time in winter
+        ("2026-07-31", BERLIN, "2026-07-31T07:00"),  # and in summer
+        ("2026-01-31T17:00", BERLIN, "2026-01-31T16:00"),
+        ("2026-01-31T17:00+05:30", BERLIN, "2026-01-31T11:30"),  # the offset wins
+        ("2026-01-31T17:00:30+00:00", BERLIN, "2026-01-31T17:00:30"),
+        ("2026-03-29T02:30", BERLIN, "2026-03-29T01:30"),  # skipped: becomes 03:30
+        ("2026-03-29T01:59", BERLIN, "2026-03-29T00:59"),
+        ("2026-03-29T03:00", BERLIN, "2026-03-29T01:00"),
+        ("2026-10-25T02:30", BERLIN, "2026-10-25T00:30"),  # twice: the first
+        ("2026-10-25T02:30+01:00", BERLIN, "2026-10-25T01:30"),  # the second, said explicitly
+        ("2026-03-08T02:30", ZoneInfo("America/New_York"), "2026-03-08T07:30"),
+        ("2026-10-04T02:15", ZoneInfo("Australia/Lord_Howe"), "2026-10-03T15:45"),  # half an hour
+        ("2011-12-30", ZoneInfo("Pacific/Apia"), "2011-12-30T19:00"),  # the skipped day
+        ("2026-01-31", timezone(timedelta(hours=14)), "2026-01-30T19:00"),
+        ("2026-01-31", timezone(timedelta(hours=-14)), "2026-01-31T23:00"),
+        ("0001-01-01", timezone(timedelta(hours=14)), due.FIRST.isoformat()),
+        ("9999-12-31", timezone(timedelta(hours=-15)), due.LAST.isoformat()),
+    ],
+)
+def test_a_value_means_one_instant(canonical: str, zone: tzinfo, expected: str) -> None:
+    """Dates take due_time, local times the zone; gaps shift forward, folds take the first."""
+    assert due.instant(canonical, zone, NINE) == datetime.fromisoformat(expected).replace(
+        tzinfo=UTC
+    )
+
+
+@given(moments(), zones(), clocks())
+@example(datetime(2026, 10, 25, 1, 30, tzinfo=UTC), BERLIN, time(2, 30))
+@example(datetime(1930, 1, 1, tzinfo=UTC), ZoneInfo("Europe/Amsterdam"), NINE)
+@example(due.LAST, timezone(timedelta(hours=14)), NINE)
+@example(due.FIRST, timezone(timedelta(hours=-14)), NINE)
+def test_every_moment_survives_being_written(
+    moment: datetime, zone: tzinfo, due_time: time
+) -> None:
+    """What is written for a moment means that moment, on any day, in any zone, as any token."""
+    written = due.value_of(moment, zone, due_time)
+    assert due.instant(written, zone, due_time) == moment
+    assert value(due.token(written, due.CALL)) == written
+
+
+@given(due_values(), zones(), clocks())
+def test_every_value_has_an_instant_that_can_be_written(
+    canonical: str, zone: tzinfo, due_time: time
+) -> None:
+    """A value and what is written for its instant mean the same moment."""
+    moment = due.instant(canonical, zone, due_time)
+    assert moment.tzinfo is UTC
+    assert due.instant(due.value_of(moment, zone, due_time), zone, due_time) == moment
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2026-01-31T08:00", "2026-01-31"),  # due_time exactly: the date says it all
+        ("2026-01-31T08:01", "2026-01-31T09:01"),  # the same day, but a time was set
+        ("2026-01-31T23:30", "2026-02-01T00:30"),
+        ("2026-10-25T00:30", "2026-10-25T02:30"),
+        ("2026-10-25T01:30", "2026-10-25T02:30+01:00"),  # the second 02:30
+        ("2026-01-31T08:00:59.999999", "2026-01-31T09:00:59"),
+    ],
+)
+def test_a_moment_is_written_as_short_as_it_can_be(moment: str, expected: str) -> None:
+    """Date alone only where it means this moment; an offset only where the time has two."""
+    at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    assert due.value_of(at, BERLIN, NINE) == expected
+
+
+@pytest.mark.parametrize("zone", ZONES, ids=str)
+def test_every_half_hour_around_a_change_of_the_clocks_round_trips(zone: tzinfo) -> None:
+    """No half hour of the months in which clocks change is altered by being written."""
+    for month in (3, 4, 9, 10, 11):
+        start = datetime(2026, month, 1, tzinfo=UTC)
+        for half in range(31 * 48):
+            moment = start + timedelta(minutes=30 * half)
+            assert due.instant(due.value_of(moment, zone, NINE), zone, NINE) == moment
+
+
+def test_the_advice_is_itself_valid() -> None:
+    """The examples in a warning are tokens that the program understands."""
+    examples = re.findall(r"due:\S+", due.NOT_A_DATE)
+    assert [value(example) for example in examples] == ["2026-01-31", "2026-01-31T17:00"]
