@@ -166,6 +166,14 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     retry.add_argument("text", nargs="?", default="", help="only tasks with this in their text")
     forget = add("forget", "care", "give up the removal of a task that Omi refuses", FORGET)
     forget.add_argument("text", help="a part of the task's text")
+    service = add("service", "service", "keep omisync running with systemd, as you", SERVICE)
+    service.add_argument("action", choices=("install", "uninstall", "status"))
+    service.add_argument(
+        "--timer", action="store_true", help="install: a sync every 5 minutes instead of a daemon"
+    )
+    service.add_argument(
+        "--force", action="store_true", help="install, uninstall: also a unit that was edited"
+    )
     demo = add("demo", "demo", "show the whole thing on a local Omi server, no key needed", DEMO)
     demo.add_argument("file", nargs="?", metavar="FILE", help="your todo file (it is only read)")
     sandbox = add("sandbox", "sandbox", "serve a local Omi for trying things out", SANDBOX)
@@ -193,6 +201,13 @@ Creates and changes nothing in Omi. A damaged store is kept aside.
 FORGET = """\
 For a removed line whose item Omi will not complete or delete: the item stays in
 Omi, omisync stops trying.
+"""
+SERVICE = """\
+Writes the unit for the config (-c) into your systemd folder, with the paths of
+this installation, and says what to run next; it starts and stops nothing. The
+usual config gets omisync.service, another one omisync@NAME.service. A unit that
+you edited is left alone. `status` exits with 78 when no unit is in place, or one
+of another installation or config.
 """
 DEMO = """\
 Starts a sandbox server on this machine, syncs a sample list (or FILE) with it,
