@@ -28,6 +28,7 @@ class Clock:
     now: float = field(default_factory=time.time)
 
     def __call__(self) -> float:
+        """Return the time."""
         return self.now
 
     def pass_by(self, seconds: float) -> None:

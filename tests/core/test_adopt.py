@@ -1,0 +1,83 @@
+"""First meetings: what is linked, and what is never done by linking."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+
+import pytest
+
+from omisync.core import adopt
+from omisync.core.merge import Encoding
+from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
+
+ENCODING = Encoding(UTC, time(9))
+DUE = datetime(2026, 12, 24, 9, tzinfo=UTC)
+
+
+def item(
+    name: str, text: str, completed: bool = False, due_at: datetime | None = None
+) -> RemoteItem:
+    """An item that the server has."""
+    return RemoteItem(name, Fields(text, completed, due_at))
+
+
+def found(tasks: list[Task], items: list[RemoteItem], *, repair: bool = False) -> dict[int, str]:
+    """Which entry is which item, by id."""
+    entries = [Entry(task, number) for number, task in enumerate(tasks, 1)]
+    pairs = adopt.pairs(entries, items, ENCODING, repair=repair)
+    return {number: one.id for number, one in pairs.items()}
+
+
+def test_the_closest_agreement_goes_first() -> None:
+    """Equal date before any date, equal box before anything."""
+    items = [item("dated", "a", False, DUE), item("plain", "a"), item("done", "a", True)]
+    assert found([Task("a")], items) == {0: "plain"}
+    assert found([Task("a", False, "2026-12-24")], items) == {0: "dated"}
+    assert found([Task("a", True)], items) == {0: "done"}
+    assert found([Task("a"), Task("a"), Task("a")], items) == {0: "plain", 1: "dated"}
+
+
+@pytest.mark.parametrize(("local", "remote"), [(False, True), (True, False)])
+def test_an_open_and_a_finished_task_are_not_one(local: bool, remote: bool) -> None:
+    """Only a repair, which knows that they were, links them."""
+    assert found([Task("a", local)], [item("r", "a", remote)]) == {}
+    assert found([Task("a", local)], [item("r", "a", remote)], repair=True) == {0: "r"}
+
+
+def test_spaces_and_composition_do_not_matter() -> None:
+    """Texts are compared as identity compares them."""
+    assert found([Task("cafe\u0301  now")], [item("r", "caf\u00e9 now")]) == {0: "r"}
+
+
+def test_a_text_that_was_cut_is_known_by_its_head() -> None:
+    """The server holds 500 code points of it."""
+    from omisync.core.merge import description
+
+    long = "word " * 200
+    assert found([Task(long)], [item("r", description(long))]) == {0: "r"}
+
+
+def test_an_id_decides_before_any_text() -> None:
+    """The id that the person wrote; its text may be any."""
+    entries = [Entry(Task("a"), 1), Entry(Task("b"), 2, explicit_id="r1")]
+    pairs = adopt.pairs(entries, [item("r1", "a"), item("r2", "a")], ENCODING)
+    assert {number: one.id for number, one in pairs.items()} == {0: "r2", 1: "r1"}
+
+
+@pytest.mark.parametrize(
+    ("task", "remote", "local"),
+    [
+        (Task("a"), Fields("a", False, DUE), Task("a")),
+        (Task("a", False, "2026-12-24"), Fields("a", False, DUE), Task("a", False, "2026-12-24")),
+        (Task("a", False, "2026-12-25"), Fields("a", False, DUE), Task("a")),
+        (Task("a", False, "2026-12-25"), Fields("a"), Task("a")),
+        (Task("a"), Fields("b"), Task("b")),
+    ],
+)
+def test_what_the_line_says_differently_is_left_as_an_edit(
+    task: Task, remote: Fields, local: Task
+) -> None:
+    """The base holds what both agree on; the rest is the next plan's to send."""
+    link = adopt.tied(Link("k", None, task), RemoteItem("r", remote), ENCODING)
+    assert link.base == Base(local, remote)
+    assert link.remote_id == "r"

@@ -1,0 +1,388 @@
+"""The decision table: each row, and what must hold of any plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omisync.core import plan
+from omisync.core.merge import Encoding, settled
+from omisync.core.model import Base, Entry, Fields, Link, Parked, RemoteItem, Task, Tombstone
+from omisync.core.plan import (
+    AddRemote,
+    Adopt,
+    ChangeRemote,
+    Observation,
+    Plan,
+    Policy,
+    RemoveRemote,
+    Revive,
+)
+
+NOW = 1_800_000_000.0
+ENCODING = Encoding(UTC, time(9))
+PUSH = Policy(ENCODING)
+
+
+def entry(text: str, completed: bool = False, due: str | None = None, line: int = 1) -> Entry:
+    """A line of the file."""
+    return Entry(Task(text, completed, due), line)
+
+
+def linked(task: Task, number: int = 1, **more: object) -> Link:
+    """A link whose two replicas agree on this task."""
+    from omisync.core.merge import encode
+
+    base = Base(task, encode(task, ENCODING))
+    return Link(f"k{number}", f"r{number}", task, "", number << 20, base).but(**more)
+
+
+def made(
+    entries: list[Entry],
+    links: list[Link] = [],  # noqa: B006 - never changed
+    policy: Policy = PUSH,
+    **more: object,
+) -> Plan:
+    """The plan for this file and these links."""
+    seen = Observation(entries, links, NOW, **more)  # type: ignore[arg-type]  # passed through
+    return plan.make(seen, policy, (f"new{n}" for n in count()))
+
+
+# Each row of the table
+
+
+def test_a_new_line_is_created() -> None:
+    """Nowhere else: AddRemote with the encoded fields."""
+    (op,) = made([entry("a", due="2026-12-24")]).ops
+    assert isinstance(op, AddRemote)
+    assert op.fields == Fields("a", False, datetime(2026, 12, 24, 9, tzinfo=UTC))
+
+
+def test_an_equal_unlinked_item_is_adopted() -> None:
+    """Same text, unlinked: Adopt, and the base takes both encodings."""
+    item = RemoteItem("r9", Fields("a", False, datetime(2026, 1, 1, tzinfo=UTC)))
+    (op,) = made([entry("a")], unlinked=[item]).ops
+    assert isinstance(op, Adopt)
+    assert op.link.base == Base(Task("a"), item.fields)
+
+
+@pytest.mark.parametrize(
+    ("line", "sent"),
+    [
+        (Task("b c d e"), {"description"}),
+        (Task("b c d", True), {"completed"}),
+        (Task("b c d", False, "2026-12-24"), {"due_at"}),
+        (Task("b c d e", True, "2026-12-24"), {"description", "completed", "due_at"}),
+    ],
+)
+def test_an_edited_line_sends_the_edited_fields(line: Task, sent: set[str]) -> None:
+    """Edited here, same there: ChangeRemote with those fields alone."""
+    (op,) = made([Entry(line, 1)], [linked(Task("b c d"))]).ops
+    assert isinstance(op, ChangeRemote)
+    names = {
+        name
+        for name in ("description", "completed", "due_at")
+        if getattr(op.patch, name) is not None
+    }
+    assert names == sent
+
+
+@pytest.mark.parametrize(
+    ("now", "creates"),
+    [
+        (Task("a b c d"), True),
+        (Task("a b c", due="2026-12-24"), True),
+        (Task("a b c", True), False),
+        (Task("a b c"), False),
+    ],
+)
+def test_an_edit_beats_a_deletion_but_a_tick_does_not(now: Task, creates: bool) -> None:
+    """Edited here, gone there: created anew for text or date, let go otherwise."""
+    gone = linked(Task("a b c")).but(remote_id=None)
+    decided = made([Entry(now, 1)], [gone])
+    assert [type(op) for op in decided.ops] == ([AddRemote] if creates else [])
+
+
+def test_a_removed_line_follows_the_policy() -> None:
+    """Gone here, same there: complete, delete, or nothing but a tombstone."""
+    links = [linked(Task("a")), linked(Task("b"), 2)]
+    for how in ("complete", "delete"):
+        (op,) = made([entry("a")], links, replace(PUSH, on_removal=how)).ops
+        assert isinstance(op, RemoveRemote)
+        assert (op.how, op.link.key) == (how, "k2")
+    kept = made([entry("a")], links, replace(PUSH, on_removal="keep"))
+    assert (kept.ops, kept.dropped, len(kept.buried)) == ((), ("k2",), 1)
+
+
+def test_a_line_of_a_gone_item_is_forgotten_with_it() -> None:
+    """-, x, gone: the row goes, nothing is sent."""
+    decided = made([entry("a")], [linked(Task("a")), linked(Task("b"), 2).but(remote_id=None)])
+    assert (decided.ops, decided.dropped) == ((), ("k2",))
+
+
+def test_a_create_under_way_is_left_alone() -> None:
+    """Its line may be there or gone: nothing is planned before its outcome is known."""
+    pending = Link("k2", None, Task("b"), "", 2 << 20)
+    for entries in ([entry("a"), entry("b")], [entry("a")]):
+        decided = made(entries, [linked(Task("a")), pending], pending={"k2"})
+        assert (decided.ops, decided.dropped) == ((), ())
+
+
+# Parking
+
+
+def test_a_parked_task_waits_for_its_line_to_change() -> None:
+    """Same encoding: parked. Another one, or its time has come: tried again."""
+    parked = Parked(422, "no", NOW - 5, Task("a b c d"))
+    link = linked(Task("a b c")).but(seen=Task("a b c d"), parked=parked)
+    assert made([entry("a b c d")], [link]).parked
+    assert made([entry("a b c e")], [link]).ops
+    later = link.but(parked=replace(parked, retry_at=NOW))
+    assert made([entry("a b c d")], [later]).ops
+
+
+def test_a_parked_create_whose_line_is_gone_is_dropped() -> None:
+    """Nothing in Omi, nothing in the file: nothing."""
+    link = Link("k2", None, Task("b"), "", 2 << 20, parked=Parked(422, "no", NOW, Task("b")))
+    assert made([entry("a")], [linked(Task("a")), link]).dropped == ("k2",)
+
+
+def test_a_parked_removal_waits() -> None:
+    """A removal that Omi refuses is not repeated, and ends when the line comes back."""
+    link = linked(Task("b"), 2, absent_since=NOW - 5, parked=Parked(402, "locked", NOW, None))
+    assert made([entry("a")], [linked(Task("a")), link]).parked
+    assert made([entry("a"), entry("b")], [linked(Task("a")), link]).parked == ()
+
+
+# Tombstones
+
+
+def stone(text: str, completed: bool, how: str = "complete") -> Tombstone:
+    """A task buried a minute ago."""
+    remote = Fields(text, completed or how == "complete")
+    return Tombstone("old", "r0", Task(text, completed), remote, how, NOW - 60)
+
+
+def test_what_rises_and_what_does_not() -> None:
+    """Open comes back open with one change; finished as finished with none; never after delete."""
+    (op,) = made([entry("a")], tombstones=[stone("a", False)]).ops
+    assert isinstance(op, Revive)
+    assert op.patch.completed is False
+    (op,) = made([entry("a", True)], tombstones=[stone("a", True)]).ops
+    assert isinstance(op, Revive)
+    assert not op.patch
+    for buried in (stone("a", True), stone("a", False, "delete")):
+        (op,) = made([entry("a")], tombstones=[buried]).ops
+        assert isinstance(op, AddRemote)
+
+
+def test_a_grave_gives_one_task() -> None:
+    """Two lines of the buried text: one rises, the other is new."""
+    ops = made([entry("a"), entry("a", line=2)], tombstones=[stone("a", False)]).ops
+    assert sorted(type(op).__name__ for op in ops) == ["AddRemote", "Revive"]
+
+
+# The removal guard
+
+
+@pytest.mark.parametrize(
+    ("total", "gone", "drastic"),
+    [
+        (2, 2, False),
+        (3, 3, True),
+        (4, 3, False),
+        (10, 5, False),
+        (10, 6, True),
+        (12, 6, False),
+        (13, 7, True),
+        (100, 50, False),
+        (100, 51, True),
+    ],
+)
+def test_what_is_drastic(total: int, gone: int, drastic: bool) -> None:
+    """More than 5 and more than half, or all of 3 or more."""
+    links = [linked(Task(f"task {n}"), n) for n in range(total)]
+    entries = [entry(f"task {n}") for n in range(gone, total)]
+    removal = made(entries, links).removal
+    assert (removal.count, removal.total, removal.drastic) == (gone, total, drastic)
+
+
+def test_an_empty_file_is_drastic_from_the_first_removal() -> None:
+    """Even for one task; unless there is nothing to remove."""
+    assert made([], [linked(Task("a"))], blank=True).removal.drastic
+    assert not made([], [linked(Task("a", True))], blank=True).removal.drastic
+    assert not made([], [], blank=True).removal.drastic
+
+
+def test_absent_lines_count_before_their_grace_ends() -> None:
+    """A truncated file is seen at the first look."""
+    links = [linked(Task(f"task {n}"), n) for n in range(10)]
+    decided = made([entry("task 0")], links, replace(PUSH, grace=30.0))
+    assert decided.removal.drastic
+    assert decided.ops == ()
+    assert decided.grace_ends == NOW + 30
+
+
+def test_removals_of_the_last_hour_add_up() -> None:
+    """Two slices of 6 of 20 are 12 of 20; what was allowed is not counted."""
+    links = [linked(Task(f"task {n}"), n) for n in range(14)]
+    graves = [replace(stone(f"gone {n}", False), key=f"g{n}") for n in range(6)]
+    entries = [entry(f"task {n}") for n in range(6, 14)]
+    assert made(entries, links, tombstones=graves).removal.drastic
+    allowed = [replace(grave, counted=False) for grave in graves]
+    assert not made(entries, links, tombstones=allowed).removal.drastic
+    old = [replace(grave, removed_at=NOW - 3601) for grave in graves]
+    assert not made(entries, links, tombstones=old).removal.drastic
+
+
+# What holds of any plan
+
+texts = st.sampled_from(
+    ["buy milk", "buy bread", "call mom", "call dad", "water the plants", "write the report today"]
+) | st.text("ab ", min_size=1, max_size=6).filter(str.strip)
+dues = st.sampled_from([None, None, "2026-01-31", "2026-06-01T17:00", "2026-06-01T17:00+02:00"])
+tasks = st.builds(Task, texts, st.booleans(), dues)
+files = st.lists(tasks, max_size=8)
+policies = st.builds(
+    Policy,
+    st.just(ENCODING),
+    st.sampled_from(["complete", "delete", "keep"]),
+    st.sampled_from([0.0, 30.0]),
+    st.just(1.0),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+def lines(tasks: list[Task]) -> list[Entry]:
+    """The file with these tasks."""
+    return [Entry(task, number) for number, task in enumerate(tasks, 1)]
+
+
+class World:
+    """A store and a server in which every op takes effect at once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.links: dict[str, Link] = {}
+        self.server: dict[str, Fields] = {}
+        self.stones: dict[str, Tombstone] = {}
+        self.keys = (f"key{n}" for n in count())
+        self.now = NOW
+
+    def plan(self, tasks: list[Task]) -> Plan:
+        """Plan for this file as it stands."""
+        links = sorted(self.links.values(), key=lambda link: link.rank)
+        taken = {link.remote_id for link in links}
+        free = [RemoteItem(n, fields) for n, fields in self.server.items() if n not in taken]
+        stones = tuple(self.stones.values())
+        seen = Observation(lines(tasks), links, self.now, stones, (), free)
+        return plan.make(seen, self.policy, self.keys)
+
+    def run(self, decided: Plan) -> None:
+        """Let everything in the plan take effect."""
+        self.links |= {link.key: link for link in decided.rows}
+        for key in decided.dropped:
+            del self.links[key]
+        self.stones |= {grave.key: grave for grave in decided.buried}
+        for op in decided.ops:
+            self.do(op)
+
+    def do(self, op: plan.Op) -> None:
+        """Let one op take effect on the server and in the store."""
+        match op:
+            case AddRemote():
+                remote_id = f"r{len(self.server)}"
+                self.server[remote_id] = op.fields
+                base = Base(op.entry.task, op.fields)
+                self.links[op.link.key] = op.link.but(remote_id=remote_id, base=base)
+            case Adopt():
+                self.links[op.link.key] = op.link
+            case ChangeRemote() | Revive():
+                remote_id, base = op.link.remote_id, op.link.base
+                assert remote_id is not None
+                assert base is not None
+                old, patch = self.server[remote_id], op.patch
+                new = Fields(
+                    old.description if patch.description is None else patch.description,
+                    old.completed if patch.completed is None else patch.completed,
+                    None if patch.clear_due else patch.due_at or old.due_at,
+                )
+                self.server[remote_id] = new
+                self.links[op.link.key] = op.link.but(base=settled(op.entry.task, base, patch, new))
+                self.stones.pop(op.link.key, None)
+            case RemoveRemote():
+                remote_id = op.link.remote_id
+                assert remote_id is not None
+                if op.how == "complete":
+                    self.server[remote_id] = replace(self.server[remote_id], completed=True)
+                else:
+                    del self.server[remote_id]
+                    self.server[f"deleted {remote_id}"] = Fields("deleted", True)
+                del self.links[op.link.key]
+                self.stones[op.link.key] = plan.buried(op.link, op.how, self.now, counted=True)
+
+    def settle(self, tasks: list[Task]) -> None:
+        """Run plans, time passing, until one is empty."""
+        for _ in range(4):
+            self.run(self.plan(tasks))
+            self.now += 40.0
+
+
+@given(policies, st.lists(files, min_size=1, max_size=4))
+def test_a_settled_state_plans_nothing(policy: Policy, versions: list[list[Task]]) -> None:
+    """After any history of saves, everything that took effect is not planned again."""
+    world = World(policy)
+    for version in versions:
+        world.settle(version)
+        again = world.plan(version)
+        assert (again.ops, again.rows, again.dropped, again.buried) == ((), (), (), ())
+
+
+@given(policies, st.lists(files, min_size=1, max_size=4))
+def test_the_server_says_what_the_file_says(policy: Policy, versions: list[list[Task]]) -> None:
+    """Each line has an item of its own with its text and its box."""
+    policy = replace(policy, skip_completed=False)
+    world = World(policy)
+    for version in versions:
+        world.settle(version)
+    wanted = sorted((task.text.strip(), task.completed) for task in versions[-1])
+    held = sorted(
+        (world.server[link.remote_id].description, world.server[link.remote_id].completed)
+        for link in world.links.values()
+        if link.remote_id is not None
+    )
+    assert [text for text, _ in held] == [text for text, _ in wanted]
+    assert held == wanted
+
+
+@given(policies, files, files)
+def test_no_key_and_no_item_is_used_twice(
+    policy: Policy, first: list[Task], then: list[Task]
+) -> None:
+    """Ops of one plan are about different tasks and different items."""
+    world = World(policy)
+    world.settle(first)
+    ops = world.plan(then).ops
+    keys = [op.link.key for op in ops]
+    ids = [op.link.remote_id for op in ops if op.link.remote_id is not None]
+    assert len(set(keys)) == len(keys)
+    assert len(set(ids)) == len(ids)
+
+
+@given(files.filter(bool), st.integers(0, 7))
+def test_writes_are_what_was_edited(version: list[Task], at: int) -> None:
+    """One ticked line in a settled file: one ChangeRemote of that field."""
+    world = World(PUSH)
+    world.settle(version)
+    number = at % len(version)
+    edited = [*version]
+    edited[number] = replace(edited[number], completed=not edited[number].completed)
+    ops = [op for op in world.plan(edited).ops if not isinstance(op, Adopt)]
+    assert len(ops) <= 1 + (version.count(version[number]) > 1)
+    assert all(isinstance(op, ChangeRemote) and op.patch.description is None for op in ops)

@@ -1,0 +1,260 @@
+"""The store keeps what it was given, and refuses what it cannot vouch for."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from dataclasses import replace
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from omisync import store
+from omisync.core.model import Base, Fields, Gate, Intent, Link, Parked, Task, Tombstone
+from omisync.errors import StoreBusy, StoreUnusable
+from omisync.store import Event, Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+seconds = st.integers(0, 4_000_000_000).map(float)
+tasks = st.builds(Task, words, st.booleans(), st.none() | words)
+moments = st.datetimes(timezones=st.just(UTC))
+fields = st.builds(Fields, words, st.booleans(), st.none() | moments)
+parkings = st.builds(
+    Parked, st.integers(0, 599), words, seconds, st.none() | tasks, st.none() | seconds
+)
+links = st.builds(
+    Link,
+    words,
+    st.none() | words.filter(bool),
+    tasks,
+    words,
+    st.integers(-(2**60), 2**60),
+    st.none() | st.builds(Base, tasks, fields),
+    st.none() | seconds,
+    st.booleans(),
+    st.integers(0, 99),
+    st.none() | parkings,
+)
+intents = st.builds(
+    Intent,
+    words,
+    words,
+    fields,
+    tasks,
+    st.lists(words, max_size=3).map(tuple),
+    seconds,
+    seconds,
+    st.sampled_from([None, "5xx", "dropped", "timeout", "unlisted"]),
+    st.none() | seconds,
+    st.integers(0, 9),
+)
+stones = st.builds(
+    Tombstone,
+    words,
+    words,
+    tasks,
+    fields,
+    st.sampled_from(["complete", "keep"]),
+    seconds,
+    st.booleans(),
+)
+
+
+@settings(max_examples=25, deadline=None)  # each example is a store of its own on the disk
+@given(
+    st.lists(
+        links,
+        max_size=4,
+        unique_by=(lambda link: link.key, lambda link: link.remote_id or link.key),
+    )
+)
+def test_links_come_back_as_they_went(
+    tmp_path_factory: pytest.TempPathFactory, given_links: list[Link]
+) -> None:
+    """Every field of every link, through a closed store."""
+    path = tmp_path_factory.mktemp("s") / "s.db"
+    with Store.open(path) as opened, opened.transaction():
+        opened.put_links(given_links)
+    with Store.open(path) as opened:
+        assert opened.links() == sorted(given_links, key=lambda link: (link.rank, link.key))
+
+
+@settings(max_examples=25, deadline=None)  # each example is a store of its own on the disk
+@given(intents, stones)
+def test_intents_and_tombstones_come_back_too(
+    tmp_path_factory: pytest.TempPathFactory, intent: Intent, stone: Tombstone
+) -> None:
+    """Including times without a fraction and texts of any kind."""
+    with Store.open(tmp_path_factory.mktemp("s") / "s.db") as opened:
+        with opened.transaction():
+            opened.put_intents([intent])
+            opened.put_tombstones([stone])
+        assert opened.intents() == [intent]
+        assert opened.tombstones(stone.removed_at) == [stone]
+        assert opened.tombstones(stone.removed_at + store.TOMBSTONE_SECONDS) == []
+
+
+def test_a_second_link_to_one_item_is_refused(tmp_path: Path) -> None:
+    """Two tasks for one item would be two owners: it fails, and the first stays."""
+    link = Link("a", "r", Task("a"))
+    with Store.open(tmp_path / "s.db") as opened:
+        with opened.transaction():
+            opened.put_links([link])
+        with pytest.raises(sqlite3.IntegrityError), opened.transaction():
+            opened.put_links([replace(link, key="b")])
+        assert opened.links() == [link]
+
+
+def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
+    """What fails half-way leaves nothing behind."""
+    with Store.open(tmp_path / "s.db") as opened:
+        with pytest.raises(LookupError), opened.transaction():
+            opened.put_fact("a", 1)
+            raise LookupError
+        assert opened.fact("a") is None
+
+
+def test_only_its_owner_reads_it(tmp_path: Path) -> None:
+    """0600, with its write-ahead log, in a folder of its own."""
+    path = tmp_path / "new" / "s.db"
+    with Store.open(path) as opened:
+        with opened.transaction():
+            opened.put_fact("a", 1)
+        for part in path.parent.iterdir():
+            assert stat.S_IMODE(part.stat().st_mode) == 0o600, part
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: b"\0" * len(data),
+        lambda data: data[: len(data) // 2],
+        lambda data: b"not a database at all" * 100,
+        lambda data: data[:4096] + b"\xff" * (len(data) - 4096),
+        lambda data: data[:100] + b"\xaa" * 3000 + data[3100:],
+    ],
+)
+def test_damage_is_refused_never_read_as_empty(tmp_path: Path, damage) -> None:
+    """The message names the file and the repair; the file stays as it is."""
+    path = tmp_path / "s.db"
+    with Store.open(path) as opened, opened.transaction():
+        opened.put_links(Link(f"k{n}", f"r{n}", Task("text " * 20)) for n in range(200))
+    path.write_bytes(damage(path.read_bytes()))
+    left = path.read_bytes()
+    with pytest.raises(StoreUnusable) as caught, Store.open(path) as opened:
+        opened.links()
+    assert str(path) in caught.value.message
+    assert "omisync repair" in caught.value.advice
+    assert path.read_bytes() == left
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    """A valid SQLite file is not yet a store."""
+    path = tmp_path / "s.db"
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE links (a)")
+    db.close()
+    with pytest.raises(StoreUnusable, match="not an omisync store"):
+        Store.open(path)
+
+
+def test_a_newer_store_is_refused_and_kept(tmp_path: Path) -> None:
+    """An older omisync must not touch it; repair must not either."""
+    path = tmp_path / "s.db"
+    Store.open(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version=99")
+    db.close()
+    with pytest.raises(StoreUnusable, match="newer omisync") as caught:
+        Store.open(path)
+    assert not caught.value.damaged
+
+
+def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    """The folder is a file: 74 with the way out."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnusable, match="cannot be made") as caught:
+        Store.open(tmp_path / "file" / "s.db")
+    assert "[state] path" in caught.value.advice
+
+
+def test_a_store_that_another_writes_is_busy_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A foreign lock on the database file passes by itself."""
+    monkeypatch.setattr(store, "BUSY_SECONDS", 0.01)
+    path = tmp_path / "s.db"
+    with Store.open(path) as opened:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy), opened.transaction():
+            opened.put_fact("a", 1)
+        other.execute("ROLLBACK")
+        other.close()
+        with opened.transaction():
+            opened.put_fact("a", 1)
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    """The second is told who the first is; the lock ends with its block."""
+    path = tmp_path / "s.db"
+    assert store.holder(path) is None
+    with store.lock(path, "the first"):
+        assert "the first" in (store.holder(path) or "")
+        with pytest.raises(StoreBusy, match="the first"), store.lock(path, "the second"):
+            pass
+    with store.lock(path, "the second"):
+        pass
+    assert store.holder(path) is None
+
+
+def test_peeking_creates_nothing(tmp_path: Path) -> None:
+    """Reading where there is nothing leaves nothing; where there is, it reads beside a writer."""
+    path = tmp_path / "s.db"
+    assert Store.peek(path) is None
+    assert list(tmp_path.iterdir()) == []
+    with Store.open(path) as opened, opened.transaction():
+        opened.put_fact("a", 1)
+        peeked = Store.peek(path)
+        assert peeked is not None
+        with peeked:
+            assert peeked.fact("a") is None
+
+
+def test_history_is_bounded(tmp_path: Path) -> None:
+    """90 days, 50,000 events: what is beyond goes with the next pruning."""
+    with Store.open(tmp_path / "s.db") as opened:
+        with opened.transaction():
+            opened.record(Event(0.0, "old"))
+            opened.record(*(Event(1e9, "new", str(n)) for n in range(store.HISTORY_ROWS + 10)))
+        events = opened.history(store.HISTORY_ROWS + 20)
+        assert len(events) == store.HISTORY_ROWS
+        assert (events[0].text, events[-1].text) == ("10", str(store.HISTORY_ROWS + 9))
+
+
+def test_gates_keep_their_wait_over_a_clock_that_jumps(tmp_path: Path) -> None:
+    """Never longer than the server asked, whatever the clock says."""
+    gate = Gate("write", 1000.0, 60.0, 120)
+    with Store.open(tmp_path / "s.db") as opened:
+        with opened.transaction():
+            opened.put_gate(gate)
+        assert opened.gates() == {"write": gate}
+    assert [gate.wait(now) for now in (1000.0, 1030.0, 1060.0, 2000.0, 500.0)] == [60, 30, 0, 0, 60]
+
+
+def test_facts_are_json(tmp_path: Path) -> None:
+    """Small values of any shape."""
+    with Store.open(tmp_path / "s.db") as opened:
+        for value in (None, 1.5, "ä", [1, "b"], {"a": {"b": None}}):
+            with opened.transaction():
+                opened.put_fact("x", value)
+            assert opened.fact("x") == value
+        assert opened.fact("y") is None
