@@ -18,6 +18,7 @@ from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import Event, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -114,9 +115,14 @@ def test_a_second_link_to_one_item_is_refused(tmp_path: Path) -> None:
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
     """What fails half-way leaves nothing behind."""
     with Store.open(tmp_path / "s.db") as opened:
-        with pytest.raises(LookupError), opened.transaction():
-            opened.put_fact("a", 1)
-            raise LookupError
+
+        def fail_half_way() -> None:
+            with opened.transaction():
+                opened.put_fact("a", 1)
+                raise LookupError
+
+        with pytest.raises(LookupError):
+            fail_half_way()
         assert opened.fact("a") is None
 
 
@@ -142,7 +148,9 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
         lambda data: data[:100] + b"\xaa" * 3000 + data[3100:],
     ],
 )
-def test_damage_is_refused_never_read_as_empty(tmp_path: Path, damage) -> None:
+def test_damage_is_refused_never_read_as_empty(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
     """The message names the file and the repair; the file stays as it is."""
     path = tmp_path / "s.db"
     with Store.open(path) as opened, opened.transaction():

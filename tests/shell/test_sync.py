@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pytest
 from openapi import check_request
 
 from omisync import errors
@@ -14,6 +13,9 @@ from omisync.sandbox import READ_ONLY_KEY, Sandbox
 from omisync.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
     from conftest import Clock, Person
 
 DUE = datetime(2026, 12, 24, 17, 0, tzinfo=UTC)
@@ -314,7 +316,7 @@ async def test_an_id_written_by_the_person_links(person: Person) -> None:
 # What a server does
 
 
-async def test_a_server_that_cannot_clear_dates_is_told_once(tmp_path, clock: Clock) -> None:
+async def test_a_server_that_cannot_clear_dates_is_told_once(tmp_path: Path, clock: Clock) -> None:
     """Alone the null is refused, with another field ignored: neither loops."""
     from conftest import Person as Someone
 
@@ -458,7 +460,7 @@ async def test_a_text_cut_at_the_limit_settles(person: Person) -> None:
 # Gates
 
 
-async def test_a_gate_is_waited_out_and_survives_a_restart(tmp_path, clock: Clock) -> None:
+async def test_a_gate_is_waited_out_and_survives_a_restart(tmp_path: Path, clock: Clock) -> None:
     """With 5 writes an hour, 8 edits take two windows and at most one 429 each."""
     from conftest import Person as Someone
 
@@ -518,7 +520,7 @@ async def test_another_account_is_never_taken_for_an_empty_one(person: Person) -
     assert (await person.cycle()).code == errors.OK, "the same account with a new key goes on"
 
 
-async def test_a_store_of_another_server_is_refused(person: Person, tmp_path) -> None:
+async def test_a_store_of_another_server_is_refused(person: Person) -> None:
     """base_url changed: 78 with the way out."""
     person.write("- [ ] a\n")
     await person.cycle()
