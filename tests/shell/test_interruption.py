@@ -35,8 +35,10 @@ MANY = [f"task number {n}" for n in range(1, 61)]
 BEFORE = "".join(
     f"- [ ] {text}\n" for text in ("stays", "ticked", "reworded a bit", "moved", "gone")
 )
-AFTER = "- [ ] moved\n- [ ] stays\n- [x] ticked\n- [ ] reworded a bit more\n"
+AFTER = (
+    "- [ ] moved\n- [ ] stays\n- [x] ticked\n- [ ] reworded a bit more\n"
     "- [ ] new one\n- [x] new done\n"
+)
 
 SCENARIOS: Mapping[str, tuple[str, str, dict[str, bool]]] = {
     "single create": ("", "- [ ] alone\n", {"alone": False}),
