@@ -178,6 +178,7 @@ async def _cycle(
         unlinked = await _before_creates(run, decided, seen)
         if unlinked:
             decided = plan.make(replace(seen, unlinked=unlinked), rules, keys())
+    _forget_settled(run.store)
     _keep_house(run, decided)
     await _apply(run, decided)
     _remember_places(run, decided)
@@ -250,6 +251,17 @@ async def _before_creates(
         run.trouble(error)
         run.blind = True
         return None
+
+
+def _forget_settled(store: Store) -> None:
+    """Withdraw the note that some bytes need nothing more, before anything is done.
+
+    A run that is cut short half-way and an edit that is undone would otherwise
+    meet in a file that looks settled while the server has the edit.
+    """
+    if store.fact("settled") is not None:
+        with store.transaction():
+            store.put_fact("settled", None)
 
 
 def _keep_house(run: Run, decided: Plan) -> None:
