@@ -166,7 +166,8 @@ def _write_pending(paper: Paper, facts: StatusFacts, last: _Last) -> None:
 
 
 def _guarded(facts: StatusFacts, last: _Last) -> bool:
-    return facts.refused is not None and last.code == errors.BAD_FILE
+    stopped = facts.last is None or facts.last.get("guarded", True)
+    return facts.refused is not None and last.code == errors.BAD_FILE and bool(stopped)
 
 
 def _numbers(facts: StatusFacts) -> tuple[object, object]:

@@ -14,6 +14,7 @@ from omisync.errors import (
     GuardStopped,
     KeyProblem,
     OmisyncError,
+    ParseError,
     RateLimited,
     StoreBusy,
     StoreUnusable,
@@ -128,7 +129,14 @@ def parsed(config: Config, snapshot: Snapshot) -> Document:
         ParseError: it is TOML and broken.
     """
     if config.todo_path.suffix.lower() == ".toml":
-        return toml.parse(snapshot.data)
+        try:
+            return toml.parse(snapshot.data)
+        except ParseError as error:
+            place = f"{config.todo_path}:{error.line}:{error.column}"
+            advice = error.advice or "correct that line; until then nothing is sent"
+            raise ParseError(
+                f"{place}: {error.message}", error.line, error.column, advice
+            ) from None
     marks = markdown.Marks(config.todo.done_marks, config.todo.open_marks)
     return markdown.parse(snapshot.data, marks)
 
@@ -221,12 +229,12 @@ def _guard(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> None:
             with run.store.transaction():
                 run.store.put_fact("refused", None)
         return
-    with run.store.transaction():
-        run.store.put_fact("refused", numbers)
-        run.store.put_fact("allowed", None)
-        run.store.record(
-            Event(run.now, "guard.stopped", detail=f"{removal.count} of {removal.total} removals")
-        )
+    if refused != numbers:  # once, not with every look at the same file
+        detail = f"{removal.count} of {removal.total} removals"
+        with run.store.transaction():
+            run.store.put_fact("refused", numbers)
+            run.store.put_fact("allowed", None)
+            run.store.record(Event(run.now, "guard.stopped", detail=detail))
     path = run.desk.config.todo_path
     raise GuardStopped(
         f"{path} lost {removal.count} of {removal.total} tasks that are open in Omi"
@@ -385,7 +393,9 @@ def _outcome(run: Run, document: Document | None, decided: Plan | None) -> Outco
         if link.parked is not None and link.parked.retry_at is not None
     ]
     intents = run.store.intents()
-    waiting = max(0, run.planned - run.done) + len(intents)
+    planned = {op.link.key for op in decided.ops} if decided is not None else set()
+    unsure = sum(intent.key not in planned for intent in intents)
+    waiting = max(0, run.planned - run.done) + unsure
     code = errors.worst(
         *(error.exit_code for error in run.troubles),
         errors.PARKED if parked else errors.OK,
@@ -426,6 +436,7 @@ def _left(run: Run, outcome: Outcome) -> Outcome:
                 "success_at": now if well else former.get("success_at"),
                 "failing_since": None if well else former.get("failing_since") or now,
                 "troubles": [[error.message, error.advice] for error in outcome.troubles],
+                "guarded": any(isinstance(error, GuardStopped) for error in outcome.troubles),
             },
         )
     return outcome
