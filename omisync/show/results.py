@@ -181,6 +181,7 @@ def error(problem: OmisyncError, stream: TextIO) -> None:
 
 
 def _write_error(paper: Paper, problem: OmisyncError) -> None:
-    paper.say(Piece(problem.message))
+    for line in problem.message.split("\n"):  # a config can have several problems
+        paper.say(Piece(line))
     if problem.advice:
         paper.say(Piece(f"→ {problem.advice}"))

@@ -22,7 +22,8 @@ def retry(store: Store, text: str, now: float) -> list[str]:
     """
     links = [link for link in store.links() if link.parked and text in link.seen.text]
     if not links:
-        raise UsageError(f"No parked task fits {text!r}", "`omisync status` lists them.")
+        what = f"No parked task has {text!r} in its text" if text else "No task is parked"
+        raise UsageError(what, "`omisync status` tells how things stand.")
     with store.transaction():
         store.put_links(link.but(parked=None, failures=0) for link in links)
         return _noted(store, "task.retried", links, now)
