@@ -125,8 +125,11 @@ class Store:
         """
         if not path.exists():
             return None
-        store = cls(path, _connect(path, "ro"))
+        # Not mode=ro: that would leave the files of the write-ahead log behind.
+        store = cls(path, _connect(path, "rw"))
         try:
+            with store._mapped():
+                store._db.execute("PRAGMA query_only=1")
             store._check(thorough=False)
         except BaseException:
             store.close()
