@@ -65,6 +65,7 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
         now = time.time()
         if (
             settled["setting"] == setting(config_file, environ)
+            and facts["last"]["code"] == settled["code"]
             and facts.get("fingerprint") in {None, key.fingerprint}
             and settled["at"] <= now
             and (settled["look_at"] is None or now < settled["look_at"])
@@ -78,9 +79,13 @@ def _facts(store: Path) -> dict[str, Any]:
     """Return the small facts of the store that matter here."""
     from urllib.parse import quote
 
-    db = sqlite3.connect(f"file:{quote(os.fspath(store))}?mode=ro", uri=True, timeout=0)
+    # Not mode=ro: that would leave the files of the write-ahead log behind.
+    db = sqlite3.connect(f"file:{quote(os.fspath(store))}?mode=rw", uri=True, timeout=0)
     try:
-        rows = db.execute("SELECT name, value FROM meta WHERE name IN ('settled', 'fingerprint')")
+        db.execute("PRAGMA query_only=1")
+        rows = db.execute(
+            "SELECT name, value FROM meta WHERE name IN ('settled', 'fingerprint', 'last')"
+        )
         return {name: json.loads(value) for name, value in rows}
     finally:
         db.close()
