@@ -23,7 +23,7 @@ TIMER = ("omisync-once.service", "omisync-once.timer")
 """The units of each kind of service; the last one is the one to enable."""
 
 PROGRAM = "\nExecStart=%h/.local/bin/omisync"
-MAKE_STATE = "=+mkdir -p -m 700 %h/.local/state/omisync\n"
+MAKE_STATE = "=-+mkdir -p -m 700 %h/.local/state/omisync\n"
 MAY_WRITE = "\nReadWritePaths=-%h/.local/state/omisync\n"
 ENVIRONMENT = "\nEnvironment=PYTHONFAULTHANDLER=1\n"
 OWN_TMP = "\nPrivateTmp=yes\n"
@@ -139,7 +139,7 @@ def _service(body: str, here: Installation) -> str:
     variables = [f"Environment={quoted(f'{name}={value}')}\n" for name, value in here.environment]
     changes = {
         PROGRAM: f"\nExecStart={program}",
-        MAKE_STATE: f"=+:mkdir -p -m 700 {quoted(str(here.state))}\n",
+        MAKE_STATE: f"=-+:mkdir -p -m 700 {quoted(str(here.state))}\n",
         ENVIRONMENT: ENVIRONMENT + "".join(variables),
     }
     if not here.bare:
