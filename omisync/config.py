@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 import time
 from datetime import timedelta, timezone, tzinfo
@@ -146,6 +147,17 @@ class Watch(_Section):
         default=60.0, ge=1, le=86400, description="a number of seconds from 1 to 86400"
     )
     poll: float = Field(default=300.0, ge=10, description="a number of seconds, 10 or more")
+    notify_command: str = Field(default="", description='a command, or "" for none')
+    notify_after: float = Field(default=3600.0, ge=0, description="a number of seconds, 0 or more")
+
+    @field_validator("notify_command")
+    @classmethod
+    def _words(cls, line: str) -> str:
+        try:
+            shlex.split(line)
+        except ValueError as error:
+            raise ValueError(f"the quotes do not fit together ({error})") from None
+        return line
 
 
 class State(_Section):

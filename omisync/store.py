@@ -117,8 +117,10 @@ class Store:
         return store
 
     @classmethod
-    def peek(cls, path: Path) -> Store | None:
+    def peek(cls, path: Path, *, thorough: bool = False) -> Store | None:
         """Open the store for reading only, beside whoever writes it; None if there is none.
+
+        ``thorough`` checks all of it, as ``open`` does.
 
         Raises:
             StoreUnusable: it is damaged or of a newer version.
@@ -130,7 +132,7 @@ class Store:
         try:
             with store._mapped():
                 store._db.execute("PRAGMA query_only=1")
-            store._check(thorough=False)
+            store._check(thorough=thorough)
         except BaseException:
             store.close()
             raise

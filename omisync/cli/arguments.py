@@ -156,6 +156,12 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     init.add_argument("file", nargs="?", metavar="FILE", help="the todo file (default ~/todo.md)")
     add("plan", "run", "show what the next sync would do (the same as --dry-run)")
     add("status", "care", "tell how things stand; exits with the last sync's code", STATUS)
+    add(
+        "doctor",
+        "doctor",
+        "check everything a sync needs, with the next step of each fault",
+        DOCTOR,
+    )
     log = add("log", "care", "show what was done, to which task, and why")
     log.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many (20)")
     repair = add("repair", "care", "link tasks with Omi's again after a lost store", REPAIR)
@@ -193,6 +199,11 @@ action_items:read and action_items:write.
 """
 STATUS = """\
 Reads the state store only; it can be asked at any time, also while omisync runs.
+"""
+DOCTOR = """\
+Config, todo file, watching, state, last sync, daemon, unit, key, server, write
+scope, clock. It asks the server for the newest items and changes an item that
+cannot exist (one read and one write of the limits); nothing else is touched.
 """
 REPAIR = """\
 Reads all action items and links every line with the item of the same text.

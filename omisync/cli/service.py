@@ -224,6 +224,23 @@ def _status(options: Namespace) -> int:
     return code
 
 
+def standing(options: Namespace) -> str:
+    """Return in one line how the units of this config stand.
+
+    Raises:
+        ConfigError: the config or a unit cannot be read.
+    """
+    config = _config(options)
+    present = _present(config.path, installation.found(config, os.environ))
+    if not present:
+        return "not installed; `omisync service install` puts it in place"
+    words = []
+    for unit in present:
+        active = (_asked(unit.name) or {}).get("ActiveState", "systemd does not answer")
+        words.append(f"{unit.name} {STATES[unit.state]}, {active}")
+    return "; ".join(words)
+
+
 def _asked(name: str) -> dict[str, str] | None:
     """Return what the user's systemd knows of a unit; None if it does not answer."""
     systemctl = shutil.which("systemctl")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from omisync import config as configs
 from omisync import control, errors, file, quick, show, store, sync
-from omisync.daemon import supervisor
+from omisync.daemon import alarm, supervisor
 from omisync.daemon.pace import delay
 from omisync.errors import OmisyncError, StoreBusy
 from omisync.watch import Watch
@@ -138,6 +138,7 @@ class Daemon:
     refused: bool = False
     said: tuple[int, tuple[str, ...]] | None = None
     places: tuple[object, ...] = ()
+    ringing: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def config(self) -> Config:
@@ -196,6 +197,7 @@ class Daemon:
                 if requests or not self.refused:
                     outcome = await self._cycle(saved, [request for request, _ in requests])
                     self._tell(outcome)
+                    self._ring()
                 self._answer(requests, outcome)
                 if outcome is not None and outcome.code in FATAL:
                     return outcome.code
@@ -206,7 +208,8 @@ class Daemon:
                     self.log.debug("watch.woke", why=saved.result())
                     saved = asyncio.create_task(watch.changed())
         finally:
-            saved.cancel()
+            for task in (saved, *self.ringing):
+                task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await saved
             self._answer(self.requests, None)
@@ -271,12 +274,12 @@ class Daemon:
 
     async def _pause(self, saved: asyncio.Task[str], outcome: Outcome | None) -> int | None:
         """Wait for a reason to run again; return an exit code when it is to end."""
+        until = self._due(outcome)
         while True:
-            seconds = self._seconds(outcome)
             events = (self.signals.stop, self.signals.reload, self.signals.now, self.asked)
             waits = {asyncio.create_task(event.wait()) for event in events}
             try:
-                await asyncio.wait({saved, *waits}, timeout=seconds, return_when=FIRST)
+                await asyncio.wait({saved, *waits}, timeout=self._wait(until), return_when=FIRST)
             finally:
                 for wait in waits:
                     wait.cancel()
@@ -284,21 +287,40 @@ class Daemon:
                 return self.signals.code
             if self._reloaded():
                 return RELOAD
-            timer = outcome is not None and seconds is not None and not self.refused
-            if saved.done() or self.signals.now.is_set() or self.asked.is_set() or timer:
+            self._ring()
+            due = until is not None and self.desk.clock() >= until
+            if saved.done() or self.signals.now.is_set() or self.asked.is_set() or due:
                 return None
 
-    def _seconds(self, outcome: Outcome | None) -> float | None:
-        """Return how long to wait for nothing in particular, None for ever."""
-        now = self.desk.clock()
-        if self.refused:
-            return KEY_SECONDS
-        if outcome is None:
+    def _due(self, outcome: Outcome | None) -> float | None:
+        """Return when the next cycle is due without any event (Unix seconds), None for never."""
+        if outcome is None or self.refused:
             return None
-        if outcome.temporary:
-            chance = random.random()  # noqa: S311 - jitter, not a secret
-            return delay(outcome, max(1, self.attempt), now, chance)
-        return None if outcome.look_at is None else max(0.0, outcome.look_at - now)
+        if not outcome.temporary:
+            return outcome.look_at
+        now = self.desk.clock()
+        chance = random.random()  # noqa: S311 - jitter, not a secret
+        return now + delay(outcome, max(1, self.attempt), now, chance)
+
+    def _wait(self, until: float | None) -> float:
+        """Return the seconds to the next thing that no event tells, config and key included."""
+        now = self.desk.clock()
+        waits = [KEY_SECONDS if self.refused else self.config.watch.rescan]
+        if until is not None:
+            waits.append(max(0.0, until - now))
+        alarmed = alarm.due_in(self.desk, now)
+        if alarmed is not None:
+            waits.append(alarmed)
+        return min(waits)
+
+    def _ring(self) -> None:
+        """Tell the person of a failure that lasts or is over; the loop does not wait for it."""
+        about = alarm.news(self.desk)
+        if about is not None:
+            self.log.warning("alarm.rung", about=about)
+            ringing = asyncio.create_task(alarm.ring(self.desk, about))
+            self.ringing.add(ringing)
+            ringing.add_done_callback(self.ringing.discard)
 
     def _places(self) -> tuple[object, ...]:
         """Return what the config and the key file look like from outside."""

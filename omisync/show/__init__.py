@@ -13,15 +13,17 @@ shown. rich is loaded only when something is written to a terminal.
 from omisync.show.events import history, history_data
 from omisync.show.plans import plan, plan_data
 from omisync.show.progress import Progress
-from omisync.show.results import error, error_data, headline, outcome, outcome_data
+from omisync.show.results import checks, error, error_data, headline, outcome, outcome_data
 from omisync.show.standing import StatusFacts, status, status_data
-from omisync.show.words import ago, clock_time, safe
+from omisync.show.words import ago, clock_time, count, safe
 
 __all__ = [
     "Progress",
     "StatusFacts",
     "ago",
+    "checks",
     "clock_time",
+    "count",
     "error",
     "error_data",
     "headline",

@@ -35,7 +35,14 @@ IN_VIEW = 12
 LEAST = 20
 """Columns that a task's text keeps on a narrow terminal; what follows it is cut then."""
 
-PLAINER = {ord("…"): "...", ord("→"): "->", ord("↺"): "<", ord("·"): "."}
+PLAINER = {
+    ord("✓"): "ok",
+    ord("✗"): "NO",
+    ord("…"): "...",
+    ord("→"): "->",
+    ord("↺"): "<",
+    ord("·"): ".",
+}
 """For streams in an encoding without these."""
 
 

@@ -185,3 +185,16 @@ def _write_error(paper: Paper, problem: OmisyncError) -> None:
         paper.say(Piece(line))
     if problem.advice:
         paper.say(Piece(f"→ {problem.advice}"))
+
+
+def checks(
+    found: Sequence[tuple[str, bool, str, str]], stream: TextIO, terminal: bool | None = None
+) -> None:
+    """Write checks one a line: name, whether it is well, what was seen, the next step."""
+    paper = Paper(stream, terminal)
+    widest = max((len(name) for name, *_ in found), default=0)
+    for name, well, what, advice in found:
+        sign = Piece("✓ ", "green") if well else Piece("✗ ", "red")
+        paper.say(sign, Piece(name.ljust(widest + 2), "bold"), Piece(what))
+        if advice:
+            paper.say(Piece(f"  {'':{widest + 2}}→ {advice}"))

@@ -6,9 +6,9 @@ order; ``repair`` and ``parked`` are for when a person has to help. Nothing here
 waits for a later time: a cycle returns when to look again.
 """
 
-from omisync.sync.cycle import cycle, preview
+from omisync.sync.cycle import cycle, parsed, preview
 from omisync.sync.desk import Desk, Outcome
 from omisync.sync.parked import forget, retry
 from omisync.sync.repair import Repaired, repair
 
-__all__ = ["Desk", "Outcome", "Repaired", "cycle", "forget", "preview", "repair", "retry"]
+__all__ = ["Desk", "Outcome", "Repaired", "cycle", "forget", "parsed", "preview", "repair", "retry"]

@@ -1,0 +1,208 @@
+"""``omisync doctor``: look at everything a sync needs, and name the next step of each fault."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from omisync import config as configs
+from omisync import errors, file, places, show, store, sync
+from omisync.core.model import Patch
+from omisync.errors import ItemGone, KeyProblem, OmisyncError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Iterator
+
+    from omisync.api import OmiClient
+    from omisync.config import Config
+
+CLOCK_OFF = 60.0
+"""Seconds between our clock and the server's from which dates may surprise."""
+NOTICES = 3
+"""Warnings of the file that are quoted."""
+RECENT = 60.0
+"""Seconds of the list that are asked for: enough to know that the key may read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. ``code`` is 0 when it is well, else the exit code it stands for."""
+
+    name: str
+    code: int
+    what: str
+    advice: str = ""
+
+
+def doctor(options: Namespace) -> int:
+    """Run all checks; the exit code is the worst of them."""
+    checks = list(_checks(options))
+    code = errors.worst(*(check.code for check in checks))
+    if options.json:
+        facts = {"code": code, "checks": [asdict(check) for check in checks]}
+        print(json.dumps(facts, ensure_ascii=False))  # noqa: T201 - data
+    else:
+        show.checks([(c.name, c.code == errors.OK, c.what, c.advice) for c in checks], sys.stdout)
+    return code
+
+
+def _checks(options: Namespace) -> Iterator[Check]:
+    config_file = places.config_path(options.config, os.environ)
+    try:
+        config = configs.load(config_file, os.environ)
+    except OmisyncError as error:
+        yield _failed("config", error)
+        return
+    yield Check("config", errors.OK, str(config_file))
+    yield _guarded("file", lambda: _todo(config))
+    yield asyncio.run(_watching(config))
+    yield _guarded("state", lambda: _state(config))
+    yield _last(config)
+    yield _daemon(config)
+    yield _unit(options)
+    try:
+        key = places.find_key(config.key_file, os.environ, config.omi.base_url)
+    except OmisyncError as error:
+        yield _failed("key", error)
+        return
+    yield Check("key", errors.OK, f"{key} from {key.where}")
+    yield from asyncio.run(_server(config, key.value))
+
+
+def _failed(name: str, error: OmisyncError) -> Check:
+    return Check(name, error.exit_code, error.message, error.advice)
+
+
+def _guarded(name: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except OmisyncError as error:
+        return _failed(name, error)
+
+
+def _todo(config: Config) -> Check:
+    document = sync.parsed(config, file.read(config.todo_path))
+    what = f"{config.todo_path}: {show.count(len(document.entries), 'task')}"
+    if document.notices:
+        shown = "; ".join(f"line {n.line}: {n.message}" for n in document.notices[:NOTICES])
+        what += f", {show.count(len(document.notices), 'warning')} ({shown})"
+    return Check("file", errors.OK, what)
+
+
+async def _watching(config: Config) -> Check:
+    """Watch the file for a moment: the kernel's limits show only when asked."""
+    from omisync.watch import Watch
+
+    said: list[str] = []
+    async with Watch(config.todo_path, settle=0.15, rescan=60.0, warn=said.append):
+        pass
+    if said:
+        return Check("watch", errors.TEMPORARY, said[0], "See the message; syncs come later.")
+    return Check("watch", errors.OK, "saves are noticed at once")
+
+
+def _state(config: Config) -> Check:
+    opened = store.Store.peek(config.store_path, thorough=True)
+    if opened is None:
+        return Check("state", errors.OK, f"{config.store_path}: none yet, nothing was synced")
+    with opened:
+        links = opened.links()
+    parked = sum(link.parked is not None for link in links)
+    what = f"{config.store_path}: {show.count(len(links), 'task')}, {parked} parked"
+    if parked:
+        return Check("state", errors.PARKED, what, "`omisync status` says why.")
+    return Check("state", errors.OK, what)
+
+
+def _last(config: Config) -> Check:
+    try:
+        opened = store.Store.peek(config.store_path)
+    except OmisyncError as error:
+        return _failed("last sync", error)
+    last: object = None
+    if opened is not None:
+        with opened:
+            last = opened.fact("last")
+    if not isinstance(last, dict):
+        return Check("last sync", errors.OK, "none yet; `omisync --dry-run` shows the first one")
+    at = show.ago(time.time() - last["at"])
+    if last["code"] in {errors.OK, errors.PARKED}:
+        return Check("last sync", errors.OK, f"well, {at}")
+    message, advice = (last["troubles"] or [["not finished", ""]])[0]
+    return Check("last sync", last["code"], f"{message} ({at})", advice)
+
+
+def _daemon(config: Config) -> Check:
+    who = store.holder(config.store_path)
+    what = f"{who} is at work" if who else "not running; `omisync` or the systemd unit keeps it so"
+    return Check("daemon", errors.OK, what)
+
+
+def _unit(options: Namespace) -> Check:
+    from omisync.cli import service
+
+    try:
+        found = service.standing(options)
+    except OmisyncError as error:
+        return _failed("unit", error)
+    return Check("unit", errors.OK, found)
+
+
+async def _server(config: Config, key: str) -> list[Check]:
+    """Ask the server whether the key may read and write, and what time it is."""
+    from omisync.api import OmiClient
+
+    async with OmiClient(config.omi.base_url, key) as client:
+        checks = [await _reading(client, config)]
+        if checks[0].code == errors.OK:
+            checks.append(await _writing(client))
+        if client.clock_skew is not None:
+            checks.append(_clock(client.clock_skew))
+    return checks
+
+
+async def _reading(client: OmiClient, config: Config) -> Check:
+    now = time.time()
+    try:
+        await client.window(now - RECENT, now)
+    except OmisyncError as error:
+        return _failed("server", error)
+    return Check("server", errors.OK, f"{config.omi.base_url} accepts the key")
+
+
+async def _writing(client: OmiClient) -> Check:
+    """Change an item that cannot exist: 404 says that the key may write, 403 that it may not."""
+    nowhere = f"omisync-doctor-{secrets.token_hex(8)}"
+    try:
+        await client.change(nowhere, Patch(completed=False))
+    except ItemGone:
+        return Check("write scope", errors.OK, "the key may write")
+    except KeyProblem as error:
+        return _failed("write scope", error)
+    except OmisyncError as error:
+        return Check("write scope", error.exit_code, error.message, error.advice)
+    return Check(
+        "write scope",
+        errors.WRONG_SERVER,
+        "the server changed an item that does not exist",
+        "Check omi.base_url: this does not behave like Omi.",
+    )
+
+
+def _clock(skew: float) -> Check:
+    if abs(skew) < CLOCK_OFF:
+        return Check("clock", errors.OK, "agrees with the server's")
+    which = "behind" if skew > 0 else "ahead of"
+    return Check(
+        "clock",
+        errors.OK,
+        f"is {abs(skew):.0f} s {which} the server's; syncs work, local dates may surprise",
+        "Let the machine set its clock (systemd-timesyncd or ntpd).",
+    )
