@@ -1,0 +1,54 @@
+"""What the choice of pairs promises: one-to-one, and the greatest total."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omisync.core.assign import SMALL, best
+
+GAINS = st.dictionaries(
+    st.tuples(st.integers(0, 4), st.integers(10, 14)), st.integers(1, 20), max_size=10
+)
+
+
+def is_one_to_one(pairs: set[tuple[int, int]]) -> bool:
+    """Return whether nobody is in two pairs."""
+    return len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs)
+
+
+@given(GAINS)
+def test_no_other_choice_gains_more(gains: dict[tuple[int, int], int]) -> None:
+    """The total equals the greatest over all choices, tried one by one."""
+    greatest = max(
+        sum(gains[pair] for pair in choice)
+        for size in range(len(gains) + 1)
+        for choice in combinations(gains, size)
+        if is_one_to_one(set(choice))
+    )
+    chosen = best(gains)
+    assert is_one_to_one(chosen)
+    assert sum(gains[pair] for pair in chosen) == greatest
+
+
+@given(st.integers(2, SMALL), st.randoms(use_true_random=False))
+def test_the_limit_of_exactness_is_reached_exactly(size: int, random: object) -> None:
+    """Up to the largest small cluster, a known best choice among many rivals is found."""
+    order = list(range(size))
+    random.shuffle(order)  # type: ignore[attr-defined]  # hypothesis types it as Random
+    gains = {(a, b): 1.0 + (order[a] == b) for a in range(size) for b in range(size)}
+    assert best(gains) == set(enumerate(order))
+
+
+def test_a_large_cluster_takes_the_best_pairs_first() -> None:
+    """Beyond that size the choice is one-to-one, complete, and starts with the best."""
+    size = 3 * SMALL
+    gains = {(a, b): 1 / (1 + abs(a - b)) for a in range(size) for b in range(size)}
+    assert best(gains) == {(at, at) for at in range(size)}
+
+
+def test_nothing_to_choose_from() -> None:
+    """No pairs in, no pairs out."""
+    assert best({}) == set()

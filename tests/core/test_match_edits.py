@@ -1,0 +1,889 @@
+"""Edits as people make them, and which line a careful reader would say is which.
+
+Each case shows a list before and after. A letter names a task; the same letter
+afterwards is the same task, ``+`` is a new one, a letter that is missing is gone.
+``.`` is an open box, ``x`` a ticked one, ``# `` a heading, ``!`` a line that was
+absent already, a due date stands after ``@``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from omisync.core.match import pair
+from omisync.core.model import Entry, Link, Task
+
+
+class Row(NamedTuple):
+    """One line of a case."""
+
+    label: str
+    task: Task
+    section: str
+    absent: bool
+
+
+def rows(text: str) -> list[Row]:
+    """Read one side of a case."""
+    section, found = "", []
+    for line in text.strip().splitlines():
+        label, _, rest = line.strip().partition(" ")
+        if label == "#":
+            section = rest
+            continue
+        mark, _, rest = rest.partition(" ")
+        words, _, due = rest.partition(" @")
+        task = Task(words, completed=mark == "x", due=due or None)
+        found.append(Row(label.rstrip("!"), task, section, label.endswith("!")))
+    return found
+
+
+def links(before: list[Row]) -> list[Link]:
+    """Return the rows as the store remembers them."""
+    return [
+        Link(
+            key=row.label,
+            remote_id=f"id-{row.label}",
+            seen=row.task,
+            section=row.section,
+            rank=rank,
+            absent_since=1.0 if row.absent else None,
+        )
+        for rank, row in enumerate(before)
+    ]
+
+
+CASES = {
+    "nothing changed": (
+        """
+        a . Buy milk
+        b . Call Anna
+        """,
+        """
+        a . Buy milk
+        b . Call Anna
+        """,
+    ),
+    "a typo is put right": (
+        """
+        a . Buy milk
+        b . Recieve the parcel
+        c . Call Anna
+        """,
+        """
+        a . Buy milk
+        b . Receive the parcel
+        c . Call Anna
+        """,
+    ),
+    "a typo in a single word is put right where it stands": (
+        """
+        a . Buy milk
+        b . Gorceries
+        c . Call Anna
+        """,
+        """
+        a . Buy milk
+        b . Groceries
+        c . Call Anna
+        """,
+    ),
+    "two letters of a short word are swapped back": (
+        """
+        a . Buy milk
+        b . Gmy
+        """,
+        """
+        a . Buy milk
+        b . Gym
+        """,
+    ),
+    "a detail is added at the end": (
+        """
+        a . Buy milk
+        b . Call Anna
+        """,
+        """
+        a . Buy milk
+        b . Call Anna about the lease before she leaves on Friday
+        """,
+    ),
+    "a detail is added in front": (
+        """
+        a . Water the plants
+        b . Call Anna
+        """,
+        """
+        a . Water the plants
+        b . In the morning, before work: call Anna
+        """,
+    ),
+    "details are dropped": (
+        """
+        a . Write the report for the board, with figures of the last three years
+        b . Call Anna
+        """,
+        """
+        a . Write the report
+        b . Call Anna
+        """,
+    ),
+    "one word is replaced": (
+        """
+        a . Book a table for Friday evening
+        b . Call Anna
+        """,
+        """
+        a . Book a table for Saturday evening
+        b . Call Anna
+        """,
+    ),
+    "a person is added": (
+        """
+        a . Invite Anna
+        b . Order the cake
+        """,
+        """
+        a . Invite Anna and Bob
+        b . Order the cake
+        """,
+    ),
+    "a person is replaced where the line stands": (
+        """
+        a . Order the cake
+        b . Call Bob
+        c . Clean the kitchen
+        """,
+        """
+        a . Order the cake
+        b . Call Tim
+        c . Clean the kitchen
+        """,
+    ),
+    "a number is changed where the line stands": (
+        """
+        a . Order the cake
+        b . Buy 6 eggs
+        c . Clean the kitchen
+        """,
+        """
+        a . Order the cake
+        b . Buy 12 eggs
+        c . Clean the kitchen
+        """,
+    ),
+    "a number is changed in the only line": (
+        """
+        a . Buy 6 eggs
+        """,
+        """
+        a . Buy 12 eggs
+        """,
+    ),
+    "the next of a series appears elsewhere": (
+        """
+        a . Order the cake
+        b . Review PR #123
+        c . Clean the kitchen
+        d . Call Anna
+        """,
+        """
+        a . Order the cake
+        c . Clean the kitchen
+        d . Call Anna
+        + . Review PR #124
+        """,
+    ),
+    "a finished number gives way to the next one, elsewhere": (
+        """
+        a x Read chapter 3
+        b . Order the cake
+        c . Call Anna
+        """,
+        """
+        b . Order the cake
+        c . Call Anna
+        + . Read chapter 4
+        """,
+    ),
+    "a task is split in two": (
+        """
+        a . Call Anna
+        b . Buy milk and eggs
+        c . Clean the kitchen
+        """,
+        """
+        a . Call Anna
+        b . Buy milk
+        + . Buy eggs
+        c . Clean the kitchen
+        """,
+    ),
+    "two tasks are merged": (
+        """
+        a . Call Anna
+        b . Buy milk
+        c . Buy eggs
+        d . Clean the kitchen
+        """,
+        """
+        a . Call Anna
+        b . Buy milk and eggs
+        d . Clean the kitchen
+        """,
+    ),
+    "a task becomes a parent with steps": (
+        """
+        a . Call Anna
+        b . Plan the trip to Oslo
+        """,
+        """
+        a . Call Anna
+        b . Plan the trip to Oslo
+        + . Book the flight
+        + . Find a hotel
+        """,
+    ),
+    "the list is sorted": (
+        """
+        a . Water the plants
+        b . Call Anna
+        c . Order the cake
+        """,
+        """
+        b . Call Anna
+        c . Order the cake
+        a . Water the plants
+        """,
+    ),
+    "the list is sorted and everything ticked": (
+        """
+        a . Water the plants
+        b . Call Anna
+        c . Order the cake
+        """,
+        """
+        b x Call Anna
+        c x Order the cake
+        a x Water the plants
+        """,
+    ),
+    "two lines change places": (
+        """
+        a . Water the plants
+        b . Call Anna
+        """,
+        """
+        b . Call Anna
+        a . Water the plants
+        """,
+    ),
+    "finished lines go to an archive": (
+        """
+        # Today
+        a x Water the plants
+        b . Call Anna
+        c x Order the cake
+        # Archive
+        d x Pay the rent
+        """,
+        """
+        # Today
+        b . Call Anna
+        # Archive
+        d x Pay the rent
+        a x Water the plants
+        c x Order the cake
+        """,
+    ),
+    "finished lines leave the file": (
+        """
+        a x Water the plants
+        b . Call Anna
+        c x Order the cake
+        """,
+        """
+        b . Call Anna
+        """,
+    ),
+    "a line is ticked, reworded and archived in one go": (
+        """
+        # Today
+        a . Send the offer to Miller
+        b . Call Anna
+        # Done
+        c x Pay the rent
+        """,
+        """
+        # Today
+        b . Call Anna
+        # Done
+        c x Pay the rent
+        a x Sent the offer to Mr. Miller
+        """,
+    ),
+    "a line is ticked and put in the past tense": (
+        """
+        a . Buy milk
+        b . Call Anna
+        c . Order the cake
+        """,
+        """
+        a x Bought milk
+        b . Call Anna
+        c . Order the cake
+        """,
+    ),
+    "a tick comes with the result": (
+        """
+        a . Ask the landlord about the heating
+        b . Call Anna
+        """,
+        """
+        a x Ask the landlord about the heating: comes on Tuesday at nine
+        b . Call Anna
+        """,
+    ),
+    "a tick is taken back and the line reworded where it stands": (
+        """
+        a x Ask the landlord about the heating
+        b . Call Anna
+        """,
+        """
+        a . Ask the landlord about the heating again
+        b . Call Anna
+        """,
+    ),
+    "a finished chore is gone and its next round comes elsewhere": (
+        """
+        # January
+        a x Pay the rent for January
+        b . Call Anna
+        # February
+        c . Order the cake
+        """,
+        """
+        # January
+        b . Call Anna
+        # February
+        c . Order the cake
+        + . Pay the rent for February
+        """,
+    ),
+    "yesterday stays and today gets the same chores": (
+        """
+        # 2026-01-05
+        a x Stand-up
+        b x Inbox
+        """,
+        """
+        # 2026-01-06
+        + . Stand-up
+        + . Inbox
+        # 2026-01-05
+        a x Stand-up
+        b x Inbox
+        """,
+    ),
+    "open chores are carried over to the next day": (
+        """
+        # 2026-01-05
+        a x Stand-up
+        b . Write the minutes
+        """,
+        """
+        # 2026-01-05
+        a x Stand-up
+        # 2026-01-06
+        + . Stand-up
+        b . Write the minutes
+        """,
+    ),
+    "a heading is renamed": (
+        """
+        # Today
+        a . Water the plants
+        b . Call Anna
+        """,
+        """
+        # Monday
+        a . Water the plants
+        b . Call Anna
+        """,
+    ),
+    "a heading is renamed, a line reworded and a line ticked": (
+        """
+        # Today
+        a . Water the plants in the yard
+        b . Call Anna
+        # Later
+        c . Order the cake
+        """,
+        """
+        # Monday
+        a . Water all plants of the yard
+        b x Call Anna
+        # Later
+        c . Order the cake
+        """,
+    ),
+    "headings are put into a flat list": (
+        """
+        a . Water the plants
+        b . Call Anna
+        c . Order the cake
+        """,
+        """
+        # Home
+        a . Water the plants
+        # Calls
+        b . Call Anna
+        # Party
+        c . Order the cake
+        """,
+    ),
+    "a line is moved to another section": (
+        """
+        # Today
+        a . Water the plants
+        b . Call Anna
+        # Later
+        c . Order the cake
+        """,
+        """
+        # Today
+        b . Call Anna
+        # Later
+        a . Water the plants
+        c . Order the cake
+        """,
+    ),
+    "a line is moved to another section with a slip of the keyboard": (
+        """
+        # Today
+        a . Water the plants
+        b . Call Anna
+        # Later
+        c . Order the cake
+        """,
+        """
+        # Today
+        b . Call Anna
+        # Later
+        c . Order the cake
+        a . Water the plantss
+        """,
+    ),
+    "a line is copied and pasted below": (
+        """
+        a . Water the plants
+        b . Call Anna
+        """,
+        """
+        a . Water the plants
+        + . Water the plants
+        b . Call Anna
+        """,
+    ),
+    "a line is copied and the copy changed": (
+        """
+        a . Write to the bank about the loan
+        b . Call Anna
+        """,
+        """
+        a . Write to the bank about the loan
+        + . Write to the tax office about the loan
+        b . Call Anna
+        """,
+    ),
+    "a ticked line is copied as an open one above it": (
+        """
+        a x Water the plants
+        b . Call Anna
+        """,
+        """
+        + . Water the plants
+        a x Water the plants
+        b . Call Anna
+        """,
+    ),
+    "one of two equal lines goes: the one that was finished": (
+        """
+        a x Water the plants
+        b . Call Anna
+        c . Water the plants
+        """,
+        """
+        b . Call Anna
+        c . Water the plants
+        """,
+    ),
+    "equal lines with different dates change places and one goes": (
+        """
+        a . Water the plants @2026-01-05
+        b . Water the plants @2026-01-12
+        c . Water the plants @2026-01-19
+        """,
+        """
+        c . Water the plants @2026-01-19
+        b . Water the plants @2026-01-12
+        """,
+    ),
+    "a new date alone is no new line": (
+        """
+        a . Water the plants @2026-01-05
+        b . Call Anna
+        """,
+        """
+        a . Water the plants @2026-01-12
+        b . Call Anna
+        """,
+    ),
+    "a block with steps goes, another block has the same steps": (
+        """
+        a . Release 1.0 of the server
+        b x Write the notes
+        c . Tag it
+        d . Release 2.0 of the client
+        e . Write the notes
+        f . Tag it
+        """,
+        """
+        d . Release 2.0 of the client
+        e . Write the notes
+        f . Tag it
+        """,
+    ),
+    "two blocks with the same steps change places": (
+        """
+        a . The server
+        b x Write the notes
+        c . Tag it
+        d . The client app
+        e . Write the notes
+        f x Tag it
+        """,
+        """
+        d . The client app
+        e . Write the notes
+        f x Tag it
+        a . The server
+        b x Write the notes
+        c . Tag it
+        """,
+    ),
+    "a line gives way to an unrelated one": (
+        """
+        a . Water the plants
+        b . Call Anna
+        c . Order the cake
+        """,
+        """
+        a . Water the plants
+        + . Fix bicycle
+        c . Order the cake
+        """,
+    ),
+    "a short chore gives way to another elsewhere": (
+        """
+        a . Gym
+        b . Call Anna
+        c . Order the cake
+        """,
+        """
+        b . Call Anna
+        c . Order the cake
+        + . Gum
+        """,
+    ),
+    "a call gives way to another call elsewhere": (
+        """
+        a . Call Bob
+        b . Water the plants
+        c . Order the cake
+        """,
+        """
+        b . Water the plants
+        c . Order the cake
+        + . Call Tim
+        """,
+    ),
+    "the line above goes and the next is reworded": (
+        """
+        a . Water the plants
+        b . Fix bicycle
+        c . Send the offer to Miller
+        d . Call Anna
+        """,
+        """
+        a . Water the plants
+        c . Send an offer to Miller & Sons
+        d . Call Anna
+        """,
+    ),
+    "a new line comes above one that is reworded": (
+        """
+        a . Water the plants
+        c . Send the offer to Miller
+        d . Call Anna
+        """,
+        """
+        a . Water the plants
+        + . Fix bicycle
+        c . Send an offer to Miller & Sons
+        d . Call Anna
+        """,
+    ),
+    "every line is reworded a little": (
+        """
+        a . Water the plants
+        b . Call Anna about the lease
+        c . Order the cake for Sunday
+        """,
+        """
+        a . Water all the plants
+        b . Call Anna about that lease
+        c . Order a cake for Sunday
+        """,
+    ),
+    "a file is written anew": (
+        """
+        a . Water the plants
+        b . Call Anna
+        c . Order the cake
+        """,
+        """
+        + . Fix bicycle
+        + . Learn Danish irregular verbs
+        + . Pay rent
+        """,
+    ),
+    "one of two lines of a pattern becomes a third, nobody can tell which": (
+        """
+        a . Water the plants
+        b . Mail Bob the minutes
+        c . Mail Tim the minutes
+        d . Call Anna
+        """,
+        """
+        a . Water the plants
+        + . Mail Eva the minutes
+        d . Call Anna
+        """,
+    ),
+    "two lines of a pattern become others, and nothing that told them apart is left": (
+        """
+        a . Water the plants
+        b . Mail Bob the minutes
+        c . Mail Tim the minutes
+        d . Call Anna
+        """,
+        """
+        a . Water the plants
+        + . Mail Eva the minutes
+        + . Mail Ida the minutes
+        d . Call Anna
+        """,
+    ),
+    "two lines of a pattern change, and what told them apart is still there": (
+        """
+        a . Water the plants
+        b . Mail Bob the minutes
+        c . Mail Tim the minutes
+        d . Call Anna
+        """,
+        """
+        a . Water the plants
+        b . Send Bob the minutes
+        c . Send Tim the minutes
+        d . Call Anna
+        """,
+    ),
+    "a series goes on: the reviewed ones went, the next came in their place": (
+        """
+        a . Water the plants
+        b . Review PR #123
+        c . Review PR #124
+        d . Call Anna
+        """,
+        """
+        a . Water the plants
+        + . Review PR #125
+        + . Review PR #126
+        d . Call Anna
+        """,
+    ),
+    "one of two equal slips is put right": (
+        """
+        a . Water the plants
+        b . Mial Bob the minutes
+        c . Mial Bob the minutes
+        d . Call Anna
+        """,
+        """
+        a . Water the plants
+        b . Mail Bob the minutes
+        d . Call Anna
+        """,
+    ),
+    "lines above go and a task is split in two": (
+        """
+        a . Water the plants
+        b . Fix bicycle
+        c . Call Anna
+        d . Buy milk and eggs
+        e . Order the cake
+        """,
+        """
+        c . Call Anna
+        d . Buy milk
+        + . Buy eggs
+        e . Order the cake
+        """,
+    ),
+    "a slip is put right in a line that moves, another line of the pattern was cut before": (
+        """
+        a . Water the plants
+        b! . Mail Bob the minutes
+        c . Mail Bob the minutse
+        d . Call Anna
+        e . Order the cake
+        """,
+        """
+        a . Water the plants
+        b . Mail Bob the minutes
+        d . Call Anna
+        e . Order the cake
+        """,
+    ),
+    "each line of a pattern is reworded where it stands": (
+        """
+        a . Water the plants
+        b . Mail Bob the minutes
+        c . Call Anna
+        d . Mail Tim the minutes
+        e . Order the cake
+        """,
+        """
+        a . Water the plants
+        b . Mail Bobby the minutes
+        c . Call Anna
+        d . Mail Timmy the minutes
+        e . Order the cake
+        """,
+    ),
+    "a line that was cut comes back elsewhere": (
+        """
+        a! . Water the plants
+        b . Call Anna
+        c . Order the cake
+        """,
+        """
+        b . Call Anna
+        c . Order the cake
+        a . Water the plants
+        """,
+    ),
+    "a line that was cut comes back reworded": (
+        """
+        a! . Water the plants on the balcony
+        b . Call Anna
+        c . Order the cake
+        """,
+        """
+        b . Call Anna
+        c . Order the cake
+        a . Water the plants on the roof
+        """,
+    ),
+    "of two equal lines the one that was cut comes second": (
+        """
+        a! . Water the plants
+        b . Call Anna
+        c x Water the plants
+        """,
+        """
+        b . Call Anna
+        c . Water the plants
+        """,
+    ),
+    "spaces, composed letters and emoji style are no change": (
+        """
+        a . Café with  Zoë ❤️
+        b . Call Anna
+        """,
+        """
+        b . Call Anna
+        a x Cafe\u0301 with\u00a0Zoe\u0308 ❤
+        """,
+    ),
+    "a sentence without spaces gets a detail": (
+        """
+        a . 打电话给妈妈
+        b . 买牛奶
+        """,
+        """
+        a . 打电话给妈妈
+        b . 买牛奶和鸡蛋
+        """,
+    ),
+    "a sentence without spaces gets a detail and moves": (
+        """
+        a . 买牛奶
+        b . 打电话给妈妈
+        c . 洗衣服
+        """,
+        """
+        b . 打电话给妈妈
+        c . 洗衣服
+        a . 买牛奶和鸡蛋还有面包和水果
+        """,
+    ),
+    "a link is put around the words": (
+        """
+        a . Read the paper on clocks
+        b . Call Anna
+        """,
+        """
+        a . Read [the paper on clocks](https://example.org/lamport/time-clocks.pdf)
+        b . Call Anna
+        """,
+    ),
+    "emphasis and case are changed": (
+        """
+        a . call the bank
+        b . Call Anna
+        """,
+        """
+        b . Call Anna
+        a . **Call the bank!**
+        """,
+    ),
+    "a question becomes a task": (
+        """
+        a . Flight to Oslo?
+        b . Call Anna
+        """,
+        """
+        a . Book the flight to Oslo
+        b . Call Anna
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), CASES.values(), ids=CASES.keys())
+def test_a_careful_reader_agrees(before: str, after: str) -> None:
+    """Which line is which after the edit is what a person who looks at both would say."""
+    olds, news = rows(before), rows(after)
+    entries = [Entry(row.task, line, row.section) for line, row in enumerate(news, 1)]
+
+    found = pair(entries, links(olds))
+
+    names = dict.fromkeys(range(len(news)), "+")
+    names |= {new: olds[old].label for new, old in found.pairs}
+    assert [names[at] for at in range(len(news))] == [row.label for row in news]
+    gone = {row.label for row in olds} - {row.label for row in news}
+    assert {olds[at].label for at in found.absent} == gone
