@@ -131,7 +131,7 @@ def find(text: str) -> Found:
 def _read(text: str, opening: re.Match[str]) -> Token | Rejected | None:
     """Return what the opening of a token turns out to be; None is ordinary prose."""
     kind = opening.lastgroup or ""
-    bracket = {"field": opening[0][0], "call": "("}.get(kind, "")
+    bracket = opening[0][0] if kind == "field" else "(" * (kind == "call")
     value = _VALUE.match(text, opening.end())
     closing = value and _CLOSING[bracket].match(text, value.end())
     if not value or not closing or kind == "bare":

@@ -1,0 +1,255 @@
+"""Which lines of a Markdown file are tasks, and which only look like tasks.
+
+The block structure is CommonMark with GFM task list items as pyromark reads it;
+its ranges are UTF-8 bytes. Boxes with other marks than GFM's are found in the
+bytes after the bullet: to pyromark they are text, or even links.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import pyromark
+
+from omisync.core.model import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    Event = tuple[dict[str, str | dict[str, object]] | str, dict[str, int]]
+
+BOM = b"\xef\xbb\xbf"
+
+LINE_END = re.compile(rb"\r\n|\n|\r")  # as CommonMark; `splitlines` splits at U+2028 too
+
+_BULLET = rb"(?:[-+*]|[0-9]{1,9}[.)])[ \t]+"
+_BOX = rb"\[([^\]\r\n]{1,7})\](?=[ \t\r\n\v\f])"  # 7: a character and a variation selector
+_ITEM = re.compile(rb"[\s>]*(" + _BULLET + rb")" + _BOX)
+"""An item's range may begin in the space before its bullet, after a tab even at a quote mark."""
+_TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + _BULLET + _BOX)
+
+_ATX = re.compile(rb"#{1,6}(?:[ \t\r\n]|\Z)")
+
+_FRONT_MATTER_OPENS = re.compile(rb"(---|\+\+\+)[ \t]*(?=[\r\n])")
+_FRONT_MATTER_CLOSES = {
+    b"---": re.compile(rb"[\r\n](?:---|\.\.\.)[ \t]*(?:\r\n|\n|\r|\Z)"),
+    b"+++": re.compile(rb"[\r\n]\+\+\+[ \t]*(?:\r\n|\n|\r|\Z)"),
+}
+_FENCE_CLOSES = re.compile(rb"[ \t>]*(?:`{3,}|~{3,})[ \t]*")
+
+_INLINE_TAGS = frozenset({"Emphasis", "Strong", "Link", "Image"})
+
+_HIDING = {
+    "front matter": "the front matter holds {}; move them below its closing line",
+    "HTML": "an HTML block holds {}; move them out of it, or end it with a blank line before them",
+    "comment": "a comment is opened here and never closed, it hides {}; close it with -->",
+    "code": "a code block is opened here and never closed, it hides {}; close it with its fence",
+}
+
+
+class Inline(NamedTuple):
+    """The byte range of a code span, a link or inline HTML, which may be a comment."""
+
+    start: int
+    end: int
+    comment: bool
+
+
+class Item(NamedTuple):
+    """A list item with a box. ``end`` and ``inlines`` are those of its first paragraph."""
+
+    bullet: int
+    box: Span
+    end: int
+    inlines: list[Inline]
+
+
+class Heading(NamedTuple):
+    """A heading outside items, level 1 to 6."""
+
+    level: int
+    title: str
+
+
+class Opaque(NamedTuple):
+    """Bytes whose lines are never tasks; ``kind`` is a key of ``_HIDING``."""
+
+    span: Span
+    kind: str
+
+
+class Section(NamedTuple):
+    """The headings that a line stands below, and their titles as one path."""
+
+    headings: tuple[Heading, ...] = ()
+    path: str = ""
+
+    def below(self, heading: Heading) -> Section:
+        """Return the section that ``heading`` begins."""
+        above = (one for one in self.headings if one.level < heading.level)
+        headings = (*above, heading)
+        return Section(headings, " > ".join(one.title for one in headings if one.title))
+
+
+def line_starts(source: bytes) -> tuple[int, list[int]]:
+    """Return where the text begins after a byte order mark, and where each line begins."""
+    begin = len(BOM) if source.startswith(BOM) else 0
+    return begin, [begin, *(end.end() for end in LINE_END.finditer(source))]
+
+
+def read(source: bytes, begin: int) -> Iterator[Item | Heading | Opaque]:
+    """Yield the items with a box, the headings outside items and what may hide tasks."""
+    body = _front_matter_end(source, begin)
+    if body > begin:
+        yield Opaque(Span(begin, body), "front matter")
+    events = _events(source[body:].decode())
+    depth = 0
+    ahead: Event | None = None
+    while one := ahead or next(events, None):
+        ahead = None
+        event, reach = one
+        if isinstance(event, str):
+            continue
+        start = event.get("Start")
+        if start == "Item":
+            depth += 1
+            if box := _ITEM.match(source, body + reach["start"]):
+                end, inlines, ahead = _first_paragraph(source, body, box.end(), events)
+                yield Item(box.start(1), Span(*box.span(2)), end, inlines)
+        elif start is None:
+            depth -= event.get("End") == "Item"
+        elif block := _outside(start, reach, body, depth, events):
+            yield block
+
+
+def _outside(
+    start: str | dict[str, object],
+    reach: dict[str, int],
+    body: int,
+    depth: int,
+    events: Iterator[Event],
+) -> Heading | Opaque | None:
+    """Return the heading (none at a ``depth`` of items) or the hiding block that starts here."""
+    span = Span(body + reach["start"], body + reach["end"])
+    if start == "HtmlBlock":
+        return Opaque(span, "HTML")
+    if isinstance(start, str):
+        return None
+    if "Heading" in start and not depth:
+        return _heading(start, events)
+    return Opaque(span, "code") if isinstance(start.get("CodeBlock"), dict) else None
+
+
+def _front_matter_end(source: bytes, begin: int) -> int:
+    """Return where the front matter ends, ``begin`` where there is none or it is not closed."""
+    opens = _FRONT_MATTER_OPENS.match(source, begin)
+    closes = opens and _FRONT_MATTER_CLOSES[opens[1]].search(source, opens.end())
+    return closes.end() if closes else begin
+
+
+def _events(text: str) -> Iterator[Event]:
+    options = pyromark.Options.ENABLE_TASKLISTS
+    return cast("Iterator[Event]", pyromark.events_with_range(text, options=options))
+
+
+def _first_paragraph(
+    source: bytes, body: int, begin: int, events: Iterator[Event]
+) -> tuple[int, list[Inline], Event | None]:
+    """Read on to the end of an item's first paragraph, whose box ends at ``begin``.
+
+    Return the end of its last inline in bytes (0 without any), its inlines, and
+    the event that ended it. In a tight item no event says where a paragraph
+    begins or ends: it lasts until the first block or the end of the item.
+    """
+    end = 0
+    begun = False
+    inlines: list[Inline] = []
+    for one in events:
+        event, reach = one
+        if isinstance(event, str):
+            if event == "Rule":
+                return end, inlines, one
+            continue
+        if "Text" in event:  # most events; the others need a closer look
+            end = body + reach["end"]
+            begun = True
+            continue
+        [(kind, what)] = event.items()
+        if kind == "TaskListMarker":
+            continue
+        start, stop = body + reach["start"], body + reach["end"]
+        if kind in {"Code", "InlineHtml"}:
+            end = stop
+            inlines.append(Inline(start, stop, source.startswith(b"<!--", start)))
+        elif (name := what if isinstance(what, str) else next(iter(what))) in _INLINE_TAGS:
+            end = max(end, stop)
+            if kind == "Start" and name in {"Link", "Image"}:
+                inlines.append(Inline(start, stop, comment=False))
+        elif kind == "End" or begun or not _goes_on(source, begin, start, name):
+            return end, inlines, one
+        begun = True
+    return end, inlines, None
+
+
+def _goes_on(source: bytes, begin: int, start: int, name: str) -> bool:
+    """Return whether a block that starts in an item is the paragraph with the box.
+
+    An underline makes a heading of it; a heading with ``#`` on a line of its own
+    leaves the box without text.
+    """
+    if name == "Heading":
+        return not (_ATX.match(source, start) and LINE_END.search(source, begin, start))
+    return name == "Paragraph"
+
+
+def _heading(start: dict[str, object], events: Iterator[Event]) -> Heading:
+    """Read on to the end of a heading; its title is its text without markup."""
+    level = cast("dict[str, str]", start["Heading"])["level"]
+    title = []
+    for event, _ in events:
+        if isinstance(event, str):
+            title.append(" ")
+        elif "Heading" in event.get("End", ""):
+            break
+        else:
+            title += [cast("str", event[kind]) for kind in ("Text", "Code") if kind in event]
+    return Heading(int(level[1:]), " ".join("".join(title).split()))
+
+
+def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
+    """Return the warning that a block deserves, empty when it hides no task by mistake.
+
+    ``known`` are the contents of a box that make a task.
+    """
+    kind = block.kind
+    content = source[block.span.start : block.span.end]
+    if kind == "code" and _is_closed(content):
+        return ""
+    if kind == "HTML":
+        content, open_comment = _outside_comments(content)
+        kind = "comment" if open_comment and content.startswith(b"<!--") else kind
+    count = sum(box[1] in known for box in _TASK_LIKE.finditer(content))
+    found = f"{count} lines that look like tasks" if count > 1 else "a line that looks like a task"
+    return _HIDING[kind].format(found) if count else ""
+
+
+def _is_closed(fenced: bytes) -> bool:
+    lines = LINE_END.split(fenced.rstrip(b"\r\n"))
+    return len(lines) > 1 and _FENCE_CLOSES.fullmatch(lines[-1]) is not None
+
+
+def _outside_comments(block: bytes) -> tuple[bytes, bool]:
+    """Return a block without its closed comments, and whether it leaves one open.
+
+    Whoever closes a comment around a task means it.
+    """
+    kept = []
+    at = 0
+    while (start := block.find(b"<!--", at)) >= 0:
+        stop = block.find(b"-->", start + len("<!"))  # `<!-->` closes itself
+        if stop < 0:
+            break
+        kept.append(block[at:start])
+        at = stop + len("-->")
+    return b"".join(kept) + block[at:], start >= 0

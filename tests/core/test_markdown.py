@@ -1,0 +1,695 @@
+"""Markdown: which lines are tasks, what they say, and in which bytes they say it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyromark
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from strategies import (
+    Line,
+    documents,
+    due_values,
+    lines,
+    nasty_markdown,
+    styles,
+    texts,
+)
+
+from omisync.core import due, markdown
+from omisync.core.markdown import blocks
+from omisync.core.model import Document, Entry, Span, Task
+
+DATA = Path(__file__).parents[1] / "data" / "markdown"
+
+
+def parsed(source: str, marks: markdown.Marks = markdown.MARKS) -> tuple[Entry, ...]:
+    """Return the entries of a file."""
+    return markdown.parse(source.encode(), marks).entries
+
+
+def said(source: str, marks: markdown.Marks = markdown.MARKS) -> list[str]:
+    """Return the texts of a file's tasks."""
+    return [entry.task.text for entry in parsed(source, marks)]
+
+
+def warned(source: str) -> list[tuple[int, str]]:
+    """Return the warnings about a file: line and message."""
+    return [(notice.line, notice.message) for notice in markdown.parse(source.encode()).notices]
+
+
+def cut(source: str, span: Span | None) -> str | None:
+    """Return the bytes of a span, decoded."""
+    return source.encode()[span.start : span.end].decode() if span else None
+
+
+# Which lines are tasks
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("- [ ] a\n* [ ] b\n+ [ ] c\n", ["a", "b", "c"]),
+        ("1. [ ] a\n2. [ ] b\n\n1) [ ] c\n", ["a", "b", "c"]),
+        ("- [ ] a", ["a"]),
+        ("-\t[ ]\ta\n", ["a"]),
+        ("   - [ ] a\n", ["a"]),
+        # nested
+        ("- [ ] a\n  - [ ] b\n    - [ ] c\n  - [ ] d\n", ["a", "b", "c", "d"]),
+        ("- a\n  1. [ ] b\n", ["b"]),
+        ("- - [ ] a\n", ["a"]),
+        ("- [ ] a\n\n  - [ ] b\n\n- [ ] c\n", ["a", "b", "c"]),
+        ("- [ ]\n  - [ ] a\n", ["a"]),
+        ("- [ ] - [ ] a\n", ["- [ ] a"]),
+        # in quotes
+        ("> - [ ] a\n> - [ ] b\n", ["a", "b"]),
+        ("> > - [ ] a\n>\n> - [ ] b\n", ["a", "b"]),
+        ("- > - [ ] a\n", ["a"]),
+        (">\t- [ ] a\n>\t- [ ] b\n", ["a", "b"]),
+        # headings and rules around
+        ("# h\n- [ ] a\n# h\n- [ ] b\n---\n- [ ] c\n", ["a", "b", "c"]),
+        ("- [ ] a\n  ---\n", ["a"]),
+        ("- [ ] a\n  ===\n  b\n", ["a"]),
+        # HTML that ends
+        ("<details>\n<summary>s</summary>\n\n- [ ] a\n\n</details>\n", ["a"]),
+        ("<!-- x -->\n- [ ] a\n", ["a"]),
+        # lines ending in other ways
+        ("- [ ] a\r\n- [ ] b\r\n", ["a", "b"]),
+        ("- [ ] a\r- [ ] b\r", ["a", "b"]),
+        ("\ufeff- [ ] a\n- [ ] b\n", ["a", "b"]),
+        ("- [ ] a\u2028- [ ] b\u0085c\n", ["a\u2028- [ ] b\u0085c"]),
+        ("- [\t] a\n", ["a"]),
+    ],
+)
+def test_list_items_with_a_box_are_tasks(source: str, expected: list[str]) -> None:
+    """A task is a list item that begins with a box and has text, however deep it stands."""
+    assert said(source) == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "\ufeff",
+        "plain\n",
+        "- plain bullet\n",
+        "[ ] no bullet\n",
+        "-[ ] a\n",
+        "- []\n",
+        "- [] a\n",
+        "- [ ]a\n",
+        "- [ ]\u00a0a\n",
+        "- [x](u) a\n",
+        "- [x][r] a\n\n[r]: u\n",
+        "- [x]: u\n",
+        "- \\[ ] a\n",
+        "- \\[/] a\n",
+        "- [ \\] a\n",
+        "- > [ ] a\n",
+        "- # [ ] a\n",
+        "- a [ ] b\n",
+        "-\n  [ ] a\n",
+        "1234567890. [ ] a\n",
+        "paragraph\n2. [ ] cannot interrupt it\n",
+        "    - [ ] indented code\n",
+        "-     [/] indented code in an item\n",
+        "```\n- [ ] a\n```\n",
+        "~~~\n- [ ] a\n~~~\n",
+        "> ```\n> - [ ] a\n> ```\n",
+        "- ```\n  - [ ] a\n  ```\n",
+        "<!-- - [ ] a -->\n",
+        "<!--\n- [ ] a\n-->\n",
+        "<div>\n- [ ] a\n</div>\n",
+        "<pre>\n\n- [ ] a\n\n</pre>\n",
+        # a box without text
+        "- [ ]\n",
+        "- [ ] \n",
+        "- [/]\n",
+        "- [ ] \u00a0\n",
+        "- [ ] <!-- c -->\n",
+        "- [ ]\n  # h\n",
+        "- [/]\n  # h\n",
+        "- [ ]\n  ```\n  a\n  ```\n",
+        "- [ ]\n\n  a\n",
+        "- [/]\n\n  a\n",
+        "- [ ]\na\n",
+    ],
+)
+def test_everything_else_is_no_task(source: str) -> None:
+    """Code, HTML, links, plain bullets and boxes without text are never tasks."""
+    assert said(source) == []
+
+
+@pytest.mark.parametrize("mark", "xX✓✔-")
+def test_done_marks_complete_a_task(mark: str) -> None:
+    """The marks for done, and for cancelled, make a completed task."""
+    assert [entry.task for entry in parsed(f"- [{mark}] a\n")] == [Task("a", completed=True)]
+
+
+@pytest.mark.parametrize("mark", " /><!?*~")
+def test_open_marks_keep_a_task_open(mark: str) -> None:
+    """The marks for open, as Obsidian users have them, make an open task."""
+    assert [entry.task for entry in parsed(f"- [{mark}] a\n")] == [Task("a", completed=False)]
+
+
+@pytest.mark.parametrize("mark", ["1", "a", "xx", "  ", "☃", "\u00a0", "x ", "\\", "👩‍👩‍👧", "✔️✔️"])
+def test_any_other_mark_is_text(mark: str) -> None:
+    """A box with another character, or several, makes no task."""
+    assert said(f"- [{mark}] a\n") == []
+
+
+def test_a_variation_selector_does_not_change_a_mark() -> None:
+    """``✔️``, as phones type it, is ``✔``."""
+    assert parsed("- [✔\ufe0f] a\n")[0].task.completed
+    assert parsed("- [✔\ufe0e] a\n")[0].task.completed
+
+
+@pytest.mark.parametrize("mark", "/x!")
+def test_a_link_definition_named_like_a_mark_changes_nothing(mark: str) -> None:
+    """Where ``[/]`` could be a link, it is still a box."""
+    assert said(f"- [{mark}] a\n\n  b\n\n[{mark}]: https://example.com\n") == ["a"]
+
+
+def test_the_marks_are_the_persons_choice() -> None:
+    """Configured marks replace the default ones; a mark left out is text."""
+    marks = markdown.Marks(done="#✔️", open=" a")
+    source = "- [#] done\n- [✔] done, too\n- [a] open\n- [ ] open, too\n- [x] text\n"
+    entries = parsed(source, marks)
+    assert [(entry.task.text, entry.task.completed) for entry in entries] == [
+        ("done", True),
+        ("done, too", True),
+        ("open", False),
+        ("open, too", False),
+    ]
+
+
+# What they say
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        # raw source, markup and escapes included
+        ("- [ ] **a** `b` [c](d) \\* &amp; <b>e</b>\n", "**a** `b` [c](d) \\* &amp; <b>e</b>"),
+        ("- [ ] # no heading\n", "# no heading"),
+        ("- [ ] > no quote\n", "> no quote"),
+        ("- [ ]   spaces   around  \t\n", "spaces around"),
+        ("- [ ] `two  spaces` in code\n", "`two  spaces` in code"),
+        ("- [ ] a\0b\n", "a\0b"),
+        # wrapped lines
+        ("- [ ] a\n  b\n  c\n", "a b c"),
+        ("- [ ] a\r\n  b\r  c\n", "a b c"),
+        ("- [ ] a\n      b\n", "a b"),
+        ("- [ ] a\n b\n", "a b"),
+        ("- [ ] a  \n  b\\\n  c\n", "a b\\ c"),
+        ("- [ ]\n  a\n", "a"),
+        ("12. [ ] a\n    b\n", "a b"),
+        ("- [ ] `a\n  b` c\n", "`a b` c"),
+        ("- [ ] [a\n  b](c\n  'd') e\n", "[a b](c 'd') e"),
+        # quote prefixes
+        ("> - [ ] a\n>   b\n", "a b"),
+        ("> > - [ ] a\n> >   b\n>>   c\n", "a b c"),
+        ("- > - [ ] a\n  >   b\n", "a b"),
+        ("> - [ ] `a\n>   b`\n", "`a b`"),
+        ("> - [ ] a\n>       > b\n", "a > b"),
+        ("> > - [ ] a\n>       > b\n", "a > b"),
+        # lazy lines
+        ("- [ ] a\nb\n", "a"),
+        ("- [ ] a\n  b\nc\n  d\n", "a b"),
+        ("  - [ ] a\n  b\n", "a"),
+        ("- p\n  - [ ] a\n  b\n", "a"),
+        ("- p\n\t- [ ] a\n\t\tb\n\tc\n", "a b"),
+        ("> - [ ] a\n> b\n", "a"),
+        ("> - [ ] a\nb\n", "a"),
+        (">- [ ] a\n> b\n", "a"),
+        ("> > - [ ] a\n> b\n", "a"),
+        # only the first paragraph
+        ("- [ ] a\n\n  b\n", "a"),
+        ("- [ ] a\n  - b\n", "a"),
+        ("- [ ] a\n  # b\n", "a"),
+        ("- [ ] a\n  > b\n", "a"),
+        ("- [ ] a\n  ```\n  b\n  ```\n  c\n", "a"),
+        ("- [ ] a\n  ---\n  b\n", "a"),
+        ("- [ ] a\n  ***\n  b\n", "a"),
+        ("- [ ] a\n  <!-- b -->\n  c\n", "a"),
+        # comments
+        ("- [ ] a <!-- c -->\n", "a"),
+        ("- [ ] a<!-- c -->  <!-- d -->\n", "a"),
+        ("- [ ] a <!-- c\n  d -->\n", "a"),
+        ("- [ ] a <!-- c -->\nlazy\n", "a"),
+        ("- [ ] a <!-- c --> b\n", "a <!-- c --> b"),
+        ("- [ ] a <!-- c --> due:2026-01-31\n", "a"),
+        ("- [ ] a due:2026-01-31 <!-- c --> ✅ 2026-01-01 <!-- d -->\n", "a"),
+        ("- [ ] a `<!-- c -->`\n", "a `<!-- c -->`"),
+        # what a token leaves behind
+        ("- [ ] a due:2026-01-31 b\n", "a b"),
+        ("- [ ] due:2026-01-31 a\n", "a"),
+        ("- [ ] a (due:2026-01-31) b\n", "a b"),
+        ("- [ ] a, due:2026-01-31, b\n", "a,, b"),
+        ("- [ ] a due:2026-01-31.\n", "a."),
+        ("- [ ] (a due:2026-01-31)\n", "(a)"),
+        ("- [ ] (due:2026-01-31 a)\n", "(a)"),
+        ("- [ ] ~~a due:2026-01-31~~\n", "~~a~~"),
+        ("- [ ] **due:2026-01-31 a**\n", "**a**"),
+        ("- [ ] a📅 2026-01-31 b\n", "a b"),
+        ("- [ ] a 📅\n  2026-01-31 b\n", "a b"),
+        ("- [ ] a\n  due:2026-01-31\n  b\n", "a b"),
+        # other tokens
+        ("- [ ] a ➕ 2026-01-01 ❌ 2026-01-02 ✅ 2026-01-03\n", "a"),
+        ("- [ ] a ✅️2026-01-03, b\n", "a, b"),
+        ("- [ ] a ✅ 2026-02-30\n", "a ✅ 2026-02-30"),
+        ("- [ ] a ✅ done\n", "a ✅ done"),
+        ("- [ ] a ⏳ 2026-01-01\n", "a ⏳ 2026-01-01"),
+        ("- [ ] a omi:AbC_1-2 b\n", "a b"),
+        ("- [ ] a `omi:b` `✅ 2026-01-03`\n", "a `omi:b` `✅ 2026-01-03`"),
+        ("- [ ] a #omi:b naomi:c omi: d\n", "a #omi:b naomi:c omi: d"),
+        # nothing left without the tokens
+        ("- [ ] due:2026-01-31\n", "due:2026-01-31"),
+        ("- [ ] omi:ab ✅ 2026-01-03 <!-- c -->\n", "omi:ab ✅ 2026-01-03"),
+    ],
+)
+def test_the_text_is_the_first_paragraph_without_tokens(source: str, expected: str) -> None:
+    """Box, quote marks, lazy lines, trailing comments and tokens are not part of the text."""
+    assert said(source)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "token"),
+    [
+        ("- [ ] a 📅 2026-01-31\n", "2026-01-31", "📅 2026-01-31"),
+        ("- [ ] ä due:2026-01-31T17:00 ö\n", "2026-01-31T17:00", "due:2026-01-31T17:00"),
+        ("- [ ] a [due:: 2026-01-31]\n", "2026-01-31", "[due:: 2026-01-31]"),
+        ("- [ ] a (due:: 2026-01-31)\n", "2026-01-31", "(due:: 2026-01-31)"),
+        ("- [ ] a @due(2026-01-31 17:00)\n", "2026-01-31T17:00", "@due(2026-01-31 17:00)"),
+        ("- [ ] a due:2026-01-31T17:00Z\n", "2026-01-31T17:00+00:00", "due:2026-01-31T17:00Z"),
+        ("- [ ] ü\n  ä due:2026-01-31 ö\n", "2026-01-31", "due:2026-01-31"),
+        ("> - [ ] ü 📅\n>   2026-01-31\n", "2026-01-31", "📅\n>   2026-01-31"),
+        ("- [ ] `x`due:2026-01-31\n", "2026-01-31", "due:2026-01-31"),
+        # the first that is valid and stands outside code and links
+        ("- [ ] a due:2026-02-30 📅 2026-01-31\n", "2026-01-31", "📅 2026-01-31"),
+        ("- [ ] `due:2026-01-01` due:2026-01-31\n", "2026-01-31", "due:2026-01-31"),
+        ("- [ ] ``a ` due:2026-01-01`` due:2026-01-31\n", "2026-01-31", "due:2026-01-31"),
+        ("- [ ] [due:2026-01-01](u) due:2026-01-31\n", "2026-01-31", "due:2026-01-31"),
+        ("- [ ] ![due:2026-01-01](u) due:2026-01-31\n", "2026-01-31", "due:2026-01-31"),
+        ("- [ ] [due:2026-01-01] due:2026-01-31\n\n[due:2026-01-01]: u\n", "2026-01-31", None),
+        ("- [ ] <http://x/due:2026-01-01> due:2026-01-31\n", "2026-01-31", "due:2026-01-31"),
+        ("- [ ] http://x/,due:2026-01-01 due:2026-01-31\n", "2026-01-31", "due:2026-01-31"),
+        ("- [ ] [[a due:2026-01-01]] due:2026-01-31\n", "2026-01-31", "due:2026-01-31"),
+        ("- [ ] <!-- due:2026-01-01 --> a due:2026-01-31\n", "2026-01-31", "due:2026-01-31"),
+        ('- [ ] <a href="due:2026-01-01"> due:2026-01-31\n', "2026-01-31", "due:2026-01-31"),
+        # none
+        ("- [ ] a `due:2026-01-31`\n", None, None),
+        ("- [ ] a <!-- due:2026-01-31 -->\n", None, None),
+        ("- [ ] a\n  <!-- due:2026-01-31 -->\n", None, None),
+        ("- [ ] a\ndue:2026-01-31\n", None, None),
+        ("- [ ] a\n\n  due:2026-01-31\n", None, None),
+        ("- [ ] due:2026-01-31\n", None, None),
+    ],
+)
+def test_the_first_due_token_of_the_text_counts(
+    source: str, value: str | None, token: str | None
+) -> None:
+    """Only a valid token in the text itself is a due date; its bytes are known."""
+    entry = parsed(source)[0]
+    assert entry.task.due == value
+    if token or not value:
+        assert cut(source, entry.due_span) == token
+
+
+def test_an_explicit_id_is_read() -> None:
+    """The first ``omi:<id>`` of a line names the remote item, wherever it stands."""
+    entries = parsed("- [ ] a omi:x1 omi:y2\n- [ ] (omi:Z-_9) b\n- [ ] omi:only\n- [ ] c\n")
+    assert [(entry.explicit_id, entry.task.text) for entry in entries] == [
+        ("x1", "a omi:y2"),
+        ("Z-_9", "b"),
+        (None, "omi:only"),
+        (None, "c"),
+    ]
+
+
+@given(texts(), st.integers(0, 8), due_values(), styles())
+def test_a_token_never_changes_the_text(text: str, at: int, value: str, style: due.Style) -> None:
+    """Writing tokens between any two words, and taking them out, leaves the same text."""
+    words = text.split(" ")
+    at = min(at, len(words))
+    tokens = [due.token(value, style), "✅ 2026-01-01", "omi:a1"]
+    for count in range(1, 4):
+        line = " ".join([*words[:at], *tokens[:count], *words[at:]])
+        assert said(f"- [ ] {line}\n") == [text]
+    emptied = "  ".join(filter(None, (" ".join(words[:at]), " ".join(words[at:]))))
+    assert said(f"- [ ] {emptied}\n") == [text]
+
+
+@given(lines(), styles())
+def test_the_style_of_a_token_is_no_edit(line: Line, style: due.Style) -> None:
+    """The same date in another style makes the same task."""
+    task = line.task
+    token = due.token(task.due, style) if task.due else ""
+    box = "x" if task.completed else " "
+    assert parsed(f"- [{box}] {task.text} {token}\n")[0].task == task
+    assert parsed(line.source)[0].task == task
+
+
+@given(documents())
+def test_documents_say_what_was_written_into_them(document: tuple[str, list[Task]]) -> None:
+    """Tasks come back as written, in document order, with any bullet, mark and style."""
+    source, tasks = document
+    assert [entry.task for entry in parsed(source)] == tasks
+
+
+# Where they stand
+
+
+def test_lines_are_counted_as_editors_count_them() -> None:
+    """LF, CRLF and a lone CR each end one line; front matter and BOM count."""
+    source = "\ufeff---\nx: y\n---\r\n- [ ] a\r\n\r\n- [ ] b\r- [ ] c\u2028\n\n- [ ] d"
+    assert [(entry.line, entry.task.text) for entry in parsed(source)] == [
+        (4, "a"),
+        (6, "b"),
+        (7, "c"),
+        (9, "d"),
+    ]
+
+
+def test_headings_make_the_section() -> None:
+    """The section is the path of headings above; those inside items do not count."""
+    source = (
+        "- [ ] a\n# One\n- [ ] b\n### Deep `x` **y**\n- [ ] c\n## Two\n- [ ] d\n  # inner\n"
+        "  - [ ] e\n\nSet\next\n===\n- [ ] f\n#\n- [ ] g\n\n> # Quoted\n> - [ ] h\n"
+    )
+    assert [entry.section for entry in parsed(source)] == [
+        "",
+        "One",
+        "One > Deep x y",
+        "One > Two",
+        "One > Two",
+        "Set ext",
+        "",
+        "Quoted",
+    ]
+
+
+def test_an_underline_inside_an_item_is_no_section() -> None:
+    """A task with an underline is a heading to CommonMark and still a task, not a section."""
+    entries = parsed("# One\n- [ ] a\n  ---\n- [ ] b\n")
+    assert [(entry.task.text, entry.section) for entry in entries] == [("a", "One"), ("b", "One")]
+
+
+def test_spans_are_the_bytes_of_box_text_and_token() -> None:
+    """Every span is a byte range of the file, its BOM included."""
+    source = "\ufeffé\n\n> 1. [✔️]  ä `b`\r\n>    due:2026-01-31 c <!-- d -->\n> e\n"
+    (entry,) = parsed(source)
+    assert cut(source, entry.span) == "1. [✔️]  ä `b`\r\n>    due:2026-01-31 c"
+    assert cut(source, entry.box) == "✔️"
+    assert [cut(source, span) for span in entry.text_spans] == ["ä `b`", "due:2026-01-31 c"]
+    assert cut(source, entry.due_span) == "due:2026-01-31"
+    assert entry.task == Task("ä `b` c", completed=True, due="2026-01-31")
+
+
+@given(nasty_markdown())
+@example("- [ ] a\0b\r\n")
+@example("\ufeff---\n...")
+@example(">\t- [ ] a\n>\t  b")
+@example("- [ ] *✅ 2026-01-01*📅 2026-01-02*")
+@example("- [ ] a <!-- c\n  d --> due:2026-01-31\n")
+def test_a_document_is_put_together_from_its_spans(source: str) -> None:
+    """Any UTF-8 is read without an error, and its spans give it back byte for byte."""
+    document = markdown.parse(source.encode())
+    assert markdown.render(document) == source.encode()
+    check_spans(document)
+
+
+@pytest.mark.campaign
+@given(st.lists(nasty_markdown(), max_size=12).map("\n- [ ] ".join))
+def test_long_documents_are_put_together_from_their_spans(source: str) -> None:
+    """The same for files of many confusing lines."""
+    document = markdown.parse(source.encode())
+    assert markdown.render(document) == source.encode()
+    check_spans(document)
+
+
+def check_spans(document: Document) -> None:
+    """Assert that spans ascend, nest, and hold what they are said to hold."""
+    source = document.source
+    at = 0
+    for entry in document.entries:
+        assert entry.box
+        assert at <= entry.span.start < entry.box.start < entry.box.end < entry.span.end
+        assert source[entry.span.start : entry.span.start + 1] in b"-+*0123456789"
+        assert source[entry.box.start - 1 : entry.box.start] == b"["
+        assert source[entry.box.end : entry.box.end + 1] == b"]"
+        assert source[entry.box.start : entry.box.end].decode().rstrip("\ufe0e\ufe0f") in (
+            markdown.MARKS.done if entry.task.completed else markdown.MARKS.open + "\t"
+        )
+        at = entry.box.end + 1
+        for span in entry.text_spans:
+            assert at < span.end
+            assert at <= span.start < span.end <= entry.span.end
+            assert not blocks.LINE_END.search(source, span.start, span.end)
+            at = span.end
+        assert at == entry.span.end
+        assert entry.line == 1 + len(blocks.LINE_END.findall(source, 0, entry.span.start))
+        check_words(source, entry)
+
+
+def check_words(source: bytes, entry: Entry) -> None:
+    """Assert that the text's words stand in its spans, in order, and so does the token."""
+    joined = " ".join(source[start:end].decode() for start, end in entry.text_spans)
+    assert entry.task.text == entry.task.text.strip() != ""
+    letters = iter("".join(joined.split()))
+    assert all(letter in letters for letter in "".join(entry.task.text.split()))
+    if entry.due_span:
+        assert entry.text_spans[0].start <= entry.due_span.start < entry.due_span.end
+        assert entry.due_span.end <= entry.span.end
+        token = source[entry.due_span.start : entry.due_span.end].decode().replace(">", " ")
+        found = due.find(token).token
+        assert found
+        assert found.value == entry.task.due
+
+
+@given(nasty_markdown())
+def test_boxes_agree_with_the_block_parser(source: str) -> None:
+    """Every GFM task that pyromark marks is seen, and no other ``[ ]`` or ``[x]`` is taken."""
+    data = source.encode()
+    begin, _ = blocks.line_starts(data)
+    body = blocks._front_matter_end(data, begin)
+    options = pyromark.Options.ENABLE_TASKLISTS
+    marked = {
+        body + reach["start"] + 1
+        for event, reach in pyromark.events_with_range(data[body:].decode(), options=options)
+        if isinstance(event, dict) and "TaskListMarker" in event
+    }
+    known = {item.box.start for item in blocks.read(data, begin) if isinstance(item, blocks.Item)}
+    taken = {
+        entry.box.start
+        for entry in markdown.parse(data).entries
+        if entry.box and cut(source, entry.box) in {" ", "\t", "x", "X"}
+    }
+    assert taken <= marked <= known
+
+
+# Front matter
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("---\n- [ ] a\n---\n- [ ] b\n", ["b"]),
+        ("---\n- [ ] a\n...\n- [ ] b\n", ["b"]),
+        ("+++\n- [ ] a\n+++\n- [ ] b\n", ["b"]),
+        ("--- \t\r\n- [ ] a\r\n---  \r\n- [ ] b\r\n", ["b"]),
+        ("---\r- [ ] a\r---\r- [ ] b\r", ["b"]),
+        ("\ufeff---\n- [ ] a\n---\n- [ ] b\n", ["b"]),
+        ("---\n---\n- [ ] b\n", ["b"]),
+        ("---\n- [ ] a\n---", []),
+        # none: not at the start, not closed, closed otherwise
+        ("\n---\n- [ ] a\n---\n- [ ] b\n", ["a", "b"]),
+        ("- [ ] a\n\n---\n- [ ] b\n---\n- [ ] c\n", ["a", "b", "c"]),
+        ("---\n- [ ] a\n\n- [ ] b\n", ["a", "b"]),
+        ("---\n- [ ] a\n+++\n- [ ] b\n", ["a", "b"]),
+        ("+++\n\n- [ ] a\n\n---\n- [ ] b\n", ["a", "b"]),
+        ("----\n- [ ] a\n---\n- [ ] b\n", ["a", "b"]),
+        ("---\n- [ ] a\n----\n- [ ] b\n", ["a", "b"]),
+        ("--- x\n- [ ] a\n---\n- [ ] b\n", ["a", "b"]),
+    ],
+)
+def test_front_matter_is_skipped(source: str, expected: list[str]) -> None:
+    """Only a closed block at the very start, after a BOM, is front matter."""
+    assert said(source) == expected
+    assert markdown.render(markdown.parse(source.encode())) == source.encode()
+
+
+# What a person is told
+
+
+def test_malformed_and_second_due_tokens_are_reported() -> None:
+    """The warning names the line, quotes the token and says what to write."""
+    source = "# h\n- [ ] a due:2026-02-30\n- [ ] b due:2026-01-31 📅 2026-02-01\n"
+    assert warned(source) == [
+        (2, f"“due:2026-02-30” {due.NOT_A_DATE}"),
+        (3, f"“📅 2026-02-01” {due.SECOND}"),
+    ]
+    assert said(source) == ["a due:2026-02-30", "b 📅 2026-02-01"]
+
+
+def test_a_long_malformed_token_is_quoted_short() -> None:
+    """A warning stays readable, and quotes code and links as they are."""
+    ((line, message),) = warned(f"- [ ] due:{'x' * 999}`y`\n")[:1]
+    assert line == 1
+    assert message.startswith("“due:xxx")
+    assert len(message) < 150
+
+
+def test_a_text_too_long_for_the_server_is_reported() -> None:
+    """500 code points are fine; one more is told, once, and the text stays whole."""
+    fine = "é" * 500
+    assert warned(f"- [ ] {fine} 📅 2026-01-31\n") == []
+    ((line, message),) = warned(f"\n- [ ] {fine}x\n")
+    assert line == 2
+    assert "501 characters" in message
+    assert said(f"- [ ] {fine}x\n") == [fine + "x"]
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "words"),
+    [
+        ("---\n- [ ] a\n---\n", 1, "front matter holds a line that looks like a task"),
+        ("---\n- [ ] a\n* [x] b\n---\n", 1, "front matter holds 2 lines"),
+        ("x\n<div>\n- [ ] a\n</div>\n", 2, "HTML block holds a line"),
+        ("<pre>\n\n1. [/] a\n", 1, "HTML block holds a line"),
+        ("x\n\n<!-- oops\n\n- [ ] a\n- [ ] b\n", 3, "comment is opened here and never closed"),
+        ("<div><!-- a --> <!-- oops\n- [ ] a\n\n-->\n", 1, "HTML block holds a line"),
+        ("> <!--\n> - [ ] a\n", 1, "comment is opened here and never closed"),
+        ("- [ ] a\n  <div>\n  - [ ] b\n", 2, "HTML block holds a line"),
+        ("x\n\n```\n- [ ] a\n", 3, "code block is opened here and never closed"),
+        ("- [ ] x\n  ~~~\n  - [ ] a\n", 2, "code block is opened here and never closed"),
+    ],
+)
+def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> None:
+    """Lines that look like tasks and are swallowed would read as removals: say so."""
+    ((where, message),) = warned(source)
+    assert where == line
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "---\ntitle: x\n---\n- [ ] a\n",
+        "<div>\ntext\n- plain\n- [1] text\n</div>\n",
+        "<!-- - [ ] put away on purpose -->\n",
+        "<!--\n- [ ] put away\n-->\n",
+        "<!-- never closed, hides nothing\n",
+        "```\n- [ ] an example\n```\n",
+        "~~~~ md\n- [ ] an example\n~~~~~\n",
+        "> ```\n> - [ ] an example\n> ```\n",
+        "```\nno task\n",
+        "    - [ ] an example\n",
+        "- [ ] a `due:x`\n",
+    ],
+)
+def test_what_is_meant_is_not_reported(source: str) -> None:
+    """Closed comments, closed code and blocks without tasks are nobody's mistake."""
+    assert warned(source) == []
+
+
+# Size
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("- " * 100_000 + "[ ] a\n  b\n", 1),
+        (">" * 100_000 + "- [ ] a\n" + ">" * 100_000 + "   b\n", 1),
+        ("".join("  " * depth + "- [ ] a\n" for depth in range(1000)), 1000),
+        ("- [ ] a\n" + "  word due:x ✅ 2026-01-01 `c` <!-- d -->\n" * 10_000, 1),
+        ("- [ ] a " + "(" * 50_000 + "due:2026-01-31" + ")" * 50_000, 1),
+        ("- [ ] a " + "<!-- c -->" * 20_000, 1),
+        ("- [ ] a: " + "[[" * 50_000 + "://" * 50_000 + " " * 50_000 + "x", 1),
+        ("- [ ] a " + "[due:: @due( 📅 9.9 " * 10_000, 1),
+        ("<div>" + "<!-- \n" * 50_000, 0),
+        ("# h\n- [ ] a\n" * 20_000, 20_000),
+        ("- [ ] a due:2026-01-31\n" * 20_000, 20_000),
+    ],
+    ids=[
+        "bullets", "quotes", "nested", "paragraph", "brackets", "comments", "links", "openings",
+        "html", "headings", "tasks",
+    ],
+)  # fmt: skip
+def test_hostile_and_huge_files_are_read(source: str, count: int) -> None:
+    """No nesting, paragraph or run of signs exhausts stack or time; all tasks are found."""
+    document = markdown.parse(source.encode())
+    assert len(document.entries) == count
+    assert markdown.render(document) == source.encode()
+
+
+# Files as people have them
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "everyday.md",
+            [
+                ("Home", " ", "Buy milk and eggs", "2026-01-31"),
+                ("Home", "x", "Call the plumber", None),
+                (
+                    "Home",
+                    " ",
+                    "Plan the holiday, which is a longer story and goes on in this line",
+                    None,
+                ),
+                ("Home", " ", "Book the train", "2026-02-14T17:00"),
+                ("Home", "X", "Ask Grandma about the dog", None),
+                ("Home", " ", 'Read "Middlemarch"', None),
+                ("Home > Garden", " ", "Prune the roses", "2026-03-01"),
+                ("Home > Garden", "-", "Sow tomatoes", None),
+                ("Home > Garden", " ", "Repair the fence", None),
+                ("Home > Garden", " ", "Send the form back", "2026-02-01"),
+                ("Home > Garden", " ", "and keep a copy", None),
+                ("Work", " ", "Review `due:2026-01-01` handling", None),
+                (
+                    "Work",
+                    " ",
+                    'See [the plan](https://example.com/due:2026-01-01 "due:2026-01-01")',
+                    None,
+                ),
+            ],
+        ),
+        (
+            "obsidian.md",
+            [
+                ("Inbox", " ", "Renew passport 🔼", "2026-01-31"),
+                ("Inbox", "x", "Pay rent 🔁 every month", "2026-01-01"),
+                ("Inbox", "-", "Learn the accordion", None),
+                ("Inbox", "/", "Write the [[Report]] ⏳ 2026-01-20", "2026-01-25"),
+                ("Inbox", "!", "Back up the laptop #it", None),
+                ("Inbox", "?", "Ask about [[2026-01-31]]", None),
+                ("Inbox", ">", "Later", None),
+            ],
+        ),
+        (
+            "windows.md",
+            [
+                ("Büro", " ", "Müller anrufen wegen der Rechnung", "2026-01-31"),
+                ("Büro", "x", "Nummer suchen", None),
+                ("Büro", "✔️", "Post öffnen", None),
+            ],
+        ),
+    ],
+)
+def test_real_files_are_understood(
+    name: str, expected: list[tuple[str, str, str, str | None]]
+) -> None:
+    """Whole files: section, mark, text and due date of every task, without a warning."""
+    source = (DATA / name).read_bytes()
+    document = markdown.parse(source)
+    assert [
+        (entry.section, cut(source.decode(), entry.box), entry.task.text, entry.task.due)
+        for entry in document.entries
+    ] == expected
+    assert document.notices == ()
+    assert markdown.render(document) == source
