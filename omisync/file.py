@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -209,4 +208,6 @@ def _signature(status: os.stat_result) -> Signature:
 
 
 def _quoted(path: Path) -> str:
+    import shlex
+
     return shlex.quote(str(path))

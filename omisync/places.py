@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -170,8 +168,7 @@ def _loopback(host: str) -> bool:
 # The key.
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Key:
+class Key(NamedTuple):
     """An API key and where it was found. Shown masked, whoever prints it."""
 
     value: str
@@ -383,4 +380,6 @@ def _decoded(data: bytes) -> str:
 
 
 def _chmod(path: Path) -> str:
+    import shlex
+
     return f"chmod 600 {shlex.quote(str(path))}"
