@@ -335,7 +335,10 @@ def _explained(
         line = _line(lines, loc)
         problems.append((line, f"{path}:{line}: {_problem(loc, detail)}"))
     texts = [text for _, text in sorted(problems)]
-    return ConfigError("\n".join(texts), f"correct {path}; config.example.toml explains every key")
+    advice = f"correct {path}; config.example.toml explains every key"
+    if not any(line for line, _ in problems):
+        advice = "correct OMI_API_BASE, or unset it"
+    return ConfigError("\n".join(texts), advice)
 
 
 def _line(lines: dict[tuple[str, ...], int], loc: tuple[str, ...]) -> int:

@@ -6,6 +6,8 @@ command imports what it needs itself.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -13,25 +15,44 @@ from typing import TYPE_CHECKING
 from omisync import errors
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run omisync with these arguments (default: the process's) and return the exit code."""
+    _hold_streams()
+    try:
+        code = _run(argv)
+    except SystemExit as told:  # argparse has said what there is to say
+        code = told.code if isinstance(told.code, int) else errors.OK
+    except BrokenPipeError:
+        # Whoever read our output has gone (``| head``): nothing is wrong with the sync.
+        code = errors.OK
+    return _flushed(code)
+
+
+def _hold_streams() -> None:
+    """Open what the caller closed: else a store would get the descriptor that messages go to."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - no path of anyone's, and open to the end
+
+
+def _run(argv: Sequence[str] | None) -> int:
     from omisync.cli.arguments import parsed
 
     options = parsed(argv)
     try:
         code: int = options.run(options)
-        sys.stdout.flush()
     except errors.OmisyncError as error:
         return _explained(error, as_json=options.json)
     except KeyboardInterrupt:
-        return errors.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone (``| head``): nothing is wrong with the sync.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return errors.OK
+        return _interrupted(options)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _explained(_full(error), as_json=False)
     return code
 
 
@@ -39,10 +60,36 @@ def _explained(error: errors.OmisyncError, *, as_json: bool) -> int:
     """Tell the person what happened and what to do; return the exit code."""
     from omisync import show
 
-    show.error(error, sys.stderr)
-    if as_json:
-        import json
+    with contextlib.suppress(BrokenPipeError):  # nobody reads, but the code still tells
+        show.error(error, sys.stderr)
+        if as_json:
+            import json
 
-        fault = {"message": error.message, "advice": error.advice}
-        print(json.dumps({"code": error.exit_code, "error": fault}, ensure_ascii=False))  # noqa: T201 - data for programs
+            fault = {"message": error.message, "advice": error.advice}
+            print(json.dumps({"code": error.exit_code, "error": fault}, ensure_ascii=False))  # noqa: T201 - data for programs
     return error.exit_code
+
+
+def _interrupted(options: Namespace) -> int:
+    text = "Interrupted; the next run goes on from here." if options.once else "Interrupted."
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(f"{text}\n")
+    return errors.INTERRUPTED
+
+
+def _full(error: OSError) -> errors.OmisyncError:
+    where = f"{error.filename}" if error.filename else "the output"
+    return errors.StoreBusy(f"No room on the disk for {where}", "Free some space and try again.")
+
+
+def _flushed(code: int) -> int:
+    """Send the last of our output on its way; return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            # What cannot be written now is not tried again when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if error.errno == errno.ENOSPC:
+                code = _explained(_full(error), as_json=False)
+    return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -35,20 +36,29 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     Raises:
         SystemExit: with code 2 and usage when the line makes no sense; 0 after help.
     """
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    for_once = options.allow_removals or options.grace or options.timeout is not None
+    if for_once and not options.once:
+        parser.error("--allow-removals, --grace and --timeout go with --once")
     if options.command is None:
-        _check_main(options)
+        _choose_run(options)
+    elif options.once or options.dry_run:
+        parser.error(f"--once and --dry-run do not go with the command {options.command}")
+    elif options.json and options.command in SPEAKING:
+        parser.error(f"--json does not go with the command {options.command}")
     return options
 
 
-def _check_main(options: argparse.Namespace) -> None:
-    """Refuse options that only make sense together with ``--once``."""
+SPEAKING = {"demo", "sandbox"}
+"""Commands that speak to a person only."""
+
+
+def _choose_run(options: argparse.Namespace) -> None:
     if options.dry_run:
         options.run = _lazy("run", "plan")
     elif options.once:
         options.run = _lazy("run", "once")
-    elif options.allow_removals or options.grace or options.timeout is not None:
-        _parser().error("--allow-removals, --grace and --timeout go with --once")
     if options.timeout is None:
         options.timeout = 60.0
 
@@ -102,17 +112,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise ValueError
-    return seconds
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 65536:  # noqa: PLR2004 - TCP ports have 16 bits
-        raise ValueError
-    return port
+    with contextlib.suppress(ValueError):
+        port = int(text)
+        if 0 <= port < 65536:  # noqa: PLR2004 - TCP ports have 16 bits
+            return port
+    raise argparse.ArgumentTypeError(f"{text!r} is no port, 0 to 65535")
+
+
+def _count(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        count = int(text)
+        if count > 0:
+            return count
+    raise argparse.ArgumentTypeError(f"{text!r} is no number, 1 or more")
 
 
 def _add_globals(parser: argparse.ArgumentParser, *, top: bool) -> None:
@@ -163,7 +183,7 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         DOCTOR,
     )
     log = add("log", "care", "show what was done, to which task, and why")
-    log.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many (20)")
+    log.add_argument("-n", "--lines", type=_count, default=20, metavar="N", help="how many (20)")
     repair = add("repair", "care", "link tasks with Omi's again after a lost store", REPAIR)
     repair.add_argument(
         "--accept-account", action="store_true", help="the key or server is a new account's"

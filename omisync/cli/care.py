@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from omisync import config as configs
 from omisync import errors, places, show, store
 from omisync.errors import OmisyncError, StoreUnusable, UsageError
+from omisync.show.words import count
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -127,12 +128,26 @@ def _moved_aside(path: Path) -> Path | None:
     """
     try:
         if path.exists():
-            store.Store.open(path).close()
+            with store.Store.open(path) as opened:
+                _read_through(opened)
     except StoreUnusable as error:
         if not error.damaged:
             raise
         return store.set_aside(path)
     return None
+
+
+def _read_through(opened: store.Store) -> None:
+    """Read every row: a row can be damaged in a file whose structure is sound.
+
+    Raises:
+        StoreUnusable: one cannot be read.
+    """
+    for table in (opened.links, opened.intents, opened.gates):
+        table()
+    opened.tombstones(0.0)
+    for name in ("settled", "last", "refused", "fingerprint", "looked"):
+        opened.fact(name)
 
 
 def _repaired_data(repaired: Repaired, aside: Path | None) -> dict[str, object]:
@@ -150,15 +165,19 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
     say = sys.stdout.write
     if aside is not None:
         say(f"The damaged store is kept as {aside}\n")
-    say(f"{repaired.kept} links kept, {len(repaired.linked)} tasks linked by their text.\n")
+    say(
+        f"{count(repaired.kept, 'link')} kept, {count(len(repaired.linked), 'task')} linked by text.\n"
+    )
     if not repaired.complete:
         say("Omi's list could not be read in full: some items may not have been seen.\n")
     if repaired.lines:
-        say(f"{len(repaired.lines)} lines have no item in Omi; the next sync creates them:\n")
+        say(
+            f"{count(len(repaired.lines), 'line')} without an item in Omi; the next sync creates:\n"
+        )
         for entry in repaired.lines:
             say(f"  {show.safe(entry.task.text)}  {todo}:{entry.line}\n")
     if repaired.items:
-        say(f"{len(repaired.items)} open items in Omi have no line here:\n")
+        say(f"{count(len(repaired.items), 'open item')} in Omi without a line here:\n")
         for item in repaired.items:
             say(f"  {show.safe(item.fields.description)}\n")
     if repaired.lines and repaired.items:

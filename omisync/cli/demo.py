@@ -84,9 +84,14 @@ def demo(options: Namespace) -> int:
             todo = home / f"todo{source.suffix.lower()}"
             _copied(source, todo)
         else:
-            todo = home / "todo.md"
+            source = todo = home / "todo.md"
             todo.write_text(SAMPLE, encoding="utf-8")
-        return asyncio.run(_shown(home, todo, edits=not options.file))
+        try:
+            return asyncio.run(_shown(home, todo, edits=not options.file))
+        except errors.ParseError as error:
+            # The person's file is meant, not the copy that is gone in a moment.
+            message = error.message.replace(str(todo), str(source))
+            raise errors.FileUnusable(message, error.advice) from None
 
 
 def _copied(source: Path, todo: Path) -> None:
@@ -98,7 +103,10 @@ def _copied(source: Path, todo: Path) -> None:
     """
     from omisync import file
 
-    todo.write_bytes(file.read(source).data)
+    try:
+        todo.write_bytes(file.read(source).data)
+    except errors.FileMissing as error:
+        raise errors.FileMissing(error.message, "Name a file that exists.") from None
 
 
 async def _shown(home: Path, todo: Path, *, edits: bool) -> int:
@@ -134,6 +142,8 @@ async def _acts(desk: Desk, sandbox: Sandbox, *, edits: bool) -> int:
     if edits:
         _say(f"\n1. The todo list, {todo.name}:\n")
         _say(todo.read_text(encoding="utf-8").rstrip())
+    else:
+        _say(f"\n1. A copy of your todo list, {todo}; your own is not touched.")
     _say("\n2. The plan (`omisync --dry-run`):\n")
     _show_plan(desk)
     _say("\n3. The sync (`omisync --once`):\n")

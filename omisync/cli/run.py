@@ -19,6 +19,20 @@ if TYPE_CHECKING:
     from omisync.sync import Desk, Outcome
 
 
+PENDING = "→ Nothing is lost: run `omisync --once` again later, or let `omisync` keep trying.\n"
+
+NOTHING_DONE: dict[str, object] = {
+    "waiting": 0,
+    "done": {},
+    "retry_at": None,
+    "look_at": None,
+    "troubles": [],
+    "parked_tasks": [],
+    "remarks": [],
+    "notices": [],
+}
+"""The rest of what ``show.outcome_data`` tells, for a run that found nothing to do."""
+
 ASK_AGAIN = 1.0
 """Seconds between two requests to a daemon that has not finished."""
 
@@ -42,6 +56,8 @@ def once(options: Namespace) -> int:
 
         desk = Desk(config, opened, os.environ, quick.setting(config_file, os.environ))
         outcome = _synced(desk, options)
+        if outcome.code in {errors.OK, errors.PARKED}:
+            desk.find_key()  # a run that needed none still tells what the next one will meet
     if options.json:
         print(json.dumps(show.outcome_data(outcome), ensure_ascii=False))  # noqa: T201 - data
     else:
@@ -49,6 +65,8 @@ def once(options: Namespace) -> int:
         show.outcome(
             outcome, config.todo_path, verbose=verbosity, stream=sys.stdout, err=sys.stderr
         )
+        if outcome.code == errors.TEMPORARY and not options.quiet:
+            sys.stderr.write(PENDING)
     return outcome.code
 
 
@@ -56,7 +74,7 @@ def _say_quickly(options: Namespace, ready: quick.Ready) -> None:
     """Print the same as a full run that found nothing to do."""
     if options.json:
         facts = {"code": ready.code, "in_sync": True, "tasks": ready.tasks, "parked": ready.parked}
-        print(json.dumps(facts))  # noqa: T201 - data
+        print(json.dumps({"version": 1, **facts, **NOTHING_DONE}))  # noqa: T201 - data
         return
     if ready.parked:
         text = f"{ready.parked} of {ready.tasks} tasks parked; `omisync status` tells why."

@@ -17,5 +17,11 @@ def sandbox(options: Namespace) -> int:
 
     from omisync.sandbox import serve
 
-    asyncio.run(serve(options.port, Path(options.state) if options.state else None))
+    state = Path(options.state) if options.state else None
+    if state is not None and not state.parent.is_dir():
+        raise errors.UsageError(
+            f"There is no folder {state.parent} to keep {state.name} in",
+            "Make it, or name a file in another one.",
+        )
+    asyncio.run(serve(options.port, state))
     return errors.OK

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
 KEY_NAME = "omi-api-key"
+KEY_START = "omi_dev_"
+"""How developer keys begin (Omi Developer API); others open nothing here."""
 
 
 def init(options: Namespace) -> int:
@@ -33,7 +35,8 @@ def init(options: Namespace) -> int:
             f"There is a config at {config_file} already",
             "Edit it, or give another place: omisync -c PATH init FILE.",
         )
-    key = None if key_file.exists() or _has_key() else _asked()
+    found = None if key_file.exists() else _found()
+    key = None if key_file.exists() or found else _asked()
     text = configs.written(todo, key_file if key is not None or key_file.exists() else None)
     try:
         config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,17 +47,23 @@ def init(options: Namespace) -> int:
         raise ConfigError(
             f"{error.filename} cannot be written: {error.strerror}", "Give another place with -c."
         ) from None
-    _tell(config_file, key_file if key is not None else None, todo)
+    written = key_file if key is not None else None
+    if options.json:
+        import json
+
+        data = {"config": str(config_file), "key_file": written and str(written)}
+        print(json.dumps({**data, "file": str(todo), "key_from": found}, ensure_ascii=False))  # noqa: T201 - data
+    else:
+        _tell(config_file, written, todo, found)
     return errors.OK
 
 
-def _has_key() -> bool:
-    """Return whether a key is found without a key file, so that none is asked for."""
+def _found() -> str | None:
+    """Return where a key is found without a key file, so that none is asked for."""
     try:
-        places.find_key("", os.environ, "https://api.omi.me")
+        return places.find_key("", os.environ, "https://api.omi.me").where
     except OmisyncError:
-        return False
-    return True
+        return None
 
 
 def _asked() -> str:
@@ -75,7 +84,16 @@ def _asked() -> str:
             "Make one in the Omi app: Settings > Developer > Create Key, with the scopes"
             " action_items:read and action_items:write; then run this again.",
         )
-    return places.find_key("", {"OMI_API_KEY": typed}, "https://api.omi.me").value
+    if not typed.strip().startswith(KEY_START) or not typed.strip().isascii():
+        raise KeyProblem(
+            f"What was given is no Omi API key: those begin with {KEY_START}",
+            "Copy it again from the Omi app: Settings > Developer.",
+        )
+    try:
+        return places.find_key("", {"OMI_API_KEY": typed}, "https://api.omi.me").value
+    except KeyProblem as error:
+        message = error.message.replace("of OMI_API_KEY", "that was given")
+        raise KeyProblem(message, error.advice) from None
 
 
 def _write(path: Path, text: str) -> None:
@@ -87,11 +105,13 @@ def _write(path: Path, text: str) -> None:
         os.fsync(out.fileno())
 
 
-def _tell(config_file: Path, key_file: Path | None, todo: Path) -> None:
+def _tell(config_file: Path, key_file: Path | None, todo: Path, found: str | None) -> None:
     say = sys.stdout.write
     say(f"Wrote {config_file}\n")
     if key_file is not None:
         say(f"Wrote {key_file} (only you can read it)\n")
+    elif found is not None:
+        say(f"No key was stored: there is one in {found}.\n")
     if not todo.exists():
         say(f"There is no {todo} yet; write one, a task is a line such as `- [ ] Buy milk`.\n")
     say("Next: `omisync --dry-run` shows what would be sent, `omisync --once` sends it.\n")
