@@ -165,9 +165,8 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
     say = sys.stdout.write
     if aside is not None:
         say(f"The damaged store is kept as {aside}\n")
-    say(
-        f"{count(repaired.kept, 'link')} kept, {count(len(repaired.linked), 'task')} linked by text.\n"
-    )
+    linked = count(len(repaired.linked), "task")
+    say(f"{count(repaired.kept, 'link')} kept, {linked} linked by text.\n")
     if not repaired.complete:
         say("Omi's list could not be read in full: some items may not have been seen.\n")
     if repaired.lines:
