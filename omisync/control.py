@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ADDRESS = 100
 """Bytes that surely fit into a Unix socket's address (sun_path: 108 on Linux)."""
+LONGEST_NAME = 80
+"""Bytes of a socket's name that fit behind ``/proc/self/fd/N/``."""
 LONGEST = 1 << 16
 """Bytes of a request; answers may be longer."""
 
@@ -30,10 +32,11 @@ LONGEST = 1 << 16
 def place(store: Path, environ: Mapping[str, str]) -> Path:
     """Return where the socket of the daemon on this store is."""
     runtime = environ.get("XDG_RUNTIME_DIR", "")
+    short = hashlib.sha256(os.fsencode(store)).hexdigest()[:16] + ".sock"
     if runtime.startswith("/"):
-        digest = hashlib.sha256(os.fsencode(store)).hexdigest()[:16]
-        return Path(runtime) / "omisync" / f"{digest}.sock"
-    return store.with_name(store.name + ".sock")
+        return Path(runtime) / "omisync" / short
+    beside = store.with_name(store.name + ".sock")
+    return beside if len(os.fsencode(beside.name)) <= LONGEST_NAME else store.with_name(short)
 
 
 @contextlib.contextmanager
@@ -51,6 +54,9 @@ def _reachable(path: Path) -> Iterator[str]:
 async def listening(path: Path, answer: Answer) -> AsyncIterator[None]:
     """Answer requests at this place for as long as the block runs.
 
+    A request under way at the end of the block is still answered if the loop
+    goes on; who has asked nothing yet is hung up on.
+
     Call it only while holding the store's lock: a socket that is there already
     was left behind by a daemon that died.
 
@@ -59,34 +65,68 @@ async def listening(path: Path, answer: Answer) -> AsyncIterator[None]:
     """
     import asyncio
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError, asyncio.LimitOverrunError):
-            request = json.loads(await reader.readline())
-            if isinstance(request, dict):
+    silent: set[asyncio.StreamWriter] = set()
+    talks: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            silent.add(writer)
+            try:
+                request = await _heard(reader)
+            finally:
+                silent.discard(writer)
+            if request is not None:
                 writer.write(json.dumps(await answer(request)).encode() + b"\n")
                 await writer.drain()
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
 
-    _cleared(path)
-    former = os.umask(0o177)
-    try:
-        with _reachable(path) as name:
-            server = await asyncio.start_unix_server(serve, name, limit=LONGEST)
-    finally:
-        os.umask(former)
+    # A coroutine in its place would be a task of asyncio's own, which prints a
+    # traceback when the loop ends meanwhile (Python 3.11).
+    def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(talk(reader, writer))
+        talks.add(task)
+        task.add_done_callback(talks.discard)
+
+    door = _bound(path)
+    server = await asyncio.start_server(met, sock=door, limit=LONGEST)
     try:
         yield
     finally:
         server.close()
-        _cleared(path)
+        for writer in silent:
+            writer.transport.abort()
+        _remove(path)
 
 
-def _cleared(path: Path) -> None:
-    """Make room for a socket: its folder exists, itself does not."""
+def _bound(path: Path) -> socket.socket:
+    """Return a socket at this place, which only its owner may use."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
+    door = socket.socket(socket.AF_UNIX)
+    former = os.umask(0o177)
+    try:
+        with _reachable(path) as name:
+            door.bind(name)
+    except OSError:
+        door.close()
+        raise
+    finally:
+        os.umask(former)
+    return door
+
+
+def _remove(path: Path) -> None:
+    # Its folder may have gone already, with the login session.
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+async def _heard(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    """Return the request, None for anything else."""
+    try:
+        request = json.loads(await reader.readline())
+    except (ValueError, RecursionError):  # too long a line, too, is a ValueError
+        return None
+    return request if isinstance(request, dict) else None
 
 
 def ask(store: Path, environ: Mapping[str, str], request: dict[str, Any]) -> dict[str, Any] | None:

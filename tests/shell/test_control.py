@@ -1,0 +1,240 @@
+"""The control socket: whatever comes in, the daemon stays well and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import stat
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from omisync import control
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+LONG = 20.0
+"""Seconds after which something that should have come is missing."""
+
+GARBAGE = [
+    b"",
+    b"\n",
+    b"{}",
+    b"null\n",
+    b'["do"]\n',
+    b'{"do": "cycle"\n',
+    b"\xff\xfe\x00\n",
+    b"[" * 60_000 + b"\n",
+    b"x" * (control.LONGEST * 3),
+    b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+]
+
+
+async def echo(request: dict[str, Any]) -> dict[str, Any]:
+    """Answer with the request."""
+    return {"heard": request}
+
+
+async def ask(store: Path, environ: Mapping[str, str], **request: object) -> dict[str, Any] | None:
+    """Ask as another process does, without holding up this loop."""
+    async with asyncio.timeout(LONG):
+        return await asyncio.to_thread(control.ask, store, environ, request)
+
+
+@asynccontextmanager
+async def connected(path: Path) -> AsyncIterator[socket.socket]:
+    """Connect as a program of its own does."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX) as talk:
+        talk.setblocking(False)
+        await loop.sock_connect(talk, str(path))
+        yield talk
+
+
+async def hung_up(talk: socket.socket) -> bytes:
+    """Read to the end of the connection."""
+    got = b""
+    async with asyncio.timeout(LONG):
+        with suppress(ConnectionResetError):  # what we had sent was not read
+            while more := await asyncio.get_running_loop().sock_recv(talk, 1 << 16):
+                got += more
+    return got
+
+
+@pytest.fixture(params=["runtime", "beside"])
+def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """With a runtime directory, and without one."""
+    return {"XDG_RUNTIME_DIR": str(tmp_path / "run")} if request.param == "runtime" else {}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store at a usual place."""
+    return tmp_path / "state" / "todo.db"
+
+
+async def test_what_is_asked_is_answered(store: Path, environ: dict[str, str]) -> None:
+    """Request and answer arrive whole, with or without a runtime directory."""
+    async with control.listening(control.place(store, environ), echo):
+        answer = await ask(store, environ, do="cycle", text="naïve\n✓")
+    assert answer == {"heard": {"do": "cycle", "text": "naïve\n✓"}}
+
+
+async def test_only_the_owner_can_ask(store: Path, environ: dict[str, str]) -> None:
+    """The socket is 0600 from its first moment, its folder 0700."""
+    path = control.place(store, environ)
+    async with control.listening(path, echo):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert not path.exists()
+
+
+async def test_nobody_answers_where_no_daemon_runs(store: Path, environ: dict[str, str]) -> None:
+    """Without a socket, and with one that a killed daemon left behind, there is no answer."""
+    assert await ask(store, environ, do="cycle") is None
+    path = control.place(store, environ)
+    path.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert await ask(store, environ, do="cycle") is None
+
+
+async def test_a_stale_socket_is_replaced(store: Path, environ: dict[str, str]) -> None:
+    """The next daemon takes the place of one that was killed."""
+    path = control.place(store, environ)
+    path.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    async with control.listening(path, echo):
+        assert await ask(store, environ, do="cycle") is not None
+
+
+@pytest.mark.parametrize("name", ["t" * 200 + ".db", "ü" * 100 + ".db", "todo.db"])
+async def test_a_long_path_can_be_asked(tmp_path: Path, environ: dict[str, str], name: str) -> None:
+    """A socket's address has 108 bytes; folders and names may be longer."""
+    store = tmp_path / ("folder " * 20) / ("d" * 200) / name
+    environ = {key: f"{value}/{'r' * 200}" for key, value in environ.items()}
+    async with control.listening(control.place(store, environ), echo):
+        assert await ask(store, environ, do="cycle") == {"heard": {"do": "cycle"}}
+
+
+def test_each_store_has_its_own_socket(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Daemons on different stores never share a socket, whatever the stores are called."""
+    names = ["a.db", "b.db", "t" * 200 + ".db", "t" * 199 + "u.db", "t" * 199 + "u.db2"]
+    stores = [tmp_path / folder / name for folder in ("x", "y") for name in names]
+    assert len({control.place(store, environ) for store in stores}) == len(stores)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
+async def test_garbage_does_no_harm(
+    store: Path, garbage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is hung up on, nothing is printed, and the next request is answered."""
+    async with control.listening(path := control.place(store, {}), echo):
+        async with connected(path) as talk:
+            with suppress(BrokenPipeError, ConnectionResetError):  # hung up on meanwhile
+                await asyncio.get_running_loop().sock_sendall(talk, garbage)
+                talk.shutdown(socket.SHUT_WR)
+            expected = b'{"heard": {}}\n' if garbage == b"{}" else b""
+            assert await hung_up(talk) == expected
+        assert await ask(store, {}, do="cycle") == {"heard": {"do": "cycle"}}
+    assert caplog.text == ""
+
+
+async def test_a_silent_client_blocks_nobody(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Others are answered meanwhile, the end does not wait for it, and it is hung up on."""
+    path = control.place(store, {})
+    async with AsyncExitStack() as stack:
+        async with control.listening(path, echo):
+            talks = [await stack.enter_async_context(connected(path)) for _ in range(3)]
+            await asyncio.get_running_loop().sock_sendall(talks[2], b'{"do": ')
+            assert await ask(store, {}, do="cycle") == {"heard": {"do": "cycle"}}
+        assert [await hung_up(talk) for talk in talks] == [b"", b"", b""]
+    assert caplog.text == ""
+
+
+async def test_an_asker_who_leaves_does_no_harm(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request is carried out, its answer goes nowhere, the next asker gets theirs."""
+    came, left = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: dict[str, Any]) -> dict[str, Any]:
+        came.set()
+        await left.wait()
+        return {"heard": request, "much": "x" * 1_000_000}
+
+    async with control.listening(path := control.place(store, {}), slow):
+        async with connected(path) as talk:
+            await asyncio.get_running_loop().sock_sendall(talk, b'{"do": "cycle"}\n')
+            await came.wait()
+        left.set()
+        answer = await ask(store, {}, do="retry")
+        assert answer is not None
+        assert answer["heard"] == {"do": "retry"}
+    assert caplog.text == ""
+
+
+async def test_who_asked_before_the_end_is_answered_after_it(store: Path) -> None:
+    """A daemon that reads its config anew owes no answer."""
+    came, ready = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: dict[str, Any]) -> dict[str, Any]:
+        came.set()
+        await ready.wait()
+        return await echo(request)
+
+    async with control.listening(control.place(store, {}), slow):
+        asking = asyncio.create_task(ask(store, {}, do="cycle"))
+        await came.wait()
+    ready.set()
+    assert await asking == {"heard": {"do": "cycle"}}
+
+
+async def test_an_answer_may_be_long(store: Path) -> None:
+    """Thousands of tasks in one answer arrive whole."""
+    texts = [f"task {n} of a long list, ünïcode" for n in range(20_000)]
+
+    async def tasks(request: dict[str, Any]) -> dict[str, Any]:
+        return {"tasks": texts}
+
+    async with control.listening(control.place(store, {}), tasks):
+        assert await ask(store, {}, do="retry", text="") == {"tasks": texts}
+
+
+async def test_a_daemon_that_dies_has_not_answered(store: Path) -> None:
+    """Half an answer is none: the asker does the work itself."""
+
+    async def dying(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b'{"code": 0, "out": "In sy')
+        writer.close()
+
+    path = control.place(store, {})
+    path.parent.mkdir(parents=True)
+    server = await asyncio.start_unix_server(dying, path)
+    assert await ask(store, {}, do="cycle") is None
+    server.close()
+
+
+async def test_the_end_survives_a_lost_runtime_directory(tmp_path: Path, store: Path) -> None:
+    """At logout the directory goes while a daemon may stay."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    async with control.listening(control.place(store, environ), echo):
+        shutil.rmtree(tmp_path / "run")
+        (tmp_path / "run").write_text("in the way")
+    assert await ask(store, environ, do="cycle") is None
+
+
+async def test_a_place_that_cannot_hold_a_socket_is_said(tmp_path: Path, store: Path) -> None:
+    """The daemon hears why it cannot be asked; nothing in the way is removed."""
+    (tmp_path / "run").write_text("in the way")
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    with pytest.raises(OSError, match="run"):
+        async with control.listening(control.place(store, environ), echo):
+            raise AssertionError("it listens")
+    assert (tmp_path / "run").read_text() == "in the way"
