@@ -6,10 +6,11 @@ never. The library is loaded when the first command that logs asks for it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -28,18 +29,21 @@ def configure(
 ) -> structlog.stdlib.BoundLogger:
     """Return the logger of this process, writing to ``stream`` (default: stderr).
 
-    ``form`` is ``auto``, ``console`` or ``json``; ``auto`` is coloured on a
-    terminal and one ``key=value`` line an event elsewhere, with the priority
-    that the journal understands where it listens.
+    ``form`` is ``auto``, ``console`` or ``json``. ``console`` is for eyes,
+    coloured on a terminal; ``auto`` is that on a terminal, and elsewhere one
+    ``key=value`` line an event, with the priority that the journal understands
+    where it listens. Every event is one line. A line that cannot be written
+    (full disk, closed pipe) is lost: syncing goes on without it.
     """
     out = stream if stream is not None else sys.stderr
     terminal = out.isatty()
     processors: list[Processor] = [structlog.processors.add_log_level]
     if form == "json":
         processors += [_stamped(), structlog.processors.JSONRenderer(ensure_ascii=False)]
-    elif terminal:
-        colours = "NO_COLOR" not in environ
+    elif terminal or form == "console":
+        colours = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
         processors += [
+            _harmless,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=18),
         ]
@@ -50,11 +54,36 @@ def configure(
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(out))),
         cache_logger_on_first_use=False,
     )
     logger: structlog.stdlib.BoundLogger = structlog.get_logger()
     return logger
+
+
+class _Unfailing:
+    """What is used of a stream to print to, without its errors."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+def _harmless(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Keep a field from moving the cursor or breaking the line: servers and files are quoted."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = _printable(value)
+    return event
 
 
 def _stamped() -> Processor:
@@ -95,5 +124,8 @@ def _value(value: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return shown.replace('"', "'")
+    return _printable(text).replace('"', "'")
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
