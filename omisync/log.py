@@ -43,9 +43,9 @@ def configure(
     elif terminal or form == "console":
         colours = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
         processors += [
-            _harmless,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=18),
+            # repr: what is quoted of servers and files must not move the cursor.
+            structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=18, repr_native_str=True),
         ]
     elif _to_journal(out, environ):
         processors += [_journal_line]
@@ -74,16 +74,6 @@ class _Unfailing:
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
-
-
-def _harmless(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Keep a field from moving the cursor or breaking the line: servers and files are quoted."""
-    for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = _printable(value)
-    return event
 
 
 def _stamped() -> Processor:
@@ -124,8 +114,5 @@ def _value(value: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _printable(text).replace('"', "'")
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return shown.replace('"', "'")

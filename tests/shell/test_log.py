@@ -45,7 +45,7 @@ def logged(
     """Return what is written of one warning with a nasty field."""
     stream = io.StringIO() if stream is None else stream
     logger = log.configure(level, form, environ or {}, stream)
-    logger.warning("cycle.trouble", what=NASTY, code=75, nothing="")
+    logger.warning("cycle.trouble", what=NASTY, code=75, nothing="", path="a\x1bb")
     return stream.getvalue()
 
 
@@ -67,8 +67,8 @@ def test_a_plain_line_has_time_level_event_and_fields() -> None:
     when, level, event, *fields = shlex.split(text.replace("\\", "\\\\"))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", when)
     assert (level, event) == ("warning", "cycle.trouble")
-    assert [field.partition("=")[0] for field in fields] == ["what", "code", "nothing"]
-    assert fields[1:] == ["code=75", "nothing="]
+    assert [field.partition("=")[0] for field in fields] == ["what", "code", "nothing", "path"]
+    assert fields[1:3] == ["code=75", "nothing="]
 
 
 def test_json_is_one_object_a_line() -> None:
@@ -81,6 +81,7 @@ def test_json_is_one_object_a_line() -> None:
         "what": NASTY,
         "code": 75,
         "nothing": "",
+        "path": "a\x1bb",
     }
 
 
