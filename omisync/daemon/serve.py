@@ -21,6 +21,7 @@ from omisync import config as configs
 from omisync import control, errors, file, quick, show, store, sync
 from omisync.daemon import alarm, supervisor
 from omisync.daemon.pace import delay
+from omisync.daemon.threads import Unwaited
 from omisync.errors import OmisyncError, StoreBusy
 from omisync.watch import Watch
 
@@ -59,6 +60,7 @@ async def serve(config_file: Path, environ: Mapping[str, str], level: str | None
     """
     from omisync import log
 
+    asyncio.get_running_loop().set_default_executor(Unwaited())
     signals = Signals()
     signals.listen()
     config = configs.load(config_file, environ)

@@ -1,0 +1,39 @@
+"""Threads that the end of the process does not wait for."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Unwaited(ThreadPoolExecutor):  # asyncio takes no other executor as its own
+    """Runs each call in a thread of its own that holds up nothing and nobody.
+
+    Looking up a name takes up to half a minute where the network swallows the
+    question, and nothing can stop it. The pool of asyncio would let the stop of
+    the daemon wait for that.
+    """
+
+    def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Start the call and return its future."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                came = call(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - it is handed to who asked
+                future.set_exception(error)
+            else:
+                future.set_result(came)
+
+        threading.Thread(target=run, name="omisync-call", daemon=True).start()
+        return future
