@@ -19,7 +19,7 @@ from omisync import __version__, file, places
 from omisync.errors import OmisyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 SURE_AFTER = 2.0
@@ -33,6 +33,33 @@ class Ready(NamedTuple):
     code: int
     tasks: int
     parked: int
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> Ready | None:
+    """Return what ``look`` tells for a plain ``--once``, None for any other command line.
+
+    Plain is ``--once`` with ``-c PATH`` and ``-q`` at most: what is said of
+    anything else needs the parser, which takes as long as all of this.
+    """
+    config: str | None = None
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in {"-c", "--config"} and rest:
+            config = rest.pop(0)
+        elif word not in {"--once", "-q", "--quiet"}:
+            return None
+    if "--once" not in arguments or (config is not None and config.startswith("-")):
+        return None
+    return look(places.config_path(config, environ), environ)
+
+
+def sentence(ready: Ready) -> str:
+    """Return how things stand, in the words of a full run."""
+    tasks = f"{ready.tasks} task{'' if ready.tasks == 1 else 's'}"
+    if ready.parked:
+        return f"{ready.parked} of {tasks} parked; `omisync status` tells why."
+    return f"In sync: {tasks}."
 
 
 def setting(config_file: Path, environ: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from omisync import errors
+from omisync import errors, quick
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -40,6 +40,12 @@ def _hold_streams() -> None:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    ready = quick.run(arguments, os.environ) if "--once" in arguments else None
+    if ready is not None:
+        if ready.parked or not {"-q", "--quiet"} & set(arguments):
+            print(quick.sentence(ready))  # noqa: T201 - data
+        return ready.code
     from omisync.cli.arguments import parsed
 
     options = parsed(argv)

@@ -76,11 +76,8 @@ def _say_quickly(options: Namespace, ready: quick.Ready) -> None:
         facts = {"code": ready.code, "in_sync": True, "tasks": ready.tasks, "parked": ready.parked}
         print(json.dumps({"version": 1, **facts, **NOTHING_DONE}))  # noqa: T201 - data
         return
-    if ready.parked:
-        text = f"{ready.parked} of {ready.tasks} tasks parked; `omisync status` tells why."
-        print(text)  # noqa: T201 - data
-    elif not options.quiet:
-        print(f"In sync: {ready.tasks} tasks.")  # noqa: T201 - data
+    if ready.parked or not options.quiet:
+        print(quick.sentence(ready))  # noqa: T201 - data
 
 
 def _synced(desk: Desk, options: Namespace) -> Outcome:
