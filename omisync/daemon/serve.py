@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import os
 import random
 import signal
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from omisync import config as configs
 from omisync import control, errors, file, quick, show, store, sync
-from omisync.daemon import alarm, supervisor
+from omisync.daemon import alarm, asked, supervisor
+from omisync.daemon.asked import Asked
 from omisync.daemon.pace import delay
 from omisync.daemon.threads import Unwaited
 from omisync.errors import OmisyncError, StoreBusy
@@ -64,6 +64,7 @@ async def serve(config_file: Path, environ: Mapping[str, str], level: str | None
     signals = Signals()
     signals.listen()
     config = configs.load(config_file, environ)
+    asking = Asked()
     feeding = asyncio.create_task(supervisor.alive(environ))
     try:
         while True:
@@ -74,7 +75,7 @@ async def serve(config_file: Path, environ: Mapping[str, str], level: str | None
                     return signals.code
                 with store.Store.open(config.store_path) as opened:
                     desk = sync.Desk(config, opened, environ, setting)
-                    daemon = Daemon(desk, config_file, signals, logger)
+                    daemon = Daemon(desk, config_file, signals, logger, asking)
                     code = await daemon.run()
             if code != RELOAD or daemon.fresh is None:
                 return code
@@ -131,11 +132,8 @@ class Daemon:
     config_file: Path
     signals: Signals
     log: BoundLogger
+    asked: Asked = field(default_factory=Asked)
     fresh: Config | None = None
-    requests: list[tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]] = field(
-        default_factory=list
-    )
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
     attempt: int = 0
     refused: bool = False
     said: tuple[int, tuple[str, ...]] | None = None
@@ -168,6 +166,8 @@ class Daemon:
             supervisor.tell(environ, READY=1)
             self.log.info("daemon.started", file=str(config.todo_path), process=os.getpid())
             code = await self._serve(watch)
+            if self.fresh is None or self.fresh.store_path != config.store_path:
+                self.asked.refuse()
         if code != RELOAD:
             self.log.info("daemon.stopped", code=code)
         return code
@@ -176,7 +176,7 @@ class Daemon:
         """Let ``omisync --once`` ask for a cycle; without a door it waits for the lock."""
         door = control.place(self.config.store_path, self.desk.environ)
         try:
-            await stack.enter_async_context(control.listening(door, self._ask))
+            await stack.enter_async_context(control.listening(door, self.asked.ask))
         except OSError as error:
             self.log.warning("control.closed", path=str(door), why=str(error))
 
@@ -192,15 +192,14 @@ class Daemon:
         saved = asyncio.create_task(watch.changed())
         try:
             while True:
-                requests, self.requests = self._treated(), []
-                self.asked.clear()
+                asking = self.asked.taken(self.desk)
                 self.signals.now.clear()
                 outcome = None
-                if requests or not self.refused:
-                    outcome = await self._cycle(saved, [request for request, _ in requests])
+                if asking or not self.refused:
+                    outcome = await self._cycle(saved, [request for request, _ in asking])
                     self._tell(outcome)
                     self._ring()
-                self._answer(requests, outcome)
+                    asked.answer(asking, outcome, self.config.todo_path)
                 if outcome is not None and outcome.code in FATAL:
                     return outcome.code
                 code = await self._pause(saved, outcome)
@@ -214,7 +213,6 @@ class Daemon:
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await saved
-            self._answer(self.requests, None)
 
     # A cycle
 
@@ -278,7 +276,7 @@ class Daemon:
         """Wait for a reason to run again; return an exit code when it is to end."""
         until = self._due(outcome)
         while True:
-            events = (self.signals.stop, self.signals.reload, self.signals.now, self.asked)
+            events = (self.signals.stop, self.signals.reload, self.signals.now, self.asked.came)
             waits = {asyncio.create_task(event.wait()) for event in events}
             try:
                 await asyncio.wait({saved, *waits}, timeout=self._wait(until), return_when=FIRST)
@@ -291,7 +289,7 @@ class Daemon:
                 return RELOAD
             self._ring()
             due = until is not None and self.desk.clock() >= until
-            if saved.done() or self.signals.now.is_set() or self.asked.is_set() or due:
+            if saved.done() or self.signals.now.is_set() or self.asked.came.is_set() or due:
                 return None
 
     def _due(self, outcome: Outcome | None) -> float | None:
@@ -351,39 +349,6 @@ class Daemon:
         self.log.info("config.loaded", path=str(self.config_file))
         return True
 
-    # Being asked
-
-    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Queue what another process asks for; return what came of it."""
-        if request.get("do") not in {"cycle", "retry", "forget"}:
-            return {"error": "unknown request"}
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self.requests.append((request, answer))
-        self.asked.set()
-        return await answer
-
-    def _treated(self) -> list[tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]]:
-        """Do what needs no cycle at once; return the requests for a cycle."""
-        treatments = {"retry": sync.retry, "forget": sync.forget}
-        for request, answer in self.requests:
-            treat = treatments.get(request["do"])
-            if treat is not None and not answer.done():
-                try:
-                    texts = treat(self.desk.store, str(request.get("text", "")), self.desk.clock())
-                    answer.set_result({"tasks": texts})
-                except OmisyncError as error:
-                    answer.set_result({"error": error.message, "advice": error.advice})
-        return [pair for pair in self.requests if pair[0]["do"] == "cycle"]
-
-    def _answer(
-        self,
-        requests: list[tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]],
-        outcome: Outcome | None,
-    ) -> None:
-        for _, answer in requests:
-            if not answer.done():
-                answer.set_result(_reply(outcome, self.config))
-
 
 FIRST = asyncio.FIRST_COMPLETED
 
@@ -398,20 +363,3 @@ def _came(cycle: asyncio.Task[Outcome]) -> Outcome:
     if isinstance(error, OmisyncError):
         return Outcome(error.exit_code, troubles=(error,))
     return cycle.result()
-
-
-def _reply(outcome: Outcome | None, config: Config) -> dict[str, Any]:
-    """Return an outcome as another process needs it: as text, as data, and when to ask again."""
-    if outcome is None:
-        return {"error": "the daemon is stopping"}
-    out, err = io.StringIO(), io.StringIO()
-    show.outcome(outcome, config.todo_path, verbose=0, stream=out, err=err)
-    return {
-        "code": outcome.code,
-        "out": out.getvalue(),
-        "err": err.getvalue(),
-        "data": show.outcome_data(outcome),
-        "temporary": outcome.temporary,
-        "progress": outcome.progress,
-        "retry_at": outcome.retry_at,
-    }
