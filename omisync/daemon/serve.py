@@ -16,9 +16,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from omisync import config as configs
-from omisync import control, errors, file, quick, show, store, sync
+from omisync import control, errors, file, show, store, sync
 from omisync.daemon import alarm, asked, supervisor
+from omisync.daemon import basis as bases
 from omisync.daemon.asked import Asked
 from omisync.daemon.pace import delay
 from omisync.daemon.threads import Unwaited
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
     from omisync.config import Config
+    from omisync.daemon.basis import Basis, Look
     from omisync.sync import Desk, Outcome
 
 STOP_SECONDS = 3.0
@@ -63,23 +64,23 @@ async def serve(config_file: Path, environ: Mapping[str, str], level: str | None
     asyncio.get_running_loop().set_default_executor(Unwaited())
     signals = Signals()
     signals.listen()
-    config = configs.load(config_file, environ)
+    basis = bases.read(config_file, environ)
     asking = Asked()
     feeding = asyncio.create_task(supervisor.alive(environ))
     try:
         while True:
+            config = basis.config
             logger = log.configure(level or config.log.level, config.log.format, environ)
-            setting = quick.setting(config_file, environ)
             async with _locked(config.store_path, signals, environ):
                 if signals.stop.is_set():
                     return signals.code
                 with store.Store.open(config.store_path) as opened:
-                    desk = sync.Desk(config, opened, environ, setting)
-                    daemon = Daemon(desk, config_file, signals, logger, asking)
+                    desk = sync.Desk(config, opened, environ, basis.setting)
+                    daemon = Daemon(desk, basis, signals, logger, asking)
                     code = await daemon.run()
             if code != RELOAD or daemon.fresh is None:
                 return code
-            config = daemon.fresh
+            basis = daemon.fresh
     finally:
         feeding.cancel()
         supervisor.tell(environ, STOPPING=1)
@@ -116,9 +117,10 @@ async def _locked(path: Path, signals: Signals, environ: Mapping[str, str]) -> A
                 stack.enter_context(store.lock(path, HOLDER))
                 break
             except StoreBusy:
-                if (store.holder(path) or "").startswith(HOLDER):
+                who = store.holder(path) or "another run"
+                if who.startswith(HOLDER):
                     raise
-                supervisor.tell(environ, READY=1, STATUS=f"waiting for {store.holder(path)}")
+                supervisor.tell(environ, READY=1, STATUS=f"waiting for {who}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(signals.stop.wait(), LOCK_SECONDS)
         yield
@@ -129,15 +131,15 @@ class Daemon:
     """The daemon on one store, until it stops or its config changes."""
 
     desk: Desk
-    config_file: Path
+    basis: Basis
     signals: Signals
     log: BoundLogger
     asked: Asked = field(default_factory=Asked)
-    fresh: Config | None = None
+    fresh: Basis | None = None
     attempt: int = 0
     refused: bool = False
     said: tuple[int, tuple[str, ...]] | None = None
-    places: tuple[object, ...] = ()
+    look: Look | None = None
     ringing: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -148,7 +150,7 @@ class Daemon:
     async def run(self) -> int:
         """Run cycles until the end; return the exit code, or RELOAD."""
         environ, config = self.desk.environ, self.config
-        self.places = self._places()
+        self.look = self.basis.look
         with self.desk.store.transaction():
             self.desk.store.prune(self.desk.clock())
         async with contextlib.AsyncExitStack() as stack:
@@ -166,7 +168,7 @@ class Daemon:
             supervisor.tell(environ, READY=1)
             self.log.info("daemon.started", file=str(config.todo_path), process=os.getpid())
             code = await self._serve(watch)
-            if self.fresh is None or self.fresh.store_path != config.store_path:
+            if self.fresh is None or self.fresh.config.store_path != config.store_path:
                 self.asked.refuse()
         if code != RELOAD:
             self.log.info("daemon.stopped", code=code)
@@ -322,31 +324,22 @@ class Daemon:
             self.ringing.add(ringing)
             ringing.add_done_callback(self.ringing.discard)
 
-    def _places(self) -> tuple[object, ...]:
-        """Return what the config and the key file look like from outside."""
-        from pathlib import Path
-
-        key_file = self.config.key_file
-        return (
-            file.signature(self.config_file),
-            file.signature(Path(key_file)) if key_file else None,
-        )
-
     def _reloaded(self) -> bool:
         """Return whether the config was read anew: asked by SIGHUP, or config or key changed."""
-        places = self._places()
-        if not self.signals.reload.is_set() and places == self.places:
+        environ = self.desk.environ
+        look = bases.look(self.config, environ)
+        if not self.signals.reload.is_set() and look == self.look:
             return False
         self.signals.reload.clear()
-        self.places = places
-        supervisor.reloading(self.desk.environ)
+        self.look = look
+        supervisor.reloading(environ)
         try:
-            self.fresh = configs.load(self.config_file, self.desk.environ)
+            self.fresh = bases.read(self.config.path, environ)
         except OmisyncError as error:
             self.log.warning("config.refused", what=error.message, next=error.advice)
-            supervisor.tell(self.desk.environ, READY=1, STATUS=f"old config kept: {error.message}")
+            supervisor.tell(environ, READY=1, STATUS=f"old config kept: {error.message}")
             return False
-        self.log.info("config.loaded", path=str(self.config_file))
+        self.log.info("config.loaded", path=str(self.config.path))
         return True
 
 

@@ -1,0 +1,50 @@
+"""What the daemon runs on, config and key, and whether either was changed since it was read."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from omisync import config as configs
+from omisync import file, quick
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from omisync.config import Config
+
+    Look = tuple[file.Signature | None, ...]
+
+
+class Basis(NamedTuple):
+    """A config as read. ``setting`` stands for it in the store, ``look`` for the files behind."""
+
+    config: Config
+    setting: str
+    look: Look
+
+
+def read(config_file: Path, environ: Mapping[str, str]) -> Basis:
+    """Return the config and what stands for it.
+
+    Raises:
+        ConfigError: the config cannot be used.
+    """
+    # Looked at before it is read: what is written meanwhile is then found changed.
+    seen = file.signature(config_file)
+    setting = ""
+    with contextlib.suppress(OSError):  # reading it as a config tells why
+        setting = quick.setting(config_file, environ)
+    config = configs.load(config_file, environ)
+    return Basis(config, setting, (seen, *look(config, environ)[1:]))
+
+
+def look(config: Config, environ: Mapping[str, str]) -> Look:
+    """Return what the config file, and each file a key may come from, look like from outside."""
+    key_files = [Path(config.key_file)] if config.key_file else []
+    if folder := environ.get("CREDENTIALS_DIRECTORY"):
+        key_files.append(Path(folder, "omi-api-key"))
+    if home := environ.get("HOME"):
+        key_files.append(Path(home, ".omi", "config.toml"))  # omi-cli's
+    return tuple(file.signature(path) for path in (config.path, *key_files))
