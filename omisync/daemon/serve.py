@@ -39,11 +39,14 @@ STOP_SECONDS = 3.0
 """For a request under way to end after SIGTERM; systemd would kill much later."""
 HURRY_SECONDS = 10.0
 """For the requests under way to end after a save; a slow server still answers by then."""
-KEY_SECONDS = 5.0
-"""Between two looks at the key file while the key is refused."""
+KEY_SECONDS = 1.0
+"""Between two looks at config and key while they have to be put right."""
 LOCK_SECONDS = 0.2
-FATAL = {errors.WRONG_SERVER, errors.BAD_STORE, errors.BAD_CONFIG}
+FATAL = {errors.WRONG_SERVER, errors.BAD_STORE}
 """What only a person can cure, and a restart of omisync belongs to the cure."""
+CURABLE = {errors.BAD_KEY, errors.BAD_CONFIG}
+"""What a person cures by changing the config or the key: that is noticed, no request until then.
+A key file is also empty, or readable by others, for a moment while it is replaced."""
 RELOAD = -1
 
 HOLDER = "the omisync daemon"
@@ -269,7 +272,7 @@ class Daemon:
         if outcome.troubles and outcome.code not in {errors.OK, errors.PARKED}:
             status += f" {outcome.troubles[0].message}"
         supervisor.tell(self.desk.environ, STATUS=status)
-        self.refused = outcome.code == errors.BAD_KEY
+        self.refused = outcome.code in CURABLE
         self.attempt = 0 if outcome.progress or not outcome.temporary else self.attempt + 1
 
     # Waiting
