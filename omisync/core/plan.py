@@ -36,6 +36,8 @@ SMALL_REMOVAL = 5
 """This many removals are a person's afternoon, whatever their share."""
 SMALL_LIST = 3
 """From this many tasks on, removing all of them is drastic."""
+BATCH = 50
+"""Items that one batch may hold (BatchActionItemsRequest, OpenAPI)."""
 ROLLING = 3600.0
 """Seconds over which removals add up, so that a list cannot be emptied in slices."""
 
@@ -414,3 +416,19 @@ def _removal(removed: Sequence[Link], seen: Observation, policy: Policy) -> Remo
 def _counts(link: Link, policy: Policy) -> bool:
     """Return whether removing this link would change the server."""
     return link.remote_id is not None and link.parked is None and not _is_silent(link, policy)
+
+
+def grouped(ops: Sequence[AddRemote]) -> list[list[AddRemote]]:
+    """Return the creates as the batches they are sent in.
+
+    Each failure halves the batch a task may travel in, so that one poisonous
+    task ends up alone instead of holding back 49 others.
+    """
+    by_size: dict[int, list[AddRemote]] = defaultdict(list)
+    for op in ops:
+        by_size[max(1, BATCH >> op.link.failures)].append(op)
+    return [
+        same[start : start + size]
+        for size, same in sorted(by_size.items(), reverse=True)
+        for start in range(0, len(same), size)
+    ]

@@ -275,8 +275,7 @@ def _nothing(decided: Plan) -> str:
 
 
 def _create_requests(decided: Plan) -> int:
-    from omisync.core.plan import AddRemote
-    from omisync.sync.creates import grouped
+    from omisync.core.plan import AddRemote, grouped
 
     return len(grouped([op for op in decided.ops if isinstance(op, AddRemote)]))
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from omisync.core.plan import AddRemote
     from omisync.sync.desk import Run
 
-BATCH = 50
-"""Items that one batch may hold (BatchActionItemsRequest, OpenAPI)."""
 SECOND_LOOK = {"5xx": 2.0, "dropped": 5.0, "timeout": 10.0, "unlisted": 2.0}
 """Seconds after a failure before a fruitless look may count as the last one."""
 LOOKS = 2
@@ -42,22 +40,6 @@ REFUSALS = 3
 """Refused creates, before any write succeeded, that speak of the server itself."""
 HOUR = 3600.0
 DAY = 86400.0
-
-
-def grouped(ops: Sequence[AddRemote]) -> list[list[AddRemote]]:
-    """Return the creates as the batches they are sent in.
-
-    Each failure halves the batch a task may travel in, so that one poisonous
-    task ends up alone instead of holding back 49 others.
-    """
-    by_size: dict[int, list[AddRemote]] = defaultdict(list)
-    for op in ops:
-        by_size[max(1, BATCH >> op.link.failures)].append(op)
-    return [
-        same[start : start + size]
-        for size, same in sorted(by_size.items(), reverse=True)
-        for start in range(0, len(same), size)
-    ]
 
 
 async def send(run: Run, group: Sequence[AddRemote]) -> list[list[AddRemote]]:

@@ -325,7 +325,7 @@ def _units(run: Run, decided: Plan) -> list[Unit]:
     others = [op for op in decided.ops if not isinstance(op, plan.AddRemote | plan.Adopt)]
     others.sort(key=lambda op: op.link.failures)
     return [
-        *(partial(_create, run, group) for group in creates.grouped(adds)),
+        *(partial(_create, run, group) for group in plan.grouped(adds)),
         *(partial(_one, run, op) for op in others),
     ]
 
