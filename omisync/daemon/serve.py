@@ -1,8 +1,9 @@
 """The daemon: a cycle when the file was saved, when something is due, when asked.
 
 Rule: the loop never waits for the server. Requests run in a task of their own;
-a save that comes meanwhile ends the cycle after the requests under way, and one
-of those that hangs is cut off. What was cut off is found out by the next cycle.
+a save, a question or a signal that comes meanwhile ends the cycle after the
+requests under way, and one of those that hangs is cut off. What was cut off is
+found out by the next cycle.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 STOP_SECONDS = 3.0
 """For a request under way to end after SIGTERM; systemd would kill much later."""
 HURRY_SECONDS = 10.0
-"""For the requests under way to end after a save; a slow server still answers by then."""
+"""For the requests under way to end when something else came; a slow server answers by then."""
 KEY_SECONDS = 1.0
 """Between two looks at config and key while they have to be put right."""
 LOCK_SECONDS = 0.2
@@ -139,6 +140,7 @@ class Daemon:
     log: BoundLogger
     asked: Asked = field(default_factory=Asked)
     fresh: Basis | None = None
+    patience: float = HURRY_SECONDS
     attempt: int = 0
     refused: bool = False
     said: tuple[int, tuple[str, ...]] | None = None
@@ -222,7 +224,7 @@ class Daemon:
     # A cycle
 
     async def _cycle(self, saved: asyncio.Task[str], asked: list[dict[str, Any]]) -> Outcome:
-        """Run one cycle; a save or a stop that comes meanwhile cuts it short."""
+        """Run one cycle; what comes meanwhile (a save, a stop, a question) cuts it short."""
         started = time.perf_counter()
         by_hand = any(request["do"] == "cycle" and not request.get("grace") for request in asked)
         self.desk.hurry = False
@@ -233,22 +235,24 @@ class Daemon:
                 allow_removals=any(request.get("allow_removals") for request in asked),
             )
         )
-        stop = asyncio.create_task(self.signals.stop.wait())
+        events = (self.signals.stop, self.signals.reload, self.asked.came)
+        stop, *_ = calls = [asyncio.create_task(event.wait()) for event in events]
         try:
-            await asyncio.wait({cycle, saved, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({cycle, saved, *calls}, return_when=FIRST)
             if not cycle.done():
                 self.desk.hurry = True
-                patience = STOP_SECONDS if stop.done() else HURRY_SECONDS
-                await asyncio.wait({cycle, stop}, timeout=patience, return_when=FIRST)
-                if not cycle.done() and stop.done():
-                    await asyncio.wait({cycle}, timeout=STOP_SECONDS)
-            if not cycle.done():
-                cycle.cancel()
-                await asyncio.wait({cycle})
+                await asyncio.wait({cycle, stop}, timeout=self.patience, return_when=FIRST)
+            if not cycle.done() and stop.done():
+                await asyncio.wait({cycle}, timeout=STOP_SECONDS)
         finally:
-            stop.cancel()
-        outcome = _came(cycle)
+            for task in (cycle, *calls):
+                task.cancel()
+            await asyncio.wait({cycle})
         milliseconds = round((time.perf_counter() - started) * 1000)
+        if cycle.cancelled():
+            self.log.debug("cycle.cut", ms=milliseconds)
+            return sync.Outcome(errors.TEMPORARY, again=True)
+        outcome = _came(cycle)
         self._log(outcome, milliseconds)
         return outcome
 
@@ -273,7 +277,10 @@ class Daemon:
             status += f" {outcome.troubles[0].message}"
         supervisor.tell(self.desk.environ, STATUS=status)
         self.refused = outcome.code in CURABLE
-        self.attempt = 0 if outcome.progress or not outcome.temporary else self.attempt + 1
+        if outcome.progress or not outcome.temporary:
+            self.attempt = 0
+        elif not outcome.again:
+            self.attempt += 1
 
     # Waiting
 
@@ -350,12 +357,8 @@ FIRST = asyncio.FIRST_COMPLETED
 
 
 def _came(cycle: asyncio.Task[Outcome]) -> Outcome:
-    """Return the outcome of a cycle that ended or was cut off; the store's errors included."""
-    from omisync.sync import Outcome
-
-    if cycle.cancelled():
-        return Outcome(errors.TEMPORARY, again=True)
+    """Return the outcome of a cycle that ended; the store's errors included."""
     error = cycle.exception()
     if isinstance(error, OmisyncError):
-        return Outcome(error.exit_code, troubles=(error,))
+        return sync.Outcome(error.exit_code, troubles=(error,))
     return cycle.result()
