@@ -9,14 +9,15 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import omisync
 from omisync.sandbox import KEY, READ_ONLY_KEY, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Future
-    from pathlib import Path
 
     from omisync.sandbox.faults import Fault
 
@@ -25,6 +26,9 @@ PATIENCE = 50
 
 OTHER_KEY = "omi_dev_sandbox_other_0123456789abcdef"
 """A second account's key; ``Omi`` knows it only when a test adds it."""
+
+IMPORT = "import time:"
+"""How ``-X importtime`` begins its lines."""
 
 SECRETS = (KEY, READ_ONLY_KEY, OTHER_KEY)
 
@@ -182,6 +186,7 @@ class Machine:
             "XDG_CONFIG_HOME": str(self.home / ".config"),
             "XDG_STATE_HOME": str(self.home / ".local" / "state"),
             "LANG": "C.UTF-8",
+            "PYTHONPATH": str(Path(omisync.__file__).parents[1]),
         }
         every = {**kept, **own, **self.environ, **more}
         return {name: value for name, value in every.items() if value is not None}
@@ -213,6 +218,25 @@ class Machine:
             check=False,
         )
         return checked(Ran(done.returncode, done.stdout, done.stderr))
+
+    def watched(self, *arguments: str, **environ: str | None) -> tuple[Ran, set[str]]:
+        """Run a command; return also the names of the packages that it loaded."""
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "omisync", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=self.home,
+            env=self.surroundings(**environ),
+            timeout=PATIENCE,
+            check=False,
+        )
+        said = done.stderr.splitlines()
+        loaded = {line.rsplit("|", 1)[1].strip() for line in said if line.startswith(IMPORT)}
+        rest = "".join(f"{line}\n" for line in said if not line.startswith(IMPORT))
+        packages = {name.partition(".")[0] for name in loaded}
+        return checked(Ran(done.returncode, done.stdout, rest)), packages
 
     def once(self, *arguments: str, **environ: str | None) -> Ran:
         """Run ``omisync --once``."""
