@@ -809,6 +809,36 @@ CASES = {
         c . Water the plants
         """,
     ),
+    "a slip is put right in the line that was there, not in the twin that was cut before": (
+        """
+        a . Water the plants
+        b . Mail Bob teh minutes
+        c . Call Anna
+        d . Order the cake
+        e! . Mail Bob teh minutes
+        f . Fix bicycle
+        """,
+        """
+        c . Call Anna
+        b . Mail Bob the minutes
+        a . Water the plants
+        d . Order the cake
+        f . Fix bicycle
+        """,
+    ),
+    "many details are added, and the next line happens to start alike": (
+        """
+        a . Water the plants
+        b . Buy milk
+        c . Call Anna
+        """,
+        """
+        a . Water the plants
+        + . Buy mats
+        b . Buy milk, eggs, bread and two bottles of the red wine that Bob likes
+        c . Call Anna
+        """,
+    ),
     "spaces, composed letters and emoji style are no change": (
         """
         a . Café with  Zoë ❤️
