@@ -132,7 +132,7 @@ def normalised_base(url: str) -> str:
         raise _base_problem("holds a user name or password")
     if "?" in url or "#" in url:
         raise _base_problem("has a query or fragment (? or #)")
-    if parts.scheme == "http" and not _loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise _base_problem("is plain http, which would show the key to the network")
     host = f"[{host}]" if ":" in host else host
     place = host if port in {None, PORTS[parts.scheme]} else f"{host}:{port}"
@@ -156,7 +156,8 @@ def _base_problem(what: str) -> ConfigError:
     )
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address stays on this machine."""
     from ipaddress import ip_address
 
     try:
@@ -175,10 +176,7 @@ class Key(NamedTuple):
     where: str
 
     def __str__(self) -> str:
-        """Return the key as people may see it: first 6, last 4, less of a short one."""
-        size = len(self.value)
-        first, last = (6, 4) if size >= 20 else (3, 2) if size >= 12 else (0, 0)  # noqa: PLR2004 - at most half is ever shown
-        return f"{self.value[:first]}…{self.value[size - last :]}"
+        return masked(self.value)
 
     def __repr__(self) -> str:
         return f"Key({self!s}, where={self.where!r})"
@@ -187,6 +185,13 @@ class Key(NamedTuple):
     def fingerprint(self) -> str:
         """What tells this key from another without being it: 16 hex of its SHA-256."""
         return hashlib.sha256(self.value.encode()).hexdigest()[:16]
+
+
+def masked(key: str) -> str:
+    """Return a key as people may see it: first 6, last 4, less of a short one."""
+    size = len(key)
+    first, last = (6, 4) if size >= 20 else (3, 2) if size >= 12 else (0, 0)  # noqa: PLR2004 - at most half is ever shown
+    return f"{key[:first]}…{key[size - last :]}"
 
 
 def find_key(key_file: str, environ: Mapping[str, str], base_url: str) -> Key:

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "config": "core places errors",
     "file": "errors",
     "store": "core.model places errors",
-    "api": "core.model errors",
+    "api": "core.model errors places",
     "sync": "file store api core config places errors",
     "quick": "file places errors",
     "watch": "file errors",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omisync.api.address import masked, normalised_base
+from omisync.places import masked, normalised_base
 
 if TYPE_CHECKING:
     from omisync.api.client import OmiClient

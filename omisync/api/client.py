@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import ValidationError
 from yarl import URL
 
-from omisync import __version__, errors
+from omisync import __version__, errors, places
 from omisync.api import address, faults, reading, wire
 from omisync.api.faults import Reply, Request
 from omisync.api.reading import Page, Window
@@ -74,7 +74,7 @@ class OmiClient:
         timeout: float = 30.0,
         trace: Callable[[str], None] | None = None,
     ) -> None:
-        self.base_url = address.normalised_base(base_url)
+        self.base_url = places.normalised_base(base_url)
         self.server_date: float | None = None
         self.clock_skew: float | None = None
         self._key = address.usable_key(key)
@@ -84,7 +84,7 @@ class OmiClient:
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
-        return f"<OmiClient {self.base_url} {address.masked(self._key)}>"
+        return f"<OmiClient {self.base_url} {places.masked(self._key)}>"
 
     async def __aenter__(self) -> Self:
         # The proxy is chosen here and not by aiohttp's trust_env, which would

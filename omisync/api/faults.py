@@ -19,7 +19,7 @@ import aiohttp
 
 from omisync import errors
 from omisync.api import wire
-from omisync.api.address import masked
+from omisync.places import masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

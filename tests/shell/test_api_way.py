@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rawserver import CLOSE, HANG, RawServer, http
 
 from omisync import errors
-from omisync.api import OmiClient, masked, normalised_base
+from omisync.api import OmiClient, normalised_base
 from omisync.core.model import Fields, Patch
 from omisync.sandbox import KEY, Sandbox
 
@@ -84,8 +84,6 @@ def test_one_server_has_one_spelling(url: str, base: str) -> None:
         "https://user:hunter2@api.omi.me",
         "https://api.omi.me@evil.example",
         "https://api .omi.me",
-        " https://api.omi.me",
-        "https://api.omi.me\n",
         "https://api.omi.me\r\nHost: evil.example",
         "https://api\u202e.omi.me",
         "https://a..b",
@@ -107,7 +105,7 @@ def test_what_is_no_plain_address_is_refused(url: str) -> None:
 )
 def test_plain_http_stays_on_this_machine(host: str) -> None:
     """Anywhere else the key would travel readable."""
-    with pytest.raises(errors.ConfigError, match="unencrypted"):
+    with pytest.raises(errors.ConfigError, match="plain http"):
         normalised_base(f"http://{host}")
     with pytest.raises(errors.ConfigError):
         OmiClient(f"http://{host}:8000", KEY)
@@ -130,21 +128,6 @@ async def test_a_base_with_a_path_keeps_it() -> None:
     async with RawServer((reply,)) as server, OmiClient(f"{server.url}/omi/", KEY) as omi:
         await omi.change("x", Patch(completed=True))
     assert server.seen[0].startswith(b"PATCH /omi/v1/dev/user/action-items/x HTTP/1.1\r\n")
-
-
-@pytest.mark.parametrize(
-    ("key", "shown"),
-    [
-        ("omi_dev_0123456789abcdef", "omi_de…cdef"),
-        ("omi_dev_0123456", "omi_de…3456"),
-        ("omi_dev_012345", "…"),
-        ("short", "…"),
-        ("", "…"),
-    ],
-)
-def test_a_key_is_shown_by_its_ends(key: str, shown: str) -> None:
-    """The first 6 and the last 4 characters, of a short key nothing."""
-    assert masked(key) == shown
 
 
 # Proxies.
