@@ -182,7 +182,7 @@ async def _cycle(
     run.linked = {link.remote_id for link in seen.links}
     decided = plan.make(seen, rules, keys())
     _guard(run, decided, snapshot, allow=allow)
-    if decided.creates:
+    if decided.creates and not run.shut("write"):  # else nothing is created, so nothing is read
         unlinked = await _before_creates(run, decided, seen)
         if unlinked:
             decided = plan.make(replace(seen, unlinked=unlinked), rules, keys())
@@ -358,6 +358,7 @@ async def _work(run: Run, queue: deque[Unit]) -> None:
         return
     if run.shut("write"):
         run.halt = True
+        run.wait_for("write")
         return
     try:
         queue.extendleft(reversed(await unit()))

@@ -170,6 +170,12 @@ class Run:
         if all(type(error) is not type(old) or str(error) != str(old) for old in self.troubles):
             self.troubles.append(error)
 
+    def wait_for(self, bucket: str) -> None:
+        """Note that the cycle ends at this gate; the gate stays as it is."""
+        if not any(isinstance(error, RateLimited) for error in self.troubles):
+            gate = self.gates[bucket]
+            self.troubles.append(RateLimited(bucket, gate.wait(self.desk.clock()), gate.limit))
+
     def shut_for(self, error: RateLimited) -> None:
         """Shut the gate that a 429 asks for, beyond a restart."""
         gate = Gate(error.bucket, self.desk.clock(), error.retry_after, error.limit)

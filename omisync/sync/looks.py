@@ -34,6 +34,7 @@ async def before_creates(
         _check_optional(run, since)
         return None
     client = await run.desk.client()
+    started = run.desk.clock()
     try:
         if since is None:
             listing = await client.listing()
@@ -45,7 +46,7 @@ async def before_creates(
         return None
     remember(run, listing)
     with run.store.transaction():
-        run.store.put_fact("looked", client.server_date or run.desk.clock())
+        run.store.put_fact("looked", started + (client.clock_skew or 0.0))
         run.store.put_fact("skew", client.clock_skew or 0.0)
     taken = {link.remote_id for link in links}
     return [item for item in listing.items if item.id not in taken]
