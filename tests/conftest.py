@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from omisync import config as configs
 from omisync import daemon, sync
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omisync.sync import Outcome
+
+
+# No test asserts wall time, and an example is slow only where the machine is busy.
+settings.register_profile("omisync", deadline=None)
+settings.load_profile("omisync")
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """The part that decides: no I/O, no clock, no chance, no await, no logging.
 
 ``markdown`` and ``toml`` turn text into entries, ``due`` reads due-date tokens,
-``match`` says which entry is which link, ``merge`` joins three versions of one
-task, ``plan`` holds the decision table. ``model`` has the nouns they share.
+``match`` says which entry is which link (``reword`` and ``assign`` settle its hard
+cases, ``order`` keeps the ranks), ``adopt`` what the server has already,
+``merge`` joins three versions of one task, ``plan`` holds the decision table.
+``model`` has the nouns they share.
 """
