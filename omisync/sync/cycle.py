@@ -182,6 +182,7 @@ async def _cycle(
     run.linked = {link.remote_id for link in seen.links}
     decided = plan.make(seen, rules, keys())
     _guard(run, decided, snapshot, allow=allow)
+    run.planned = _writes(decided)
     if decided.creates and not run.shut("write"):  # else nothing is created, so nothing is read
         unlinked = await _before_creates(run, decided, seen)
         if unlinked:
@@ -297,7 +298,7 @@ def _keep_house(run: Run, decided: Plan) -> None:
 async def _apply(run: Run, decided: Plan) -> None:
     """Send what the plan says, the first write alone, then a few at a time."""
     queue = deque(_units(run, decided))
-    run.planned = sum(not isinstance(op, plan.Adopt) for op in decided.ops)
+    run.planned = _writes(decided)
     if not queue:
         return
     if any(isinstance(op, _NEEDS_KEY) and not _is_silent(op) for op in decided.ops):
@@ -310,6 +311,10 @@ async def _apply(run: Run, decided: Plan) -> None:
                 group.create_task(_worker(run, queue))
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
+
+
+def _writes(decided: Plan) -> int:
+    return sum(not isinstance(op, plan.Adopt) for op in decided.ops)
 
 
 _NEEDS_KEY = plan.AddRemote | plan.ChangeRemote | plan.RemoveRemote | plan.Revive
