@@ -277,10 +277,10 @@ def lines(*numbers: int) -> str:
 
 
 def tree(folder: Path) -> Mapping[str, object]:
-    """Return all that a folder holds: name to kind, mode, bytes and modification time."""
+    """Return all that a folder holds: name to mode, and of files the bytes and the time."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
-        content = path.read_bytes() if path.is_file() else b""
-        found[str(path.relative_to(folder))] = (status.st_mode, content, status.st_mtime_ns)
+        content = (path.read_bytes(), status.st_mtime_ns) if path.is_file() else None
+        found[str(path.relative_to(folder))] = (status.st_mode, content)
     return found

@@ -73,11 +73,10 @@ def test_a_spoilt_file(what: str, machine: Machine, omi: Omi) -> None:
     spoil, code, words = SPOILT[what]
     machine.synced(TEN)
     spoil(machine.todo)
-    for command in ("--once", "--dry-run"):
-        ran = machine.run(command)
-        assert ran.code == code, ran.said
-        for word in (str(machine.todo), *words):
-            assert word in ran.said
+    ran = machine.once()
+    assert ran.code == code, ran.said
+    for word in (str(machine.todo), *words):
+        assert word in ran.said
     status = machine.run("status", "--json")
     assert status.code == code
     assert status.data["failing_since"] is not None

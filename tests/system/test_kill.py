@@ -55,7 +55,7 @@ def finished(machine: Machine, expected: dict[str, bool]) -> None:
 
 def slowed(machine: Machine) -> None:
     """Make Omi slow enough that a kill meets requests under way."""
-    machine.omi.sandbox.slow_seconds = 0.1
+    machine.omi.sandbox.slow_seconds = 0.3
     machine.omi.fail("slow")
 
 

@@ -1,0 +1,651 @@
+"""Every command as a person types it, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+from machine import OTHER_KEY, Machine, Ran, checked, lines, tree
+
+from omisync import __version__
+from omisync.sandbox import KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from machine import Omi
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, omi: Omi) -> Machine:
+    """A machine on which omisync was never used."""
+    own = Machine(tmp_path / "home", omi, environ={})
+    own.home.mkdir()
+    return own
+
+
+def mode(path: Path) -> int:
+    """Return who may read and write it."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# init
+
+
+def test_init_makes_a_config_that_works(fresh: Machine, omi: Omi) -> None:
+    """The key comes from stdin into a file of the owner's alone; the next command works."""
+    fresh.write(lines(1))
+    ran = fresh.run("init", "todo.md", typed=f"{KEY}\n")
+    assert ran.code == 0
+    key = fresh.config_file.with_name("omi-api-key")
+    assert (mode(fresh.config_file), mode(key)) == (0o600, 0o600)
+    assert mode(fresh.config_file.parent) == 0o700
+    assert key.read_text() == f"{KEY}\n"
+    assert KEY not in fresh.config_file.read_text()
+    for word in (str(fresh.config_file), str(key), "--dry-run", "--once"):
+        assert word in ran.out
+    assert "task 1" in fresh.run("--dry-run").out
+    assert fresh.once(OMI_API_BASE=omi.sandbox.url).code == 0
+    assert omi.items() == {"task 1": False}
+
+
+def test_init_for_programs(fresh: Machine) -> None:
+    """``--json`` tells the places that were written, and where the key is when none was."""
+    data = fresh.run("init", "--json", "todo.toml", OMI_API_KEY=KEY).data
+    assert data["config"] == str(fresh.config_file)
+    assert data["file"] == str(fresh.home / "todo.toml")
+    assert (data["key_file"], data["key_from"]) == (None, "OMI_API_KEY")
+
+
+def test_init_says_that_it_stored_no_key(fresh: Machine) -> None:
+    """A key in the environment is not copied, and a person is told so."""
+    ran = fresh.run("init", OMI_API_KEY=KEY)
+    assert ran.code == 0
+    assert "No key was stored" in ran.out
+    assert not fresh.config_file.with_name("omi-api-key").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("", ["No API key", "Create Key", "action_items:write"]),
+        ("\n", ["No API key"]),
+        ("hello\n", ["omi_dev_", "Omi app"]),
+        ("omi_mcp_0123456789abcdef0123\n", ["omi_dev_"]),
+        ("omi_dev_0123 456789abcdef\n", ["character 13", "one word"]),
+        ("omi_dev_0123456789abcdéf\n", ["omi_dev_"]),
+        ("omi_dev_0123456789\x07abcdef\n", ["character 19"]),
+    ],
+)
+def test_init_refuses_what_is_no_key(fresh: Machine, typed: str, words: list[str]) -> None:
+    """77, what a key looks like, and nothing is written; what was typed is not repeated."""
+    ran = fresh.run("init", "todo.md", typed=typed)
+    assert ran.code == 77
+    for word in words:
+        assert word in ran.err
+    assert len(typed) < 10 or typed.strip() not in ran.said
+    assert "OMI_API_KEY" not in ran.err
+    assert tree(fresh.home) == {}
+
+
+def test_init_never_overwrites(fresh: Machine) -> None:
+    """A config that exists: 2 and left alone; a key that exists is kept and used."""
+    assert fresh.run("init", "todo.md", typed=f"{KEY}\n").code == 0
+    before = tree(fresh.home)
+    ran = fresh.run("init", "other.md", typed=f"{OTHER_KEY}\n")
+    assert ran.code == 2
+    assert "already" in ran.err
+    assert "-c PATH" in ran.err
+    assert tree(fresh.home) == before
+    fresh.config_file.unlink()
+    assert fresh.run("init", "other.md", typed=f"{OTHER_KEY}\n").code == 0
+    assert fresh.config_file.with_name("omi-api-key").read_text() == f"{KEY}\n"
+    assert "omi-api-key" in fresh.config_file.read_text()
+
+
+def test_init_knows_its_formats(fresh: Machine) -> None:
+    """A file of another ending: 2, the endings that work, nothing written."""
+    ran = fresh.run("init", "todo.txt", typed=f"{KEY}\n")
+    assert ran.code == 2
+    for word in ("todo.txt", ".md", ".toml"):
+        assert word in ran.err
+    assert tree(fresh.home) == {}
+
+
+def test_init_where_nothing_can_be_written(fresh: Machine) -> None:
+    """78 and another place to give, where the folder cannot be made."""
+    (fresh.home / "file").write_text("")
+    ran = fresh.run("init", "-c", "file/config.toml", "todo.md", typed=f"{KEY}\n")
+    assert ran.code == 78
+    assert "-c" in ran.err
+
+
+# plan
+
+
+@pytest.mark.parametrize("command", ["plan", "--dry-run"])
+def test_a_plan_needs_nothing_and_changes_nothing(command: str, machine: Machine, omi: Omi) -> None:
+    """Without key and server, before and after a first sync: all files stay as they are."""
+    machine.write("- [ ] Buy milk\n- [x] Pay 📅 2030-01-31\n")
+    before = tree(machine.home)
+    ran = machine.run(command, OMI_API_KEY=None)
+    assert ran.code == 0
+    assert "+ create or link  Buy milk  (new)  todo.md:1" in ran.out
+    assert "2 to create or link in at most 1 request" in ran.out
+    assert tree(machine.home) == before
+    assert machine.once().code == 0
+    omi.sent()
+    omi.stop()
+    machine.write("- [x] Buy milk and bread\n- [ ] Run\n- [ ] Sleep\n")
+    before = tree(machine.home)
+    ran = machine.run(command, OMI_API_KEY=None)
+    omi.start()
+    assert ran.code == 0
+    assert "~ change    Buy milk  (reworded, ticked)  todo.md:1" in ran.out
+    assert "→ Buy milk and bread" in ran.out
+    assert "+ create    Run  (new)  todo.md:2" in ran.out
+    assert "2 to create in 1 request, 1 to change." in ran.out
+    assert tree(machine.home) == before
+    assert omi.sent() == []
+
+
+def test_a_plan_is_what_is_done(machine: Machine, omi: Omi) -> None:
+    """The numbers of the plan are those of the run that follows; afterwards it is empty."""
+    machine.synced(lines(*range(60)))
+    machine.write(lines(*range(1, 55)).replace("task 1\n", "task 1 now\n") + "- [ ] fresh\n")
+    summary = machine.run("plan", "--json").data["summary"]
+    done = machine.once("--json").data["done"]
+    assert done == {"changed": 1, "created": 1, "removed": 6}
+    assert (summary["change"], summary["create"], summary["complete"]) == (1, 1, 6)
+    assert len(omi.writes()) == summary["requests"] == 8
+    after = machine.run("plan", "--json").data
+    assert after["in_sync"] is True
+    assert after["ops"] == []
+
+
+def test_reading_commands_leave_no_trace(machine: Machine) -> None:
+    """status, log, plan and a run with nothing to do change no file and add none."""
+    machine.synced(lines(1, 2))
+    before = tree(machine.home)
+    for command in ("status", "log", "plan", "--once"):
+        assert machine.run(command).code == 0
+        assert tree(machine.home) == before, command
+
+
+# status
+
+
+def test_status_before_the_first_sync(machine: Machine) -> None:
+    """Where everything is, that nothing was synced, and what to do; it makes no store."""
+    machine.write(lines(1))
+    ran = machine.run("status")
+    assert ran.code == 0
+    for word in ("Nothing was synced yet", "--dry-run", str(machine.todo), "omi_de…e7c1"):
+        assert word in ran.out
+    assert not machine.state.exists()
+    assert machine.run("status", "--json").data["code"] is None
+
+
+def test_status_tells_the_last_run(machine: Machine, omi: Omi) -> None:
+    """Its code, since when it fails and why; in sync again, none of that is left."""
+    machine.synced(lines(1, 2))
+    ran = machine.run("status")
+    assert ran.code == 0
+    assert ran.out.startswith("In sync: 2 tasks.\n")
+    omi.stop()
+    machine.write(lines(1, 2, 3))
+    assert machine.once("--timeout", "0").code == 75
+    ran = machine.run("status")
+    assert ran.code == 75
+    for word in ("failing   since", "cannot be reached", "success   2", "waiting   1 change"):
+        assert word in ran.out
+    omi.start()
+    assert machine.once().code == 0
+    ran = machine.run("status")
+    assert ran.code == 0
+    assert "failing" not in ran.out
+
+
+def test_status_counts_what_waits_once(machine: Machine, omi: Omi) -> None:
+    """Creates without an answer are waiting changes, not twice as many."""
+    machine.write(lines(1, 2, 3, 4))
+    omi.sandbox.fault_next(None, None, "5xx_before")
+    assert machine.once("--timeout", "0").code == 75
+    data = machine.run("status", "--json").data
+    assert (data["waiting"], data["unsure"]) == (4, 4)
+
+
+def test_status_without_a_key_says_so(machine: Machine) -> None:
+    """It still works, and names what is wrong with the key."""
+    machine.synced(lines(1))
+    ran = machine.run("status", OMI_API_KEY=None)
+    assert "no API key" in ran.out
+
+
+def test_status_names_who_runs(machine: Machine, omi: Omi) -> None:
+    """A run under way is named with its process."""
+    machine.synced(lines(1))
+    machine.write(lines(1, 2))
+    omi.sandbox.slow_seconds = 600
+    omi.sandbox.fault_next("slow")
+    process = machine.start("--once")
+    omi.until(lambda sandbox: bool(sandbox.waiting))
+    ran = machine.run("status")
+    assert f"omisync --once (process {process.pid})" in ran.out
+    omi.release()
+    process.communicate()
+    assert "running   no" in machine.run("status").out
+
+
+# log
+
+
+def test_the_log_tells_what_was_done_and_why(machine: Machine, omi: Omi) -> None:
+    """Each change with its task, oldest first; -n cuts to the last ones."""
+    assert machine.run("log").out == "Nothing has happened yet.\n"
+    machine.synced(lines(1, 2))
+    machine.write("- [x] task 1\n")
+    assert machine.once().code == 0
+    told = [line.split("  ", 1)[1] for line in machine.run("log").out.splitlines()]
+    assert [line.split()[:3] for line in told[:2]] == [
+        ["created", "task", "1"],
+        ["created", "task", "2"],
+    ]
+    assert sorted(" ".join(line.split()) for line in told[2:]) == [
+        "changed task 1 (ticked)",
+        "removed task 2 (line removed: completed in Omi)",
+    ]
+    assert len(machine.run("log", "-n", "1").out.splitlines()) == 1
+    events = machine.run("log", "--json", "-n", "4").data["events"]
+    assert {event["event"] for event in events} == {"task.created", "task.changed", "task.removed"}
+    assert all(event["remote_id"] in omi.sandbox.items for event in events)
+
+
+# retry and forget
+
+
+def test_retry_tries_a_parked_task_again(machine: Machine, omi: Omi) -> None:
+    """The next run sends it, with the whole list or with those that have a text."""
+    omi.sandbox.refuse = {"task 1": 422, "task 2": 422}
+    machine.write(lines(1, 2, 3))
+    assert machine.once().code == 1
+    ran = machine.run("retry", "nothing like it")
+    assert ran.code == 2
+    assert "nothing like it" in ran.err
+    omi.sandbox.refuse = {}
+    assert machine.run("retry", "task 1").out == "task 1: will be tried again by the next sync.\n"
+    assert machine.once().code == 1
+    assert "task 1" in omi.items()
+    assert machine.run("retry", "--json").data == {"tasks": ["task 2"]}
+    assert machine.once().code == 0
+    assert len(omi.items()) == 3
+    machine.settled()
+    ran = machine.run("retry")
+    assert (ran.code, "No task is parked" in ran.err) == (2, True)
+    assert "retried       task 1" in machine.run("log").out
+
+
+def test_forget_gives_a_refused_removal_up(machine: Machine, omi: Omi) -> None:
+    """A removed line whose item is locked is parked; forgotten, it stays in Omi and is quiet."""
+    machine.synced(lines(1, 2, 3))
+    for item in omi.sandbox.items.values():
+        item.locked = item.description == "task 3"
+    machine.write(lines(1, 2))
+    ran = machine.once()
+    assert ran.code == 1
+    assert "omisync forget" in ran.err
+    refused = machine.run("forget", "task 1")
+    assert (refused.code, "remove the line first" in refused.err) == (2, True)
+    assert "stays in Omi" in machine.run("forget", "task 3").out
+    machine.settled()
+    assert omi.items()["task 3"] is False
+    assert "given up      task 3" in machine.run("log").out
+
+
+@pytest.mark.parametrize("command", [["retry"], ["forget", "x"]])
+def test_nothing_to_retry_before_the_first_sync(command: list[str], machine: Machine) -> None:
+    """2 and what to run first."""
+    ran = machine.run(*command)
+    assert ran.code == 2
+    assert "omisync --once" in ran.err
+
+
+# repair
+
+
+@pytest.mark.parametrize("name", ["todo.md", "todo.toml"])
+def test_repair_after_a_lost_store(name: str, machine: Machine, omi: Omi) -> None:
+    """Every line is linked again by its text, nothing is created, the next run sends nothing."""
+    texts = ["Buy milk", "Call mum", "Run", "Run", "Pay"]
+    done = {"Pay"}
+    machine.name = name
+    machine.configure()
+    if name.endswith("md"):
+        text = "".join(f"- [{'x' if t in done else ' '}] {t}\n" for t in texts)
+    else:
+        text = "".join(
+            f"[[todo]]\ntext = '{t}'\ndone = {'true' if t in done else 'false'}\n" for t in texts
+        )
+    machine.synced(text)
+    shutil.rmtree(machine.state)
+    ran = machine.run("repair")
+    assert ran.code == 0
+    assert "0 links kept, 5 tasks linked by text" in ran.out
+    assert omi.writes() == []
+    machine.settled()
+    assert len(omi.sandbox.items) == 5
+
+
+def test_a_lost_store_doubles_nothing_without_repair(machine: Machine, omi: Omi) -> None:
+    """Who just syncs after losing the store gets the same links."""
+    machine.synced(lines(1, 2, 3))
+    shutil.rmtree(machine.state)
+    ran = machine.once()
+    assert (ran.code, ran.out) == (0, "In sync: 3 tasks. 3 linked.\n")
+    assert omi.writes() == []
+    machine.settled()
+
+
+def test_repair_tells_what_is_left_over(machine: Machine, omi: Omi) -> None:
+    """Lines without an item and items without a line are named, with the way to pair them."""
+    machine.synced(lines(1, 2, 3))
+    shutil.rmtree(machine.state)
+    machine.write(lines(1, 2) + "- [ ] a third task\n")
+    ran = machine.run("repair")
+    assert ran.code == 0
+    assert f"a third task  {machine.todo}:3" in ran.out
+    assert "  task 3\n" in ran.out
+    assert "item's exact text" in ran.out
+    shutil.rmtree(machine.state)
+    data = machine.run("repair", "--json").data
+    assert [row["text"] for row in data["linked"]] == ["task 1", "task 2"]
+    assert data["new_lines"] == [{"line": 3, "text": "a third task"}]
+    assert [row["text"] for row in data["other_items"]] == ["task 3"]
+    assert omi.writes() == []
+
+
+def test_repair_of_a_sound_store_changes_nothing(machine: Machine, omi: Omi) -> None:
+    """Links stay, nothing is kept aside, nothing is sent."""
+    machine.synced(lines(1, 2, 3))
+    ran = machine.run("repair")
+    assert "3 links kept, 0 tasks linked by text" in ran.out
+    assert list(machine.state.glob("*damaged*")) == []
+    assert omi.writes() == []
+    machine.settled()
+
+
+def test_repair_moves_to_another_account(machine: Machine, omi: Omi) -> None:
+    """``--accept-account`` links with what is there and leaves the rest to the next sync."""
+    machine.synced(lines(1, 2))
+    omi.sandbox.keys[OTHER_KEY] = omi.sandbox.keys.pop(KEY)
+    machine.environ["OMI_API_KEY"] = OTHER_KEY
+    omi.sandbox.items.clear()
+    omi.sandbox.add("task 2")
+    ran = machine.run("repair")
+    assert ran.code == 77
+    assert "--accept-account" in ran.err
+    ran = machine.run("repair", "--accept-account")
+    assert ran.code == 0
+    assert "1 task linked by text" in ran.out
+    assert omi.writes() == []
+    ran = machine.once()
+    assert (ran.code, ran.out) == (0, "In sync: 2 tasks. 1 created.\n")
+    assert omi.items() == {"task 1": False, "task 2": False}
+    machine.settled()
+
+
+def test_repair_while_another_runs(machine: Machine, omi: Omi) -> None:
+    """75 and who it is: two never write to one store."""
+    machine.write(lines(1))
+    omi.sandbox.slow_seconds = 600
+    omi.sandbox.fault_next("slow")
+    process = machine.start("--once")
+    omi.until(lambda sandbox: bool(sandbox.waiting))
+    ran = machine.run("repair")
+    assert ran.code == 75
+    assert f"(process {process.pid})" in ran.err
+    omi.release()
+    process.communicate()
+    machine.settled()
+
+
+# demo and sandbox
+
+
+def test_the_demo_needs_nothing(fresh: Machine, tmp_path: Path) -> None:
+    """No config, no key, no network: 0, each step is shown, and nothing is left anywhere."""
+    own = tmp_path / "tmp"
+    own.mkdir()
+    ran = fresh.run("demo", TMPDIR=str(own))
+    assert (ran.code, ran.err) == (0, "")
+    for word in ("dry-run", "6 created", "POST", "PATCH", "no request", "omisync init"):
+        assert word in ran.out
+    assert tree(fresh.home) == {}
+    assert tree(own) == {}
+
+
+@pytest.mark.parametrize("name", ["mine.md", "mine.toml"])
+def test_the_demo_only_reads_a_file(name: str, fresh: Machine, tmp_path: Path) -> None:
+    """One's own list is shown at the sandbox; the file, and its folder, stay as they are."""
+    own = tmp_path / "tmp"
+    own.mkdir()
+    text = lines(1, 2) if name.endswith("md") else '[[todo]]\ntext = "task 1"\n'
+    (fresh.home / name).write_text(text)
+    before = tree(fresh.home)
+    ran = fresh.run("demo", name, TMPDIR=str(own))
+    assert ran.code == 0
+    assert "task 1" in ran.out
+    assert tree(fresh.home) == before
+    assert tree(own) == {}
+
+
+def test_the_demo_names_the_persons_file(fresh: Machine) -> None:
+    """A broken file: its own name and line, not those of the copy; a missing one: 66."""
+    (fresh.home / "bad.toml").write_text("[[todo]\n")
+    ran = fresh.run("demo", "bad.toml")
+    assert ran.code == 65
+    assert ran.err.startswith("bad.toml:1:")
+    ran = fresh.run("demo", "none.md")
+    assert (ran.code, "none.md" in ran.err) == (66, True)
+    ran = fresh.run("demo", "x.txt")
+    assert (ran.code, ".md" in ran.err) == (2, True)
+    assert tempfile.gettempdir() not in ran.said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_sandbox_serves_until_told_to_stop(number: signal.Signals, machine: Machine) -> None:
+    """It prints how to use it, shows each request, keeps its items in a file, and ends with 0."""
+    machine.write(lines(1))
+    process = machine.start("sandbox", "--state", "omi.json")
+    assert process.stdout is not None
+    said = dict(process.stdout.readline().removeprefix("export ").strip().split("=") for _ in "ab")
+    assert said["OMI_API_BASE"].startswith("http://127.0.0.1:")
+    assert machine.once(**said).code == 0
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    assert [line.split()[1] for line in out.splitlines()] == ["GET", "GET", "POST"]
+    items = json.loads((machine.home / "omi.json").read_text())["items"]
+    assert [item["description"] for item in items] == ["task 1"]
+
+
+def test_a_sandbox_that_cannot_start(machine: Machine, omi: Omi) -> None:
+    """2 and what to choose instead: a port in use, a state file in no folder or of another kind."""
+    taken = machine.run("sandbox", "--port", str(omi.sandbox.port))
+    assert (taken.code, "Choose another port" in taken.err) == (2, True)
+    nowhere = machine.run("sandbox", "--state", "no/omi.json")
+    assert (nowhere.code, "no folder no" in nowhere.err) == (2, True)
+    machine.write(lines(1))
+    other = machine.run("sandbox", "--state", str(machine.todo))
+    assert (other.code, "not a state file" in other.err) == (2, True)
+
+
+# The command line itself.
+
+COMMANDS = {
+    "init": ["set omisync up", "nothing that exists is overwritten", "Create Key"],
+    "plan": ["next sync would do", "--dry-run"],
+    "status": ["how things stand", "last sync's code"],
+    "log": ["what was done, to which task, and why"],
+    "repair": ["link tasks with Omi's again", "creates and changes nothing"],
+    "retry": ["parked tasks be tried again"],
+    "forget": ["give up the removal", "stays in Omi"],
+    "demo": ["local Omi server, no key needed", "only read"],
+    "sandbox": ["serve a local Omi", "OMI_API_BASE"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_tells_what_a_command_does(command: str, fresh: Machine) -> None:
+    """--help says what it does, in the words of the overview, and exits with 0."""
+    ran = fresh.run(command, "--help")
+    assert ran.code == 0
+    said = " ".join(ran.out.split()).lower()
+    for words in COMMANDS[command]:
+        assert words.lower() in said
+    overview = " ".join(fresh.run("--help").out.split()).replace("dry- run", "dry-run")
+    assert COMMANDS[command][0].lower() in overview.lower()
+
+
+def test_help_lists_the_exit_codes(fresh: Machine) -> None:
+    """The overview names each exit code and the first command to try."""
+    out = fresh.run("--help").out
+    for code in (0, 1, 2, 65, 66, 69, 74, 75, 77, 78, 130):
+        assert f" {code} " in out
+    assert "omisync demo" in out
+
+
+def test_the_version(fresh: Machine) -> None:
+    """--version says which omisync it is."""
+    ran = fresh.run("--version")
+    assert (ran.code, ran.out) == (0, f"omisync {__version__}\n")
+
+
+NONSENSE = {
+    "--allow-removals": "--once",
+    "--grace": "--once",
+    "--timeout 5": "--once",
+    "--dry-run --allow-removals": "--once",
+    "--once --timeout soon": "number of seconds",
+    "--once --timeout -1": "number of seconds",
+    "--once --timeout nan": "number of seconds",
+    "--once status": "do not go with the command status",
+    "--dry-run repair": "do not go with the command repair",
+    "--grace status": "--once",
+    "status --once": "--once",
+    "--json": "--once",
+    "--json demo": "--json",
+    "sandbox --json": "--json",
+    "sandbox --port 99999": "no port",
+    "sandbox --port http": "no port",
+    "log -n none": "no number",
+    "log -n 0": "no number",
+    "forget": "text",
+    "--onc": "--onc",
+    "--config": "expected one argument",
+    "once": "once",
+    "--once todo.md": "todo.md",
+}
+
+
+@pytest.mark.parametrize("line", NONSENSE)
+def test_a_line_that_makes_no_sense(line: str, machine: Machine, omi: Omi) -> None:
+    """2, what is wrong with it, and nothing is done."""
+    machine.write(lines(1))
+    before = tree(machine.home)
+    ran = machine.run(*line.split())
+    assert ran.code == 2
+    assert NONSENSE[line] in ran.err
+    assert "_" not in ran.err.replace("OMI_", ""), "a name of ours that means nothing to a person"
+    assert tree(machine.home) == before
+    assert omi.sent() == []
+
+
+def shell(machine: Machine, line: str) -> Ran:
+    """Run a line of shell with ``omisync`` in it; the code is that of omisync."""
+    python = f"{sys.executable} -m omisync"
+    done = subprocess.run(
+        ["bash", "-c", line.replace("omisync", python) + "; exit ${PIPESTATUS[0]}"],
+        capture_output=True,
+        text=True,
+        cwd=machine.home,
+        env=machine.surroundings(),
+        timeout=50,
+        check=False,
+    )
+    return checked(Ran(done.returncode, done.stdout, done.stderr))
+
+
+@pytest.mark.parametrize("command", ["--once", "--once --json", "plan", "status", "log", "--help"])
+def test_nobody_reads_the_output(command: str, machine: Machine) -> None:
+    """A pipe that was closed changes neither the work nor the code, and tells of nothing."""
+    machine.synced(lines(*range(300)))
+    machine.write(lines(*range(200)) + "- [ ] new\n")
+    ran = shell(machine, f"omisync {command} | head -0")
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_nobody_reads_what_went_wrong(machine: Machine) -> None:
+    """The exit code is told also where the message cannot be."""
+    machine.config_file.write_text("x")
+    assert shell(machine, "omisync --once 2>&1 | head -0").code == 78
+    assert shell(machine, "omisync --once --json 2>&1 | head -0").code == 78
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_streams_that_are_closed(closed: str, machine: Machine, omi: Omi) -> None:
+    """Started without one of the standard streams, it works all the same."""
+    machine.write(lines(1))
+    assert shell(machine, f"omisync --once {closed}").code == 0
+    assert omi.items() == {"task 1": False}
+    machine.settled()
+    machine.todo.unlink()
+    assert shell(machine, f"omisync --once {closed}").code == 66
+
+
+@pytest.mark.parametrize("command", ["--once", "plan", "status"])
+def test_output_to_a_full_disk(command: str, machine: Machine) -> None:
+    """75 and what to do; what was synced stays synced."""
+    machine.synced(lines(*range(300)))
+    machine.write(lines(*range(301)))
+    ran = shell(machine, f"omisync {command} >/dev/full")
+    assert ran.code == 75
+    assert "No room" in ran.err
+    assert machine.once().code == 0
+    machine.settled()
+
+
+def test_every_json_output_parses(machine: Machine, omi: Omi) -> None:
+    """Data goes to stdout alone, whole, also when something is wrong."""
+    machine.write(lines(1))
+    for command in (["--once"], ["--once"], ["plan"], ["--dry-run"], ["status"], ["log"]):
+        ran = machine.run(*command, "--json")
+        assert (ran.code, ran.err) == (0, "")
+        assert isinstance(ran.data, dict)
+    assert machine.run("--json", "repair").data["kept"] == 1
+    machine.todo.unlink()
+    assert machine.run("--once", "--json").data["code"] == 66
+    assert machine.run("plan", "--json").data["error"]["message"].startswith("there is no todo")
+    machine.config_file.unlink()
+    for command in (["--once"], ["plan"], ["status"], ["log"], ["repair"], ["retry"]):
+        data = machine.run(*command, "--json").data
+        assert data["code"] == 78
+        assert "omisync init" in data["error"]["advice"]
+
+
+def test_a_config_elsewhere(machine: Machine, omi: Omi) -> None:
+    """-c before or after the command, or OMISYNC_CONFIG, names the config."""
+    elsewhere = machine.config_file.rename(machine.home / "work.toml")
+    machine.write(lines(1))
+    assert machine.once().code == 78
+    assert machine.run("-c", "work.toml", "--once").code == 0
+    assert machine.run("status", "-c", "work.toml").code == 0
+    assert machine.once(OMISYNC_CONFIG=str(elsewhere)).code == 0
+    assert omi.writes() == ["POST"]
