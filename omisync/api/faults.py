@@ -8,7 +8,9 @@ reading are. The statuses are those of the Omi server and of proxies before it.
 from __future__ import annotations
 
 import math
+import os
 import re
+import socket
 import unicodedata
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -326,8 +328,15 @@ def _reason(error: Exception) -> str:
         if isinstance(error, kind):
             return reason
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "no connection"
+        return _in_words(error.os_error)
     return "the connection broke"
+
+
+def _in_words(error: OSError) -> str:
+    """Return ``Connection refused``, where asyncio's own text shows the address as Python does."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or "no connection"
+    return os.strerror(error.errno)
 
 
 def _cure(error: Exception) -> str:
@@ -335,4 +344,4 @@ def _cure(error: Exception) -> str:
         return "name your certificate authority in SSL_CERT_FILE, or check the clock"
     if isinstance(error, (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)):
         return "check HTTPS_PROXY and NO_PROXY"
-    return "omisync tries again by itself"
+    return "check the network and omi.base_url"
