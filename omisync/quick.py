@@ -51,7 +51,9 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> Ready | None:
             return None
     if "--once" not in arguments or (config is not None and config.startswith("-")):
         return None
-    return look(places.config_path(config, environ), environ)
+    with contextlib.suppress(OmisyncError):
+        return look(places.config_path(config, environ), environ)
+    return None
 
 
 def sentence(ready: Ready) -> str:
