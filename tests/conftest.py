@@ -1,135 +1,22 @@
-"""What the tests share: a person with a todo file, and the sandbox as their Omi."""
+"""What all tests share: a person with a todo file, and the sandbox as their Omi."""
 
 from __future__ import annotations
 
-import time
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from person import Clock, Person
 
-from omisync import config as configs
-from omisync import daemon, sync
-from omisync.sandbox import KEY, Sandbox
-from omisync.store import Store
+from omisync.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
-
-    from omisync.sync import Outcome
-
 
 # No test asserts wall time, and an example is slow only where the machine is busy.
 settings.register_profile("omisync", deadline=None)
 settings.load_profile("omisync")
-
-
-@dataclass
-class Clock:
-    """A clock that only moves when told to; calling it gives Unix seconds."""
-
-    now: float = field(default_factory=time.time)
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-    def pass_by(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
-
-
-@dataclass
-class Person:
-    """Someone with a todo file, a config, a state store and an Omi account."""
-
-    home: Path
-    sandbox: Sandbox
-    clock: Clock
-    name: str = "todo.md"
-    settings: str = ""
-    key: str = KEY
-    trace: Callable[[str], None] | None = None
-
-    @property
-    def todo(self) -> Path:
-        """The todo file."""
-        return self.home / self.name
-
-    @property
-    def config_file(self) -> Path:
-        """The config file."""
-        return self.home / "config.toml"
-
-    @property
-    def store_path(self) -> Path:
-        """The state store."""
-        return self.home / "state" / "todo.db"
-
-    def write(self, text: str) -> None:
-        """Save the todo file."""
-        self.todo.write_text(text, encoding="utf-8", newline="")
-
-    def configure(self) -> Path:
-        """Write the config file."""
-        tables = [
-            f'[todo]\npath = "{self.todo}"',
-            f'[omi]\nbase_url = "{self.sandbox.url}"',
-            f'[state]\npath = "{self.store_path}"',
-        ]
-        self.config_file.write_text("\n".join(tables) + "\n" + self.settings)
-        return self.config_file
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """The environment omisync sees."""
-        return {"OMI_API_KEY": self.key, "HOME": str(self.home)}
-
-    @asynccontextmanager
-    async def desk(self) -> AsyncIterator[sync.Desk]:
-        """Open what cycles work with."""
-        config = configs.load(self.configure(), self.environ)
-        with Store.open(config.store_path, trace=self.trace) as store:
-            desk = sync.Desk(config, store, self.environ, "", self.clock, self.trace)
-            try:
-                yield desk
-            finally:
-                await desk.close()
-
-    async def cycle(self, **how: object) -> Outcome:
-        """Run one cycle, as a process of its own would."""
-        async with self.desk() as desk:
-            return await sync.cycle(desk, **how)  # type: ignore[arg-type]  # passed through
-
-    async def once(self, **how: object) -> Outcome:
-        """Run cycles to the end, as ``omisync --once`` does."""
-        async with self.desk() as desk:
-            return await daemon.once(desk, **how)  # type: ignore[arg-type]  # passed through
-
-    async def settle(self, cycles: int = 200) -> Outcome:
-        """Run cycles until nothing temporary is left, letting the time pass between them."""
-        for _ in range(cycles):
-            outcome = await self.cycle()
-            if not outcome.temporary:
-                return outcome
-            wait = 0.0 if outcome.retry_at is None else outcome.retry_at - self.clock.now
-            self.clock.pass_by(max(wait, 0.5))
-        raise AssertionError(f"never settled: {outcome}")
-
-    def omi(self) -> dict[str, bool]:
-        """What Omi holds: description to completed; two equal descriptions fail."""
-        items = [(item.description, item.completed) for item in self.sandbox.items.values()]
-        assert len(dict(items)) == len(items), f"doubled: {sorted(items)}"
-        return dict(items)
-
-    def sent(self) -> list[tuple[str, int | None]]:
-        """The requests since last asked, as (method, status); forgets them."""
-        requests = [(request.method, request.status) for request in self.sandbox.requests]
-        self.sandbox.requests.clear()
-        return requests
 
 
 @pytest.fixture

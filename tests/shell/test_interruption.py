@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conftest import Person
+    from person import Person
 
 
 class Stopped(BaseException):

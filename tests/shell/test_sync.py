@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from openapi import check_request
+from person import Person
 
 from omisync import errors
 from omisync.core.model import Fields
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-    from conftest import Clock, Person
+    from person import Clock
 
 DUE = datetime(2026, 12, 24, 17, 0, tzinfo=UTC)
 
@@ -277,9 +278,7 @@ async def test_a_second_machine_doubles_nothing(
     person: Person, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The same file beside another store, then a new line from either side."""
-    from conftest import Person as Someone
-
-    other = Someone(tmp_path_factory.mktemp("laptop"), person.sandbox, person.clock)
+    other = Person(tmp_path_factory.mktemp("laptop"), person.sandbox, person.clock)
     text = "- [ ] a\n- [ ] b\n"
     for one in (person, other):
         one.write(text)
@@ -318,10 +317,8 @@ async def test_an_id_written_by_the_person_links(person: Person) -> None:
 
 async def test_a_server_that_cannot_clear_dates_is_told_once(tmp_path: Path, clock: Clock) -> None:
     """Alone the null is refused, with another field ignored: neither loops."""
-    from conftest import Person as Someone
-
     async with Sandbox(clock=clock, clears_due=False) as sandbox:
-        person = Someone(tmp_path, sandbox, clock)
+        person = Person(tmp_path, sandbox, clock)
         person.write("- [ ] a due:2026-12-24T17:00Z\n- [ ] b bb due:2026-12-24T17:00Z\n")
         await person.cycle()
         person.write("- [ ] a\n- [ ] b bbb\n")
@@ -462,10 +459,8 @@ async def test_a_text_cut_at_the_limit_settles(person: Person) -> None:
 
 async def test_a_gate_is_waited_out_and_survives_a_restart(tmp_path: Path, clock: Clock) -> None:
     """With 5 writes an hour, 8 edits take two windows and at most one 429 each."""
-    from conftest import Person as Someone
-
     async with Sandbox(clock=clock) as sandbox:
-        person = Someone(tmp_path, sandbox, clock)
+        person = Person(tmp_path, sandbox, clock)
         person.write("".join(f"- [ ] task number {n} a\n" for n in range(8)))
         await person.cycle()
         clock.pass_by(3600)
