@@ -259,7 +259,8 @@ def test_no_server_is_temporary(machine: Machine, omi: Omi) -> None:
     machine.write(lines(1, 2))
     ran = machine.once("--timeout", "0.5")
     assert ran.code == 75
-    assert "cannot be reached" in ran.said
+    assert "cannot be reached: Connection refused" in ran.err
+    assert "check the network" in ran.err
     assert "run `omisync --once` again" in ran.err
     assert machine.run("status").code == 75
     omi.start()
