@@ -34,6 +34,8 @@ TOMBSTONE_SECONDS = 90 * 86400.0
 PRUNE_EVERY = 1_000
 """History rows between two prunings: keeps the cost of one edit constant."""
 
+CERTAIN: frozenset[str] = frozenset()
+
 Row = tuple[Any, ...]
 """A row as SQLite gives it; the schema below says what is in it."""
 
@@ -46,7 +48,8 @@ CREATE TABLE links (
     section TEXT NOT NULL, rank INTEGER NOT NULL,
     base_text TEXT, base_completed INTEGER, base_due TEXT,
     remote_description TEXT, remote_completed INTEGER, remote_due_at TEXT,
-    absent_since REAL, clear_due INTEGER NOT NULL, failures INTEGER NOT NULL, parked TEXT
+    absent_since REAL, clear_due INTEGER NOT NULL, failures INTEGER NOT NULL, parked TEXT,
+    doubt TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE intents (
     key TEXT PRIMARY KEY, batch TEXT NOT NULL, place INTEGER NOT NULL,
@@ -231,7 +234,7 @@ class Store:
         # Not INSERT OR REPLACE: a second link to one remote id must fail, not
         # silently replace the first.
         self.drop_links(str(row[0]) for row in rows)
-        self._put("links", 17, rows, "INSERT")
+        self._put("links", 18, rows, "INSERT")
 
     def drop_links(self, keys: Iterable[str]) -> None:
         """Delete links by key; call inside ``transaction``."""
@@ -529,13 +532,14 @@ def _link_row(link: Link) -> tuple[object, ...]:
         link.clear_due,
         link.failures,
         None if parked is None else _parked_text(parked),
+        " ".join(sorted(link.doubt)),
     )
 
 
 def _link(row: Row) -> Link:
     (key, remote_id, text, completed, due, section, rank, *agreed) = row
     (b_text, b_completed, b_due, description, r_completed, due_at, *rest) = agreed
-    (absent_since, clear_due, failures, parked) = rest
+    (absent_since, clear_due, failures, parked, doubt) = rest
     seen = Task(text, bool(completed), due)
     base = None
     if b_text is not None:
@@ -552,6 +556,7 @@ def _link(row: Row) -> Link:
         bool(clear_due),
         failures,
         None if parked is None else _parked(parked),
+        frozenset(doubt.split()) if doubt else CERTAIN,
     )
 
 

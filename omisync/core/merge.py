@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from omisync.core import due
-from omisync.core.model import DESCRIPTION_LIMIT, Base, Fields, Patch, Task
+from omisync.core.model import DESCRIPTION_LIMIT, EXISTENCE, Base, Fields, Patch, Task
 
 if TYPE_CHECKING:
     from datetime import time, tzinfo
@@ -69,6 +69,25 @@ def outgoing(local: Task, base: Base, remote: Fields, encoding: Encoding) -> Pat
         at = due.instant(local.due, encoding.zone, encoding.due_time)
         if at != remote.due_at:
             patch = replace(patch, due_at=at)
+    return patch
+
+
+def made_sure(patch: Patch, doubt: frozenset[str], remote: Fields) -> Patch:
+    """Return the patch with every doubted field in it, as both sides last agreed on it.
+
+    An edit whose answer was lost and that was taken back since looks like no
+    edit at all, while the server may have it. Where only the existence is in
+    doubt, the description is sent for the sake of the answer.
+    """
+    lacking = doubt - patch.names
+    if EXISTENCE in lacking and not patch:
+        lacking |= {"description"}
+    if "description" in lacking and remote.description:
+        patch = replace(patch, description=remote.description)
+    if "completed" in lacking:
+        patch = replace(patch, completed=remote.completed)
+    if "due_at" in lacking:
+        patch = replace(patch, due_at=remote.due_at, clear_due=remote.due_at is None)
     return patch
 
 

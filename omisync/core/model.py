@@ -45,6 +45,10 @@ class Fields:
     due_at: datetime | None = None
 
 
+FIELDS = ("description", "completed", "due_at")
+"""The fields that travel (UpdateActionItemRequest, OpenAPI)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patch:
     """The fields of an item that are to change; None means unchanged.
@@ -60,6 +64,13 @@ class Patch:
     def __bool__(self) -> bool:
         """Return whether anything is to change (an empty PATCH answers 422)."""
         return self != Patch()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the fields that are to change."""
+        due = self.due_at is not None or self.clear_due
+        given = (self.description is not None, self.completed is not None, due)
+        return frozenset(name for name, is_given in zip(FIELDS, given, strict=True) if is_given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +160,10 @@ class Parked:
     retry_at: float | None = None
 
 
+EXISTENCE = "existence"
+"""The doubt whether an item is still there: its deletion may have come through."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One row of the ID map: our key for a task, and the server's id for it.
@@ -159,6 +174,9 @@ class Link:
     Without ``remote_id`` the row is a key on its way: never created yet
     (``base`` is None), or created once and proven gone (``base`` is kept, so
     that an edit of the line can beat the deletion).
+
+    ``doubt`` names what a request that was sent, and not answered, may have
+    changed on the server: fields of ``Patch``, or ``EXISTENCE``.
     """
 
     key: str
@@ -171,6 +189,7 @@ class Link:
     clear_due: bool = False
     failures: int = 0
     parked: Parked | None = None
+    doubt: frozenset[str] = frozenset()
 
     def but(self, **changes: object) -> Link:
         """Return this link with some fields replaced."""

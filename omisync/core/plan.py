@@ -269,9 +269,10 @@ def _add(link: Link, entry: Entry, policy: Policy) -> AddRemote:
 def _patch(link: Link, local: Task, policy: Policy) -> Patch:
     """Return what to send for a linked task; nothing for one that stands as agreed."""
     base = link.base
-    if base is None or base.local == local:
+    if base is None or (base.local == local and not link.doubt):
         return Patch()
     patch = merge.outgoing(local, base, base.remote, policy.encoding)
+    patch = merge.made_sure(patch, link.doubt, base.remote)
     if patch and link.clear_due and local.due is None:
         patch = replace(patch, clear_due=True)
     return patch
@@ -370,7 +371,10 @@ def _absent(draft: _Draft, old: Link) -> None:
 def _is_silent(link: Link, policy: Policy) -> bool:
     """Return whether the server need not hear that this line is gone."""
     return policy.on_removal == "keep" or (
-        policy.on_removal == "complete" and link.base is not None and link.base.remote.completed
+        policy.on_removal == "complete"
+        and link.base is not None
+        and link.base.remote.completed
+        and "completed" not in link.doubt
     )
 
 

@@ -143,7 +143,7 @@ class Daemon:
     patience: float = HURRY_SECONDS
     attempt: int = 0
     refused: bool = False
-    said: tuple[int, tuple[str, ...]] | None = None
+    said: tuple[int, tuple[str, ...]] = (errors.OK, ())
     look: Look | None = None
     ringing: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -172,6 +172,7 @@ class Daemon:
             self._observe()
             supervisor.tell(environ, READY=1)
             self.log.info("daemon.started", file=str(config.todo_path), process=os.getpid())
+            await self._warm_up()
             code = await self._serve(watch)
             if self.fresh is None or self.fresh.config.store_path != config.store_path:
                 self.asked.refuse()
@@ -194,6 +195,11 @@ class Daemon:
         if not found:
             status = f"waiting for {self.config.todo_path}: there is no such file"
         supervisor.tell(self.desk.environ, STATUS=status)
+
+    async def _warm_up(self) -> None:
+        """Load the libraries that the first request needs: half a second of its first save."""
+        with contextlib.suppress(OmisyncError):  # a key that is missing matters with a request
+            await self.desk.client()
 
     async def _serve(self, watch: Watch) -> int:
         saved = asyncio.create_task(watch.changed())
@@ -259,15 +265,17 @@ class Daemon:
     def _log(self, outcome: Outcome, milliseconds: int) -> None:
         """Log a cycle that did something or went wrong in a new way; others at debug."""
         said = (outcome.code, tuple(error.message for error in outcome.troubles))
-        news = said != self.said and (bool(outcome.troubles) or self.said is not None)
+        if self.said[0] == said[0] == errors.TEMPORARY and not outcome.troubles:
+            said = self.said  # still waiting for what was said before
+        news = said != self.said
         counts = {name.partition(".")[2]: count for name, count in outcome.counts.items()}
         fields = {**counts, "waiting": outcome.waiting, "code": outcome.code, "ms": milliseconds}
         loud = self.log.info if outcome.progress or news else self.log.debug
         loud("cycle.done", **fields)
-        for error in outcome.troubles if said != self.said else ():
+        for error in outcome.troubles if news else ():
             self.log.warning("cycle.trouble", what=error.message, next=error.advice)
         for remark in outcome.remarks:
-            self.log.info("cycle.remark", what=remark)
+            self.log.debug("cycle.remark", what=remark)  # it has the task's text
         self.said = said
 
     def _tell(self, outcome: Outcome) -> None:

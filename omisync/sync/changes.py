@@ -1,7 +1,8 @@
 """Patch and remove items that are linked: one op, one request, one settle.
 
-Rule: these requests may be repeated, so nothing is written before them; what
-was not settled is simply planned again.
+Rule: these requests may be repeated, so what was not settled is simply planned
+again. What one of them may have changed is durable before it leaves: an edit
+that is taken back before its answer came must be taken back in Omi too.
 """
 
 from __future__ import annotations
@@ -9,41 +10,71 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omisync.core import merge, plan
-from omisync.core.model import Base, Link, Patch
-from omisync.errors import ItemGone, ItemLocked, ItemProblem, ItemRefused, ServerTrouble
+from omisync.core.model import EXISTENCE, Base, Link, Patch
+from omisync.core.plan import ChangeRemote
+from omisync.errors import (
+    ItemGone,
+    ItemLocked,
+    ItemProblem,
+    ItemRefused,
+    OmisyncError,
+    ServerTrouble,
+)
 from omisync.store import Event
 from omisync.sync.creates import DAY, HOUR, is_poison, park
 
 if TYPE_CHECKING:
     from omisync.core.model import RemoteItem
-    from omisync.core.plan import ChangeRemote, RemoveRemote, Revive
+    from omisync.core.plan import RemoveRemote, Revive
     from omisync.sync.desk import Run
 
 
-async def change(run: Run, op: ChangeRemote) -> None:
-    """Send the edited fields of one task.
+async def change(run: Run, op: ChangeRemote, event: str = "task.changed") -> None:
+    """Send the edited fields of one task; ``event`` is what a success is recorded as.
 
     Raises:
         OmisyncError: nothing more can be sent for now (429, unreachable, key).
     """
     client = await run.desk.client()
+    link = _doubted(run, op.link, op.patch.names)
     try:
-        item = await client.change(_remote_id(op.link), op.patch)
+        item = await client.change(_remote_id(link), op.patch)
     except ItemGone:
-        _gone(run, op)
+        _gone(run, link)
     except ItemRefused as error:
         if op.patch == Patch(clear_due=True):
-            _date_stays(run, op.link)
+            _date_stays(run, link)
         else:
-            park(run, op.link, error)
+            park(run, _certain(link, op.link), error)
     except ItemLocked as error:
-        park(run, op.link, error, retry_in=DAY)
+        park(run, _certain(link, op.link), error, retry_in=DAY)
     except ServerTrouble as error:
-        _unlucky(run, op.link, error)
+        _unlucky(run, link, error)
+    except OmisyncError:
+        _write(run, _certain(link, op.link))
+        raise
     else:
-        link = _changed(run, op.link, op.patch, item)
-        run.settle("task.changed", link, detail=described(op.patch))
+        run.settle(event, _changed(run, link, op.patch, item), detail=described(op.patch))
         run.succeeded()
+
+
+def _doubted(run: Run, link: Link, names: frozenset[str]) -> Link:
+    """Make durable what the request about to be sent may change, whatever answer comes."""
+    link = link.but(doubt=link.doubt | names)
+    _write(run, link)
+    return link
+
+
+def _certain(link: Link, former: Link) -> Link:
+    """Return the link as before a request that changed nothing."""
+    return link.but(doubt=former.doubt)
+
+
+def _write(run: Run, link: Link) -> None:
+    with run.store.transaction():
+        run.store.put_links([link])
+        run.store.drop_tombstones([link.key])  # of a line that came back
+    run.written.add(link.key)
 
 
 def _remote_id(link: Link) -> str:
@@ -52,9 +83,15 @@ def _remote_id(link: Link) -> str:
     return link.remote_id
 
 
-def _gone(run: Run, op: ChangeRemote) -> None:
-    """The item is proven gone: keep the base, so that the next plan can weigh the edit."""
-    run.settle("task.gone", op.link.but(remote_id=None, failures=0), detail="deleted in Omi")
+def _gone(run: Run, link: Link) -> None:
+    """The item is proven gone: keep the base, so that the next plan can weigh the edit.
+
+    Where it may be gone by a deletion of ours, or was only just asked back, the
+    line has to be created in any case.
+    """
+    base = None if EXISTENCE in link.doubt else link.base
+    gone = link.but(remote_id=None, base=base, failures=0, doubt=frozenset())
+    run.settle("task.gone", gone, detail="deleted in Omi")
     run.succeeded()
     run.again = True
 
@@ -64,7 +101,8 @@ def _date_stays(run: Run, link: Link) -> None:
     if link.base is None:
         raise ValueError(link.key)
     base = Base(link.seen, link.base.remote)
-    run.settle("task.changed", link.but(base=base, clear_due=True), detail="the date stays in Omi")
+    settled = link.but(base=base, clear_due=True, doubt=frozenset())
+    run.settle("task.changed", settled, detail="the date stays in Omi")
     run.succeeded()
     _say_date_stays(run, link)
 
@@ -84,7 +122,7 @@ def _changed(run: Run, link: Link, patch: Patch, item: RemoteItem) -> Link:
     stays = patch.clear_due and item.fields.due_at is not None
     if stays:
         _say_date_stays(run, link)
-    return link.but(base=base, clear_due=stays, failures=0, parked=None)
+    return link.but(base=base, clear_due=stays, failures=0, parked=None, doubt=frozenset())
 
 
 def described(patch: Patch) -> str:
@@ -120,55 +158,36 @@ def _unlucky(run: Run, link: Link, error: ServerTrouble) -> None:
 
 async def revive(run: Run, op: Revive) -> None:
     """Give a line that came back its former item again; raises as ``change`` does."""
-    stone = op.tombstone
     link = op.link
     if op.patch:
-        client = await run.desk.client()
-        try:
-            item = await client.change(stone.remote_id, op.patch)
-        except ItemGone:
-            _grave_is_empty(run, op)
-            return
-        except ItemProblem as error:
-            park(run, link, error, retry_in=DAY)
-            return
-        except ServerTrouble as error:
-            run.unlucky += 1
-            run.trouble(error)
-            return
-        link = _changed(run, link, op.patch, item)
-        run.succeeded()
+        asked_back = link.but(doubt=link.doubt | {EXISTENCE})
+        await change(run, ChangeRemote(asked_back, op.entry, op.patch), "task.revived")
     elif link.base is not None:
-        link = link.but(base=Base(op.entry.task, link.base.remote))
-    run.settle("task.revived", link, detail=described(op.patch))
-
-
-def _grave_is_empty(run: Run, op: Revive) -> None:
-    """The former item was deleted in Omi: the line is a new task then."""
-    with run.store.transaction():
-        run.store.drop_tombstones([op.tombstone.key])
-    run.succeeded()
-    run.again = True
+        run.settle("task.revived", link.but(base=Base(op.entry.task, link.base.remote)))
 
 
 async def remove(run: Run, op: RemoveRemote) -> None:
     """Complete or delete the item of a line that is gone; raises as ``change`` does."""
     client = await run.desk.client()
-    remote_id = _remote_id(op.link)
+    deletes = op.how == "delete"
+    link = _doubted(run, op.link, frozenset({EXISTENCE if deletes else "completed"}))
     try:
-        if op.how == "delete":
-            await client.delete(remote_id)
+        if deletes:
+            await client.delete(_remote_id(link))
         else:
-            await client.change(remote_id, Patch(completed=True))
+            await client.change(_remote_id(link), Patch(completed=True))
     except ItemGone:
         detail = "already deleted in Omi"
-        run.settle("task.forgotten", op.link, dropped=[op.link.key], detail=detail)
+        run.settle("task.forgotten", link, dropped=[link.key], detail=detail)
         run.succeeded()
     except ItemProblem as error:
         retry_in = DAY if isinstance(error, ItemLocked) else None
-        park(run, op.link, error, retry_in=retry_in)
+        park(run, _certain(link, op.link), error, retry_in=retry_in)
     except ServerTrouble as error:
-        _unlucky(run, op.link, error)
+        _unlucky(run, link, error)
+    except OmisyncError:
+        _write(run, _certain(link, op.link))
+        raise
     else:
         stone = plan.buried(op.link, op.how, run.desk.clock(), counted=run.counted_removals)
         run.settle("task.removed", dropped=[op.link.key], buried=[stone], detail=op.how)

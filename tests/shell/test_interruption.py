@@ -136,3 +136,43 @@ async def test_stopped_again_and_again(person: Person) -> None:
     person.trace = None
     await person.settle()
     assert person.omi() == dict.fromkeys(MANY, False)
+
+
+UNDONE = {
+    "reworded": "- [ ] kept as it is\n- [ ] walk the brown dog\n",
+    "ticked": "- [ ] kept as it is\n- [x] walk the dog\n",
+    "dated": "- [ ] kept as it is\n- [ ] walk the dog due:2026-12-24\n",
+    "removed": "- [ ] kept as it is\n",
+}
+
+
+@pytest.mark.parametrize("policy", ["complete", "delete"])
+@pytest.mark.parametrize("name", UNDONE)
+async def test_an_edit_undone_after_a_stop_is_undone_in_omi(
+    name: str, policy: str, person: Person
+) -> None:
+    """Stopped after any step of an edit that is then taken back: Omi has the original."""
+    person.settings = f'[sync]\non_removal = "{policy}"\n'
+    original = "- [ ] kept as it is\n- [ ] walk the dog\n"
+    for step in range(1, 30):
+        person.sandbox.items.clear()
+        for path in person.home.glob("state/*"):
+            path.unlink()
+        person.write(original)
+        await person.settle()
+        person.write(UNDONE[name])
+        person.trace = stop = StopAt(step)
+        with suppress(Stopped):
+            await person.cycle()
+        person.trace = None
+        person.write(original)
+        await person.settle()
+        held = {i.description: (i.completed, i.due_at) for i in person.sandbox.items.values()}
+        assert held == {"kept as it is": (False, None), "walk the dog": (False, None)}, step
+        assert len(person.sandbox.items) == 2
+        person.sent()
+        await person.cycle()
+        assert person.sent() == []
+        if stop.left > 0:
+            return
+    pytest.fail("the scenario has no end")

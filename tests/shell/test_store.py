@@ -41,6 +41,7 @@ links = st.builds(
     st.booleans(),
     st.integers(0, 99),
     st.none() | parkings,
+    st.sets(st.sampled_from(["description", "completed", "due_at", "existence"])).map(frozenset),
 )
 intents = st.builds(
     Intent,
