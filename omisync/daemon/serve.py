@@ -201,11 +201,6 @@ class Daemon:
         with contextlib.suppress(OmisyncError):  # a key that is missing matters with a request
             await self.desk.client()
 
-    async def _warm_up(self) -> None:
-        """Load the libraries that the first request needs: a third of a second of the first save."""
-        with contextlib.suppress(OmisyncError):  # a key that is missing matters with a request
-            await self.desk.client()
-
     async def _serve(self, watch: Watch) -> int:
         saved = asyncio.create_task(watch.changed())
         try:
