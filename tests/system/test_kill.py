@@ -75,11 +75,15 @@ def thoughts(number: int, dice: random.Random) -> list[tuple[str, bool]]:
 
 
 def edited(texts: list[tuple[str, bool]], dice: random.Random) -> list[tuple[str, bool]]:
-    """Return a list after a person was at it: ticks, rewordings, moves, new and removed lines."""
+    """Return a list after a person was at it: lines ticked, reworded, moved, new, removed, as ever.
+
+    Some of it takes back what was done a moment before.
+    """
     after = list(texts)
     for number in dice.sample(range(len(after)), 12):
         text, completed = after[number]
-        after[number] = (f"{text} again", completed) if number % 2 else (text, True)
+        other = text.removesuffix(" again") if text.endswith(" again") else f"{text} again"
+        after[number] = (other, completed) if number % 2 else (text, not completed)
     for number in dice.sample(range(len(after)), 4):
         after.insert(dice.randrange(len(after)), after.pop(number))
     del after[dice.randrange(len(after))]
