@@ -53,10 +53,16 @@ RELOAD = -1
 HOLDER = "the omisync daemon"
 
 
-async def serve(config_file: Path, environ: Mapping[str, str], level: str | None = None) -> int:
+async def serve(
+    config_file: Path,
+    environ: Mapping[str, str],
+    level: str | None = None,
+    signals: Signals | None = None,
+) -> int:
     """Run until a signal ends it; return the exit code.
 
-    ``level`` wins over the config's log level.
+    ``level`` wins over the config's log level. ``signals`` stand for those of
+    the process, which are listened to otherwise.
 
     Raises:
         ConfigError: the config cannot be used at start.
@@ -66,8 +72,9 @@ async def serve(config_file: Path, environ: Mapping[str, str], level: str | None
     from omisync import log
 
     asyncio.get_running_loop().set_default_executor(Unwaited())
-    signals = Signals()
-    signals.listen()
+    if signals is None:
+        signals = Signals()
+        signals.listen()
     basis = bases.read(config_file, environ)
     asking = Asked()
     feeding = asyncio.create_task(supervisor.alive(environ))
@@ -197,7 +204,7 @@ class Daemon:
         supervisor.tell(self.desk.environ, STATUS=status)
 
     async def _warm_up(self) -> None:
-        """Load the libraries that the first request needs: a third of a second of the first save."""
+        """Load what the first request needs, which takes longer than the request."""
         with contextlib.suppress(OmisyncError):  # a key that is missing matters with a request
             await self.desk.client()
 
