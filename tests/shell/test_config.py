@@ -143,8 +143,11 @@ def test_the_environment_names_the_server(tmp_path: Path) -> None:
 
 def test_a_wrong_server_in_the_environment_is_told_as_that(tmp_path: Path) -> None:
     """The person is not sent to a line of the file for it."""
-    said = refusal(tmp_path, "", OMI_API_BASE="http://api.omi.me")
-    assert said.startswith("OMI_API_BASE: the base URL is plain http")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, "", OMI_API_BASE="http://api.omi.me")
+    assert caught.value.exit_code == 78
+    assert caught.value.message.startswith("OMI_API_BASE: the base URL is plain http")
+    assert "OMI_API_BASE" in caught.value.advice
 
 
 # A file that cannot be read.
