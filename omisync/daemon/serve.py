@@ -23,7 +23,7 @@ from omisync.daemon import basis as bases
 from omisync.daemon.asked import Asked
 from omisync.daemon.pace import delay
 from omisync.daemon.threads import Unwaited
-from omisync.errors import OmisyncError, StoreBusy
+from omisync.errors import OmisyncError, RateLimited, StoreBusy
 from omisync.watch import Watch
 
 if TYPE_CHECKING:
@@ -198,10 +198,11 @@ class Daemon:
     def _observe(self) -> None:
         """Say what there is, before any request: a missing file is an answer too."""
         found = file.signature(self.config.todo_path) is not None
-        status = f"reading {self.config.todo_path}"
-        if not found:
-            status = f"waiting for {self.config.todo_path}: there is no such file"
+        status = f"reading {self.config.todo_path}" if found else self._no_file()
         supervisor.tell(self.desk.environ, STATUS=status)
+
+    def _no_file(self) -> str:
+        return f"waiting for {self.config.todo_path}: there is no such file"
 
     async def _warm_up(self) -> None:
         """Load what the first request needs, which takes longer than the request."""
@@ -271,7 +272,7 @@ class Daemon:
 
     def _log(self, outcome: Outcome, milliseconds: int) -> None:
         """Log a cycle that did something or went wrong in a new way; others at debug."""
-        said = (outcome.code, tuple(error.message for error in outcome.troubles))
+        said = (outcome.code, tuple(_gist(error) for error in outcome.troubles))
         if self.said[0] == said[0] == errors.TEMPORARY and not outcome.troubles:
             said = self.said  # still waiting for what was said before
         news = said != self.said
@@ -288,7 +289,9 @@ class Daemon:
     def _tell(self, outcome: Outcome) -> None:
         """Give systemd the line that ``systemctl status`` shows; note a refused key."""
         status = show.headline(outcome)
-        if outcome.troubles and outcome.code not in {errors.OK, errors.PARKED}:
+        if outcome.code == errors.NO_FILE:
+            status = self._no_file()
+        elif outcome.troubles and outcome.code not in {errors.OK, errors.PARKED}:
             status += f" {outcome.troubles[0].message}"
         supervisor.tell(self.desk.environ, STATUS=status)
         self.refused = outcome.code in CURABLE
@@ -369,6 +372,11 @@ class Daemon:
 
 
 FIRST = asyncio.FIRST_COMPLETED
+
+
+def _gist(error: OmisyncError) -> str:
+    """Return what is the same as long as the trouble is; the rest of a limit runs out."""
+    return error.bucket if isinstance(error, RateLimited) else error.message
 
 
 def _came(cycle: asyncio.Task[Outcome]) -> Outcome:
