@@ -16,7 +16,7 @@ from omisync.sync import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Person
+    from person import Person
 
 attempts = st.integers(1, 10**6)
 chances = st.floats(0, 1)
