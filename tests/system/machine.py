@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -125,9 +126,11 @@ class Omi:
 
     def items(self) -> dict[str, bool]:
         """What Omi holds: description to completed; two equal descriptions fail."""
-        items = [(item.description, item.completed) for item in self.sandbox.items.values()]
-        assert len(dict(items)) == len(items), f"doubled: {sorted(items)}"
-        return dict(items)
+        items = list(self.sandbox.items.values())
+        tally = Counter(item.description for item in items)
+        doubled = [item for item in items if tally[item.description] > 1]
+        assert not doubled, f"doubled: {doubled}"
+        return {item.description: item.completed for item in items}
 
 
 @dataclass

@@ -83,7 +83,9 @@ def edited(texts: list[tuple[str, bool]], dice: random.Random) -> list[tuple[str
     for number in dice.sample(range(len(after)), 12):
         text, completed = after[number]
         other = text.removesuffix(" again") if text.endswith(" again") else f"{text} again"
-        after[number] = (other, completed) if number % 2 else (text, not completed)
+        # A finished line that is open and different is a new task, so no line is given both.
+        ticked = text[0] in "01234567"
+        after[number] = (text, not completed) if ticked else (other, completed)
     for number in dice.sample(range(len(after)), 4):
         after.insert(dice.randrange(len(after)), after.pop(number))
     del after[dice.randrange(len(after))]
