@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from functools import cache
 from importlib.metadata import distribution, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -163,12 +164,11 @@ def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[<>=]", need)[0] for need in project["dependencies"] if ";" not in need}
     found: set[str] = set()
-    for path in (ROOT / "omisync").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                found.add((node.module or "").split(".")[0])
+    for _, node in nodes():
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
     libraries = {name.replace("_", "-") for name in found - sys.stdlib_module_names - {"omisync"}}
     assert {PROVIDED_BY.get(name, name) for name in libraries} == declared
 
@@ -267,11 +267,21 @@ def mentioned(text: str) -> set[str]:
     return set(re.findall(r"`(omisync [^`…<>]+)`", text))
 
 
+@cache
+def nodes() -> list[tuple[Path, ast.AST]]:
+    """Return every node of the program's source with its file."""
+    trees = [
+        (path, ast.parse(path.read_text(encoding="utf-8")))
+        for path in (ROOT / "omisync").rglob("*.py")
+    ]
+    return [(path, node) for path, tree in trees for node in ast.walk(tree)]
+
+
 def said_by_the_program() -> Iterator[tuple[str, str]]:
     """Yield every string of the program with its place; what is filled in reads ``X``."""
-    for path in (ROOT / "omisync").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            place = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+    for path, node in nodes():
+        if isinstance(node, ast.JoinedStr | ast.Constant):
+            place = f"{path.relative_to(ROOT)}:{node.lineno}"
             if isinstance(node, ast.JoinedStr):
                 yield place, "".join(_piece(part) for part in node.values)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
