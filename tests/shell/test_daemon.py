@@ -490,6 +490,7 @@ async def test_the_watchdog_is_fed_during_a_hang(
         await daemon.until(lambda s: bool(s.waiting))
         for _ in range(5):
             await daemon.systemd.until("WATCHDOG", "1")
+        await person.sandbox.__aexit__()  # ends the hang, or the stop would wait for it
 
 
 # systemd.

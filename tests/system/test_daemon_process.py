@@ -1,0 +1,561 @@
+"""The daemon as a process: signals, kills, systemd's socket, and commands beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import random
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+import pytest
+from machine import PATIENCE, Machine, Ran, checked, ended, lines
+
+from omisync import control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from machine import Omi
+
+    from omisync.sandbox import Sandbox
+
+COMMAND = [sys.executable, "-m", "omisync"]
+
+BEGUN = "- [ ] buy milk\n- [ ] walk\n"
+
+
+class Daemon:
+    """``omisync`` that keeps running, and what it says on stderr."""
+
+    def __init__(self, machine: Machine, *arguments: str, **environ: str | None) -> None:
+        self.lines: list[str] = []
+        self.read = 0
+        self._news = threading.Condition()
+        self._over = False
+        self.process = machine.start(*arguments, **environ)
+        self._reader = threading.Thread(target=self._listen)
+        self._reader.start()
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._news:
+                self.lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._over = True
+            self._news.notify_all()
+
+    def until(self, pattern: str) -> str:
+        """Wait for a line with this after those waited for before; return it."""
+
+        def found() -> bool:
+            while self.read < len(self.lines):
+                self.read += 1
+                if re.search(pattern, self.lines[self.read - 1]):
+                    return True
+            return self._over
+
+        with self._news:
+            self._news.wait_for(found, PATIENCE)
+            line = self.lines[self.read - 1] if self.read else ""
+            assert re.search(pattern, line), f"no {pattern}: {self.said}"
+            return line
+
+    @property
+    def said(self) -> str:
+        """All that was said so far."""
+        return "".join(self.lines)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> Ran:
+        """Send a signal and wait for the end."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> Ran:
+        """Wait for the end."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join()
+        assert self.process.stdout is not None
+        out = self.process.stdout.read()
+        return checked(Ran(code, out, self.said))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@contextmanager
+def synced(machine: Machine, *arguments: str, **environ: str | None) -> Iterator[Daemon]:
+    """A daemon that has brought the usual list to Omi; it has to end well, and silently."""
+    machine.write(BEGUN)
+    with Daemon(machine, "-v", *arguments, **environ) as daemon:
+        daemon.until(r"cycle\.done .*code=0")
+        machine.omi.sent()
+        yield daemon
+        if daemon.process.poll() is None:
+            ran = daemon.end()
+            assert (ran.code, ran.out) == (0, "")
+
+
+# Signals and kills.
+
+
+def idle(machine: Machine, daemon: Daemon) -> None:
+    """Nothing to do."""
+
+
+def settling(machine: Machine, daemon: Daemon) -> None:
+    """A save was made this moment."""
+    machine.write("- [x] buy milk\n- [ ] walk\n")
+
+
+def hanging_change(machine: Machine, daemon: Daemon) -> None:
+    """Omi does not answer a PATCH."""
+    machine.omi.sandbox.fault_next("hang", method="PATCH")
+    machine.write("- [x] buy milk\n- [ ] walk\n")
+    machine.omi.until(lambda omi: bool(omi.waiting))
+
+
+def hanging_create(machine: Machine, daemon: Daemon) -> None:
+    """Omi made a task and does not answer."""
+    machine.omi.sandbox.fault_next("hang_after", method="POST")
+    machine.write(f"{BEGUN}- [ ] call Ann\n")
+    machine.omi.until(lambda omi: bool(omi.waiting))
+
+
+def backing_off(machine: Machine, daemon: Daemon) -> None:
+    """Omi is away, and the next try is some time off."""
+    machine.omi.stop()
+    machine.write("- [x] buy milk\n- [ ] walk\n")
+    daemon.until(r"cycle\.trouble")
+
+
+def limited(machine: Machine, daemon: Daemon) -> None:
+    """Omi takes no writes for a second."""
+    machine.omi.sandbox.fault_next("429", method="PATCH")
+    machine.write("- [x] buy milk\n- [ ] walk\n")
+    daemon.until(r"cycle\.done .*code=75")
+
+
+def pushing(machine: Machine, daemon: Daemon) -> None:
+    """Many tasks are on their way, the first of them made but not answered."""
+    machine.omi.sandbox.slow_seconds = PATIENCE
+    machine.omi.sandbox.fault_next("slow", method="POST")
+    machine.write(BEGUN + lines(*range(180)))
+    machine.omi.until(lambda omi: bool(omi.waiting))
+
+
+STATES = [idle, settling, hanging_change, hanging_create, backing_off, limited, pushing]
+
+
+def wanted(machine: Machine) -> dict[str, bool]:
+    """What the file says."""
+    found = re.findall(r"- \[(.)\] (.*)", machine.todo.read_text())
+    return {text: mark == "x" for mark, text in found}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_end_at_any_moment_loses_and_doubles_nothing(
+    machine: Machine, number: signal.Signals, state: Callable[[Machine, Daemon], None]
+) -> None:
+    """Stopped or killed, whatever was under way, the next daemon brings all to Omi, once."""
+    machine.omi.sandbox.retry_after = 1
+    with synced(machine) as daemon:
+        state(machine, daemon)
+        ran = daemon.end(number)
+        assert ran.code == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+    if state is backing_off:
+        machine.omi.start()
+    machine.omi.release()
+    with Daemon(machine, "-v") as daemon:
+        daemon.until(r"cycle\.done .*code=0")
+        machine.omi.until(lambda _: machine.omi.items() == wanted(machine))
+        assert daemon.end().code == 0
+    assert machine.omi.items() == wanted(machine)
+    machine.settled()
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [3, pytest.param(60, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])],
+)
+def test_ends_at_random_requests_lose_and_double_nothing(
+    machine: Machine, omi: Omi, rounds: int
+) -> None:
+    """Edits, and each time a signal at one of the next requests; the last state is what counts."""
+    dice = random.Random(rounds)
+    texts = [f"{dice.randbytes(6).hex()} {n}" for n in range(40)]
+    marks = dict.fromkeys(texts, " ")
+    omi.sandbox.slow_seconds = 0.1
+    omi.fail("slow")
+    for number in range(rounds):
+        for text in dice.sample(texts, 12):
+            marks[text] = dice.choice(" x")
+        marks[f"{dice.randbytes(6).hex()} new {number}"] = " "
+        with Daemon(machine) as daemon:
+            machine.write("".join(f"- [{mark}] {text}\n" for text, mark in marks.items()))
+            moment = len(omi.sandbox.requests) + len(omi.sandbox.waiting) + dice.randint(1, 20)
+            over = threading.Event()
+
+            def strike(daemon: Daemon = daemon, over: threading.Event = over) -> None:
+                daemon.process.send_signal(dice.choice([signal.SIGTERM, signal.SIGKILL]))
+                over.set()
+
+            def late(sandbox: Sandbox, moment: int = moment) -> bool:
+                return len(sandbox.requests) + len(sandbox.waiting) >= moment
+
+            daemon.until(r"daemon\.started")
+            ends = [
+                omi.when(late, strike),
+                omi.when(lambda _: omi.items() == wanted(machine), over.set),
+            ]
+            assert over.wait(PATIENCE)
+            for end in ends:
+                end.cancel()
+            assert daemon.end(signal.SIGTERM).code in {0, -signal.SIGKILL}
+    omi.heal()
+    omi.release()
+    ran = machine.once()
+    assert ran.code == 0, ran.said
+    assert omi.items() == wanted(machine)
+    machine.settled()
+
+
+def test_a_stop_lets_the_request_under_way_end(machine: Machine, omi: Omi) -> None:
+    """A slow answer that comes in time is settled: the next daemon asks nothing."""
+    with synced(machine) as daemon:
+        omi.sandbox.slow_seconds = PATIENCE
+        omi.sandbox.fault_next("slow", method="PATCH")
+        machine.write("- [x] buy milk\n- [ ] walk\n")
+        omi.until(lambda sandbox: bool(sandbox.waiting))
+        daemon.process.send_signal(signal.SIGTERM)
+        omi.release()
+        assert daemon.ended().code == 0
+    machine.settled()
+
+
+def test_an_interrupt_ends_with_130(machine: Machine) -> None:
+    """Ctrl-C ends it as well, and says by its code that it was one."""
+    with synced(machine) as daemon:
+        ran = daemon.end(signal.SIGINT)
+        assert ran.code == 130
+        assert "Traceback" not in ran.err
+    machine.settled()
+
+
+def test_a_stop_while_it_starts_is_a_stop(machine: Machine) -> None:
+    """Before or after it can listen to signals, it goes, and leaves nothing half done."""
+    machine.write(BEGUN)
+    with Systemd() as systemd:
+        for news in (None, "READY=1"):
+            with Daemon(machine, NOTIFY_SOCKET=systemd.address) as daemon:
+                if news is not None:
+                    systemd.until(news)
+                code = daemon.end().code
+                assert code == 0 if news else code in {0, -signal.SIGTERM}
+    assert machine.once().code == 0
+    assert machine.omi.items() == {"buy milk": False, "walk": False}
+    machine.settled()
+
+
+def test_a_signal_asks_for_a_cycle(machine: Machine) -> None:
+    """SIGUSR1 looks at once; nothing is sent where nothing changed."""
+    with synced(machine) as daemon:
+        daemon.process.send_signal(signal.SIGUSR1)
+        daemon.until(r"debug .*cycle\.done .*code=0")
+        assert machine.omi.sent() == []
+
+
+# systemd.
+
+
+class Systemd:
+    """The socket that systemd listens at."""
+
+    def __init__(self) -> None:
+        name = f"omisync-test-{uuid.uuid4()}"
+        self.address = f"@{name}"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(PATIENCE)
+        self._socket.bind(f"\0{name}")
+
+    def until(self, text: str) -> list[str]:
+        """Wait for a datagram with a line that begins so; return its lines."""
+        while True:
+            told = self._socket.recv(4096).decode().split("\n")
+            if any(line.startswith(text) for line in told):
+                return told
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+
+def test_systemd_is_told(machine: Machine) -> None:
+    """READY, STATUS, WATCHDOG, RELOADING and READY, STOPPING: the life of a service."""
+    with Systemd() as systemd:
+        about = {"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "300000"}
+        with synced(machine, **about) as daemon:
+            systemd.until("READY=1")
+            systemd.until("STATUS=In sync: 2 tasks")
+            systemd.until("WATCHDOG=1")
+            daemon.process.send_signal(signal.SIGHUP)
+            told = systemd.until("RELOADING=1")
+            assert re.fullmatch(r"MONOTONIC_USEC=\d+", told[1])
+            systemd.until("READY=1")
+            systemd.until("STATUS=In sync: 2 tasks")
+            assert daemon.end().code == 0
+            systemd.until("STOPPING=1")
+
+
+def test_without_a_supervisor_nobody_is_told(machine: Machine) -> None:
+    """A socket that is gone, or none, is no trouble."""
+    with synced(machine, NOTIFY_SOCKET=str(machine.home / "gone")) as daemon:
+        assert "Traceback" not in daemon.said
+
+
+def test_a_run_under_way_is_waited_for(machine: Machine, omi: Omi) -> None:
+    """The daemon is ready while ``omisync --once`` holds the store, and takes over after it."""
+    machine.write(BEGUN)
+    omi.sandbox.slow_seconds = PATIENCE
+    omi.sandbox.fault_next("slow", method="POST")
+    run = machine.start("--once")
+    omi.until(lambda sandbox: bool(sandbox.waiting))
+    with Systemd() as systemd, Daemon(machine, "-v", NOTIFY_SOCKET=systemd.address) as daemon:
+        told = systemd.until("READY=1")
+        assert told == ["READY=1", f"STATUS=waiting for omisync --once (process {run.pid})"]
+        omi.release()
+        assert ended(run).code == 0
+        daemon.until(r"cycle\.done .*code=0")
+        machine.write("- [x] buy milk\n- [ ] walk\n")
+        omi.until(lambda _: omi.items() == {"buy milk": True, "walk": False})
+        assert daemon.end().code == 0
+
+
+# Two of them, and commands beside one.
+
+
+def test_a_second_daemon_names_the_first(machine: Machine, omi: Omi) -> None:
+    """One at a time on a store: the second ends with 75, the first goes on."""
+    with synced(machine) as daemon:
+        second = machine.run()
+        assert second.code == 75
+        assert f"the omisync daemon (process {daemon.process.pid})" in second.err
+        machine.write("- [x] buy milk\n- [ ] walk\n")
+        omi.until(lambda _: omi.items() == {"buy milk": True, "walk": False})
+
+
+@pytest.mark.parametrize("place", ["runtime", "state"])
+@pytest.mark.parametrize("name", ["todo.md", "long"])
+def test_a_run_by_hand_asks_the_daemon(
+    machine: Machine, omi: Omi, place: str, name: str, tmp_path: Path
+) -> None:
+    """``--once`` is answered by the daemon, however long the paths are; a stale socket is none."""
+    machine.environ |= {"XDG_RUNTIME_DIR": str(tmp_path)} if place == "runtime" else {}
+    if name == "long":
+        machine.name = "t" * 200 + ".md"
+        state = machine.home / ("s" * 150) / ("d" * 220 + ".db")
+        machine.settings["state"] = f'path = "{state}"\n'
+    machine.settings["watch"] = "settle = 50\n"  # what is done is done because it was asked for
+    machine.configure()
+    with synced(machine) as daemon:
+        machine.write("- [x] buy milk\n")
+        ran = machine.once()
+        assert ran == (0, "In sync: 1 task. 1 changed, 1 removed.\n", "")
+        assert omi.items() == {"buy milk": True, "walk": True}
+        daemon.until(r"cycle\.done .*removed=1")
+        asked = machine.once("--json")
+        assert asked.data["in_sync"]
+        daemon.end(signal.SIGKILL)
+    machine.write("- [ ] buy milk\n")
+    assert machine.once().code == 0, "a socket that a killed daemon left is no daemon"
+    assert omi.items() == {"buy milk": False, "walk": True}
+    with Daemon(machine, "-v") as daemon:
+        daemon.until(r"cycle\.done .*code=0")
+        assert machine.once().out == "In sync: 1 task.\n"
+        assert "lock" not in daemon.said
+        assert daemon.end().code == 0
+
+
+def test_the_socket_is_the_owners_alone(machine: Machine) -> None:
+    """0600, and gone after the end."""
+    with synced(machine) as daemon:
+        path = control.place(machine.store, {})
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert daemon.end().code == 0
+        assert not path.exists()
+
+
+def test_nonsense_at_the_socket_is_no_matter(
+    machine: Machine, omi: Omi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Garbage and silence reach the daemon; it goes on, and stops without waiting for them."""
+    with synced(machine) as daemon:
+        path = control.place(machine.store, {})
+        monkeypatch.chdir(path.parent)  # the whole path may not fit into an address
+        for garbage in (b"\xff\n", b"[" * 60_000 + b"\n", b'{"do": {}}\n', b"x" * 10**6, b""):
+            with socket.socket(socket.AF_UNIX) as talk:
+                talk.connect(path.name)
+                try:
+                    talk.sendall(garbage)
+                except (BrokenPipeError, ConnectionResetError):
+                    continue
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.connect(path.name)
+            assert machine.once().code == 0
+            machine.write("- [x] buy milk\n- [ ] walk\n")
+            omi.until(lambda _: omi.items() == {"buy milk": True, "walk": False})
+            ran = daemon.end()
+            assert ran.code == 0
+            assert "Error" not in ran.err
+            assert silent.recv(10) == b""
+
+
+def test_commands_beside_the_daemon(machine: Machine, omi: Omi) -> None:
+    """``status`` tells who runs; ``retry`` and ``forget`` reach the daemon."""
+    with synced(machine) as daemon:
+        status = machine.run("status")
+        assert (status.code, status.err) == (0, "")
+        assert f"the omisync daemon (process {daemon.process.pid})" in status.out
+        omi.sandbox.fault_next("422", "422", method="PATCH")
+        machine.write("- [x] buy milk\n")
+        assert machine.once().code == 1
+        assert machine.run("status").code == 1
+        omi.sent()
+        assert "buy milk: will be tried again" in machine.run("retry", "milk").out
+        omi.until(lambda _: omi.items() == {"buy milk": True, "walk": False})
+        assert "walk: forgotten" in machine.run("forget", "walk").out
+        daemon.until(r"cycle\.done .*code=0")
+        assert machine.once().code == 0
+        assert omi.writes() == ["PATCH"]
+        assert machine.run("retry", "bread").code == 2
+
+
+# Config and log.
+
+
+def test_a_hangup_reads_the_config_anew(machine: Machine, omi: Omi) -> None:
+    """Invalid: refused and said, with its line. Valid: taken."""
+    with synced(machine) as daemon:
+        valid = machine.config_file.read_text()
+        machine.config_file.write_text(f"{valid}[sync]\non_removal = 1\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        line = daemon.until(r"config\.refused")
+        assert re.search(r"config\.toml:\d+: sync\.on_removal is 1", line)
+        machine.config_file.write_text(f'{valid}[sync]\non_removal = "delete"\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.until(r"config\.loaded")
+        machine.write("- [ ] buy milk\n")
+        assert machine.once().code == 0
+        assert omi.items() == {"buy milk": False}
+
+
+def test_an_invalid_config_at_the_start_is_said(machine: Machine) -> None:
+    """78 at once, with the line: there is nothing to go on with."""
+    machine.configure(watch="settle = -1\n")
+    ran = machine.run()
+    assert ran.code == 78
+    assert "watch.settle" in ran.err
+
+
+@pytest.mark.parametrize("form", ["auto", "console", "json"])
+def test_the_log_is_one_line_an_event(machine: Machine, omi: Omi, form: str) -> None:
+    """Not coloured in a pipe, without keys, and without task texts unless asked for."""
+    machine.configure(log=f'format = "{form}"\n')
+    machine.write(BEGUN)
+    with Daemon(machine) as daemon:
+        daemon.until(r"cycle\.done")
+        omi.sandbox.fault_next("401", method="PATCH")
+        machine.write("- [x] buy milk\n- [ ] walk\n")
+        daemon.until(r"cycle\.trouble")
+        ran = daemon.end()
+    assert ran.code == 0
+    events = ["daemon.started", "cycle.done", "cycle.done", "cycle.trouble", "daemon.stopped"]
+    said = ran.err.splitlines()
+    assert [re.findall(r"\w+\.(?:started|done|trouble|stopped)", line)[0] for line in said] == (
+        events
+    )
+    assert "\x1b" not in ran.err
+    assert "milk" not in ran.err
+    if form == "json":
+        parsed = [json.loads(line) for line in said]
+        assert [record["event"] for record in parsed] == events
+        assert parsed[1]["created"] == 2
+
+
+def test_the_journal_gets_priorities(machine: Machine, tmp_path: Path) -> None:
+    """Where stderr is the journal, lines begin with their priority and have no time."""
+    machine.write(BEGUN)
+    machine.omi.sandbox.fault_next("401")
+    with (tmp_path / "journal").open("w+") as journal, Systemd() as systemd:
+        place = os.fstat(journal.fileno())
+        around = machine.surroundings(
+            JOURNAL_STREAM=f"{place.st_dev}:{place.st_ino}", NOTIFY_SOCKET=systemd.address
+        )
+        with subprocess.Popen(COMMAND, cwd=machine.home, env=around, stderr=journal) as process:
+            systemd.until("STATUS=Stopped")
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+        journal.seek(0)
+        said = journal.read().splitlines()
+    assert [line.partition(" ")[0] for line in said] == [
+        "<6>daemon.started",
+        "<6>cycle.done",
+        "<4>cycle.trouble",
+        "<6>daemon.stopped",
+    ]
+
+
+def test_a_terminal_gets_colours(machine: Machine) -> None:
+    """At a terminal a person sees levels in colour."""
+    machine.write(BEGUN)
+    ours, theirs = pty.openpty()
+    with Systemd() as systemd:
+        around = machine.surroundings(NOTIFY_SOCKET=systemd.address, TERM="xterm")
+        with subprocess.Popen(COMMAND, cwd=machine.home, env=around, stderr=theirs) as process:
+            os.close(theirs)
+            systemd.until("STATUS=In sync")
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+    assert b"\x1b[" in os.read(ours, 10_000)
+    os.close(ours)
+
+
+def test_nobody_reads_the_log(machine: Machine, omi: Omi) -> None:
+    """With its stderr closed by the reader, the daemon syncs on."""
+    machine.write(BEGUN)
+    process = machine.start("-v")
+    assert process.stderr is not None
+    assert "daemon.started" in process.stderr.readline()
+    process.stderr.close()
+    omi.until(lambda _: omi.items() == {"buy milk": False, "walk": False})
+    for mark in "x x":
+        machine.write(f"- [{mark}] buy milk\n- [ ] walk\n")
+        omi.until(lambda _, mark=mark: omi.items() == {"buy milk": mark == "x", "walk": False})
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert process.stdout is not None
+    process.stdout.close()
