@@ -174,3 +174,18 @@ def test_a_real_terminal_is_recognised() -> None:
         log.configure("info", "auto", {}, stream).info("a.b")
         assert b"\x1b[" in os.read(ours, 1000)
     os.close(ours)
+
+
+def test_the_log_loads_no_library_for_tracebacks() -> None:
+    """Structlog would load rich wherever it is installed; others can still load it."""
+    program = """
+        import sys
+        import omisync.log
+        assert "rich" not in sys.modules
+        import rich
+        assert rich.__file__
+        print("well")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.stdout, done.stderr) == ("well\n", "")
