@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".md", ".markdown", ".toml")
 """Endings of a todo file, in lower case; the format follows from them."""
-
 VARIATION_SELECTOR = "\ufe0f"
 """Makes ``✔`` an emoji: a box that holds it holds the same mark."""
 
@@ -52,7 +51,9 @@ class Todo(_Section):
         default="xX✓✔-", description="text of at least one character, without [ and ]"
     )
     open_marks: str = Field(
-        default=" /><!?*~", description="text of at least one character, without [ and ]"
+        default=" /><!?*~",
+        validate_default=True,
+        description="text of at least one character, without [ and ]",
     )
 
     @field_validator("path")

@@ -40,6 +40,8 @@ def status(options: Namespace) -> int:
 
 
 def _facts(config: Config) -> show.StatusFacts:
+    from omisync import sync
+
     now = time.time()
     key, problem = _key(config)
     opened = store.Store.peek(config.store_path)
@@ -47,6 +49,7 @@ def _facts(config: Config) -> show.StatusFacts:
     intents, gates, last, refused = 0, {}, None, None
     if opened is not None:
         with opened:
+            sync.check_bound(opened, config)
             links, intents = opened.links(), len(opened.intents())
             gates = {name: gate.wait(now) for name, gate in opened.gates().items()}
             last, refused = opened.fact("last"), opened.fact("refused")

@@ -33,7 +33,9 @@ def init(options: Namespace) -> int:
     if config_file.exists():
         raise UsageError(
             f"There is a config at {config_file} already",
-            "Edit it, or give another place: omisync -c PATH init FILE.",
+            f"If only the key is missing, put it into {key_file}, chmod 600 that, and write"
+            f' api_key_file = "{key_file}" under [omi].'
+            " For another list: omisync -c PATH init FILE.",
         )
     found = None if key_file.exists() else _found()
     key = None if key_file.exists() or found else _asked()

@@ -71,10 +71,12 @@ def _agrees(local: Fields, remote: Fields, level: int) -> bool:
 def tied(link: Link, item: RemoteItem, encoding: Encoding) -> Link:
     """Return the link tied to an item that the server has: absence is no statement.
 
-    A date that the line has and the item lacks is left to be sent; adopting
-    never clears a date and never un-completes anything.
+    A date or a tick that the line has and the item lacks is left to be sent;
+    adopting never clears a date and never un-completes anything.
     """
     task = local = link.seen
+    if task.completed and not item.fields.completed:
+        local = replace(local, completed=False)
     if task.due is not None and not task.completed:
         due_at = merge.encode(task, encoding).due_at
         local = replace(local, due=task.due if due_at == item.fields.due_at else None)

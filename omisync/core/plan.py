@@ -141,7 +141,8 @@ class Plan:
 
     ``ops`` change a replica or the pairing. ``rows`` are links to write and
     ``dropped`` keys to delete without any request; ``buried`` are the tombstones
-    of those that the server need not hear about. ``waiting`` links are absent
+    of those that the server need not hear about. ``unsure`` are creates of unknown
+    outcome, which the server is asked about first. ``waiting`` links are absent
     within their grace; ``grace_ends`` is the earliest end, in Unix seconds.
     """
 
@@ -151,6 +152,7 @@ class Plan:
     buried: tuple[Tombstone, ...] = ()
     parked: tuple[tuple[Link, Entry | None], ...] = ()
     waiting: tuple[Link, ...] = ()
+    unsure: tuple[tuple[Link, Entry | None], ...] = ()
     grace_ends: float | None = None
     removal: Removal = field(default_factory=Removal)
     tasks: int = 0
@@ -183,6 +185,7 @@ class _Draft:
     buried: list[Tombstone] = field(default_factory=list)
     parked: list[tuple[Link, Entry | None]] = field(default_factory=list)
     waiting: list[Link] = field(default_factory=list)
+    unsure: list[tuple[Link, Entry | None]] = field(default_factory=list)
     grace_ends: list[float] = field(default_factory=list)
 
 
@@ -209,6 +212,7 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
         buried=tuple(draft.buried),
         parked=tuple(draft.parked),
         waiting=tuple(draft.waiting),
+        unsure=tuple(draft.unsure),
         grace_ends=min(draft.grace_ends, default=None),
         removal=_removal(removed, seen, policy),
         tasks=len(seen.entries),
@@ -221,8 +225,9 @@ def _known(draft: _Draft, entry: Entry, old: Link, rank: int) -> None:
     if link.parked is not None:
         draft.parked.append((link, entry))
     elif link.remote_id is None:
-        waits = link.key in draft.seen.pending
-        if not waits and (link.base is None or _says_more(entry, link.base)):
+        if link.key in draft.seen.pending:
+            draft.unsure.append((link, entry))
+        elif link.base is None or _says_more(entry, link.base):
             draft.ops.append(_add(link, entry, draft.policy))
     else:
         patch = _patch(link, entry.task, draft.policy)
@@ -346,7 +351,9 @@ def _absent(draft: _Draft, old: Link) -> None:
     """Decide about a link whose line is not in the file."""
     seen, policy = draft.seen, draft.policy
     if old.remote_id is None:
-        if old.key not in seen.pending:
+        if old.key in seen.pending:
+            draft.unsure.append((old, None))
+        else:
             draft.dropped.append(old.key)
         return
     since = old.absent_since

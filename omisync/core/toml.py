@@ -40,7 +40,8 @@ def parse(source: bytes) -> Document:
     Raises:
         ParseError: The file is not TOML, or a ``[[todo]]`` is not a task.
     """
-    todos = load(source).get("todo", [])
+    data = load(source)
+    todos = data.get("todo", [])
     if not isinstance(todos, list) or not all(isinstance(todo, dict) for todo in todos):
         line = _first_mention(source)
         raise ParseError(
@@ -53,7 +54,18 @@ def parse(source: bytes) -> Document:
         _entry(source, place, todo)
         for place, todo in zip(_places(source, len(todos)), todos, strict=True)
     )
-    return Document(source, entries, tuple(_notices(entries)))
+    return Document(source, entries, (*_strangers(source, data), *_notices(entries)))
+
+
+def _strangers(source: bytes, data: dict[str, object]) -> Iterator[Notice]:
+    """Warn of lists of tables in a file without any task: the name is easily mistyped."""
+    if "todo" in data:
+        return
+    for name, value in data.items():
+        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+            lines = [line for path, line in key_lines(source).items() if path[0] == name]
+            message = f"[[{name}]] is not read; a task is written below [[todo]]"
+            yield Notice(min(lines, default=1), message)
 
 
 def render(document: Document) -> bytes:

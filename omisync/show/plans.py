@@ -163,12 +163,13 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
     """
     paper = Paper(stream, terminal)
     todo = steps(decided)
-    if todo or decided.waiting or decided.parked:
+    listed = todo or decided.waiting or decided.parked or decided.unsure
+    if listed:
         paper.say(Piece(str(todo_path), "bold"))
     for step in todo:
         _write_step(paper, step, todo_path.name, links_exist=links_exist)
     _write_rest(paper, decided, todo_path.name)
-    if todo or decided.waiting or decided.parked:
+    if listed:
         paper.gap()
     paper.say(Piece(_sentence(decided, todo, links_exist=links_exist), "bold"))
     _write_remarks(paper, decided)
@@ -186,7 +187,9 @@ def write_notice(paper: Paper, notice: Notice, todo_path: Path) -> None:
 
 def _write_step(paper: Paper, step: Step, name: str, *, links_exist: bool) -> None:
     sign = SIGNS[step.verb]
-    may_link = step.verb == "create" and step.link.base is None and not links_exist
+    named = step.entry is not None and step.entry.explicit_id is not None
+    first = step.link.base is None and (named or not links_exist)
+    may_link = step.verb == "create" and first
     verb = "create or link" if may_link else step.verb
     width = 8 if links_exist else 14  # "complete", "create or link"
     head = [sign, Piece(f" {verb:<{width}}  ", sign.style)]
@@ -229,6 +232,11 @@ def _write_rest(paper: Paper, decided: Plan, name: str) -> None:
     until = ""
     if decided.grace_ends is not None:
         until = f" until {words.clock_time(decided.grace_ends)}"
+    for link, entry in decided.unsure:
+        where = f"  {name}:{entry.line}" if entry is not None else ""
+        why = "  (sent, no answer yet; the next sync asks Omi before anything else)"
+        head = [Piece("? unsure    ", "yellow")]
+        paper.line(head, [Piece(link.seen.text)], [Piece(why + where, "dim")])
     for link in decided.waiting:
         why = f"  (line gone; waits for it to come back{until})"
         paper.line([Piece("· waits     ", "dim")], [Piece(link.seen.text)], [Piece(why, "dim")])
@@ -265,6 +273,8 @@ def _sentence(decided: Plan, todo: Sequence[Step], *, links_exist: bool) -> str:
 
 def _nothing(decided: Plan) -> str:
     lines = [entry for _, entry in decided.parked if entry is not None]
+    if decided.unsure:
+        return f"{words.count(len(decided.unsure), 'create')} to settle first, then a new plan."
     tasks = decided.tasks - len(lines)
     said = f"Nothing to do: {words.count(tasks, 'task')} {'is' if tasks == 1 else 'are'} in sync"
     if decided.parked:
@@ -315,7 +325,10 @@ def plan_data(
     return {
         "version": 1,
         "file": words.path(todo_path),
-        "in_sync": not (decided.ops or decided.waiting or decided.parked or removal.drastic),
+        "in_sync": not (
+            decided.ops or decided.waiting or decided.parked or decided.unsure or removal.drastic
+        ),
+        "unsure": [link.seen.text for link, _ in decided.unsure],
         "links_exist": links_exist,
         "ops": [_step_data(step) for step in todo],
         "summary": _summary(decided, todo),

@@ -101,6 +101,8 @@ def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> 
 
 
 def _headline(facts: StatusFacts, last: _Last) -> str:
+    if facts.intents and last.code in {None, errors.OK, errors.PARKED}:
+        return "Not in sync yet: the next sync asks Omi about what got no answer."
     if last.code is None:
         return "Nothing was synced yet; `omisync --dry-run` shows what would be."
     tasks = "" if facts.tasks is None else f": {words.count(facts.tasks, 'task')}"
@@ -205,7 +207,7 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
     return {
         "version": 1,
         "code": last.code,
-        "in_sync": last.code in {errors.OK, errors.PARKED},
+        "in_sync": last.code in {errors.OK, errors.PARKED} and not facts.intents,
         "file": words.path(facts.todo_path),
         "state": words.path(facts.store_path),
         "base_url": facts.base_url,

@@ -8,7 +8,19 @@ waits for a later time: a cycle returns when to look again.
 
 from omisync.sync.cycle import cycle, parsed, preview
 from omisync.sync.desk import Desk, Outcome
+from omisync.sync.looks import check_bound
 from omisync.sync.parked import forget, retry
 from omisync.sync.repair import Repaired, repair
 
-__all__ = ["Desk", "Outcome", "Repaired", "cycle", "forget", "parsed", "preview", "repair", "retry"]
+__all__ = [
+    "Desk",
+    "Outcome",
+    "Repaired",
+    "check_bound",
+    "cycle",
+    "forget",
+    "parsed",
+    "preview",
+    "repair",
+    "retry",
+]

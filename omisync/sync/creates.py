@@ -142,8 +142,12 @@ def _refused_alone(run: Run, op: AddRemote, error: ItemProblem) -> None:
         return
     run.refused.append(op.link)
     if len(run.refused) == REFUSALS:
+        now = run.desk.clock()
         with run.store.transaction():
             run.store.put_links(link.but(parked=None) for link in run.refused)
+            run.store.record(
+                *(Event(now, "task.retried", link.seen.text, link.key) for link in run.refused)
+            )
         run.counts["task.parked"] -= REFUSALS
         run.done -= REFUSALS
         run.parked = []

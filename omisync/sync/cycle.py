@@ -55,6 +55,7 @@ async def cycle(desk: Desk, *, grace: float = 0.0, allow_removals: bool = False)
         StoreBusy: the disk is full, or another process holds the store.
     """
     run = Run(desk, desk.clock())
+    document: Document | None = None
     try:
         looks.check_binding(desk)
         snapshot = file.read(desk.config.todo_path)
@@ -68,7 +69,7 @@ async def cycle(desk: Desk, *, grace: float = 0.0, allow_removals: bool = False)
         raise
     except OmisyncError as error:
         run.trouble(error)
-        return _left(run, _outcome(run, None, None))
+        return _left(run, _outcome(run, document, None))
     outcome = _left(run, _outcome(run, document, decided))
     _remember_settled(desk, snapshot, outcome)
     return outcome
@@ -147,6 +148,8 @@ def preview(config: Config, store: Store | None, now: float) -> tuple[Document, 
     Raises:
         OmisyncError: the file or the store cannot be used.
     """
+    if store is not None:
+        looks.check_bound(store, config)
     document = parsed(config, file.read(config.todo_path))
     if store is None:
         seen = plan.Observation(document.entries, (), now, blank=_is_blank(document))
@@ -301,7 +304,7 @@ async def _apply(run: Run, decided: Plan) -> None:
     run.planned = _writes(decided)
     if not queue:
         return
-    if any(isinstance(op, _NEEDS_KEY) and not _is_silent(op) for op in decided.ops):
+    if any(not isinstance(op, plan.Adopt) and not _is_silent(op) for op in decided.ops):
         await looks.check_account(run, run.store.links())
     while queue and not run.halt and (not run.wrote or run.careful()):
         await _work(run, queue)
@@ -315,9 +318,6 @@ async def _apply(run: Run, decided: Plan) -> None:
 
 def _writes(decided: Plan) -> int:
     return sum(not isinstance(op, plan.Adopt) for op in decided.ops)
-
-
-_NEEDS_KEY = plan.AddRemote | plan.ChangeRemote | plan.RemoveRemote | plan.Revive
 
 
 def _is_silent(op: Op) -> bool:
@@ -399,7 +399,7 @@ def _outcome(run: Run, document: Document | None, decided: Plan | None) -> Outco
         if link.parked is not None and link.parked.retry_at is not None
     ]
     intents = run.store.intents()
-    planned = {op.link.key for op in decided.ops} if decided is not None else set()
+    planned = {op.link.key for op in decided.ops} if decided else set()
     unsure = sum(intent.key not in planned for intent in intents)
     waiting = max(0, run.planned - run.done) + unsure
     code = errors.worst(

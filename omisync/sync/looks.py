@@ -10,7 +10,9 @@ from omisync.errors import ConfigError, KeyProblem, RateLimited
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from omisync.config import Config
     from omisync.core.model import Link, Listing, RemoteItem
+    from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
 MARGIN = 120.0
@@ -74,17 +76,22 @@ def check_binding(desk: Desk) -> None:
     """Tie a new store to its server, and refuse one that belongs to another.
 
     Raises:
-        ConfigError: ``base_url`` is not the server that this store's ids are from.
+        ConfigError: the server is not the one that this store's ids are from.
     """
-    bound = desk.store.fact("base_url")
-    base_url = desk.config.omi.base_url
-    if bound is None:
+    check_bound(desk.store, desk.config)
+    if desk.store.fact("base_url") is None:
         with desk.store.transaction():
-            desk.store.put_fact("base_url", base_url)
-    elif bound != base_url:
+            desk.store.put_fact("base_url", desk.config.omi.base_url)
+
+
+def check_bound(store: Store, config: Config) -> None:
+    """Refuse a store that belongs to another server; raises as ``check_binding`` does."""
+    bound, base_url = store.fact("base_url"), config.omi.base_url
+    if bound not in {None, base_url}:
         raise ConfigError(
-            f"The state store {desk.store.path} belongs to {bound}, the config says {base_url}",
-            "Put omi.base_url back, give the new server its own [state] path, or run"
+            f"The state store {store.path} belongs to {bound}, but the server is now {base_url}"
+            " (omi.base_url, or OMI_API_BASE where that is set)",
+            "Name the former server again, give this one its own [state] path, or run"
             " `omisync repair --accept-account` to link this list with the new server.",
         )
 

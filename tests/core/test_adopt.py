@@ -72,6 +72,8 @@ def test_an_id_decides_before_any_text() -> None:
         (Task("a", False, "2026-12-25"), Fields("a", False, DUE), Task("a")),
         (Task("a", False, "2026-12-25"), Fields("a"), Task("a")),
         (Task("a"), Fields("b"), Task("b")),
+        (Task("a", True), Fields("a", False), Task("a", False)),
+        (Task("a", False), Fields("a", True), Task("a", False)),
     ],
 )
 def test_what_the_line_says_differently_is_left_as_an_edit(
