@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # No test asserts wall time, and an example is slow only where the machine is busy.
-settings.register_profile("omisync", deadline=None)
+# The suite takes a sample of each property; the campaigns take the rest.
+settings.register_profile("omisync", deadline=None, max_examples=50)
 settings.load_profile("omisync")
 
 

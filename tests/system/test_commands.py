@@ -583,7 +583,17 @@ def shell(machine: Machine, line: str) -> Ran:
     return checked(Ran(done.returncode, done.stdout, done.stderr))
 
 
-@pytest.mark.parametrize("command", ["--once", "--once --json", "plan", "status", "log", "--help"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--once",
+        "plan",
+        *(
+            pytest.param(more, marks=pytest.mark.campaign)
+            for more in ("--once --json", "status", "log", "--help")
+        ),
+    ],
+)
 def test_nobody_reads_the_output(command: str, machine: Machine) -> None:
     """A pipe that was closed changes neither the work nor the code, and tells of nothing."""
     machine.synced(lines(*range(300)))
@@ -610,7 +620,10 @@ def test_streams_that_are_closed(closed: str, machine: Machine, omi: Omi) -> Non
     assert shell(machine, f"omisync --once {closed}").code == 66
 
 
-@pytest.mark.parametrize("command", ["--once", "plan", "status"])
+@pytest.mark.parametrize(
+    "command",
+    ["--once", *(pytest.param(more, marks=pytest.mark.campaign) for more in ("plan", "status"))],
+)
 def test_output_to_a_full_disk(command: str, machine: Machine) -> None:
     """75 and what to do; what was synced stays synced."""
     machine.synced(lines(*range(300)))

@@ -175,7 +175,10 @@ def wanted(machine: Machine) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.campaign)],
+)
 def test_an_end_at_any_moment_loses_and_doubles_nothing(
     machine: Machine, number: signal.Signals, state: Callable[[Machine, Daemon], None]
 ) -> None:
@@ -369,7 +372,7 @@ def test_a_second_daemon_names_the_first(machine: Machine, omi: Omi) -> None:
 
 
 @pytest.mark.parametrize("place", ["runtime", "state"])
-@pytest.mark.parametrize("name", ["todo.md", "long"])
+@pytest.mark.parametrize("name", [pytest.param("todo.md", marks=pytest.mark.campaign), "long"])
 def test_a_run_by_hand_asks_the_daemon(
     machine: Machine, omi: Omi, place: str, name: str, tmp_path: Path
 ) -> None:

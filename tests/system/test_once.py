@@ -590,7 +590,14 @@ def test_another_server_than_the_store_is_from(machine: Machine, omi: Omi) -> No
 # 69: the server refuses this client.
 
 
-@pytest.mark.parametrize("fault", ["html", "redirect", "405", "426"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "html",
+        "redirect",
+        *(pytest.param(more, marks=pytest.mark.campaign) for more in ("405", "426")),
+    ],
+)
 def test_a_server_that_is_not_omi(fault: Fault, machine: Machine, omi: Omi) -> None:
     """69 after one request, and what to check; nothing is created, or lost."""
     machine.write(lines(1))
@@ -605,7 +612,10 @@ def test_a_server_that_is_not_omi(fault: Fault, machine: Machine, omi: Omi) -> N
     machine.settled()
 
 
-@pytest.mark.parametrize("fault", ["404", "405", "413", "426"])
+@pytest.mark.parametrize(
+    "fault",
+    ["404", *(pytest.param(more, marks=pytest.mark.campaign) for more in ("405", "413", "426"))],
+)
 def test_a_server_that_takes_no_creates(fault: Fault, machine: Machine, omi: Omi) -> None:
     """Reads work but a create is answered with this: 69, and nothing is parked for it."""
     machine.write(lines(1, 2))
@@ -663,7 +673,10 @@ def emptied(store: bytes) -> bytes:
 DAMAGES = [damaged_header, damaged_pages, truncated, zeroed, emptied]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage",
+    [*DAMAGES[:2], *(pytest.param(more, marks=pytest.mark.campaign) for more in DAMAGES[2:])],
+)
 def test_a_damaged_store(damage: Callable[[bytes], bytes], machine: Machine, omi: Omi) -> None:
     """74 and ``omisync repair``, nothing sent; repair links again and creates nothing."""
     machine.synced(lines(1, 2, 3))

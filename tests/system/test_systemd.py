@@ -210,7 +210,13 @@ def fake_systemctl(home: Home, tmp_path: Path, answer: str = "") -> None:
 
 @needs_systemd
 @pytest.mark.parametrize("name", NASTY)
-@pytest.mark.parametrize("option", [(), ("--timer",)], ids=["daemon", "timer"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        pytest.param((), id="daemon"),
+        pytest.param(("--timer",), id="timer", marks=pytest.mark.campaign),
+    ],
+)
 def test_units_in_nasty_folders_are_understood(
     tmp_path: Path, name: str, option: tuple[str, ...]
 ) -> None:
