@@ -62,6 +62,7 @@ def _facts(config: Config) -> show.StatusFacts:
         linked=sum(link.remote_id is not None for link in links),
         absent=sum(link.absent_since is not None and link.parked is None for link in links),
         parked=tuple(link for link in links if link.parked is not None),
+        lines=_lines(config, links),
         intents=intents,
         gates={name: wait for name, wait in gates.items() if wait > 0},
         last=last,
@@ -71,6 +72,21 @@ def _facts(config: Config) -> show.StatusFacts:
         key=key,
         key_problem=problem,
     )
+
+
+def _lines(config: Config, links: list[Link]) -> dict[str, int]:
+    """Return the line of each task as the file stands now, by key; none if it cannot be read."""
+    from omisync import file, sync
+    from omisync.core import match
+
+    if not any(link.parked for link in links):
+        return {}
+    try:
+        entries = sync.parsed(config, file.read(config.todo_path)).entries
+    except OmisyncError:
+        return {}
+    pairs = match.pair(entries, links).pairs
+    return {links[link].key: entries[entry].line for entry, link in pairs}
 
 
 def _key(config: Config) -> tuple[str | None, str | None]:

@@ -765,6 +765,7 @@ def test_a_refused_task_is_set_aside_until_its_line_changes(machine: Machine, om
     assert "change the line" in ran.err
     assert omi.items() == {"task 1": False, "task 3": False}
     machine.settled(code=1)
+    assert "todo.md:2" in machine.run("status").out
     machine.write(lines(1, 2, 3).replace("task 2", "task 2, in other words"))
     assert machine.once().code == 0
     assert omi.items()["task 2, in other words"] is False
