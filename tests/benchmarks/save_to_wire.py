@@ -55,7 +55,7 @@ class Desk:
         await asyncio.sleep(SETTLE * (2 + random.random()))
         self.saves += 1
         number = self.saves % TASKS
-        mark = "x" if self.saves // TASKS % 2 == 0 else " "
+        mark = " " if "[x]" in self.lines[number] else "x"
         self.lines[number] = f"- [{mark}] task number {number} of the list"
         self.sandbox.requests.clear()
         await asyncio.to_thread(how, self.todo, self.text)
