@@ -625,6 +625,23 @@ async def test_a_key_file_half_way_replaced_ends_nothing(
         await daemon.holds(buy_milk=False)
 
 
+async def test_the_key_of_omi_cli_is_noticed(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who logs in with omi-cli later need not tell the daemon."""
+    person.write("- [ ] buy milk\n")
+    profile = person.home / ".omi" / "config.toml"
+    profile.parent.mkdir()
+    async with serving(person, monkeypatch, OMI_API_KEY="") as daemon:
+        await daemon.log.until("cycle.trouble")
+        write_key(
+            profile,
+            'active_profile = "me"\n[profiles.me]\nauth_method = "api_key"\n'
+            f'api_key = "{KEY}"\napi_base = "{person.sandbox.url}"\n',
+        )
+        await daemon.holds(buy_milk=False)
+
+
 async def test_a_reload_tries_a_refused_key_once_more(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
