@@ -137,6 +137,42 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What is to become of one entry: another task, or nothing where ``task`` is None.
+
+    ``explicit_id`` is written where the entry has none yet; None writes no id.
+    """
+
+    entry: Entry
+    task: Task | None
+    explicit_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A task that is to get a place in the file, with the id to write beside it, if any."""
+
+    task: Task
+    explicit_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """The file with changes and additions in it, read again.
+
+    ``changed`` and ``added`` have, for each change and each addition, the index
+    of its entry in ``document``; None where it was removed or is refused.
+    ``refused`` are those that cannot be written so that the file reads back as
+    it should; the bytes are as if they had not been asked for.
+    """
+
+    document: Document
+    changed: tuple[int | None, ...]
+    added: tuple[int | None, ...]
+    refused: tuple[Change | Addition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     """The task as both replicas last agreed on it, in both encodings."""
 
