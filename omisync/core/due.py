@@ -226,7 +226,7 @@ def instant(value: str, zone: tzinfo, due_time: time) -> datetime:
     before the year 1 or after 9999 in UTC gives ``FIRST`` or ``LAST``. Raises
     ValueError when ``value`` is not canonical.
     """
-    if len(value) == len("2026-01-31"):
+    if is_date(value):
         moment = datetime.combine(date.fromisoformat(value), due_time)
     else:
         moment = datetime.fromisoformat(value)
@@ -238,6 +238,19 @@ def instant(value: str, zone: tzinfo, due_time: time) -> datetime:
         return moment.astimezone(UTC)
     except (OverflowError, ValueError):  # zoneinfo's own arithmetic may raise either
         return FIRST if moment.year == 1 else LAST
+
+
+def is_date(value: str) -> bool:
+    """Return whether a canonical value is a date without a time."""
+    return len(value) == len("2026-01-31")
+
+
+def day(moment: datetime, zone: tzinfo) -> str:
+    """Return the canonical value of the day that ``moment`` (aware) is on in ``zone``."""
+    try:
+        return moment.astimezone(zone).date().isoformat()
+    except (OverflowError, ValueError):
+        return moment.astimezone(UTC).date().isoformat()
 
 
 def value_of(moment: datetime, zone: tzinfo, due_time: time) -> str:

@@ -4,30 +4,45 @@ Rule: a field travels only if its side edited it *and* the encoded value
 differs from what the other side holds. The first half keeps a change of time
 zone or a text cut at the limit from reading as an edit; the second keeps an
 edit that encodes to the same value from costing a request.
+
+Where both sides edited a field, one value gives way, and is told as a clash: no
+clock is compared, for none can be trusted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omisync.core import due
-from omisync.core.model import DESCRIPTION_LIMIT, EXISTENCE, Base, Fields, Patch, Task
+from omisync.core.model import DESCRIPTION_LIMIT, EXISTENCE, Base, Clash, Fields, Patch, Task
 
 if TYPE_CHECKING:
-    from datetime import time, tzinfo
+    from collections.abc import Callable
+    from datetime import datetime, time, tzinfo
 
 ELLIPSIS = "…"
 SHORTEST_HEAD = DESCRIPTION_LIMIT // 2
 """A cut goes back to the last space, but never gives up more than half of the text."""
 
 
+def verbatim(text: str) -> str:
+    """Return the text as it is."""
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What turns a due token into an instant: the zone and the time of a bare date."""
+    """What turns the one encoding of a task into the other.
+
+    The zone and the time of a bare date make an instant of a due token.
+    ``legible`` tells how a description reads as the text of a line in this
+    format, empty where no line can hold it.
+    """
 
     zone: tzinfo
     due_time: time
+    legible: Callable[[str], str] = verbatim
 
 
 def encode(task: Task, encoding: Encoding) -> Fields:
@@ -54,22 +69,201 @@ def description(text: str) -> str:
     return head.rstrip() + ELLIPSIS
 
 
+def decode(fields: Fields, encoding: Encoding) -> Task:
+    """Return the task as a line would say it; the text is empty where no line can hold it."""
+    return Task(encoding.legible(fields.description), fields.completed, _token(fields, encoding))
+
+
+def _token(fields: Fields, encoding: Encoding) -> str | None:
+    if fields.due_at is None:
+        return None
+    return due.value_of(fields.due_at, encoding.zone, encoding.due_time)
+
+
 def outgoing(local: Task, base: Base, remote: Fields, encoding: Encoding) -> Patch:
     """Return the fields that the file changed since ``base`` and ``remote`` lacks."""
-    reopened = base.local.completed and not local.completed
-    patch = Patch()
-    if local.text != base.local.text and description(local.text) != remote.description:
-        patch = replace(patch, description=description(local.text))
-    if local.completed not in {base.local.completed, remote.completed}:
-        patch = replace(patch, completed=local.completed)
-    if local.due is None:
-        if base.local.due is not None and remote.due_at is not None:
-            patch = replace(patch, clear_due=True)
-    elif local.due != base.local.due or (reopened and remote.due_at is None):
-        at = due.instant(local.due, encoding.zone, encoding.due_time)
-        if at != remote.due_at:
-            patch = replace(patch, due_at=at)
-    return patch
+    return join(local, Base(base.local, remote), remote, encoding).patch
+
+
+@dataclass(slots=True)
+class Joined:
+    """What the three versions of a task come to.
+
+    ``patch`` is for the server, ``task`` what the line is to say. ``base`` is the
+    former base with each field that both sides now have, or will have once the
+    line says ``task``. ``clashes`` do not know the key of their task.
+    """
+
+    patch: Patch
+    task: Task
+    base: Base
+    clashes: list[Clash] = field(default_factory=list)
+
+
+def join(  # noqa: PLR0913 - three versions, and what decides between them
+    local: Task,
+    base: Base,
+    remote: Fields,
+    encoding: Encoding,
+    *,
+    prefer: str = "local",
+    doubt: frozenset[str] = frozenset(),
+) -> Joined:
+    """Return what becomes of a task that either side may have edited, or both.
+
+    ``prefer`` is the side that wins a clash. A field in ``doubt`` may show
+    what was sent from here and not answered: there the line wins as it stands.
+    """
+    came = Joined(Patch(), local, base)
+    context = _Context(remote, encoding, prefer, doubt)
+    _join_completed(came, context)
+    _join_text(came, context)
+    _join_due(came, context)
+    came.patch = made_sure(came.patch, doubt, base.remote)
+    return came
+
+
+class _Context(NamedTuple):
+    """What all fields of a task are joined with."""
+
+    remote: Fields
+    encoding: Encoding
+    prefer: str
+    doubt: frozenset[str]
+
+
+class _Edits(NamedTuple):
+    """What happened to one field: edited here, edited there, the same on both sides now.
+
+    ``cut`` tells that the server never had the whole value; ``mute`` that no
+    line can say the server's.
+    """
+
+    here: bool
+    there: bool
+    same: bool
+    doubted: bool
+    cut: bool = False
+    mute: bool = False
+
+
+class _Verdict(NamedTuple):
+    """Where the value of one field goes: ``in``, ``out``, ``agreed`` or nowhere; does it clash?"""
+
+    way: str
+    clash: bool = False
+
+
+_NOWHERE = _Verdict("")
+
+
+def _judge(edits: _Edits, prefer: str) -> _Verdict:
+    """Return where the value of one field goes."""
+    if edits.doubted:
+        return _Verdict("out" if edits.here else "", edits.there and not edits.same)
+    if edits.same:
+        return _Verdict("agreed") if edits.here or edits.there else _NOWHERE
+    if edits.there and not edits.here and not edits.cut:
+        return _NOWHERE if edits.mute else _Verdict("in")
+    if edits.there:
+        return _Verdict("in" if prefer == "remote" and not edits.mute else "out", clash=True)
+    return _Verdict("out") if edits.here else _NOWHERE
+
+
+def _join_completed(came: Joined, context: _Context) -> None:
+    local, remote = came.task.completed, context.remote.completed
+    edits = _Edits(
+        here=local != came.base.local.completed,
+        there=remote != came.base.remote.completed,
+        same=local == remote,
+        doubted="completed" in context.doubt,
+    )
+    verdict = _judge(edits, context.prefer)
+    if verdict.clash:
+        _tell(came, "completed", verdict, _state(local), _state(remote))
+    if verdict.way == "out":
+        came.patch = replace(came.patch, completed=local)
+    elif verdict.way:
+        _take(came, {"completed": remote}, {"completed": remote})
+
+
+def _state(completed: bool) -> str:
+    return "done" if completed else "open"
+
+
+def _join_text(came: Joined, context: _Context) -> None:
+    local, base = came.task.text, came.base
+    remote = context.remote.description
+    there = remote != base.remote.description
+    read = context.encoding.legible(remote) if there else ""
+    edits = _Edits(
+        here=local != base.local.text,
+        there=there,
+        same=description(local) == remote or (there and read == local),
+        doubted="description" in context.doubt,
+        cut=description(base.local.text) != base.local.text.strip(),
+        mute=not read,
+    )
+    verdict = _judge(edits, context.prefer)
+    if verdict.clash:
+        _tell(came, "description", verdict, local, read)
+    if verdict.way == "out":
+        came.patch = replace(came.patch, description=description(local))
+    elif verdict.way:
+        text = read if verdict.way == "in" else local
+        _take(came, {"text": text}, {"description": remote})
+
+
+def _join_due(came: Joined, context: _Context) -> None:
+    local, base, remote = came.task.due, came.base, context.remote
+    reopened = base.local.completed and not came.task.completed
+    unsent = reopened and local is not None and remote.due_at is None
+    there = remote.due_at != base.remote.due_at
+    edits = _Edits(
+        here=local != base.local.due or (unsent and not there),
+        there=there,
+        same=_same_moment(local, remote.due_at, context.encoding, loosely=there),
+        doubted="due_at" in context.doubt,
+    )
+    verdict = _judge(edits, context.prefer)
+    token = _token(remote, context.encoding)
+    if verdict.clash:
+        _tell(came, "due_at", verdict, local or "", token or "")
+    if verdict.way == "out" and local is None:
+        came.patch = replace(came.patch, clear_due=True)
+    elif verdict.way == "out" and local is not None:
+        at = due.instant(local, context.encoding.zone, context.encoding.due_time)
+        came.patch = replace(came.patch, due_at=at)
+    elif verdict.way:
+        taken = token if verdict.way == "in" else local
+        _take(came, {"due": taken}, {"due_at": remote.due_at})
+
+
+def _same_moment(
+    local: str | None, remote: datetime | None, encoding: Encoding, *, loosely: bool = False
+) -> bool:
+    """Return whether a due value means what the server has.
+
+    ``loosely`` lets a date alone mean any time of that day: it says nothing of one.
+    """
+    if local is None or remote is None:
+        return local is None and remote is None
+    if due.instant(local, encoding.zone, encoding.due_time) == remote.replace(microsecond=0):
+        return True
+    return loosely and due.is_date(local) and due.day(remote, encoding.zone) == local
+
+
+def _take(came: Joined, local: dict[str, Any], remote: dict[str, Any]) -> None:
+    """Let both halves of the base, and the line, have a value that crossed or was found equal."""
+    came.task = replace(came.task, **local)
+    came.base = Base(replace(came.base.local, **local), replace(came.base.remote, **remote))
+
+
+def _tell(came: Joined, name: str, verdict: _Verdict, local: str, remote: str) -> None:
+    """Note a clash: which value gave way to which."""
+    lost, kept = (local, remote) if verdict.way == "in" else (remote, local)
+    side = "local" if verdict.way == "in" else "remote"
+    came.clashes.append(Clash("", came.task.text, name, side, kept, lost))
 
 
 def made_sure(patch: Patch, doubt: frozenset[str], remote: Fields) -> Patch:

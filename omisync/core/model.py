@@ -200,6 +200,27 @@ EXISTENCE = "existence"
 """The doubt whether an item is still there: its deletion may have come through."""
 
 
+LET_GO = -1
+"""In ``Link.missing``: the item is proven gone, and the line had what it gets for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two new values for one field, one of which had to give way.
+
+    ``field`` is a name of ``FIELDS``, ``lost`` the side whose value gave way
+    (``"local"`` or ``"remote"``). Both values are in the local encoding: a text,
+    ``"done"`` or ``"open"``, a canonical due value or nothing.
+    """
+
+    key: str
+    text: str
+    field: str
+    lost: str
+    kept_value: str
+    lost_value: str
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One row of the ID map: our key for a task, and the server's id for it.
@@ -213,6 +234,11 @@ class Link:
 
     ``doubt`` names what a request that was sent, and not answered, may have
     changed on the server: fields of ``Patch``, or ``EXISTENCE``.
+
+    ``missing`` counts the complete listings in a row without the item; ``LET_GO``
+    stands for a gone item whose line needs nothing more. ``probed_at`` is when the
+    server last showed that an unlisted item is still there, ``made_at`` when it
+    made an item that we created; both in Unix seconds.
     """
 
     key: str
@@ -226,6 +252,9 @@ class Link:
     failures: int = 0
     parked: Parked | None = None
     doubt: frozenset[str] = frozenset()
+    missing: int = 0
+    probed_at: float | None = None
+    made_at: float | None = None
 
     def but(self, **changes: object) -> Link:
         """Return this link with some fields replaced."""
@@ -262,8 +291,9 @@ class Tombstone:
     """A removed task, kept so that its line can come back as the same item.
 
     ``remote`` is the item as the removal left it. ``how`` is the policy that
-    was applied: complete, delete or keep. ``counted`` tells whether the removal
-    changed the server and counts for the removal guard.
+    was applied (complete, delete or keep), ``"gone"`` for a line that went with
+    its item, ``"twin"`` for an item that a race made twice and that is to be
+    deleted. ``counted`` tells whether the removal counts for the removal guard.
     """
 
     key: str
