@@ -111,7 +111,7 @@ LENGTH_LIMIT = 450
 """Lines of a module that is still read in one go."""
 
 LONGER = {
-    "store": (650, "one schema and its transactions: what must change together stands together"),
+    "store": (560, "one schema and its transactions: what must change together stands together"),
     "config": (480, "one model with the advice for each way it can be wrong"),
 }
 """The modules that may be longer: up to how many lines, and why."""

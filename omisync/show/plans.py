@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from omisync.show import words
 from omisync.show.paper import Paper, Piece
+from omisync.show.steps import Step, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import TextIO
 
-    from omisync.core.model import Document, Entry, Link, Notice, Patch
-    from omisync.core.plan import Op, Plan, Removal
+    from omisync.core.model import Document, Link, Notice
+    from omisync.core.plan import Plan, Removal
 
 SIGNS = {
     "create": Piece("+", "green"),
@@ -25,6 +24,10 @@ SIGNS = {
     "revive": Piece("↺", "magenta"),
     "complete": Piece("-", "red"),
     "delete": Piece("-", "red"),
+    "write": Piece("«", "green"),
+    "edit": Piece("«", "yellow"),
+    "take out": Piece("«", "red"),
+    "ask": Piece("?", "cyan"),
 }
 """What each kind of step is marked with, in the order the summary names them."""
 
@@ -35,116 +38,18 @@ SUMMARY = {
     "revive": "to bring back",
     "complete": "to complete",
     "delete": "to delete",
+    "write": "to write into the file",
+    "edit": "to edit in the file",
+    "take out": "to take out of the file",
+    "ask": "to ask for",
 }
+INWARD = frozenset({"write", "edit", "take out", "ask"})
+"""What only a two-way plan has; a program hears of it where there is any."""
+
 DIFFED_WORDS = 200
 """Words beyond which a rewording is shown without marking the words that differ."""
 
 ALLOW = "omisync --once --allow-removals"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One op in words. ``changes`` has the remote values before and after, JSON-ready.
-
-    ``former`` is the line's former text if it was reworded; ``entry`` is None for
-    a line that is gone.
-    """
-
-    verb: str
-    link: Link
-    entry: Entry | None
-    why: tuple[str, ...]
-    changes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    former: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The task as the file has it, or last had it."""
-        return self.link.seen.text if self.entry is None else self.entry.task.text
-
-
-def steps(plan: Plan) -> list[Step]:
-    """Return the plan's ops in words, in the order of the file; removals where they stood."""
-    ordered = sorted(plan.ops, key=lambda op: op.link.rank)
-    return [_step(op) for op in ordered]
-
-
-def _step(op: Op) -> Step:
-    from omisync.core import plan as ops
-
-    match op:
-        case ops.AddRemote(link, entry, fields):
-            changes = _changed(
-                description=(None, fields.description),
-                completed=(None, fields.completed),
-                due_at=(None, _moment(fields.due_at)),
-            )
-            return Step("create", link, entry, tuple(_why_create(link, entry)), changes)
-        case ops.Adopt(link, entry, _):
-            return Step("link", link, entry, ("Omi has it already",))
-        case ops.ChangeRemote(link, entry, patch):
-            why = tuple(_why_change(link, entry, patch))
-            return Step("change", link, entry, why, _patched(link, patch), _former(link, patch))
-        case ops.Revive(link, entry, _, patch):
-            why = ("the line came back", *_why_change(link, entry, patch))
-            return Step("revive", link, entry, why, _patched(link, patch), _former(link, patch))
-        case ops.RemoveRemote(link, how):
-            changes = _changed(completed=(False, True)) if how == "complete" else {}
-            return Step(how, link, None, ("line removed",), changes)
-
-
-def _why_create(link: Link, entry: Entry) -> Iterator[str]:
-    yield "new" if link.base is None else "edited, but deleted in Omi"
-    if entry.task.completed:
-        yield "ticked"
-    if entry.task.due is not None:
-        yield f"due {words.due(entry.task.due)}"
-    if link.failures:
-        yield f"failed {words.count(link.failures, 'time')} so far"
-
-
-def _why_change(link: Link, entry: Entry, patch: Patch) -> Iterator[str]:
-    if patch.description is not None:
-        yield "reworded"
-    if patch.completed is not None:
-        yield "ticked" if patch.completed else "reopened"
-    before = link.base.local.due if link.base is not None else None
-    after = entry.task.due
-    if patch.clear_due:
-        yield "due date removed" if before is None else f"due {words.due(before)} removed"
-    elif patch.due_at is not None and after is not None:
-        former = f"{words.due(before)} → " if before not in {None, after} else ""
-        yield f"due {former}{words.due(after)}"
-
-
-def _former(link: Link, patch: Patch) -> str | None:
-    if patch.description is None or link.base is None:
-        return None
-    return link.base.local.text
-
-
-def _patched(link: Link, patch: Patch) -> dict[str, dict[str, object]]:
-    remote = link.base.remote if link.base is not None else None
-    pairs: dict[str, tuple[object, object]] = {}
-    if patch.description is not None:
-        pairs["description"] = (remote.description if remote else None, patch.description)
-    if patch.completed is not None:
-        pairs["completed"] = (remote.completed if remote else None, patch.completed)
-    if patch.due_at is not None or patch.clear_due:
-        pairs["due_at"] = (_moment(remote.due_at if remote else None), _moment(patch.due_at))
-    return _changed(**pairs)
-
-
-def _changed(**pairs: tuple[object, object]) -> dict[str, dict[str, object]]:
-    return {
-        name: {"before": before, "after": after}
-        for name, (before, after) in pairs.items()
-        if before != after
-    }
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
 
 
 def plan(  # noqa: PLR0913 - what is shown, and where to
@@ -367,7 +272,7 @@ def _summary(decided: Plan, todo: Sequence[Step]) -> dict[str, int]:
     tally = Counter(step.verb for step in todo)
     return {
         "tasks": decided.tasks,
-        **{verb: tally[verb] for verb in SUMMARY},
+        **{verb: tally[verb] for verb in SUMMARY if tally[verb] or verb not in INWARD},
         "archived": len(decided.buried),
         "requests": _requests(decided),
         "notifications": decided.notifications,
@@ -376,10 +281,11 @@ def _summary(decided: Plan, todo: Sequence[Step]) -> dict[str, int]:
 
 def _requests(decided: Plan) -> int:
     """Return how many writes the plan costs of the hourly limit."""
-    from omisync.core.plan import AddRemote, Adopt, Revive
+    from omisync.core.plan import AddRemote, Adopt, LocalOp, Revive
 
     others = sum(
-        not isinstance(op, AddRemote | Adopt) and (not isinstance(op, Revive) or bool(op.patch))
+        not isinstance(op, AddRemote | Adopt | LocalOp)
+        and (not isinstance(op, Revive) or bool(op.patch))
         for op in decided.ops
     )
     return others + (_create_requests(decided) if decided.creates else 0)

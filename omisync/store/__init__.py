@@ -3,41 +3,44 @@
 Rule: what the store says happened, happened. Each settled op is one transaction
 with ``synchronous=FULL``; a store that cannot be read in full is refused, never
 taken for empty.
+
+- ``coding``   how the nouns of core stand in rows
+- ``holding``  who may write to a store
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import quote
 
-from omisync.core.model import Base, Fields, Gate, Intent, Link, Parked, Task, Tombstone
+from omisync.core.model import Clash, Gate
 from omisync.errors import StoreBusy, StoreUnusable
+from omisync.store import coding
+from omisync.store.holding import holder, lock, set_aside, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from omisync.core.model import Intent, Link, Tombstone
+
+__all__ = ["Clashed", "Event", "Store", "holder", "lock", "set_aside"]
+
 APPLICATION_ID = 0x6F6D6973
 """``omis``: marks the file as ours in the SQLite header."""
-VERSION = 1
+VERSION = 2
+"""2: two-way (missing items, clashes)."""
 BUSY_SECONDS = 5.0
 HISTORY_SECONDS = 90 * 86400.0
 HISTORY_ROWS = 50_000
 TOMBSTONE_SECONDS = 90 * 86400.0
 PRUNE_EVERY = 1_000
 """History rows between two prunings: keeps the cost of one edit constant."""
-
-CERTAIN: frozenset[str] = frozenset()
-
-Row = tuple[Any, ...]
-"""A row as SQLite gives it; the schema below says what is in it."""
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -49,7 +52,8 @@ CREATE TABLE links (
     base_text TEXT, base_completed INTEGER, base_due TEXT,
     remote_description TEXT, remote_completed INTEGER, remote_due_at TEXT,
     absent_since REAL, clear_due INTEGER NOT NULL, failures INTEGER NOT NULL, parked TEXT,
-    doubt TEXT NOT NULL
+    doubt TEXT NOT NULL,
+    missing INTEGER NOT NULL DEFAULT 0, probed_at REAL, made_at REAL
 ) WITHOUT ROWID;
 CREATE TABLE intents (
     key TEXT PRIMARY KEY, batch TEXT NOT NULL, place INTEGER NOT NULL,
@@ -73,6 +77,23 @@ CREATE TABLE history (
 );
 """
 
+CLASHES = """
+CREATE TABLE clashes (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL,
+    field TEXT NOT NULL, lost TEXT NOT NULL, kept_value TEXT NOT NULL, lost_value TEXT NOT NULL,
+    restored_at REAL, UNIQUE (key, field, kept_value, lost_value)
+);
+"""
+
+MIGRATION = f"""
+ALTER TABLE links ADD COLUMN missing INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE links ADD COLUMN probed_at REAL;
+ALTER TABLE links ADD COLUMN made_at REAL;
+{CLASHES}
+PRAGMA user_version={VERSION};
+"""
+"""From version 1, whose rows are read as they are until something is written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -84,6 +105,16 @@ class Event:
     key: str | None = None
     remote_id: str | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Clashed:
+    """A clash as it is remembered; ``number`` is what a person names it by."""
+
+    number: int
+    at: float
+    clash: Clash
+    restored_at: float | None = None
 
 
 class Store:
@@ -111,9 +142,11 @@ class Store:
             _create(path)
         store = cls(path, _connect(path, "rw"), trace)
         try:
-            store._check(thorough=True)
+            version = store._check(thorough=True)
             with store._mapped():
                 store._db.execute("PRAGMA synchronous=FULL")
+                if version < VERSION:
+                    store._db.executescript(f"BEGIN IMMEDIATE; {MIGRATION} COMMIT;")
         except BaseException:
             store.close()
             raise
@@ -152,7 +185,8 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
 
-    def _check(self, *, thorough: bool) -> None:
+    def _check(self, *, thorough: bool) -> int:
+        """Return the version of the store, after making sure that it is one of ours."""
         with self._mapped():
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -168,6 +202,7 @@ class Store:
                 (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
                 if verdict != "ok":
                     _damaged(self.path, str(verdict))
+        return int(version)
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -226,15 +261,15 @@ class Store:
         """Return all links in the order of the file when last seen."""
         with self._reading():
             rows = self._db.execute("SELECT * FROM links ORDER BY rank, key")
-            return [_link(row) for row in rows]
+            return [coding.link(row) for row in rows]
 
     def put_links(self, links: Iterable[Link]) -> None:
         """Write links, new or changed; call inside ``transaction``."""
-        rows = [_link_row(link) for link in links]
+        rows = [coding.link_row(link) for link in links]
         # Not INSERT OR REPLACE: a second link to one remote id must fail, not
         # silently replace the first.
         self.drop_links(str(row[0]) for row in rows)
-        self._put("links", 18, rows, "INSERT")
+        self._put("links", 21, rows, "INSERT")
 
     def drop_links(self, keys: Iterable[str]) -> None:
         """Delete links by key; call inside ``transaction``."""
@@ -246,11 +281,11 @@ class Store:
         """Return the intents in the order they were sent."""
         with self._reading():
             rows = self._db.execute("SELECT * FROM intents ORDER BY sent_at, batch, place")
-            return [_intent(row) for row in rows]
+            return [coding.intent(row) for row in rows]
 
     def put_intents(self, intents: Iterable[Intent]) -> None:
         """Write intents, new or changed; call inside ``transaction``."""
-        self._put("intents", 15, (_intent_row(*pair) for pair in enumerate(intents)))
+        self._put("intents", 15, (coding.intent_row(*pair) for pair in enumerate(intents)))
 
     def drop_intents(self, keys: Iterable[str]) -> None:
         """Delete intents by key; call inside ``transaction``."""
@@ -258,17 +293,22 @@ class Store:
 
     # Tombstones
 
-    def tombstones(self, now: float) -> list[Tombstone]:
-        """Return the tombstones younger than 90 days at ``now`` (Unix seconds)."""
+    def tombstones(self, now: float, *, kept: bool = False) -> list[Tombstone]:
+        """Return the tombstones younger than 90 days at ``now`` (Unix seconds).
+
+        ``kept`` asks for those of items kept in Omi at any age: what was taken
+        out of the file does not come back because time went by.
+        """
         with self._reading():
             rows = self._db.execute(
-                "SELECT * FROM tombstones WHERE removed_at > ?", (now - TOMBSTONE_SECONDS,)
+                "SELECT * FROM tombstones WHERE removed_at > ? OR (? AND how = 'keep')",
+                (now - TOMBSTONE_SECONDS, kept),
             )
-            return [_tombstone(row) for row in rows]
+            return [coding.tombstone(row) for row in rows]
 
     def put_tombstones(self, tombstones: Iterable[Tombstone]) -> None:
         """Write tombstones; call inside ``transaction``."""
-        self._put("tombstones", 11, map(_tombstone_row, tombstones))
+        self._put("tombstones", 11, map(coding.tombstone_row, tombstones))
 
     def drop_tombstones(self, keys: Iterable[str]) -> None:
         """Delete tombstones by key; call inside ``transaction``."""
@@ -285,6 +325,63 @@ class Store:
     def put_gate(self, gate: Gate) -> None:
         """Write one gate; call inside ``transaction``."""
         self._put("gates", 4, [(gate.bucket, gate.set_at, gate.retry_after, gate.limit)])
+
+    # Clashes
+
+    def record_clashes(self, at: float, clashes: Iterable[Clash]) -> None:
+        """Remember values that give way, each once; call inside ``transaction``.
+
+        ``at`` is in Unix seconds. Calling it again for the same values, as a
+        cycle that is repeated does, changes nothing.
+        """
+        self._db.executemany(
+            "INSERT OR IGNORE INTO clashes (at, key, text, field, lost, kept_value, lost_value)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(at, c.key, c.text, c.field, c.lost, c.kept_value, c.lost_value) for c in clashes],
+        )
+
+    def clashes(self, limit: int = -1) -> list[Clashed]:
+        """Return the last ``limit`` clashes (all by default), oldest first."""
+        with self._reading():
+            if not self._has("clashes"):
+                return []
+            rows = self._db.execute(
+                "SELECT number, at, restored_at, key, text, field, lost, kept_value, lost_value"
+                " FROM clashes ORDER BY number DESC LIMIT ?",
+                (limit,),
+            )
+            return [Clashed(row[0], row[1], Clash(*row[3:]), row[2]) for row in rows][::-1]
+
+    def mark_restored(self, number: int, at: float) -> None:
+        """Note that the lost value of a clash was put back; call inside ``transaction``."""
+        self._db.execute("UPDATE clashes SET restored_at = ? WHERE number = ?", (at, number))
+
+    def _has(self, table: str) -> bool:
+        """Return whether there is such a table; a store of an older version may lack one."""
+        found = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
+        return found.fetchone() is not None
+
+    # A write of the file under way
+
+    def put_writing(
+        self, before: str, after: str, links: Iterable[Link], gone: Iterable[str]
+    ) -> None:
+        """Note a write of the file that is about to be made; call inside ``transaction``.
+
+        ``before`` and ``after`` are digests of the file, ``links`` the rows that
+        hold and ``gone`` the keys of those that go once it was made.
+        """
+        rows = [coding.link_row(link) for link in links]
+        self.put_fact("writing", {"before": before, "after": after, "rows": rows, "gone": [*gone]})
+
+    def writing(self) -> tuple[str, str, list[Link], list[str]] | None:
+        """Return the write that was noted and not settled, None if there is none."""
+        noted = self.fact("writing")
+        if not isinstance(noted, dict):
+            return None
+        with self._reading():
+            links = [coding.link(row) for row in noted["rows"]]
+            return noted["before"], noted["after"], links, noted["gone"]
 
     # Small facts
 
@@ -322,7 +419,11 @@ class Store:
             "DELETE FROM history WHERE number <= (SELECT max(number) FROM history) - ?",
             (HISTORY_ROWS,),
         )
-        self._db.execute("DELETE FROM tombstones WHERE removed_at < ?", (now - TOMBSTONE_SECONDS,))
+        self._db.execute("DELETE FROM clashes WHERE at < ?", (now - HISTORY_SECONDS,))
+        self._db.execute(
+            "DELETE FROM tombstones WHERE removed_at < ? AND how != 'keep'",
+            (now - TOMBSTONE_SECONDS,),
+        )
 
     def history(self, limit: int) -> list[Event]:
         """Return the last ``limit`` events, oldest first."""
@@ -356,78 +457,14 @@ class Store:
         return settled, failing
 
     def _put(
-        self, table: str, width: int, rows: Iterable[Row], verb: str = "INSERT OR REPLACE"
+        self,
+        table: str,
+        width: int,
+        rows: Iterable[tuple[object, ...]],
+        verb: str = "INSERT OR REPLACE",
     ) -> None:
         marks = ", ".join("?" * width)
         self._db.executemany(f"{verb} INTO {table} VALUES ({marks})", rows)
-
-
-@contextlib.contextmanager
-def lock(path: Path, holder: str) -> Iterator[None]:
-    """Hold the store at ``path`` as its one writer, for as long as the block runs.
-
-    The lock is on ``<store>.lock``, never on the SQLite file, and goes with the
-    process that holds it. ``holder`` is written into it for people to read.
-
-    Raises:
-        StoreBusy: another process holds it; the message says which.
-        StoreUnusable: the folder cannot be written.
-    """
-    place = path.with_name(path.name + ".lock")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(place, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        _unwritable(path, error)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            who = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-            raise StoreBusy(
-                f"{who} already works on {path}",
-                "One omisync at a time: wait for it, or stop it first.",
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{holder} (process {os.getpid()})\n".encode())
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def holder(path: Path) -> str | None:
-    """Return who holds the store now, as ``lock`` names it; None when nobody does."""
-    place = path.with_name(path.name + ".lock")
-    try:
-        descriptor = os.open(place, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-    finally:
-        os.close(descriptor)
-    return None
-
-
-def set_aside(path: Path) -> Path:
-    """Move a damaged store, with its write-ahead log, to a new name beside it; return that.
-
-    Raises:
-        StoreUnusable: it cannot be moved.
-    """
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    try:
-        for tail in ("-wal", "-shm", ""):
-            part = path.with_name(path.name + tail)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + tail))
-    except OSError as error:
-        _unwritable(path, error)
-    return aside
 
 
 def _create(path: Path) -> None:
@@ -443,7 +480,7 @@ def _create(path: Path) -> None:
         db = sqlite3.connect(fresh, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+            db.executescript(f"BEGIN; {SCHEMA} {CLASHES} COMMIT;")
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
             db.execute(f"PRAGMA user_version={VERSION}")
         finally:
@@ -453,18 +490,11 @@ def _create(path: Path) -> None:
             path.with_name(path.name + stale).unlink(missing_ok=True)
         fresh.rename(path)
     except OSError as error:
-        _unwritable(path, error)
+        unwritable(path, error)
     except sqlite3.Error as error:
         raise StoreBusy(
             f"The state store {path} cannot be made: {error}", "Free some space on that disk."
         ) from error
-
-
-def _unwritable(path: Path, error: OSError) -> NoReturn:
-    raise StoreUnusable(
-        f"The state store {path} cannot be made: {error.strerror}",
-        f"Make {path.parent} writable for you, or set [state] path in the config.",
-    ) from error
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -496,146 +526,3 @@ def _damaged(path: Path, reason: str) -> NoReturn:
         " again by their text and creates nothing.",
         damaged=True,
     ) from None
-
-
-def _time_text(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat()
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def _link_row(link: Link) -> tuple[object, ...]:
-    base, seen, parked = link.base, link.seen, link.parked
-    agreed: tuple[object, ...] = (None,) * 6
-    if base is not None:
-        local, remote = base.local, base.remote
-        agreed = (
-            local.text,
-            local.completed,
-            local.due,
-            remote.description,
-            remote.completed,
-            _time_text(remote.due_at),
-        )
-    return (
-        link.key,
-        link.remote_id,
-        seen.text,
-        seen.completed,
-        seen.due,
-        link.section,
-        link.rank,
-        *agreed,
-        link.absent_since,
-        link.clear_due,
-        link.failures,
-        None if parked is None else _parked_text(parked),
-        " ".join(sorted(link.doubt)),
-    )
-
-
-def _link(row: Row) -> Link:
-    (key, remote_id, text, completed, due, section, rank, *agreed) = row
-    (b_text, b_completed, b_due, description, r_completed, due_at, *rest) = agreed
-    (absent_since, clear_due, failures, parked, doubt) = rest
-    seen = Task(text, bool(completed), due)
-    base = None
-    if b_text is not None:
-        remote = Fields(description, bool(r_completed), _time(due_at))
-        base = Base(Task(b_text, bool(b_completed), b_due), remote)
-    return Link(
-        key,
-        remote_id,
-        seen,
-        section,
-        rank,
-        base,
-        absent_since,
-        bool(clear_due),
-        failures,
-        None if parked is None else _parked(parked),
-        frozenset(doubt.split()) if doubt else CERTAIN,
-    )
-
-
-def _parked_text(parked: Parked) -> str:
-    task = parked.task
-    return json.dumps(
-        [
-            parked.status,
-            parked.reason,
-            parked.since,
-            None if task is None else [task.text, task.completed, task.due],
-            parked.retry_at,
-        ],
-        ensure_ascii=False,
-    )
-
-
-def _parked(text: str) -> Parked:
-    status, reason, since, task, retry_at = json.loads(text)
-    return Parked(status, reason, since, None if task is None else Task(*task), retry_at)
-
-
-def _intent_row(place: int, intent: Intent) -> tuple[object, ...]:
-    return (
-        intent.key,
-        intent.group,
-        place,
-        intent.fields.description,
-        intent.fields.completed,
-        _time_text(intent.fields.due_at),
-        intent.task.text,
-        intent.task.completed,
-        intent.task.due,
-        json.dumps(intent.known_ids),
-        intent.server_date,
-        intent.sent_at,
-        intent.failure,
-        intent.failed_at,
-        intent.looks,
-    )
-
-
-def _intent(row: Row) -> Intent:
-    (key, group, _, description, r_completed, due_at, text, completed, due, known, *rest) = row
-    return Intent(
-        key,
-        group,
-        Fields(description, bool(r_completed), _time(due_at)),
-        Task(text, bool(completed), due),
-        tuple(json.loads(known)),
-        *rest,
-    )
-
-
-def _tombstone_row(stone: Tombstone) -> tuple[object, ...]:
-    return (
-        stone.key,
-        stone.remote_id,
-        stone.task.text,
-        stone.task.completed,
-        stone.task.due,
-        stone.remote.description,
-        stone.remote.completed,
-        _time_text(stone.remote.due_at),
-        stone.how,
-        stone.removed_at,
-        stone.counted,
-    )
-
-
-def _tombstone(row: Row) -> Tombstone:
-    (key, remote_id, text, completed, due, description, r_completed, due_at, *rest) = row
-    how, removed_at, counted = rest
-    return Tombstone(
-        key,
-        remote_id,
-        Task(text, bool(completed), due),
-        Fields(description, bool(r_completed), _time(due_at)),
-        how,
-        removed_at,
-        bool(counted),
-    )

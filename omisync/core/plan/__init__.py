@@ -1,0 +1,127 @@
+"""The decision table: what the file says, what the links say, what to do about it.
+
+Rule: a plan is made from one observation and never resumed. Making it again
+after everything in it took effect gives an empty plan.
+
+- ``steps``     what a plan is made from and made of
+- ``guard``     what would remove too much
+- ``known``     lines and links that belong together, and links without a line
+- ``arrivals``  lines without a link, items without a line, twins
+
+| local        | base | remote                      | decision                       |
+|--------------|------|-----------------------------|--------------------------------|
+| x            | -    | -                           | AddRemote                      |
+| x            | -    | x (same text, unlinked)     | Adopt                          |
+| x            | -    | buried (tombstone)          | Revive                         |
+| x edited     | x    | x same                      | ChangeRemote                   |
+| x edited     | x    | gone, text or due edited    | AddRemote                      |
+| x edited     | x    | gone, only completed edited | nothing: a tick loses nothing  |
+| -            | x    | x same                      | RemoveRemote, by policy        |
+| -            | x    | gone                        | forget                         |
+| same as base |      |                             | nothing                        |
+
+In push direction ``remote`` is taken to equal the remote half of the base. With
+a listing (two-way) there are these rows besides:
+
+| local        | base | remote                      | decision                       |
+|--------------|------|-----------------------------|--------------------------------|
+| -            | -    | x                           | AddLocal, by policy            |
+| x same       | x    | x edited                    | ChangeLocal                    |
+| x edited     | x    | x edited                    | both, per field; clashes told  |
+| -            | x    | x edited, open              | AddLocal: an edit beats a      |
+|              |      |                             | deletion                       |
+| x            | x    | missing, twice              | Probe                          |
+| x same       | x    | proven gone                 | keep, ChangeLocal (check) or   |
+|              |      |                             | RemoveLocal, by policy         |
+| x            | x    | and its twin                 | DropTwin                       |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omisync.core import match
+from omisync.core.plan import arrivals, guard, known
+from omisync.core.plan.known import buried
+from omisync.core.plan.steps import (
+    AddLocal,
+    AddRemote,
+    Adopt,
+    ChangeLocal,
+    ChangeRemote,
+    Draft,
+    DropTwin,
+    LocalOp,
+    Observation,
+    Op,
+    Plan,
+    Policy,
+    Probe,
+    RemoteOp,
+    Removal,
+    RemoveLocal,
+    RemoveRemote,
+    Revive,
+    grouped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from omisync.core.model import Entry
+
+__all__ = [
+    "AddLocal",
+    "AddRemote",
+    "Adopt",
+    "ChangeLocal",
+    "ChangeRemote",
+    "DropTwin",
+    "LocalOp",
+    "Observation",
+    "Op",
+    "Plan",
+    "Policy",
+    "Probe",
+    "RemoteOp",
+    "Removal",
+    "RemoveLocal",
+    "RemoveRemote",
+    "Revive",
+    "buried",
+    "grouped",
+    "make",
+]
+
+
+def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
+    """Decide what to do about everything observed; new tasks take their key from ``keys``."""
+    matching = match.pair(seen.entries, seen.links)
+    paired = {entry: seen.links[link] for entry, link in matching.pairs}
+    ranks = match.ranks([paired[n].rank if n in paired else None for n in range(len(seen.entries))])
+    draft = Draft(seen, policy, keys)
+    fresh: list[tuple[Entry, int]] = []
+    for number, entry in enumerate(seen.entries):
+        if number in paired:
+            known.decide(draft, entry, paired[number], ranks[number])
+        else:
+            fresh.append((entry, ranks[number]))
+    arrivals.decide(draft, fresh)
+    known.part(draft)
+    removed = [known.leave(draft, seen.links[number]) for number in matching.absent]
+    return Plan(
+        ops=tuple(draft.ops),
+        rows=tuple(draft.rows),
+        dropped=tuple(draft.dropped),
+        buried=tuple(draft.buried),
+        parked=tuple(draft.parked),
+        waiting=tuple(draft.waiting),
+        unsure=tuple(draft.unsure),
+        grace_ends=min(draft.grace_ends, default=None),
+        removal=guard.removal([link for link in removed if link is not None], seen, policy),
+        departure=guard.departure(draft.departing, seen, policy),
+        clashes=tuple(draft.clashes),
+        mute=draft.mute,
+        later=draft.later,
+        tasks=len(seen.entries),
+    )

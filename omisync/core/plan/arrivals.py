@@ -1,0 +1,231 @@
+"""What becomes of the new: lines without a link, items without a line, twins.
+
+Rule: a line and an item of the same text are one task, whoever wrote it first.
+Only what is left then is created there, or written here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from omisync.core import adopt, match, merge
+from omisync.core.model import Base, Link, Tombstone
+from omisync.core.plan import known
+from omisync.core.plan.steps import AddLocal, Adopt, DropTwin, Revive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omisync.core.model import Entry, RemoteItem, Task
+    from omisync.core.plan.steps import Draft, Observation, Policy
+
+TWIN_SECONDS = 120.0
+"""Between the creations of two items that two machines made of one line: as long as a
+read before a create and the create can be apart."""
+TWIN_PATIENCE = 3600.0
+"""Seconds for the machine whose item came later to take it back."""
+
+
+def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
+    """Decide about entries without a link, and items without one."""
+    seen, policy = draft.seen, draft.policy
+    graves = _Graves(seen)
+    rest: list[tuple[Entry, int]] = []
+    taken: set[str] = set()
+    for entry, rank in fresh:
+        stone = graves.claim(entry.task)
+        if stone is None:
+            rest.append((entry, rank))
+        else:
+            taken.add(stone.remote_id)
+            draft.ops.append(_revive(stone, entry, rank, policy))
+    found: dict[int, RemoteItem] = {}
+    orphans = draft.orphans
+    if seen.unlinked and policy.adopt:
+        offered = [item for item in seen.unlinked if item.id not in taken]
+        entries = [*(entry for entry, _ in rest), *(entry for _, entry in orphans)]
+        found = adopt.pairs(entries, offered, policy.encoding)
+    taken.update(item.id for item in found.values())
+    for number, (entry, rank) in enumerate(rest):
+        item = found.get(number)
+        if item is None and entry.task.completed and policy.skip_completed:
+            continue
+        link = Link(next(draft.keys), None, entry.task, entry.section, rank)
+        if item is None:
+            draft.ops.append(known.add(link, entry, policy))
+        else:
+            draft.ops.append(Adopt(adopt.tied(link, item, policy.encoding), entry, item))
+    draft.orphans = []
+    for number, (link, entry) in enumerate(orphans, len(rest)):
+        item = found.get(number)
+        if item is None:
+            draft.orphans.append((link, entry))
+        else:
+            again = link.but(missing=0, probed_at=None, made_at=None)
+            draft.ops.append(Adopt(adopt.tied(again, item, policy.encoding), entry, item))
+    if seen.listed is not None:
+        _import(draft, taken)
+
+
+class _Graves:
+    """The tombstones by text, each given out once, the latest first."""
+
+    def __init__(self, seen: Observation) -> None:
+        self.by_text: dict[str, list[Tombstone]] = defaultdict(list)
+        if not seen.tombstones:
+            return
+        alive = {link.remote_id for link in seen.links}
+        for stone in sorted(seen.tombstones, key=lambda stone: stone.removed_at):
+            if stone.how in {"complete", "keep"} and stone.remote_id not in alive:
+                self.by_text[match.normalised(stone.task.text)].append(stone)
+
+    def claim(self, task: Task) -> Tombstone | None:
+        """Return the grave that this line rises from.
+
+        A finished line does not come back open: an open line of the same text is
+        the next round of a recurring chore.
+        """
+        if not self.by_text:
+            return None
+        stones = self.by_text.get(match.normalised(task.text), [])
+        for stone in reversed(stones):
+            if task.completed or not stone.task.completed:
+                stones.remove(stone)
+                return stone
+        return None
+
+
+def _revive(stone: Tombstone, entry: Entry, rank: int, policy: Policy) -> Revive:
+    left = replace(stone.task, completed=stone.remote.completed)
+    base = Base(left, stone.remote)
+    patch = merge.outgoing(entry.task, base, stone.remote, policy.encoding)
+    link = Link(stone.key, stone.remote_id, entry.task, entry.section, rank, base)
+    return Revive(link, entry, stone, patch)
+
+
+def _import(draft: Draft, taken: set[str]) -> None:
+    """Plan lines for the items that have none and are to have one."""
+    policy = draft.policy
+    stones = {stone.remote_id: stone for stone in draft.seen.tombstones}
+    waiting = _awaited(draft)
+    twins = _Twins(draft)
+    for item in sorted(draft.seen.unlinked or (), key=_age):
+        stone = stones.get(item.id)
+        if item.id in taken or item.fields.description in waiting:
+            continue
+        if stone is not None and stone.how == "twin":
+            draft.ops.append(DropTwin(_stand_in(stone), stone))
+        elif (stone is not None and _rests(stone, item)) or twins.settle(item):
+            continue
+        elif _wanted(item, policy):
+            task = merge.decode(item.fields, policy.encoding)
+            if not task.text:
+                draft.mute += 1
+                continue
+            link = Link(next(draft.keys), item.id, task, base=Base(task, item.fields))
+            identifier = item.id if policy.ids and known.WRITABLE_ID.fullmatch(item.id) else None
+            draft.ops.append(AddLocal(link, item, identifier))
+
+
+def _age(item: RemoteItem) -> tuple[float, str]:
+    created = item.created_at
+    return (math.inf if created is None else created.timestamp(), item.id)
+
+
+def _awaited(draft: Draft) -> set[str]:
+    """Return the descriptions of which an item may yet turn out to be a known task's.
+
+    A create without an answer is looked for first, and a line whose item just
+    disappeared may be the line of the item that came in its place.
+    """
+    pending = draft.seen.pending
+    told = {pending[key] for key in pending} if isinstance(pending, dict) else set()
+    missed = {
+        link.base.remote.description
+        for link, _ in draft.missing
+        if link.base is not None and link.probed_at is None
+    }
+    return told | missed
+
+
+def _rests(stone: Tombstone, item: RemoteItem) -> bool:
+    """Return whether a removed line stays removed: its item is as the removal left it."""
+    return stone.how == "delete" or item.fields == stone.remote
+
+
+def _wanted(item: RemoteItem, policy: Policy) -> bool:
+    """Return whether the policy lets this item in."""
+    if policy.import_items == "linked":
+        return False
+    if policy.import_since is not None and (
+        item.created_at is None or item.created_at.timestamp() < policy.import_since
+    ):
+        return False
+    return policy.import_items == "all" or not item.fields.completed
+
+
+def _stand_in(stone: Tombstone) -> Link:
+    """Return a link that names a twin which is to be deleted; it is in no ID map."""
+    return Link(stone.key, stone.remote_id, stone.task)
+
+
+class _Twins:
+    """Items that two machines made of one line, because neither saw the other's create.
+
+    Both decide alike, without a word to each other: the item created first
+    stays, and who made the other one takes it back.
+    """
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.made: dict[tuple[object, ...], list[Link]] | None = None
+
+    def settle(self, item: RemoteItem) -> bool:
+        """Return whether this item is the twin of a linked one, after planning what follows."""
+        made = self._made().get(_likeness(item))
+        if not made or item.created_at is None:
+            return False
+        for link in made:
+            ours = self.draft.item(link)
+            if ours is None or ours.created_at is None:
+                continue
+            apart = abs((item.created_at - ours.created_at).total_seconds())
+            if apart > TWIN_SECONDS:
+                continue
+            if _age(item) < _age(ours):
+                made.remove(link)
+                self._give_way(link, ours, item)
+                return True
+            return self.draft.seen.now - item.created_at.timestamp() < TWIN_PATIENCE
+        return False
+
+    def _made(self) -> dict[tuple[object, ...], list[Link]]:
+        """Return the links whose item we created and nobody changed, by what the item says."""
+        if self.made is None:
+            self.made = defaultdict(list)
+            for link in self.draft.seen.links:
+                item = self.draft.item(link)
+                settled = link.base is not None and link.base.local == link.seen
+                if link.made_at is None or item is None or not settled or link.doubt:
+                    continue
+                if link.absent_since is None and link.base and item.fields == link.base.remote:
+                    self.made[_likeness(item)].append(link)
+        return self.made
+
+    def _give_way(self, link: Link, ours: RemoteItem, item: RemoteItem) -> None:
+        draft, base = self.draft, link.base
+        if base is None:
+            return
+        now = draft.seen.now
+        stone = Tombstone(f"twin-{link.key}", ours.id, base.local, base.remote, "twin", now, False)
+        draft.rows = [row for row in draft.rows if row.key != link.key]
+        draft.rows.append(link.but(remote_id=item.id, made_at=None))
+        draft.buried.append(stone)
+        draft.ops.append(DropTwin(_stand_in(stone), stone))
+
+
+def _likeness(item: RemoteItem) -> tuple[object, ...]:
+    return item.fields.description, item.fields.completed, item.fields.due_at

@@ -1,0 +1,82 @@
+"""The removal guard: a file that is broken or foreign never empties a list.
+
+Rule: what would remove too much is flagged on the plan, with its numbers; who
+runs the plan refuses it whole. It holds in both directions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omisync.core.plan.steps import Removal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omisync.core.model import Link
+    from omisync.core.plan.steps import Observation, Policy
+
+SMALL_REMOVAL = 5
+"""This many removals are a person's afternoon, whatever their share."""
+SMALL_LIST = 3
+"""From this many tasks on, removing all of them is drastic."""
+ROLLING = 3600.0
+"""Seconds over which removals add up, so that a list cannot be emptied in slices."""
+
+
+def removal(removed: Sequence[Link], seen: Observation, policy: Policy) -> Removal:
+    """Count what the removals would change on the server, and judge it.
+
+    Absent lines count from the first look, before their grace ends: a truncated
+    file also looks like edits, and those must not be sent meanwhile.
+    """
+    count = sum(_counts(link, policy) for link in removed)
+    if not count:
+        return Removal()
+    recent = sum(
+        stone.counted
+        and stone.how == policy.on_removal
+        and 0 <= seen.now - stone.removed_at < ROLLING
+        for stone in seen.tombstones
+    )
+    total = recent + sum(_counts(link, policy) for link in seen.links)
+    drastic = _is_drastic(count + recent, total, policy) or seen.blank
+    return Removal(count, recent, total, drastic)
+
+
+def _is_drastic(gone: int, total: int, policy: Policy) -> bool:
+    much = gone > SMALL_REMOVAL and gone > policy.max_removals * total
+    return much or (gone == total and total >= SMALL_LIST)
+
+
+def _counts(link: Link, policy: Policy) -> bool:
+    """Return whether removing this link would change the server."""
+    return link.remote_id is not None and link.parked is None and not is_silent(link, policy)
+
+
+def is_silent(link: Link, policy: Policy) -> bool:
+    """Return whether the server need not hear that this line is gone."""
+    return policy.on_removal == "keep" or (
+        policy.on_removal == "complete"
+        and link.base is not None
+        and link.base.remote.completed
+        and "completed" not in link.doubt
+    )
+
+
+def departure(departing: Sequence[Link], seen: Observation, policy: Policy) -> Removal:
+    """Count the open lines that would go, or be ticked, with their items, and judge it."""
+    count = sum(_stands(link) for link in departing)
+    if policy.on_remote_removal == "keep" or not count:
+        return Removal()
+    recent = sum(
+        stone.counted and stone.how == "gone" and 0 <= seen.now - stone.removed_at < ROLLING
+        for stone in seen.tombstones
+    )
+    total = recent + sum(_stands(link) for link in seen.links)
+    return Removal(count, recent, total, _is_drastic(count + recent, total, policy))
+
+
+def _stands(link: Link) -> bool:
+    """Return whether this is an open line that has, or had, an item."""
+    return link.base is not None and not link.base.local.completed

@@ -1,0 +1,272 @@
+"""What becomes of the tasks that are known: each link, with its line or without.
+
+Rule: nothing here looks at more than one task at a time, but for a probe, which
+is a request of its own and therefore counted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from omisync.core import merge
+from omisync.core.model import LET_GO, Base, Tombstone
+from omisync.core.plan.guard import is_silent
+from omisync.core.plan.steps import (
+    AddLocal,
+    AddRemote,
+    ChangeLocal,
+    ChangeRemote,
+    Probe,
+    RemoveLocal,
+    RemoveRemote,
+)
+
+if TYPE_CHECKING:
+    from omisync.core.model import Entry, Fields, Link, RemoteItem, Task
+    from omisync.core.plan.steps import Draft, Policy
+
+MISSED = 2
+"""Complete listings without an item after which it is asked for by itself."""
+PROBES = 40
+"""Items asked for in one cycle: a third of the writes that the server grants an hour."""
+PROBE_AGAIN = 86400.0
+"""Seconds before an item is asked for again that exists and is not listed."""
+WRITABLE_ID = re.compile(r"[A-Za-z0-9_-]+")
+"""An id that ``omi:ID`` can hold; the ids of Omi are opaque."""
+
+
+def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
+    """Decide about an entry that has a link."""
+    link = _unparked(_seen(old, entry, rank), entry.task, draft.seen.now)
+    if draft.seen.listed is not None:
+        link = _noticed(draft, link)
+    if link.remote_id is not None:
+        link = _joined(draft, link, entry)
+    elif link.parked is not None:
+        draft.parked.append((link, entry))
+    elif draft.is_pending(link.key):
+        draft.unsure.append((link, entry))
+    elif link.base is None or _says_more(entry, link.base):
+        draft.ops.append(add(link, entry, draft.policy))
+    elif draft.seen.listed is not None and link.missing != LET_GO:
+        draft.orphans.append((link, entry))
+    if link is not old:
+        draft.rows.append(link)
+
+
+def _seen(old: Link, entry: Entry, rank: int) -> Link:
+    """Return the link with the entry's place, untouched (the same object) if nothing moved."""
+    if (
+        old.seen == entry.task
+        and old.section == entry.section
+        and old.rank == rank
+        and old.absent_since is None
+    ):
+        return old
+    return old.but(seen=entry.task, section=entry.section, rank=rank, absent_since=None)
+
+
+def _unparked(link: Link, task: Task | None, now: float) -> Link:
+    """Return the link ready to be tried again, if the line changed or its time has come."""
+    parked = link.parked
+    if parked is None:
+        return link
+    due_again = parked.retry_at is not None and parked.retry_at <= now
+    if parked.task != task or due_again:
+        return link.but(parked=None, failures=0)
+    return link
+
+
+def _noticed(draft: Draft, link: Link) -> Link:
+    """Return the link with what the listing tells of its item's presence."""
+    if link.remote_id is None or link.missing == LET_GO:
+        return link
+    if draft.item(link) is not None:
+        return link.but(missing=0, probed_at=None) if link.missing else link
+    if draft.seen.complete and link.missing < MISSED:
+        return link.but(missing=link.missing + 1)
+    return link
+
+
+def _says_more(entry: Entry, base: Base) -> bool:
+    """Return whether the line of a gone item was edited in a way that must not be lost."""
+    return entry.task.text != base.local.text or entry.task.due != base.local.due
+
+
+def add(link: Link, entry: Entry, policy: Policy) -> AddRemote:
+    """Return the op that creates the item of a line."""
+    return AddRemote(link, entry, merge.encode(entry.task, policy.encoding))
+
+
+def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
+    """Plan what crosses for a line with an item; return the row to be written now."""
+    item, base = draft.item(link), link.base
+    if base is None:
+        return link
+    remote = item.fields if item is not None else base.remote
+    parked = link.parked is not None
+    if parked:
+        draft.parked.append((link, entry))
+    if base.local == entry.task and base.remote == remote and not link.doubt:
+        if not parked:
+            _settled(draft, link, entry)
+        return link
+    policy = draft.policy
+    came = merge.join(
+        entry.task, base, remote, policy.encoding, prefer=policy.prefer, doubt=link.doubt
+    )
+    patch = came.patch
+    if patch and link.clear_due and came.task.due is None and entry.task.due is None:
+        patch = replace(patch, clear_due=True)
+    after = link.but(base=came.base, seen=came.task) if came.base != base else link
+    inward = came.task != entry.task
+    if inward:
+        draft.ops.append(ChangeLocal(after, entry, came.task, _id_for(draft, after, entry)))
+    if patch and not parked:
+        draft.ops.append(ChangeRemote(after, entry, patch))
+    if not parked:
+        draft.clashes += [replace(clash, key=link.key) for clash in came.clashes]
+    # What the line does not say yet must not be written down as said.
+    return link if inward else after
+
+
+def _settled(draft: Draft, link: Link, entry: Entry) -> None:
+    """Plan what a task needs on which both sides agree: its id in the line, a probe."""
+    identifier = _id_for(draft, link, entry)
+    if identifier is not None:
+        draft.ops.append(ChangeLocal(link, entry, entry.task, identifier, "its id"))
+    elif link.missing > 0:
+        draft.missing.append((link, entry))
+
+
+def _id_for(draft: Draft, link: Link, entry: Entry) -> str | None:
+    """Return the id that is to be written into the line, if any."""
+    if draft.seen.listed is None or not draft.policy.ids or entry.explicit_id is not None:
+        return None
+    identifier = link.remote_id or ""
+    return identifier if WRITABLE_ID.fullmatch(identifier) else None
+
+
+def part(draft: Draft) -> None:
+    """Decide about lines whose item is missing from the list, or proven gone."""
+    for link, entry in draft.orphans:
+        _orphaned(draft, link, entry)
+    for number, (link, entry) in enumerate(draft.missing):
+        if link.missing < MISSED and not _replaced(draft, link):
+            continue
+        asked = link.probed_at
+        if asked is not None and 0 <= draft.seen.now - asked < PROBE_AGAIN:
+            continue
+        if number >= PROBES:
+            draft.later = True
+            break
+        draft.ops.append(Probe(link, entry))
+        draft.departing.append(link)
+
+
+def _replaced(draft: Draft, link: Link) -> bool:
+    """Return whether an unlinked item says the same: a reprocessed conversation makes new ids."""
+    base = link.base
+    return base is not None and any(
+        item.fields.description == base.remote.description for item in draft.seen.unlinked or ()
+    )
+
+
+def _orphaned(draft: Draft, link: Link, entry: Entry) -> None:
+    """Apply the policy to a line that is as its item was, before that was deleted in Omi."""
+    policy, base = draft.policy, link.base
+    gone = link.but(missing=LET_GO)
+    ticked = base is not None and base.local.completed != entry.task.completed
+    if ticked or policy.on_remote_removal == "keep" or base is None:
+        draft.rows = [row for row in draft.rows if row.key != link.key] + [gone]
+    elif policy.on_remote_removal == "remove":
+        draft.departing.append(link)
+        draft.ops.append(RemoveLocal(link, entry))
+    elif entry.task.completed:
+        draft.rows = [row for row in draft.rows if row.key != link.key] + [gone]
+    else:
+        draft.departing.append(link)
+        done = replace(entry.task, completed=True)
+        after = gone.but(base=replace(base, local=done), seen=done)
+        draft.ops.append(ChangeLocal(after, entry, done, why="deleted in Omi"))
+
+
+def leave(draft: Draft, old: Link) -> Link | None:
+    """Decide about a link whose line is not in the file.
+
+    Return the link as the removal guard counts it, None if its item comes back
+    as a line.
+    """
+    seen, policy = draft.seen, draft.policy
+    if old.remote_id is None:
+        if draft.is_pending(old.key):
+            draft.unsure.append((old, None))
+        else:
+            draft.dropped.append(old.key)
+        return old
+    since = old.absent_since
+    if since is None or since > seen.now:  # a clock that jumped back starts the grace anew
+        since = seen.now
+    link = _unparked(old.but(absent_since=since), None, seen.now)
+    item = draft.item(link)
+    if item is not None and not link.doubt and link.parked is None:
+        link = _caught_up(link, item)
+    returns = item is not None and link.parked is None and _returns(draft, link, item)
+    if link.parked is not None:
+        draft.parked.append((link, None))
+    elif seen.now - since < policy.grace:
+        draft.waiting.append(link)
+        draft.grace_ends.append(since + policy.grace)
+    elif returns and item is not None:
+        draft.ops.append(_back(link, item, policy))
+        return None
+    elif is_silent(link, policy):
+        draft.dropped.append(link.key)
+        draft.buried.append(buried(link, policy.on_removal, seen.now, counted=False))
+        return link
+    else:
+        draft.ops.append(RemoveRemote(link, policy.on_removal))
+    if link != old:
+        draft.rows.append(link)
+    return None if returns else link
+
+
+def _caught_up(link: Link, item: RemoteItem) -> Link:
+    """Return the link with a tick that was made in the app meanwhile: nothing is lost with it."""
+    base = link.base
+    if base is None or base.remote.completed or not item.fields.completed:
+        return link
+    return link.but(base=replace(base, remote=replace(base.remote, completed=True)))
+
+
+def _returns(draft: Draft, link: Link, item: RemoteItem) -> bool:
+    """Return whether the app edited an item whose line was removed, so that it comes back."""
+    base = link.base
+    if base is None or link.doubt or item.fields == base.remote:
+        return False
+    return not item.fields.completed or draft.policy.import_items == "all"
+
+
+def _back(link: Link, item: RemoteItem, policy: Policy) -> AddLocal | RemoveRemote:
+    """Return the op that writes the line anew, as the app has it now."""
+    task = merge.decode(item.fields, policy.encoding)
+    if not task.text:
+        return RemoveRemote(link, policy.on_removal)
+    after = link.but(seen=task, base=Base(task, item.fields), absent_since=None, failures=0)
+    return AddLocal(after, item)
+
+
+def buried(link: Link, how: str, now: float, *, counted: bool) -> Tombstone:
+    """Return the tombstone of a link whose removal took effect at ``now``.
+
+    Raises:
+        ValueError: the link was never settled, so there is nothing to bury.
+    """
+    if link.remote_id is None or link.base is None:
+        raise ValueError(link.key)
+    remote: Fields = link.base.remote
+    if how == "complete":
+        remote = replace(remote, completed=True)
+    return Tombstone(link.key, link.remote_id, link.base.local, remote, how, now, counted)

@@ -1,0 +1,290 @@
+"""What a plan is made from, and what it is made of.
+
+Rule: an op carries the link as it will stand once the op took effect on the
+file; what the server answers is settled by whoever sent the request.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from omisync.core.merge import Encoding
+    from omisync.core.model import (
+        Clash,
+        Entry,
+        Fields,
+        Link,
+        Patch,
+        RemoteItem,
+        Task,
+        Tombstone,
+    )
+
+BATCH = 50
+"""Items that one batch may hold (BatchActionItemsRequest, OpenAPI)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the person configured. ``grace`` in seconds; ``max_removals`` a share 0..1.
+
+    The last five matter with a listing only. ``import_since`` is in Unix seconds;
+    ``ids`` tells whether the ids of items are written into their lines.
+    """
+
+    encoding: Encoding
+    on_removal: str = "complete"
+    grace: float = 0.0
+    max_removals: float = 0.5
+    adopt: bool = True
+    skip_completed: bool = False
+    prefer: str = "local"
+    on_remote_removal: str = "keep"
+    import_items: str = "open"
+    import_since: float | None = None
+    ids: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that a plan is made from.
+
+    ``links`` are ordered by rank. ``pending`` are the creates in flight or
+    unknown: key to description. ``unlinked`` are remote items without a link,
+    None when the server was not asked. ``listed`` are all items by id where the
+    whole list was read, ``complete`` tells whether none can be missing from it.
+    ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all.
+    """
+
+    entries: Sequence[Entry]
+    links: Sequence[Link]
+    now: float
+    tombstones: Sequence[Tombstone] = ()
+    pending: Mapping[str, str] | Collection[str] = ()
+    unlinked: Sequence[RemoteItem] | None = None
+    blank: bool = False
+    listed: Mapping[str, RemoteItem] | None = None
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddRemote:
+    """Create an item for this entry. ``link`` is its row, still without remote id."""
+
+    link: Link
+    entry: Entry
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Link this entry with an item that the server already has."""
+
+    link: Link
+    entry: Entry
+    item: RemoteItem
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRemote:
+    """Send the edited fields of this entry."""
+
+    link: Link
+    entry: Entry
+    patch: Patch
+
+
+@dataclass(frozen=True, slots=True)
+class Revive:
+    """Link a line that came back with its former item; an empty patch needs no request."""
+
+    link: Link
+    entry: Entry
+    tombstone: Tombstone
+    patch: Patch
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRemote:
+    """Complete or delete the item whose line is gone. ``how`` is the policy."""
+
+    link: Link
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLocal:
+    """Let this line say ``task``, and the item's id where one is to be written."""
+
+    link: Link
+    entry: Entry
+    task: Task
+    explicit_id: str | None = None
+    why: str = "changed in Omi"
+
+
+@dataclass(frozen=True, slots=True)
+class AddLocal:
+    """Write a line for this item; the task is ``link.seen``."""
+
+    link: Link
+    item: RemoteItem
+    explicit_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLocal:
+    """Take out the line of an item that is proven gone."""
+
+    link: Link
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask for an item that the list no longer shows: only a 404 proves that it is gone."""
+
+    link: Link
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class DropTwin:
+    """Delete the later of two items that two machines made of one line.
+
+    ``link`` is not one of the ID map: its key is the tombstone's.
+    """
+
+    link: Link
+    stone: Tombstone
+
+
+RemoteOp = AddRemote | Adopt | ChangeRemote | Revive | RemoveRemote | Probe | DropTwin
+LocalOp = ChangeLocal | AddLocal | RemoveLocal
+Op = RemoteOp | LocalOp
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The removals a plan is about, as the removal guard counts them.
+
+    ``count`` of ``total`` open tasks would be removed, ``recent`` of them
+    already were within the hour.
+    """
+
+    count: int = 0
+    recent: int = 0
+    total: int = 0
+    drastic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All steps, in order.
+
+    ``ops`` change a replica or the pairing. ``rows`` are links to write and
+    ``dropped`` keys to delete without any request; ``buried`` are the tombstones
+    of those that the server need not hear about. ``unsure`` are creates of unknown
+    outcome, which the server is asked about first. ``waiting`` links are absent
+    within their grace; ``grace_ends`` is the earliest end, in Unix seconds.
+    ``departure`` counts the lines that would be taken out or ticked because their
+    items are gone, ``clashes`` are the values that give way, ``mute`` the items
+    that no line can say. ``later`` tells that more is to be asked another time.
+    """
+
+    ops: tuple[Op, ...] = ()
+    rows: tuple[Link, ...] = ()
+    dropped: tuple[str, ...] = ()
+    buried: tuple[Tombstone, ...] = ()
+    parked: tuple[tuple[Link, Entry | None], ...] = ()
+    waiting: tuple[Link, ...] = ()
+    unsure: tuple[tuple[Link, Entry | None], ...] = ()
+    grace_ends: float | None = None
+    removal: Removal = field(default_factory=Removal)
+    departure: Removal = field(default_factory=Removal)
+    clashes: tuple[Clash, ...] = ()
+    mute: int = 0
+    later: bool = False
+    tasks: int = 0
+
+    @property
+    def creates(self) -> bool:
+        """Return whether the server has to be read before this plan is run."""
+        return any(isinstance(op, AddRemote) for op in self.ops)
+
+    @property
+    def local(self) -> tuple[LocalOp, ...]:
+        """Return the ops that change the file."""
+        return tuple(op for op in self.ops if isinstance(op, LocalOp))
+
+    @property
+    def arrivals(self) -> int:
+        """Return how many lines the file would get."""
+        return sum(isinstance(op, AddLocal) for op in self.ops)
+
+    @property
+    def notifications(self) -> int:
+        """Return how many phone notifications Omi will send for this plan."""
+        return sum(
+            (isinstance(op, AddRemote) and op.fields.due_at is not None)
+            or (isinstance(op, ChangeRemote | Revive) and op.patch.due_at is not None)
+            for op in self.ops
+        )
+
+
+@dataclass(slots=True)
+class Draft:
+    """A plan while it is being made, with what it is made from.
+
+    ``departing`` are links whose line is about to go or be ticked with its item,
+    ``orphans`` lines whose item is gone and may have come back under another id,
+    ``missing`` lines whose item the list no longer shows.
+    """
+
+    seen: Observation
+    policy: Policy
+    keys: Iterator[str]
+    ops: list[Op] = field(default_factory=list)
+    rows: list[Link] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    buried: list[Tombstone] = field(default_factory=list)
+    parked: list[tuple[Link, Entry | None]] = field(default_factory=list)
+    waiting: list[Link] = field(default_factory=list)
+    unsure: list[tuple[Link, Entry | None]] = field(default_factory=list)
+    grace_ends: list[float] = field(default_factory=list)
+    clashes: list[Clash] = field(default_factory=list)
+    departing: list[Link] = field(default_factory=list)
+    orphans: list[tuple[Link, Entry]] = field(default_factory=list)
+    missing: list[tuple[Link, Entry]] = field(default_factory=list)
+    mute: int = 0
+    later: bool = False
+
+    def is_pending(self, key: str) -> bool:
+        """Return whether the create of this task is in flight or unknown."""
+        return key in self.seen.pending
+
+    def item(self, link: Link) -> RemoteItem | None:
+        """Return the item of a link as the list shows it, if it was read and does."""
+        listed = self.seen.listed
+        return None if listed is None or link.remote_id is None else listed.get(link.remote_id)
+
+
+def grouped(ops: Sequence[AddRemote]) -> list[list[AddRemote]]:
+    """Return the creates as the batches they are sent in.
+
+    Each failure halves the batch a task may travel in, so that one poisonous
+    task ends up alone instead of holding back 49 others.
+    """
+    by_size: dict[int, list[AddRemote]] = defaultdict(list)
+    for op in ops:
+        by_size[max(1, BATCH >> op.link.failures)].append(op)
+    return [
+        same[start : start + size]
+        for size, same in sorted(by_size.items(), reverse=True)
+        for start in range(0, len(same), size)
+    ]

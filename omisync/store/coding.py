@@ -1,0 +1,167 @@
+"""How the nouns of core stand in rows of the store, and back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from omisync.core.model import Base, Fields, Intent, Link, Parked, Task, Tombstone
+
+CERTAIN: frozenset[str] = frozenset()
+
+Row = tuple[Any, ...]
+"""A row as SQLite gives it; the schema says what is in it."""
+
+
+def _time_text(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat()
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def link_row(link: Link) -> tuple[object, ...]:
+    """Return the row of a link."""
+    base, seen, parked = link.base, link.seen, link.parked
+    agreed: tuple[object, ...] = (None,) * 6
+    if base is not None:
+        local, remote = base.local, base.remote
+        agreed = (
+            local.text,
+            local.completed,
+            local.due,
+            remote.description,
+            remote.completed,
+            _time_text(remote.due_at),
+        )
+    return (
+        link.key,
+        link.remote_id,
+        seen.text,
+        seen.completed,
+        seen.due,
+        link.section,
+        link.rank,
+        *agreed,
+        link.absent_since,
+        link.clear_due,
+        link.failures,
+        None if parked is None else _parked_text(parked),
+        " ".join(sorted(link.doubt)),
+        link.missing,
+        link.probed_at,
+        link.made_at,
+    )
+
+
+def link(row: Row) -> Link:
+    """Return the link of a row, of any version."""
+    (key, remote_id, text, completed, due, section, rank, *agreed) = row
+    (b_text, b_completed, b_due, description, r_completed, due_at, *rest) = agreed
+    (absent_since, clear_due, failures, parked, doubt, *presence) = rest
+    seen = Task(text, bool(completed), due)
+    base = None
+    if b_text is not None:
+        remote = Fields(description, bool(r_completed), _time(due_at))
+        base = Base(Task(b_text, bool(b_completed), b_due), remote)
+    return Link(
+        key,
+        remote_id,
+        seen,
+        section,
+        rank,
+        base,
+        absent_since,
+        bool(clear_due),
+        failures,
+        None if parked is None else _parked(parked),
+        frozenset(doubt.split()) if doubt else CERTAIN,
+        *presence,  # missing in version 1, which has no such columns
+    )
+
+
+def _parked_text(parked: Parked) -> str:
+    task = parked.task
+    return json.dumps(
+        [
+            parked.status,
+            parked.reason,
+            parked.since,
+            None if task is None else [task.text, task.completed, task.due],
+            parked.retry_at,
+        ],
+        ensure_ascii=False,
+    )
+
+
+def _parked(text: str) -> Parked:
+    status, reason, since, task, retry_at = json.loads(text)
+    return Parked(status, reason, since, None if task is None else Task(*task), retry_at)
+
+
+def intent_row(place: int, intent: Intent) -> tuple[object, ...]:
+    """Return the row of an intent; ``place`` is its place in its batch."""
+    return (
+        intent.key,
+        intent.group,
+        place,
+        intent.fields.description,
+        intent.fields.completed,
+        _time_text(intent.fields.due_at),
+        intent.task.text,
+        intent.task.completed,
+        intent.task.due,
+        json.dumps(intent.known_ids),
+        intent.server_date,
+        intent.sent_at,
+        intent.failure,
+        intent.failed_at,
+        intent.looks,
+    )
+
+
+def intent(row: Row) -> Intent:
+    """Return the intent of a row."""
+    (key, group, _, description, r_completed, due_at, text, completed, due, known, *rest) = row
+    return Intent(
+        key,
+        group,
+        Fields(description, bool(r_completed), _time(due_at)),
+        Task(text, bool(completed), due),
+        tuple(json.loads(known)),
+        *rest,
+    )
+
+
+def tombstone_row(stone: Tombstone) -> tuple[object, ...]:
+    """Return the row of a tombstone."""
+    return (
+        stone.key,
+        stone.remote_id,
+        stone.task.text,
+        stone.task.completed,
+        stone.task.due,
+        stone.remote.description,
+        stone.remote.completed,
+        _time_text(stone.remote.due_at),
+        stone.how,
+        stone.removed_at,
+        stone.counted,
+    )
+
+
+def tombstone(row: Row) -> Tombstone:
+    """Return the tombstone of a row."""
+    (key, remote_id, text, completed, due, description, r_completed, due_at, *rest) = row
+    how, removed_at, counted = rest
+    return Tombstone(
+        key,
+        remote_id,
+        Task(text, bool(completed), due),
+        Fields(description, bool(r_completed), _time(due_at)),
+        how,
+        removed_at,
+        bool(counted),
+    )

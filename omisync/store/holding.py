@@ -1,0 +1,94 @@
+"""Who may write to a store, and where a damaged one goes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+from omisync.errors import StoreBusy, StoreUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextlib.contextmanager
+def lock(path: Path, holder: str) -> Iterator[None]:
+    """Hold the store at ``path`` as its one writer, for as long as the block runs.
+
+    The lock is on ``<store>.lock``, never on the SQLite file, and goes with the
+    process that holds it. ``holder`` is written into it for people to read.
+
+    Raises:
+        StoreBusy: another process holds it; the message says which.
+        StoreUnusable: the folder cannot be written.
+    """
+    place = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(place, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        unwritable(path, error)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            raise StoreBusy(
+                f"{who} already works on {path}",
+                "One omisync at a time: wait for it, or stop it first.",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{holder} (process {os.getpid()})\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder(path: Path) -> str | None:
+    """Return who holds the store now, as ``lock`` names it; None when nobody does."""
+    place = path.with_name(path.name + ".lock")
+    try:
+        descriptor = os.open(place, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def set_aside(path: Path) -> Path:
+    """Move a damaged store, with its write-ahead log, to a new name beside it; return that.
+
+    Raises:
+        StoreUnusable: it cannot be moved.
+    """
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    try:
+        for tail in ("-wal", "-shm", ""):
+            part = path.with_name(path.name + tail)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + tail))
+    except OSError as error:
+        unwritable(path, error)
+    return aside
+
+
+def unwritable(path: Path, error: OSError) -> NoReturn:
+    """Tell that the folder of a store cannot be written.
+
+    Raises:
+        StoreUnusable: always.
+    """
+    raise StoreUnusable(
+        f"The state store {path} cannot be made: {error.strerror}",
+        f"Make {path.parent} writable for you, or set [state] path in the config.",
+    ) from error
