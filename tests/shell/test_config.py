@@ -356,14 +356,17 @@ def test_the_line_of_a_key_is_found(tmp_path: Path, text: str, line: int) -> Non
     assert str(line) in starts
 
 
-def test_two_way_is_not_available_yet(tmp_path: Path) -> None:
-    """It is a word of the schema that this version does not do, and that is what is said."""
-    with pytest.raises(ConfigError) as caught:
-        load(tmp_path, '\n[sync]\ndirection = "two-way"')
-    assert ":3: " in caught.value.message
-    assert "not available in this version yet" in caught.value.message
-    assert caught.value.advice == 'use "push"'
-    assert caught.value.exit_code == 78
+def test_two_way_is_a_direction(tmp_path: Path) -> None:
+    """It is taken as it stands, and push stays the default."""
+    assert load(tmp_path, '\n[sync]\ndirection = "two-way"').two_way
+    assert not load(tmp_path, "").two_way
+
+
+def test_imports_since_a_day_begin_where_the_day_does(tmp_path: Path) -> None:
+    """In the zone of the config; without a day there is no limit."""
+    text = '[sync]\nimport_since = "2026-07-01"\ntimezone = "Europe/Berlin"'
+    assert load(tmp_path, text).import_since() == 1782856800.0
+    assert load(tmp_path, "").import_since() is None
 
 
 @pytest.mark.parametrize(
