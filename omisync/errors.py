@@ -87,6 +87,19 @@ class GuardStopped(OmisyncError):
     exit_code = BAD_FILE
 
 
+class ImportStopped(OmisyncError):
+    """A first look at an account would flood the file; a person is asked first.
+
+    ``items`` is how many lines the file would get.
+    """
+
+    exit_code = BAD_FILE
+
+    def __init__(self, message: str, advice: str, items: int) -> None:
+        super().__init__(message, advice)
+        self.items = items
+
+
 # The state on this machine.
 
 

@@ -78,6 +78,8 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
         import tomllib
 
         config = tomllib.loads(config_file.read_text(encoding="utf-8-sig"))
+        if config.get("sync", {}).get("direction") == "two-way":
+            return None  # only Omi knows whether there is nothing to do
         base = config_file.absolute().parent
         todo = places.todo_path(config.get("todo", {}).get("path", "~/todo.md"), base)
         omi, state = config.get("omi", {}), config.get("state", {}).get("path", "")

@@ -55,7 +55,7 @@ class OmiClient:
 
     ``server_date`` is the ``Date`` of the last reply that had one, in Unix
     seconds; ``clock_skew`` is that date minus our clock when it came, good to
-    about a second. Both are None before.
+    about a second. Both are None before. ``reads`` counts the pages asked for.
 
     Every operation raises ``Unreachable`` if nothing left this machine,
     ``KeyProblem`` for 401 and 403, ``RateLimited`` for 429, ``WrongServer`` if
@@ -77,6 +77,7 @@ class OmiClient:
         self.base_url = places.normalised_base(base_url)
         self.server_date: float | None = None
         self.clock_skew: float | None = None
+        self.reads = 0
         self._key = address.usable_key(key)
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, CONNECT_TIMEOUT))
         self._trace = trace or (lambda _event: None)
@@ -175,6 +176,7 @@ class OmiClient:
             "limit": str(reading.LIMIT),
             "offset": "0",
         }
+        self.reads += 1
         query = urlencode({name: value for name, value in asked.items() if value}, quote_via=quote)
         request = Request("GET", f"{address.ITEMS}?{query}")
         items, rows = self._read(request, wire.rows, await self._send(request))

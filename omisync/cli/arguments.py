@@ -38,9 +38,9 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     """
     parser = _parser()
     options = parser.parse_args(argv)
-    for_once = options.allow_removals or options.grace or options.timeout is not None
-    if for_once and not options.once:
-        parser.error("--allow-removals, --grace and --timeout go with --once")
+    for_once = options.allow_removals or options.grace or options.yes
+    if (for_once or options.timeout is not None) and not options.once:
+        parser.error("--allow-removals, --grace, --yes and --timeout go with --once")
     if options.command is None:
         _choose_run(options)
     elif options.once or options.dry_run:
@@ -94,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-removals",
         action="store_true",
         help="with --once: let the removals pass that the guard refused last",
+    )
+    main.add_argument(
+        "--yes",
+        action="store_true",
+        help="with --once: let the first two-way sync bring in as many tasks as there are",
     )
     main.add_argument(
         "--grace",
@@ -183,6 +188,11 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         DOCTOR,
     )
     log = add("log", "care", "show what was done, to which task, and why")
+    log.add_argument(
+        "--clashes",
+        action="store_true",
+        help="values that gave way because both sides had changed the same field",
+    )
     log.add_argument("-n", "--lines", type=_count, default=20, metavar="N", help="how many (20)")
     repair = add("repair", "care", "link tasks with Omi's again after a lost store", REPAIR)
     repair.add_argument(
@@ -192,6 +202,9 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     retry.add_argument("text", nargs="?", default="", help="only tasks with this in their text")
     forget = add("forget", "care", "give up the removal of a task that Omi refuses", FORGET)
     forget.add_argument("text", help="a part of the task's text")
+    add("undo", "care", "take back what omisync last wrote into the file, and sync", UNDO)
+    restore = add("restore", "care", "put back what a clash cost, and sync", RESTORE)
+    restore.add_argument("text", type=_count, metavar="NUMBER", help="as in `log --clashes`")
     service = add("service", "service", "keep omisync running with systemd, as you", SERVICE)
     service.add_argument("action", choices=("install", "uninstall", "status"))
     service.add_argument(
@@ -232,6 +245,15 @@ Creates and changes nothing in Omi. A damaged store is kept aside.
 FORGET = """\
 For a removed line whose item Omi will not complete or delete: the item stays in
 Omi, omisync stops trying.
+"""
+UNDO = """\
+For two-way sync: the file becomes what it was before the last write. Items whose
+lines go with that stay in Omi. A file that was edited since is left alone; the
+last 20 versions are kept beside the state store.
+"""
+RESTORE = """\
+For two-way sync: where the file and Omi had both changed one field, one value gave
+way. `omisync log --clashes` lists those values; this writes one into its line.
 """
 SERVICE = """\
 Writes the unit for the config (-c) into your systemd folder, with the paths of

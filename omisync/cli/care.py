@@ -1,4 +1,4 @@
-"""Looking after it: status, log, repair, retry, forget."""
+"""Looking after it: status, log, repair, retry, forget, undo, restore."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omisync import config as configs
 from omisync import errors, places, show, store
@@ -62,6 +62,9 @@ def _facts(config: Config) -> show.StatusFacts:
         linked=sum(link.remote_id is not None for link in links),
         absent=sum(link.absent_since is not None and link.parked is None for link in links),
         parked=tuple(link for link in links if link.parked is not None),
+        gone=tuple(
+            link.seen.text for link in links if link.remote_id is None and link.base is not None
+        ),
         lines=_lines(config, links),
         intents=intents,
         gates={name: wait for name, wait in gates.items() if wait > 0},
@@ -103,9 +106,17 @@ def log(options: Namespace) -> int:
     config = _config(options)
     opened = store.Store.peek(config.store_path)
     events: list[Event] = []
+    clashes: list[store.Clashed] = []
     if opened is not None:
         with opened:
             events = opened.history(max(0, options.lines))
+            clashes = opened.clashes(max(0, options.lines))
+    if options.clashes:
+        if options.json:
+            print(json.dumps(show.clashes_data(clashes), ensure_ascii=False))  # noqa: T201 - data
+        else:
+            show.clashes(clashes, sys.stdout)
+        return errors.OK
     if options.json:
         print(json.dumps(show.history_data(events), ensure_ascii=False))  # noqa: T201 - data
     else:
@@ -208,36 +219,70 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
 
 def retry(options: Namespace) -> int:
     """Un-park tasks."""
-    return _treat(options, "retry", "will be tried again by the next sync")
+    return _tell(options, _treated(options, "retry"), "will be tried again by the next sync")
 
 
 def forget(options: Namespace) -> int:
     """Give up parked removals."""
-    return _treat(options, "forget", "forgotten; it stays in Omi as it is")
+    return _tell(options, _treated(options, "forget"), "forgotten; it stays in Omi as it is")
 
 
-def _treat(options: Namespace, verb: str, said: str) -> int:
-    """Do it here or, while a daemon runs, there; name each task."""
-    from omisync import control, sync
-
-    config = _config(options)
-    if not config.store_path.exists():
-        raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
-    answer = control.ask(config.store_path, os.environ, {"do": verb, "text": options.text})
-    if answer is None:
-        with (
-            store.lock(config.store_path, f"omisync {verb}"),
-            store.Store.open(config.store_path) as opened,
-        ):
-            treat = sync.retry if verb == "retry" else sync.forget
-            texts = treat(opened, options.text, time.time())
-    elif "error" in answer:
-        raise UsageError(answer["error"], answer.get("advice", ""))
-    else:
-        texts = answer["tasks"]
+def _tell(options: Namespace, texts: list[str], said: str) -> int:
+    """Name each task that was treated."""
     if options.json:
         print(json.dumps({"tasks": texts}, ensure_ascii=False))  # noqa: T201 - data
     else:
         for text in texts:
             sys.stdout.write(f"{show.safe(text)}: {said}.\n")
     return errors.OK
+
+
+def undo(options: Namespace) -> int:
+    """Take back the last write to the file, and sync that."""
+    return _taken_back(options, "undo")
+
+
+def restore(options: Namespace) -> int:
+    """Put the lost value of a clash into its line, and sync that."""
+    return _taken_back(options, "restore")
+
+
+def _taken_back(options: Namespace, verb: str) -> int:
+    said = _treated(options, verb)
+    if not options.json:
+        sys.stdout.write(f"{show.safe(said)}.\n")
+    from argparse import Namespace as Options
+
+    from omisync.cli import run
+
+    asked = {"once": True, "timeout": 60.0, "allow_removals": False, "grace": False, "yes": False}
+    return run.once(Options(**{**vars(options), **asked}))
+
+
+def _treated(options: Namespace, verb: str) -> Any:
+    """Do it here or, while a daemon runs, there; return what was done."""
+    from omisync import control, sync
+
+    config = _config(options)
+    if not config.store_path.exists():
+        raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
+    text = str(getattr(options, "text", ""))
+    answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
+    if answer is not None and "error" in answer:
+        raise UsageError(answer["error"], answer.get("advice", ""))
+    if answer is not None:
+        return answer["tasks"] if "tasks" in answer else answer["done"]
+    with (
+        store.lock(config.store_path, f"omisync {verb}"),
+        store.Store.open(config.store_path) as opened,
+    ):
+        desk = sync.Desk(config, opened, os.environ)
+        match verb:
+            case "retry":
+                return sync.retry(opened, text, time.time())
+            case "forget":
+                return sync.forget(opened, text, time.time())
+            case "undo":
+                return sync.undo(desk)
+            case _:
+                return sync.restore(desk, int(text))

@@ -7,15 +7,19 @@ import json
 import os
 import sys
 import time
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from omisync import errors, places, quick
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterator
     from pathlib import Path
 
+    from omisync.config import Config
+    from omisync.core.model import Document, Listing
+    from omisync.core.plan import Plan
+    from omisync.store import Store
     from omisync.sync import Desk, Outcome
 
 
@@ -56,6 +60,8 @@ def once(options: Namespace) -> int:
 
         desk = Desk(config, opened, os.environ, quick.setting(config_file, os.environ))
         outcome = _synced(desk, options)
+        if not options.json and _agreed(outcome, config.todo_path):
+            outcome = _synced(desk, Namespace(**{**vars(options), "yes": True}))
         if outcome.code in {errors.OK, errors.PARKED}:
             desk.find_key()  # a run that needed none still tells what the next one will meet
     if options.json:
@@ -68,6 +74,20 @@ def once(options: Namespace) -> int:
         if outcome.code == errors.TEMPORARY and not options.quiet:
             sys.stderr.write(PENDING)
     return outcome.code
+
+
+def _agreed(outcome: Outcome, todo_path: Path) -> bool:
+    """Show a first two-way plan that would flood the file, and ask; False without a terminal."""
+    floods = [one for one in outcome.troubles if isinstance(one, errors.ImportStopped)]
+    if not floods or outcome.plan is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    from omisync import show
+    from omisync.core.model import Document
+
+    notices = Document(b"", (), outcome.notices)
+    show.plan(notices, outcome.plan, todo_path, links_exist=True, stream=sys.stdout)
+    question = f"Write {floods[0].items} tasks of Omi into {todo_path}? [y/N] "
+    return input(question).strip().lower() in {"y", "yes"}
 
 
 def _say_quickly(options: Namespace, ready: quick.Ready) -> None:
@@ -102,6 +122,7 @@ def _synced(desk: Desk, options: Namespace) -> Outcome:
                     desk,
                     grace=desk.config.sync.removal_grace if options.grace else 0.0,
                     allow_removals=options.allow_removals,
+                    yes=options.yes,
                     patience=options.timeout,
                     waiting=waiting,
                 )
@@ -119,6 +140,7 @@ def _asked(path: Path, options: Namespace) -> int | None:
         "do": "cycle",
         "allow_removals": options.allow_removals,
         "grace": bool(options.grace),
+        "yes": bool(options.yes),
     }
     deadline = time.monotonic() + options.timeout
     while True:
@@ -161,14 +183,14 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
 
 
 def plan(options: Namespace) -> int:
-    """Print what the next sync would do; change nothing, ask nobody."""
+    """Print what the next sync would do; change nothing, and ask Omi for a two-way plan alone."""
     from omisync import config as configs
-    from omisync import show, store, sync
+    from omisync import show, store
 
     config = configs.load(places.config_path(options.config, os.environ), os.environ)
     opened = store.Store.peek(config.store_path)
     with contextlib.nullcontext() if opened is None else opened:
-        document, decided = sync.preview(config, opened, time.time())
+        document, decided = _previewed(config, opened)
         known = opened is not None and bool(opened.links())
     if options.json:
         data = show.plan_data(document, decided, config.todo_path, links_exist=known)
@@ -176,6 +198,24 @@ def plan(options: Namespace) -> int:
     else:
         show.plan(document, decided, config.todo_path, links_exist=known, stream=sys.stdout)
     return errors.BAD_FILE if decided.removal.drastic else errors.OK
+
+
+def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan]:
+    """Return the plan; a two-way one without what Omi has, where Omi cannot be asked."""
+    from omisync import sync
+
+    listing: Listing | None = None
+    if config.two_way:
+        import asyncio
+
+        try:
+            listing = asyncio.run(sync.glance(config, os.environ))
+        except errors.OmisyncError as error:
+            sys.stderr.write(
+                f"What would come from Omi is not shown: {error.message}\n"
+                "→ Without Omi this is what would be sent.\n"
+            )
+    return sync.preview(config, opened, time.time(), listing)
 
 
 def daemon(options: Namespace) -> int:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import match, merge
-from omisync.core.model import Base, Entry, Fields, Link, RemoteItem
+from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,7 @@ def pairs(
     wanted = set(keys)
     offers: dict[str, list[RemoteItem]] = defaultdict(list)
     for item in by_id.values():
-        key = _text_key(item.fields.description)
-        if key in wanted:
+        for key in _readings(item.fields, encoding) & wanted:
             offers[key].append(item)
     for level in range(3 if repair else 2):
         for number, entry in enumerate(entries):
@@ -51,8 +50,10 @@ def pairs(
             if number in found or not offered:
                 continue
             fields = merge.encode(entry.task, encoding)
-            best = next((one for one in offered if _agrees(fields, one.fields, level)), None)
+            free = (one for one in offered if one.id in by_id)
+            best = next((one for one in free if _agrees(fields, one.fields, level)), None)
             if best is not None:
+                del by_id[best.id]
                 offered.remove(best)
                 found[number] = best
     return found
@@ -68,13 +69,16 @@ def _agrees(local: Fields, remote: Fields, level: int) -> bool:
     return level > 1 or local.completed == remote.completed
 
 
-def tied(link: Link, item: RemoteItem, encoding: Encoding) -> Link:
+def tied(link: Link, item: RemoteItem, encoding: Encoding, *, both_ways: bool = False) -> Link:
     """Return the link tied to an item that the server has: absence is no statement.
 
     A date or a tick that the line has and the item lacks is left to be sent;
-    adopting never clears a date and never un-completes anything.
+    adopting never clears a date and never un-completes anything. With
+    ``both_ways`` the item's date is as new as the line's: it crosses, or clashes.
     """
     task = local = link.seen
+    if both_ways:
+        return link.but(remote_id=item.id, base=_unmet(task, item.fields, encoding))
     if task.completed and not item.fields.completed:
         local = replace(local, completed=False)
     if task.due is not None and not task.completed:
@@ -83,3 +87,22 @@ def tied(link: Link, item: RemoteItem, encoding: Encoding) -> Link:
     if _text_key(merge.description(task.text)) != _text_key(item.fields.description):
         local = replace(local, text=item.fields.description)
     return link.but(remote_id=item.id, base=Base(local, item.fields))
+
+
+def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:
+    """Return the base of two sides that have nothing in common but what they both say."""
+    local, agreed = task, remote
+    if task.completed and not remote.completed:
+        local = replace(local, completed=False)
+    if task.due is not None or remote.due_at is not None:
+        same = not task.completed and merge.encode(task, encoding).due_at == remote.due_at
+        if not same:
+            local, agreed = replace(local, due=None), replace(agreed, due_at=None)
+    if _text_key(merge.description(task.text)) not in _readings(remote, encoding):
+        local, agreed = replace(local, text=""), replace(agreed, description="")
+    return Base(local, agreed)
+
+
+def _readings(fields: Fields, encoding: Encoding) -> set[str]:
+    """Return what a line of this item may say: its words as they are, or made fit for a line."""
+    return {_text_key(fields.description), _text_key(encoding.legible(fields.description))}

@@ -1,4 +1,4 @@
-"""What other processes ask the daemon for: a cycle now, ``retry``, ``forget``."""
+"""What other processes ask the daemon for: a cycle now, or a treatment of its store or file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from omisync import show, sync
+from omisync import errors, show, sync
 from omisync.errors import OmisyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from omisync.sync import Desk, Outcome
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     Answer = dict[str, Any]
     Asking = tuple[Request, asyncio.Future[Answer]]
 
-TREATMENTS = {"retry": sync.retry, "forget": sync.forget}
-"""What is done to the store at once."""
+TREATMENTS: dict[str, Callable[[Desk, str], object]] = {
+    "retry": lambda desk, text: sync.retry(desk.store, text, desk.clock()),
+    "forget": lambda desk, text: sync.forget(desk.store, text, desk.clock()),
+    "undo": lambda desk, _: sync.undo(desk),
+    "restore": lambda desk, text: sync.restore(desk, int(text)),
+}
+"""What is done at once, between two cycles."""
 
 
 @dataclass(slots=True)
@@ -65,9 +70,12 @@ class Asked:
 def _treated(desk: Desk, request: Request) -> Answer:
     treat = TREATMENTS[request["do"]]
     try:
-        return {"tasks": treat(desk.store, str(request.get("text", "")), desk.clock())}
+        done = treat(desk, str(request.get("text", "")))
     except OmisyncError as error:
-        return {"error": error.message, "advice": error.advice}
+        return {"error": error.message, "advice": error.advice, "code": error.exit_code}
+    except ValueError:
+        return {"error": "not a number", "advice": "", "code": errors.USAGE}
+    return {"tasks" if isinstance(done, list) else "done": done}
 
 
 def answer(cycles: Sequence[Asking], outcome: Outcome, todo_path: Path) -> None:

@@ -46,11 +46,12 @@ def delay(outcome: Outcome, attempt: int, now: float, chance: float) -> float:
     return wait
 
 
-async def once(
+async def once(  # noqa: PLR0913 - what a person can say besides --once
     desk: Desk,
     *,
     grace: float = 0.0,
     allow_removals: bool = False,
+    yes: bool = False,
     patience: float = 60.0,
     waiting: Callable[[float, Outcome], None] | None = None,
 ) -> Outcome:
@@ -58,13 +59,15 @@ async def once(
 
     It gives up ``patience`` seconds after the last op that was settled, and at
     once when a gate opens later than that; what is pending stays pending.
-    ``waiting`` hears of each wait, in seconds.
+    ``waiting`` hears of each wait, in seconds; the rest is as for ``sync.cycle``.
     """
     attempt = 0
     deadline = desk.clock() + patience
     total: Outcome | None = None
     while True:
-        outcome = await sync.cycle(desk, grace=grace, allow_removals=allow_removals)
+        outcome = await sync.cycle(
+            desk, grace=grace, allow_removals=allow_removals, now=total is None, yes=yes
+        )
         total = outcome if total is None else total.then(outcome)
         if not outcome.temporary:
             return total

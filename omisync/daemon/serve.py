@@ -214,10 +214,12 @@ class Daemon:
         try:
             while True:
                 asking = self.asked.taken(self.desk)
+                now = self.signals.now.is_set()
                 self.signals.now.clear()
                 outcome = None
                 if asking or not self.refused:
-                    outcome = await self._cycle(saved, [request for request, _ in asking])
+                    requests = [request for request, _ in asking]
+                    outcome = await self._cycle(saved, requests, now=now)
                     self._tell(outcome)
                     self._ring()
                     asked.answer(asking, outcome, self.config.todo_path)
@@ -237,7 +239,9 @@ class Daemon:
 
     # A cycle
 
-    async def _cycle(self, saved: asyncio.Task[str], asked: list[dict[str, Any]]) -> Outcome:
+    async def _cycle(
+        self, saved: asyncio.Task[str], asked: list[dict[str, Any]], *, now: bool
+    ) -> Outcome:
         """Run one cycle; what comes meanwhile (a save, a stop, a question) cuts it short."""
         started = time.perf_counter()
         by_hand = any(request["do"] == "cycle" and not request.get("grace") for request in asked)
@@ -247,6 +251,8 @@ class Daemon:
                 self.desk,
                 grace=0.0 if by_hand else self.config.sync.removal_grace,
                 allow_removals=any(request.get("allow_removals") for request in asked),
+                now=now or bool(asked),
+                yes=any(request.get("yes") for request in asked),
             )
         )
         events = (self.signals.stop, self.signals.reload, self.asked.came)

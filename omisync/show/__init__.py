@@ -10,7 +10,7 @@ stream, ``plans``, ``results``, ``standing``, ``events`` and ``progress`` what i
 shown. rich is loaded only when something is written to a terminal.
 """
 
-from omisync.show.events import history, history_data
+from omisync.show.events import clashes, clashes_data, history, history_data
 from omisync.show.plans import plan, plan_data
 from omisync.show.progress import Progress
 from omisync.show.results import checks, error, error_data, headline, outcome, outcome_data
@@ -22,6 +22,8 @@ __all__ = [
     "StatusFacts",
     "ago",
     "checks",
+    "clashes",
+    "clashes_data",
     "clock_time",
     "count",
     "error",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from omisync.store import Event
+    from omisync.store import Clashed, Event
 
 SAID = {
     "task.created": ("created", "green"),
@@ -25,6 +25,14 @@ SAID = {
     "task.forgotten": ("forgotten", "dim"),
     "task.retried": ("retried", ""),
     "task.given_up": ("given up", ""),
+    "line.added": ("written", "green"),
+    "line.changed": ("edited", "yellow"),
+    "line.removed": ("taken out", "red"),
+    "task.found": ("still there", ""),
+    "twin.removed": ("twin removed", "dim"),
+    "clash.decided": ("clash", "magenta"),
+    "clash.restored": ("restored", ""),
+    "file.restored": ("undone", ""),
     "guard.stopped": ("stopped", "red"),
     "create.voided": ("not created", "yellow"),
     "account.accepted": ("account", ""),
@@ -41,6 +49,13 @@ WHY = {
     ("task.revived", ""): "the line came back",
     ("task.retried", ""): "asked for with `omisync retry`",
     ("task.given_up", ""): "with `omisync forget`: stays in Omi as it is",
+    ("line.added", ""): "new in Omi",
+    ("line.removed", ""): "deleted in Omi",
+    ("task.found", ""): "in Omi, though its list does not show it",
+    ("twin.removed", ""): "two machines had created it at once",
+    ("clash.decided", "description"): "reworded on both sides: `omisync log --clashes`",
+    ("clash.decided", "completed"): "ticked and reopened: `omisync log --clashes`",
+    ("clash.decided", "due_at"): "two due dates: `omisync log --clashes`",
     ("guard.stopped", ""): "the removal guard",
     ("create.voided", ""): "the answer was lost, Omi does not have it; it is made anew",
 }
@@ -81,5 +96,53 @@ def history_data(events: Sequence[Event]) -> dict[str, object]:
                 "remote_id": event.remote_id,
             }
             for event in events
+        ],
+    }
+
+
+FIELDS = {"description": "wording", "completed": "tick", "due_at": "due date"}
+"""What a person calls the fields that clash."""
+SIDES = {"local": "of the file", "remote": "of Omi"}
+
+
+def clashes(found: Sequence[Clashed], stream: TextIO, terminal: bool | None = None) -> None:
+    """Write each clash, oldest first: number, when, task; then what holds and what gave way."""
+    paper = Paper(stream, terminal)
+    if not found:
+        paper.say(Piece("No value ever had to give way."))
+    for one in found:
+        clash = one.clash
+        head = [Piece(f"{one.number:>4}  ", "bold"), Piece(f"{words.stamp(one.at)}  ", "dim")]
+        paper.line(head, [Piece(clash.text)], [Piece(f"  ({FIELDS[clash.field]})", "dim")])
+        paper.line([Piece("      kept  ", "green")], [Piece(clash.kept_value or "none")])
+        lost = f"  (the value {SIDES[clash.lost]})"
+        paper.line(
+            [Piece("      lost  ", "red")],
+            [Piece(clash.lost_value or "none")],
+            [Piece(lost, "dim")],
+        )
+        if one.restored_at is not None:
+            paper.say(Piece(f"      put back {words.stamp(one.restored_at)}"))
+    if any(one.restored_at is None for one in found):
+        paper.say(Piece("→ `omisync restore NUMBER` puts a lost value into its line."))
+
+
+def clashes_data(found: Sequence[Clashed]) -> dict[str, object]:
+    """Return the clashes for programs: JSON-ready, oldest first, times in ISO 8601 UTC."""
+    return {
+        "version": 1,
+        "clashes": [
+            {
+                "number": one.number,
+                "at": words.instant(one.at),
+                "key": one.clash.key,
+                "text": one.clash.text,
+                "field": one.clash.field,
+                "lost": one.clash.lost,
+                "kept_value": one.clash.kept_value,
+                "lost_value": one.clash.lost_value,
+                "restored_at": words.instant(one.restored_at),
+            }
+            for one in found
         ],
     }

@@ -26,6 +26,10 @@ DONE = {
     "task.removed": "removed",
     "task.gone": "gone from Omi",
     "task.forgotten": "forgotten",
+    "line.added": "written into the file",
+    "line.changed": "edited in the file",
+    "line.removed": "taken out of the file",
+    "clash.decided": "decided (`omisync log --clashes`)",
 }
 """What was settled, in the words and the order of the last line; parked tasks are told apart."""
 
@@ -81,11 +85,16 @@ def _standing(came: Outcome, now: float | None) -> str:
         return _parked(came)
     if came.code == errors.TEMPORARY:
         return _unfinished(came, now)
+    return _stopped(came)
+
+
+def _stopped(came: Outcome) -> str:
     if any(isinstance(trouble, errors.GuardStopped) for trouble in came.troubles):
         return "Stopped by the removal guard"
-    if came.waiting:
-        return f"Stopped: {_wait(came.waiting)}"
-    return "Stopped"
+    floods = [t.items for t in came.troubles if isinstance(t, errors.ImportStopped)]
+    if floods:
+        return f"Stopped: {words.count(floods[0], 'task')} would be written into the file"
+    return f"Stopped: {_wait(came.waiting)}" if came.waiting else "Stopped"
 
 
 def _parked(came: Outcome) -> str:

@@ -28,7 +28,8 @@ class StatusFacts:
     ``tasks`` is how many the last look found in the file. ``gates`` has the
     seconds that each shut bucket (``read``, ``write``) still waits, ``limits``
     what the server allows it. ``last`` and ``refused`` are the store's facts of
-    those names. ``lines`` has the line of each parked task by key, where known.
+    those names. ``gone`` are the texts of lines whose item was deleted in Omi.
+    ``lines`` has the line of each parked task by key, where known.
     ``now`` is in Unix seconds. ``running`` names the process that holds the
     store. ``key`` is the key as it may be shown and where it is from,
     ``key_problem`` why there is none.
@@ -42,6 +43,7 @@ class StatusFacts:
     linked: int = 0
     absent: int = 0
     parked: Sequence[Link] = ()
+    gone: Sequence[str] = ()
     intents: int = 0
     gates: Mapping[str, float] = field(default_factory=dict)
     last: Mapping[str, object] | None = None
@@ -166,6 +168,9 @@ def _write_pending(paper: Paper, facts: StatusFacts, last: _Last) -> None:
         said = words.count(facts.absent, "line")
         _write(paper, "absent", f"{said} gone from the file, in case of coming back")
 
+    for text in facts.gone:
+        _write(paper, "unlinked", f"{words.safe(text)}: deleted in Omi; an edit creates it anew")
+
 
 def _guarded(facts: StatusFacts, last: _Last) -> bool:
     stopped = facts.last is None or facts.last.get("guarded", True)
@@ -217,6 +222,7 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
         "tasks": facts.tasks,
         "linked": facts.linked,
         "absent": facts.absent,
+        "gone": list(facts.gone),
         "waiting": last.waiting,
         "unsure": facts.intents,
         "last_at": words.instant(last.at),

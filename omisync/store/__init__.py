@@ -15,7 +15,7 @@ import json
 import os
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
 from urllib.parse import quote
 
 from omisync.core.model import Clash, Gate
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from omisync.core.model import Intent, Link, Tombstone
 
-__all__ = ["Clashed", "Event", "Store", "holder", "lock", "set_aside"]
+__all__ = ["Clashed", "Event", "Store", "Writing", "holder", "lock", "set_aside"]
 
 APPLICATION_ID = 0x6F6D6973
 """``omis``: marks the file as ours in the SQLite header."""
@@ -115,6 +115,20 @@ class Clashed:
     at: float
     clash: Clash
     restored_at: float | None = None
+
+
+class Writing(NamedTuple):
+    """A write of the file: digests before and after, the links that hold then, keys that go.
+
+    ``copy`` names what is kept of the former version, ``added`` the keys of new lines.
+    """
+
+    before: str
+    after: str
+    links: tuple[Link, ...]
+    gone: tuple[str, ...]
+    copy: str
+    added: tuple[str, ...]
 
 
 class Store:
@@ -328,17 +342,24 @@ class Store:
 
     # Clashes
 
-    def record_clashes(self, at: float, clashes: Iterable[Clash]) -> None:
-        """Remember values that give way, each once; call inside ``transaction``.
+    def record_clashes(self, at: float, clashes: Iterable[Clash]) -> list[Clash]:
+        """Remember values that give way; return those that were not yet; call in ``transaction``.
 
-        ``at`` is in Unix seconds. Calling it again for the same values, as a
-        cycle that is repeated does, changes nothing.
+        ``at`` is in Unix seconds. The same values within an hour are the same
+        clash: a cycle that is repeated adds nothing.
         """
-        self._db.executemany(
-            "INSERT OR IGNORE INTO clashes (at, key, text, field, lost, kept_value, lost_value)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(at, c.key, c.text, c.field, c.lost, c.kept_value, c.lost_value) for c in clashes],
-        )
+        fresh = []
+        for c in clashes:
+            done = self._db.execute(
+                "INSERT INTO clashes (at, key, text, field, lost, kept_value, lost_value)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (key, field, kept_value, lost_value)"
+                " DO UPDATE SET at = excluded.at, restored_at = NULL WHERE excluded.at > at + 3600",
+                (at, c.key, c.text, c.field, c.lost, c.kept_value, c.lost_value),
+            )
+            if done.rowcount:
+                fresh.append(c)
+        return fresh
 
     def clashes(self, limit: int = -1) -> list[Clashed]:
         """Return the last ``limit`` clashes (all by default), oldest first."""
@@ -363,25 +384,19 @@ class Store:
 
     # A write of the file under way
 
-    def put_writing(
-        self, before: str, after: str, links: Iterable[Link], gone: Iterable[str]
-    ) -> None:
-        """Note a write of the file that is about to be made; call inside ``transaction``.
+    def put_writing(self, writing: Writing) -> None:
+        """Note a write of the file that is about to be made; call inside ``transaction``."""
+        rows = [coding.link_row(link) for link in writing.links]
+        self.put_fact("writing", writing._replace(links=rows)._asdict())  # type: ignore[arg-type]  # rows stand for links
 
-        ``before`` and ``after`` are digests of the file, ``links`` the rows that
-        hold and ``gone`` the keys of those that go once it was made.
-        """
-        rows = [coding.link_row(link) for link in links]
-        self.put_fact("writing", {"before": before, "after": after, "rows": rows, "gone": [*gone]})
-
-    def writing(self) -> tuple[str, str, list[Link], list[str]] | None:
+    def writing(self) -> Writing | None:
         """Return the write that was noted and not settled, None if there is none."""
         noted = self.fact("writing")
         if not isinstance(noted, dict):
             return None
         with self._reading():
-            links = [coding.link(row) for row in noted["rows"]]
-            return noted["before"], noted["after"], links, noted["gone"]
+            links = tuple(coding.link(row) for row in noted.pop("links"))
+            return Writing(links=links, **noted)
 
     # Small facts
 

@@ -1,16 +1,29 @@
 """One cycle: observe, decide, apply, settle.
 
-``desk`` holds what a cycle works with, ``looks`` reads the server, ``creates``
-creates exactly once, ``changes`` patches and removes, ``cycle`` puts them in
-order; ``repair`` and ``parked`` are for when a person has to help. Nothing here
-waits for a later time: a cycle returns when to look again.
+- ``desk``      what a cycle works with
+- ``formats``   the two kinds of todo file
+- ``looks``     looks at the server: before creates, after lost answers
+- ``reading``   two-way: when the whole list is read
+- ``guards``    what is refused whole
+- ``inward``    two-way: what happened in Omi reaches the file
+- ``creates``   creates exactly once
+- ``changes``   patches, removals, probes
+- ``sending``   sends what a plan says
+- ``ending``    what a cycle came to
+- ``cycle``     puts them in order
+- ``repair``, ``parked``, ``taking_back``  for when a person has to help
+
+Nothing here waits for a later time: a cycle returns when to look again.
 """
 
-from omisync.sync.cycle import cycle, parsed, preview
+from omisync.sync.cycle import cycle, preview
 from omisync.sync.desk import Desk, Outcome
+from omisync.sync.formats import parsed
 from omisync.sync.looks import check_bound
 from omisync.sync.parked import forget, retry
+from omisync.sync.reading import glance
 from omisync.sync.repair import Repaired, repair
+from omisync.sync.taking_back import restore, undo
 
 __all__ = [
     "Desk",
@@ -19,8 +32,11 @@ __all__ = [
     "check_bound",
     "cycle",
     "forget",
+    "glance",
     "parsed",
     "preview",
     "repair",
+    "restore",
     "retry",
+    "undo",
 ]

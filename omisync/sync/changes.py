@@ -25,7 +25,7 @@ from omisync.sync.creates import DAY, HOUR, is_poison, park
 
 if TYPE_CHECKING:
     from omisync.core.model import RemoteItem
-    from omisync.core.plan import RemoveRemote, Revive
+    from omisync.core.plan import DropTwin, Probe, RemoveRemote, Revive
     from omisync.sync.desk import Run
 
 
@@ -122,7 +122,15 @@ def _changed(run: Run, link: Link, patch: Patch, item: RemoteItem) -> Link:
     stays = patch.clear_due and item.fields.due_at is not None
     if stays:
         _say_date_stays(run, link)
-    return link.but(base=base, clear_due=stays, failures=0, parked=None, doubt=frozenset())
+    seen_at = run.desk.clock() if link.missing else link.probed_at
+    return link.but(
+        base=base,
+        clear_due=stays,
+        failures=0,
+        parked=None,
+        doubt=frozenset(),
+        probed_at=seen_at,
+    )
 
 
 def described(patch: Patch) -> str:
@@ -154,6 +162,62 @@ def _unlucky(run: Run, link: Link, error: ServerTrouble) -> None:
         run.store.record(event)
     run.written.add(link.key)
     run.trouble(error)
+
+
+async def probe(run: Run, op: Probe) -> None:
+    """Ask for an item that the list no longer shows; raises as ``change`` does.
+
+    There is no way to read one item (GET answers 405), and an empty PATCH is
+    refused before the item is looked for. So a field is sent as it was agreed
+    on: "open" for an open item, which changes nothing and rings no phone. A
+    finished one would be stamped anew by "finished", so its text is sent.
+    """
+    client, base = await run.desk.client(), op.link.base
+    if base is None:
+        raise ValueError(op.link.key)
+    text = base.remote.description
+    told = base.remote.completed and bool(text)
+    patch = Patch(description=text) if told else Patch(completed=base.remote.completed)
+    try:
+        await client.change(_remote_id(op.link), patch)
+    except ItemGone:
+        _gone(run, op.link)
+    except ItemLocked as error:
+        park(run, op.link, error, retry_in=DAY)
+    except ServerTrouble as error:
+        _unlucky(run, op.link, error)
+    except ItemRefused:  # it refuses the text that it has: the item is there
+        _is_there(run, op.link)
+    else:
+        _is_there(run, op.link)
+
+
+def _is_there(run: Run, link: Link) -> None:
+    """Note that an item exists which Omi's list does not show."""
+    run.settle("task.found", link.but(probed_at=run.desk.clock(), failures=0))
+    run.succeeded()
+
+
+async def drop_twin(run: Run, op: DropTwin) -> None:
+    """Delete an item that a race made twice; raises as ``change`` does."""
+    client = await run.desk.client()
+    try:
+        await client.delete(op.stone.remote_id)
+    except ItemGone:
+        pass  # the other machine, or a request without an answer
+    except ItemProblem as error:
+        run.remarks.append(f"{op.stone.task.text!r} is twice in Omi: {error.message}")
+        run.finished()
+        return
+    except ServerTrouble as error:
+        run.unlucky += 1
+        run.trouble(error)
+        return
+    with run.store.transaction():
+        run.store.drop_tombstones([op.stone.key])
+        run.store.record(Event(run.desk.clock(), "twin.removed", op.stone.task.text))
+    run.counts["twin.removed"] += 1
+    run.succeeded()
 
 
 async def revive(run: Run, op: Revive) -> None:

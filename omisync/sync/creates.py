@@ -185,6 +185,7 @@ def _settle(
             remote_id=items[pairs[n]].id,
             base=Base(op.entry.task, items[pairs[n]].fields),
             failures=0,
+            made_at=made_at(items[pairs[n]]),
         )
         for n, op in enumerate(group)
         if n in pairs
@@ -195,6 +196,11 @@ def _settle(
     missing = [intent for n, intent in enumerate(intents) if n not in pairs]
     if missing:
         _unknown(run, missing, "unlisted")
+
+
+def made_at(item: RemoteItem) -> float | None:
+    """Return when the server made an item, in Unix seconds."""
+    return None if item.created_at is None else item.created_at.timestamp()
 
 
 def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, int]:
@@ -238,7 +244,12 @@ async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) ->
     claims = _claims(ripe, free)
     by_key = {link.key: link for link in links}
     found = [
-        by_key[intent.key].but(remote_id=item.id, base=Base(intent.task, item.fields), failures=0)
+        by_key[intent.key].but(
+            remote_id=item.id,
+            base=Base(intent.task, item.fields),
+            failures=0,
+            made_at=made_at(item),
+        )
         for intent, item in claims
     ]
     if found:

@@ -15,6 +15,7 @@ from omisync.core.model import Gate, Link, Tombstone
 from omisync.core.plan import Plan, Policy
 from omisync.errors import OmisyncError, RateLimited
 from omisync.store import Event
+from omisync.sync import formats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -88,13 +89,22 @@ class Desk:
 def policy(config: Config, grace: float) -> Policy:
     """Return what the config says about decisions, with this grace in seconds."""
     said = config.sync
+    due_time = time_of_day.fromisoformat(said.due_time)
+    encoding = Encoding(config.zone(), due_time)
+    if config.two_way:
+        encoding = Encoding(config.zone(), due_time, formats.legible(config))
     return Policy(
-        encoding=Encoding(config.zone(), time_of_day.fromisoformat(said.due_time)),
+        encoding=encoding,
         on_removal=said.on_removal,
         grace=grace,
         max_removals=said.max_removals,
         adopt=said.adopt,
         skip_completed=said.completed == "skip",
+        prefer=said.prefer,
+        on_remote_removal=said.on_remote_removal,
+        import_items=said.import_items,
+        import_since=config.import_since(),
+        ids=said.ids == "inline",
     )
 
 
@@ -110,7 +120,12 @@ class Run:
 
     ``linked`` are all remote ids with a link, ``known`` the ids that each
     description had at the last look, ``written`` the keys whose row is up to
-    date. ``blind`` says that nothing may be created. ``retry_at`` is the earliest time at which
+    date. ``blind`` says that nothing may be created, ``unread`` that in two-way
+    the list could not be read, so that nothing may be changed or removed, ``listed``
+    that it was; ``listing`` is what it is compared by, where it is complete. ``due_at``
+    is when something but a listing is due.
+    ``decided`` is the plan of the cycle. ``unwritable`` are the keys of tasks
+    that the file cannot say as Omi does. ``retry_at`` is the earliest time at which
     something temporary is over (Unix seconds). ``halt`` stops all further
     requests of the cycle; ``unlucky`` counts writes without a usable answer
     since the last success, ``refused`` the creates refused before the first.
@@ -130,6 +145,12 @@ class Run:
     done: int = 0
     wrote: bool = False
     blind: bool = False
+    unread: bool = False
+    listed: bool = False
+    listing: str | None = None
+    due_at: float | None = None
+    decided: Plan | None = None
+    unwritable: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     parked: list[Link] = field(default_factory=list)
     refused: list[Link] = field(default_factory=list)

@@ -10,8 +10,8 @@ from omisync.core import adopt, match
 from omisync.core.model import Link
 from omisync.store import Event
 from omisync.sync import looks
-from omisync.sync.cycle import parsed
 from omisync.sync.desk import Run, keys, policy
+from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
     from omisync.core.model import Entry, RemoteItem

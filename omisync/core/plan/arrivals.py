@@ -49,6 +49,7 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
         entries = [*(entry for entry, _ in rest), *(entry for _, entry in orphans)]
         found = adopt.pairs(entries, offered, policy.encoding)
     taken.update(item.id for item in found.values())
+    both_ways = seen.listed is not None
     for number, (entry, rank) in enumerate(rest):
         item = found.get(number)
         if item is None and entry.task.completed and policy.skip_completed:
@@ -57,7 +58,8 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
         if item is None:
             draft.ops.append(known.add(link, entry, policy))
         else:
-            draft.ops.append(Adopt(adopt.tied(link, item, policy.encoding), entry, item))
+            tied = adopt.tied(link, item, policy.encoding, both_ways=both_ways)
+            draft.ops.append(Adopt(tied, entry, item))
     draft.orphans = []
     for number, (link, entry) in enumerate(orphans, len(rest)):
         item = found.get(number)
@@ -65,7 +67,8 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
             draft.orphans.append((link, entry))
         else:
             again = link.but(missing=0, probed_at=None, made_at=None)
-            draft.ops.append(Adopt(adopt.tied(again, item, policy.encoding), entry, item))
+            tied = adopt.tied(again, item, policy.encoding, both_ways=both_ways)
+            draft.ops.append(Adopt(tied, entry, item))
     if seen.listed is not None:
         _import(draft, taken)
 
@@ -114,7 +117,10 @@ def _import(draft: Draft, taken: set[str]) -> None:
     twins = _Twins(draft)
     for item in sorted(draft.seen.unlinked or (), key=_age):
         stone = stones.get(item.id)
-        if item.id in taken or item.fields.description in waiting:
+        if item.id in taken:
+            continue
+        if item.fields.description in waiting:
+            draft.later = True
             continue
         if stone is not None and stone.how == "twin":
             draft.ops.append(DropTwin(_stand_in(stone), stone))
@@ -199,7 +205,9 @@ class _Twins:
                 made.remove(link)
                 self._give_way(link, ours, item)
                 return True
-            return self.draft.seen.now - item.created_at.timestamp() < TWIN_PATIENCE
+            waits = self.draft.seen.now - item.created_at.timestamp() < TWIN_PATIENCE
+            self.draft.later |= waits
+            return waits
         return False
 
     def _made(self) -> dict[tuple[object, ...], list[Link]]:

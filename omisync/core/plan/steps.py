@@ -194,7 +194,7 @@ class Plan:
     within their grace; ``grace_ends`` is the earliest end, in Unix seconds.
     ``departure`` counts the lines that would be taken out or ticked because their
     items are gone, ``clashes`` are the values that give way, ``mute`` the items
-    that no line can say. ``later`` tells that more is to be asked another time.
+    that no line can say. ``later`` tells that time alone may change the decision.
     """
 
     ops: tuple[Op, ...] = ()

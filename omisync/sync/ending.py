@@ -1,0 +1,150 @@
+"""What a cycle came to, and what the store keeps of that for the next one and for status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from omisync import errors
+from omisync.errors import GuardStopped
+from omisync.sync import reading
+from omisync.sync.desk import Outcome
+
+if TYPE_CHECKING:
+    from omisync.core.model import Document, Link
+    from omisync.core.plan import Plan
+    from omisync.file import Snapshot
+    from omisync.sync.desk import Run
+
+
+def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcome:
+    """Return what a cycle came to; ``decided`` is None where it did not get to a plan."""
+    parked: dict[str, Link] = {}
+    look_at: list[float] = []
+    if decided is not None:
+        parked = {link.key: link for link, _ in decided.parked}
+        look_at = [decided.grace_ends] if decided.grace_ends is not None else []
+    parked |= {link.key: link for link in run.parked}
+    look_at += [
+        link.parked.retry_at
+        for link in parked.values()
+        if link.parked is not None and link.parked.retry_at is not None
+    ]
+    run.due_at = min(look_at, default=None)
+    listed_at = reading.next_at(run.desk)
+    if listed_at is not None and (decided is not None or run.listed):
+        look_at.append(listed_at)
+    intents = run.store.intents()
+    planned = {op.link.key for op in decided.ops} if decided else set()
+    unsure = sum(intent.key not in planned for intent in intents)
+    waiting = max(0, run.planned - run.done) + unsure
+    code = errors.worst(
+        *(error.exit_code for error in run.troubles),
+        errors.PARKED if parked else errors.OK,
+        errors.TEMPORARY if waiting or run.again else errors.OK,
+    )
+    return Outcome(
+        code=code,
+        plan=decided,
+        counts=+run.counts,
+        troubles=tuple(run.troubles),
+        remarks=tuple(run.remarks),
+        notices=document.notices if document is not None else (),
+        parked=tuple(parked.values()),
+        waiting=waiting,
+        tasks=decided.tasks if decided is not None else None,
+        retry_at=run.retry_at,
+        look_at=min(look_at, default=None),
+        again=run.again and (run.desk.hurry or not run.halt),
+        progress=bool(+run.counts),
+    )
+
+
+def left(run: Run, outcome: Outcome) -> Outcome:
+    """Write what ``omisync status`` tells, and return the outcome."""
+    store, now = run.store, run.desk.clock()
+    last = store.fact("last")
+    former = last if isinstance(last, dict) else {}
+    well = outcome.code in {errors.OK, errors.PARKED}
+    with store.transaction():
+        store.put_fact(
+            "last",
+            {
+                "at": now,
+                "code": outcome.code,
+                "tasks": outcome.tasks if outcome.tasks is not None else former.get("tasks"),
+                "waiting": outcome.waiting,
+                "retry_at": outcome.retry_at if outcome.code == errors.TEMPORARY else None,
+                "success_at": now if well else former.get("success_at"),
+                "failing_since": None if well else former.get("failing_since") or now,
+                "troubles": [[error.message, error.advice] for error in outcome.troubles],
+                "guarded": any(isinstance(error, GuardStopped) for error in outcome.troubles),
+            },
+        )
+    return outcome
+
+
+def still(run: Run, former: Outcome) -> Outcome:
+    """Return the outcome of an idle cycle; it writes only if the last one went otherwise."""
+    last = run.store.fact("last")
+    if isinstance(last, dict) and last["code"] == former.code:
+        return former
+    with run.store.transaction():
+        run.store.put_fact("refused", None)
+    return left(run, former)
+
+
+def still_listed(run: Run, snapshot: Snapshot) -> Outcome | None:
+    """Return the outcome of a cycle whose list is as it was, and the file too; else None.
+
+    Only the time of the next listing changes.
+    """
+    desk = run.desk
+    settled = desk.store.fact("settled")
+    if not isinstance(settled, dict) or run.listing is None:
+        return None
+    same = settled["digest"] == snapshot.digest and settled["setting"] == desk.setting
+    due_at = settled.get("due_at")
+    if not same or settled.get("listing") != run.listing or settled["at"] > run.now:
+        return None
+    if due_at is not None and run.now >= due_at:
+        return None
+    reading.pace(desk, news=False)
+    times = [at for at in (due_at, reading.next_at(desk)) if at is not None]
+    settled |= {"at": run.now, "look_at": min(times, default=None)}
+    with desk.store.transaction():
+        desk.store.put_fact("settled", settled)
+    return still(run, settled_outcome(settled))
+
+
+def settled_outcome(settled: dict[str, Any]) -> Outcome:
+    """Return what the store's note of a settled state stands for."""
+    return Outcome(
+        settled["code"],
+        look_at=settled["look_at"],
+        tasks=settled["tasks"],
+        parked_before=settled["parked"],
+        idle=True,
+    )
+
+
+def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
+    """Note that these bytes need nothing more, so that the next run can end at once."""
+    desk, decided = run.desk, outcome.plan
+    settled: dict[str, Any] | None = None
+    clean = outcome.code in {errors.OK, errors.PARKED} and not outcome.again
+    if clean and outcome.plan is not None and not outcome.plan.waiting:
+        settled = {
+            "digest": snapshot.digest,
+            "signature": list(snapshot.signature),
+            "at": desk.clock(),
+            "setting": desk.setting,
+            "code": outcome.code,
+            "tasks": outcome.tasks,
+            "parked": len(outcome.parked),
+            "look_at": outcome.look_at,
+        }
+        if decided is not None and not (decided.ops or decided.rows or decided.later):
+            settled |= {"listing": run.listing, "due_at": run.due_at}
+    if settled is not None or desk.store.fact("settled") is not None:
+        with desk.store.transaction():
+            desk.store.put_fact("settled", settled)

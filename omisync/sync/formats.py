@@ -1,0 +1,53 @@
+"""The two formats of a todo file behind one face: read it, change it, write into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omisync.core import markdown, toml
+from omisync.errors import ParseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from omisync.config import Config
+    from omisync.core.model import Addition, Change, Document, Rewriting
+    from omisync.file import Snapshot
+
+
+def parsed(config: Config, snapshot: Snapshot) -> Document:
+    """Return the file's tasks.
+
+    Raises:
+        ParseError: it is TOML and broken.
+    """
+    if not config.is_toml:
+        return markdown.parse(snapshot.data, _marks(config))
+    try:
+        return toml.parse(snapshot.data)
+    except ParseError as error:
+        place = f"{config.todo_path}:{error.line}:{error.column}"
+        advice = error.advice or "correct that line; until then nothing is sent"
+        raise ParseError(f"{place}: {error.message}", error.line, error.column, advice) from None
+
+
+def _marks(config: Config) -> markdown.Marks:
+    return markdown.Marks(config.todo.done_marks, config.todo.open_marks)
+
+
+def rewritten(
+    config: Config,
+    document: Document,
+    changes: Sequence[Change],
+    additions: Sequence[Addition] = (),
+) -> Rewriting:
+    """Return the file with these changes and additions; what cannot be written is refused."""
+    if config.is_toml:
+        return toml.rewrite(document, changes, additions)
+    heading = config.sync.inbox_heading
+    return markdown.rewrite(document, changes, additions, _marks(config), heading)
+
+
+def legible(config: Config) -> Callable[[str], str]:
+    """Return what tells how a description reads in this file."""
+    return toml.legible if config.is_toml else markdown.legible

@@ -1,0 +1,98 @@
+"""Refuse a plan whole, before anything of it is done, where only a person can know better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omisync.errors import GuardStopped, ImportStopped
+from omisync.store import Event
+
+if TYPE_CHECKING:
+    from omisync.core.plan import Plan, Removal
+    from omisync.file import Snapshot
+    from omisync.sync.desk import Run
+
+FLOOD = 25
+"""Lines that a first meeting may bring into the file without asking."""
+HOUR = 3600.0
+
+
+def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> None:
+    """Refuse a plan that removes too much, whole.
+
+    Raises:
+        GuardStopped: nothing of it is done.
+    """
+    removal = decided.removal
+    numbers = [snapshot.digest, removal.count, removal.total]
+    refused = run.store.fact("refused")
+    if removal.drastic and allow and refused == numbers:
+        with run.store.transaction():
+            run.store.put_fact("allowed", snapshot.digest)
+    if not removal.drastic or run.store.fact("allowed") == snapshot.digest:
+        # What was allowed stays allowed while the file is the same: an outage or
+        # a limit may cut the removals into several cycles.
+        run.counted_removals = not removal.drastic
+        if refused is not None:
+            with run.store.transaction():
+                run.store.put_fact("refused", None)
+        return
+    if refused != numbers:  # once, not with every look at the same file
+        detail = f"{removal.count} of {removal.total} removals"
+        with run.store.transaction():
+            run.store.put_fact("refused", numbers)
+            run.store.put_fact("allowed", None)
+            run.store.record(Event(run.now, "guard.stopped", detail=detail))
+    path = run.desk.config.todo_path
+    raise GuardStopped(
+        f"{path} lost {removal.count} of {removal.total} tasks that are open in Omi"
+        + (f" ({removal.recent} more within the last hour)" if removal.recent else "")
+        + "; nothing was sent",
+        "If the file is wrong, bring it back and all is well. If you meant it, run"
+        " `omisync --once --allow-removals`.",
+    )
+
+
+def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:
+    """Refuse a plan that empties the file, or floods it at the first meeting.
+
+    Raises:
+        GuardStopped: too many items are gone at once.
+        ImportStopped: a person has to agree first.
+    """
+    departure = decided.departure
+    if departure.drastic and not _is_allowed(run, departure, allow=allow):
+        raise GuardStopped(
+            f"Omi lacks {departure.count} of {departure.total} open tasks of"
+            f" {run.desk.config.todo_path}; nothing was changed",
+            "If that is wrong, nothing is lost: try again later. If you deleted them, run"
+            " `omisync --once --allow-removals`.",
+        )
+    new = decided.arrivals
+    if run.store.fact("met") is None and new > FLOOD and not yes:
+        run.decided = decided
+        raise ImportStopped(
+            f"Omi has {new} tasks that are not in {run.desk.config.todo_path}; nothing was written",
+            "Run `omisync --once --yes` to bring them in; `omisync --dry-run` shows them. With"
+            ' sync.import_since or import_items = "linked" fewer or none come in.',
+            new,
+        )
+
+
+def _is_allowed(run: Run, departure: Removal, *, allow: bool) -> bool:
+    """Return whether lines may go that the guard stopped, and note what it stops."""
+    refused, allowed = run.store.fact("refused_departure"), run.store.fact("allowed_departure")
+    numbers = [departure.count, departure.total]
+    if allow and refused == numbers:
+        allowed = {"count": departure.count + departure.recent, "until": run.now + HOUR}
+        with run.store.transaction():
+            run.store.put_fact("allowed_departure", allowed)
+            run.store.put_fact("refused_departure", None)
+    if isinstance(allowed, dict) and run.now < allowed["until"]:
+        return bool(departure.count + departure.recent <= allowed["count"])
+    if refused != numbers:
+        detail = f"{departure.count} of {departure.total} lines"
+        with run.store.transaction():
+            run.store.put_fact("refused_departure", numbers)
+            run.store.record(Event(run.now, "guard.stopped", detail=detail))
+    return False

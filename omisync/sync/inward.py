@@ -1,0 +1,252 @@
+"""Two-way: what happened in Omi is written into the file, and settled with it.
+
+Rule: before the file is replaced, the links that will hold are written down with
+the digests of both versions. Whatever stops the program, the next cycle knows
+from the file which of the two holds. A save of the person always wins: the
+cycle decides anew from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from omisync import file
+from omisync.core import match as identity
+from omisync.core.model import Addition, Change, Tombstone
+from omisync.core.order import STEP
+from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
+from omisync.errors import FileChanged, OmisyncError
+from omisync.store import Event, Writing
+from omisync.sync import formats
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from omisync.core.model import Document, Link, Rewriting
+    from omisync.core.plan import LocalOp, Plan
+    from omisync.file import Snapshot
+    from omisync.sync.desk import Run
+
+LATE = 0.05
+"""Seconds after a replacement in which a save to the former file may still arrive."""
+QUIET = 2.0
+"""Seconds that a file which is saved all the time is waited for before each attempt."""
+
+
+def copies_folder(store_path: Path) -> Path:
+    """Return where the former versions of the file are kept, beside the store."""
+    return store_path.with_name(f"{store_path.name}.copies")
+
+
+def recover(run: Run, snapshot: Snapshot, document: Document) -> None:
+    """Settle a write of the file that was cut short, if it was made."""
+    noted = run.store.writing()
+    if noted is None:
+        return
+    if snapshot.digest == noted.before:
+        holds = False
+    elif snapshot.digest == noted.after:
+        holds = True
+    else:
+        # Somebody saved meanwhile: what explains the file better, holds. In doubt
+        # the write counts as not made: what is the same on both sides by then
+        # settles without a word.
+        now = run.store.links()
+        then = _merged(now, noted.links, noted.gone)
+        holds = _unexplained(document, then) < _unexplained(document, now)
+    with run.store.transaction():
+        if holds:
+            run.store.put_links(noted.links)
+            run.store.drop_links(noted.gone)
+        run.store.put_fact("writing", None)
+    if holds:
+        _remember(run, noted)
+
+
+def _merged(now: Sequence[Link], links: Sequence[Link], gone: Sequence[str]) -> list[Link]:
+    by_key = {link.key: link for link in (*now, *links)}
+    for key in gone:
+        by_key.pop(key, None)
+    return sorted(by_key.values(), key=lambda link: (link.rank, link.key))
+
+
+def _unexplained(document: Document, links: Sequence[Link]) -> int:
+    matching = identity.pair(document.entries, links)
+    return len(matching.new) + len(matching.absent)
+
+
+async def quiet(path: Path, settle: float) -> None:
+    """Wait until the file was left alone for ``settle`` seconds, a while at most."""
+    deadline = time.monotonic() + QUIET
+    seen = file.signature(path)
+    while seen is not None and time.monotonic() < deadline:
+        left = seen.mtime_ns / 1e9 + settle - time.time()
+        if not 0 < left <= settle:  # it is older, or dated by another clock
+            return
+        await asyncio.sleep(left)
+        now = file.signature(path)
+        if now == seen:
+            return
+        seen = now
+
+
+class Wishes(NamedTuple):
+    """Local ops beside what they ask of the file, in the same order."""
+
+    changing: list[tuple[LocalOp, Change]]
+    adding: list[tuple[AddLocal, Addition]]
+
+    @classmethod
+    def of(cls, ops: Sequence[LocalOp]) -> Wishes:
+        """Return what these ops ask."""
+        wishes = cls([], [])
+        for op in ops:
+            match op:
+                case AddLocal(link, _, explicit_id):
+                    wishes.adding.append((op, Addition(link.seen, explicit_id)))
+                case ChangeLocal(_, entry, task, explicit_id, _):
+                    wishes.changing.append((op, Change(entry, task, explicit_id)))
+                case RemoveLocal(_, entry):
+                    wishes.changing.append((op, Change(entry, None)))
+        return wishes
+
+
+@dataclass(slots=True)
+class Written:
+    """What holds once the file says what it was asked: rows, keys that go, their tombstones.
+
+    ``refused`` are the keys of tasks that the file cannot say.
+    """
+
+    rows: list[Link] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    stones: list[Tombstone] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+
+
+async def write(run: Run, snapshot: Snapshot, document: Document, decided: Plan) -> Snapshot:
+    """Write the local ops of a plan into the file; return the file as it is now.
+
+    What cannot be written is told as a remark, and left as it is on both sides.
+
+    Raises:
+        FileChanged: the file was saved meanwhile; nothing of ours is in it.
+        FileUnusable: the file, or its folder, cannot be written.
+    """
+    if not decided.local:
+        return snapshot
+    wishes = Wishes.of(decided.local)
+    changes = [change for _, change in wishes.changing]
+    additions = [addition for _, addition in wishes.adding]
+    rewriting = formats.rewritten(run.desk.config, document, changes, additions)
+    written = _outcome(run, rewriting, wishes)
+    run.unwritable = written.refused
+    data = rewriting.document.source
+    if data == snapshot.data:
+        _settle(run, written)
+        return snapshot
+    path = run.desk.config.todo_path
+    folder = copies_folder(run.desk.config.store_path)
+    copy = file.keep_copy(folder, path.name, snapshot.data)
+    gone, added, digest = tuple(written.gone), tuple(written.added), file.digest(data)
+    noted = Writing(snapshot.digest, digest, tuple(written.rows), gone, copy.name, added)
+    with run.store.transaction():
+        run.store.put_writing(noted)
+    try:
+        with file.replacing(path, data, snapshot) as replaced:
+            await asyncio.sleep(LATE)
+            replaced.check()
+    except FileChanged:
+        raise  # `recover` finds out what came of it
+    except OmisyncError:
+        with run.store.transaction():
+            run.store.put_fact("writing", None)
+        copy.unlink(missing_ok=True)
+        raise
+    now = file.read(path)
+    if now.digest != digest:
+        raise FileChanged(f"{path} was saved just now")
+    _settle(run, written)
+    _remember(run, noted)
+    return now
+
+
+def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:
+    """Return what holds once the file was rewritten so."""
+    written = Written()
+    entries = rewriting.document.entries
+    refused = {id(wish) for wish in rewriting.refused}
+    for (op, change), at in zip(wishes.changing, rewriting.changed, strict=True):
+        if id(change) in refused:
+            _refuse(run, written, op, f"{run.desk.config.todo_path}:{change.entry.line}")
+        elif isinstance(op, ChangeLocal):
+            entry = op.entry if at is None else entries[at]
+            _note(written, "line.changed", op.link.but(section=entry.section), op.why)
+        else:
+            _note_removal(run, written, op.link)
+    rank = max((link.rank for link in run.store.links()), default=0)
+    for (op, addition), at in zip(wishes.adding, rewriting.added, strict=True):
+        if id(addition) in refused or at is None:
+            _refuse(run, written, op, f"{run.desk.config.todo_path}")
+            continue
+        rank += STEP
+        row = op.link.but(section=entries[at].section, rank=rank)
+        _note(written, "line.added", row)
+        written.added.append(row.key)
+    return written
+
+
+def _note(written: Written, event: str, row: Link, detail: str = "") -> None:
+    written.rows.append(row)
+    written.events.append(Event(0.0, event, row.seen.text, row.key, row.remote_id, detail))
+
+
+def _note_removal(run: Run, written: Written, link: Link) -> None:
+    """Note that a line goes with its item, and count it for the removal guard."""
+    written.gone.append(link.key)
+    if link.base is not None:
+        counted = not link.base.local.completed and run.counted_removals
+        written.stones.append(
+            Tombstone(
+                f"gone-{link.key}", "", link.base.local, link.base.remote, "gone", run.now, counted
+            )
+        )
+    written.events.append(Event(0.0, "line.removed", link.seen.text, link.key))
+
+
+def _refuse(run: Run, written: Written, op: LocalOp, where: str) -> None:
+    written.refused.add(op.link.key)
+    run.remarks.append(
+        f"{where}: what Omi has of {op.link.seen.text!r} cannot be written there; it stays as it"
+        " is on both sides."
+    )
+
+
+def _settle(run: Run, written: Written) -> None:
+    """Write down what the file says now, and that the write is over."""
+    now = run.desk.clock()
+    with run.store.transaction():
+        run.store.put_links(written.rows)
+        run.store.drop_links(written.gone)
+        run.store.drop_tombstones(row.key for row in written.rows)
+        run.store.put_tombstones(written.stones)
+        run.store.record(*(replace(event, at=now) for event in written.events))
+        run.store.put_fact("writing", None)
+    run.counts.update(event.event for event in written.events)
+    run.written.update(row.key for row in written.rows)
+    run.written.update(written.gone)
+
+
+def _remember(run: Run, made: Writing) -> None:
+    """Note which copy a write left, for ``undo``."""
+    written = run.store.fact("written")
+    former = written if isinstance(written, list) else []
+    now = {"copy": made.copy, "after": made.after, "added": [*made.added]}
+    with run.store.transaction():
+        run.store.put_fact("written", [*former, now][-file.COPIES :])

@@ -1,0 +1,164 @@
+"""Two-way: when the whole list of Omi is read, and what is remembered of it.
+
+Rule: whatever is changed on either side in two-way was decided on a list read in
+the same cycle. What that costs is kept to half of the server's read budget, so
+that a look before a create or after a lost answer is always possible.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from omisync import places
+from omisync.errors import RateLimited
+from omisync.sync import looks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from omisync.config import Config
+    from omisync.core.model import Listing
+    from omisync.sync.desk import Desk, Run
+
+HOUR = 3600.0
+BUDGET = 120
+"""Reads an hour that the server grants where it does not tell (server source)."""
+SHARE = 0.5
+"""Share of the reads that listings may take."""
+SOON = 30.0
+"""Seconds to the next listing after one that brought something: more often follows."""
+
+
+class Listed(NamedTuple):
+    """What is remembered of the last listing.
+
+    ``at`` in Unix seconds, ``cost`` in requests, ``pause`` in seconds to the next.
+    ``spent`` are the times and costs of the last hour.
+    """
+
+    at: float
+    cost: int
+    pause: float
+    spent: list[list[float]]
+
+
+def remembered(desk: Desk) -> Listed | None:
+    """Return what the store knows of the last listing, None before the first."""
+    fact = desk.store.fact("listed")
+    if not isinstance(fact, dict):
+        return None
+    return Listed(fact["at"], fact["cost"], fact["pause"], fact["spent"])
+
+
+def next_at(desk: Desk) -> float | None:
+    """Return when the list is to be read without any other reason, in Unix seconds."""
+    if not desk.config.two_way:
+        return None
+    last, now = remembered(desk), desk.clock()
+    gate = desk.store.gates().get("read")
+    opens = now + gate.wait(now) if gate is not None else now
+    due = now if last is None else last.at + last.pause
+    return max(due, opens, allowed_at(desk))
+
+
+def allowed_at(desk: Desk) -> float:
+    """Return from when the budget has room for another listing, in Unix seconds."""
+    last, now = remembered(desk), desk.clock()
+    if last is None or last.at > now:  # the clock jumped back
+        return now
+    spent = sum(cost for at, cost in last.spent if 0 <= now - at < HOUR)
+    budget = _budget(desk)
+    if spent + last.cost <= budget / 2:
+        return now
+    return last.at + HOUR * last.cost / budget
+
+
+def _budget(desk: Desk) -> float:
+    gate = desk.store.gates().get("read")
+    limit = gate.limit if gate is not None and gate.limit else BUDGET
+    return max(1.0, limit * SHARE)
+
+
+async def listing(run: Run, *, now: bool) -> Listing | None:
+    """Return all items of the account, None where they cannot be read yet.
+
+    ``now`` reads them even if half of the budget is spent. In the end it is the
+    server's limit that counts: its gate is noted as the trouble of the cycle.
+
+    Raises:
+        OmisyncError: the server could not be read, or this is another account.
+    """
+    if run.shut("read"):
+        run.wait_for("read")
+        return None
+    allowed = allowed_at(run.desk)
+    if not now and allowed > run.now:
+        run.look_again(allowed)
+        return None
+    await looks.check_account(run, run.store.links())
+    client = await run.desk.client()
+    started, before = run.desk.clock(), client.reads
+    try:
+        found = await client.listing()
+    except RateLimited as error:
+        run.trouble(error)
+        return None
+    finally:
+        _note(run.desk, started, client.reads - before)
+    run.listed = True
+    run.listing = digest(found) if found.complete else None
+    looks.remember(run, found)
+    with run.store.transaction():
+        run.store.put_fact("looked", started + (client.clock_skew or 0.0))
+        run.store.put_fact("skew", client.clock_skew or 0.0)
+    return found
+
+
+async def glance(config: Config, environ: Mapping[str, str]) -> Listing:
+    """Return all items for a plan that is only shown; nothing is remembered.
+
+    Raises:
+        OmisyncError: the server could not be read, or there is no usable key.
+    """
+    from omisync.api import OmiClient
+
+    key = places.find_key(config.key_file, environ, config.omi.base_url)
+    async with OmiClient(config.omi.base_url, key.value) as client:
+        return await client.listing()
+
+
+def _note(desk: Desk, at: float, cost: int) -> None:
+    """Write down that a listing was read, and what it cost."""
+    last = remembered(desk)
+    spent = [one for one in last.spent if 0 <= at - one[0] < HOUR] if last is not None else []
+    pause = last.pause if last is not None else desk.config.watch.poll
+    _put(desk, Listed(at, cost, pause, [*spent, [at, cost]]))
+
+
+def _put(desk: Desk, listed: Listed) -> None:
+    with desk.store.transaction():
+        desk.store.put_fact("listed", listed._asdict())
+
+
+def pace(desk: Desk, *, news: bool) -> None:
+    """Set when the list is read next: sooner after ``news``, and less often by and by."""
+    last = remembered(desk)
+    if last is None:
+        return
+    poll = desk.config.watch.poll
+    least = HOUR * last.cost / _budget(desk)
+    wanted = min(SOON, poll) if news else min(poll, last.pause * 2)
+    pause = max(wanted, least)
+    if pause != last.pause:
+        _put(desk, last._replace(pause=pause))
+
+
+def digest(listing: Listing) -> str:
+    """Return what two listings are compared by: every item and each of its fields."""
+    items = sorted(repr((item.id, item.fields)) for item in listing.items)
+    found = hashlib.blake2b(digest_size=16)
+    for item in items:
+        found.update(item.encode(errors="surrogateescape"))
+        found.update(b"\0")
+    return found.hexdigest()

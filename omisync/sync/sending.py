@@ -1,0 +1,109 @@
+"""Send what a plan says: the first write alone, then a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+from omisync.core import plan
+from omisync.errors import KeyProblem, RateLimited, Unreachable, WrongServer
+from omisync.sync import changes, creates, looks
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from omisync.core.plan import Op, Plan
+    from omisync.sync.desk import Run
+
+    Unit = Callable[[], Awaitable[list["Unit"]]]
+
+HANDS = 4
+"""Requests under way at once: enough to hide the latency, few enough for a small server."""
+BAD_LUCK = 3
+"""Writes without a usable answer, none with one, after which a cycle stops trying."""
+
+
+async def apply(run: Run, decided: Plan) -> None:
+    """Send what the plan says, the first write alone, then a few at a time."""
+    queue = deque(_units(run, decided))
+    run.planned = writes(decided)
+    if not queue:
+        return
+    if any(
+        not isinstance(op, plan.Adopt | plan.LocalOp) and not _is_silent(op) for op in decided.ops
+    ):
+        await looks.check_account(run, run.store.links())
+    while queue and not run.halt and (not run.wrote or run.careful()):
+        await _work(run, queue)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(HANDS):
+                group.create_task(_worker(run, queue))
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+
+
+def writes(decided: Plan) -> int:
+    """Return how many ops of a plan are for the server."""
+    return sum(not isinstance(op, plan.Adopt | plan.LocalOp) for op in decided.ops)
+
+
+def _is_silent(op: Op) -> bool:
+    return isinstance(op, plan.Revive) and not op.patch
+
+
+def _units(run: Run, decided: Plan) -> list[Unit]:
+    """Return the requests to make, those that failed before last."""
+    adds = [] if run.blind else [op for op in decided.ops if isinstance(op, plan.AddRemote)]
+    local = plan.AddRemote | plan.Adopt | plan.LocalOp
+    others = [] if run.unread else [op for op in decided.ops if not isinstance(op, local)]
+    others.sort(key=lambda op: op.link.failures)
+    return [
+        *(partial(_create, run, group) for group in plan.grouped(adds)),
+        *(partial(_one, run, op) for op in others),
+    ]
+
+
+async def _create(run: Run, group: list[plan.AddRemote]) -> list[Unit]:
+    return [partial(_create, run, rest) for rest in await creates.send(run, group)]
+
+
+async def _one(run: Run, op: Op) -> list[Unit]:
+    match op:
+        case plan.ChangeRemote():
+            await changes.change(run, op)
+        case plan.Revive():
+            await changes.revive(run, op)
+        case plan.RemoveRemote():
+            await changes.remove(run, op)
+        case plan.Probe():
+            await changes.probe(run, op)
+        case plan.DropTwin():
+            await changes.drop_twin(run, op)
+    return []
+
+
+async def _worker(run: Run, queue: deque[Unit]) -> None:
+    while queue and not run.halt:
+        await _work(run, queue)
+
+
+async def _work(run: Run, queue: deque[Unit]) -> None:
+    """Do the next unit; an error about the whole account or line ends the cycle's requests."""
+    unit = queue.popleft()
+    if run.desk.hurry:
+        run.halt = run.again = True
+        return
+    if run.shut("write"):
+        run.halt = True
+        run.wait_for("write")
+        return
+    try:
+        queue.extendleft(reversed(await unit()))
+    except (RateLimited, Unreachable, KeyProblem, WrongServer) as error:
+        run.halt = True
+        run.trouble(error)
+    if run.unlucky >= BAD_LUCK:
+        run.halt = True
