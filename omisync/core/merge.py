@@ -115,7 +115,7 @@ def join(  # noqa: PLR0913 - three versions, and what decides between them
     what was sent from here and not answered: there the line wins as it stands.
     """
     came = Joined(Patch(), local, base)
-    context = _Context(remote, encoding, prefer, doubt)
+    context = _Context(base, remote, encoding, prefer, doubt)
     _join_completed(came, context)
     _join_text(came, context)
     _join_due(came, context)
@@ -126,6 +126,7 @@ def join(  # noqa: PLR0913 - three versions, and what decides between them
 class _Context(NamedTuple):
     """What all fields of a task are joined with."""
 
+    base: Base
     remote: Fields
     encoding: Encoding
     prefer: str
@@ -173,8 +174,8 @@ def _judge(edits: _Edits, prefer: str) -> _Verdict:
 def _join_completed(came: Joined, context: _Context) -> None:
     local, remote = came.task.completed, context.remote.completed
     edits = _Edits(
-        here=local != came.base.local.completed,
-        there=remote != came.base.remote.completed,
+        here=local != context.base.local.completed,
+        there=remote != context.base.remote.completed,
         same=local == remote,
         doubted="completed" in context.doubt,
     )
@@ -192,7 +193,7 @@ def _state(completed: bool) -> str:
 
 
 def _join_text(came: Joined, context: _Context) -> None:
-    local, base = came.task.text, came.base
+    local, base = came.task.text, context.base
     remote = context.remote.description
     there = remote != base.remote.description
     read = context.encoding.legible(remote) if there else ""
@@ -215,14 +216,15 @@ def _join_text(came: Joined, context: _Context) -> None:
 
 
 def _join_due(came: Joined, context: _Context) -> None:
-    local, base, remote = came.task.due, came.base, context.remote
+    local, base, remote = came.task.due, context.base, context.remote
     reopened = base.local.completed and not came.task.completed
     unsent = reopened and local is not None and remote.due_at is None
     there = remote.due_at != base.remote.due_at
+    here = local != base.local.due or (unsent and not there)
     edits = _Edits(
-        here=local != base.local.due or (unsent and not there),
+        here=here,
         there=there,
-        same=_same_moment(local, remote.due_at, context.encoding, loosely=there),
+        same=_same_moment(local, remote.due_at, context.encoding, loosely=here and there),
         doubted="due_at" in context.doubt,
     )
     verdict = _judge(edits, context.prefer)

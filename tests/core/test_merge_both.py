@@ -1,0 +1,223 @@
+"""Two sides, one task: what crosses, what agrees, what clashes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta, tzinfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import clocks, due_values, moments, zones
+
+from omisync.core import due, merge
+from omisync.core.merge import Encoding, Joined
+from omisync.core.model import EXISTENCE, Base, Clash, Fields, Patch, Task
+
+NOON = datetime(2026, 12, 24, 12, tzinfo=UTC)
+ENCODING = Encoding(UTC, time(9))
+OLD = Task("old", False, "2026-12-24")
+AGREED = Base(OLD, merge.encode(OLD, ENCODING))
+
+
+def joined(
+    local: Task, remote: Fields, prefer: str = "local", doubt: frozenset[str] = frozenset()
+) -> Joined:
+    """Join two versions that had agreed on one task."""
+    return merge.join(local, AGREED, remote, ENCODING, prefer=prefer, doubt=doubt)
+
+
+def after(came: Joined, remote: Fields) -> tuple[Task, Base, Fields]:
+    """Carry out what was decided: the line, the new base, and the item of the server."""
+    patch = came.patch
+    reply = Fields(
+        remote.description if patch.description is None else patch.description,
+        remote.completed if patch.completed is None else patch.completed,
+        None if patch.clear_due else patch.due_at or remote.due_at,
+    )
+    base = merge.settled(came.task, came.base, patch, reply) if patch else came.base
+    return came.task, base, reply
+
+
+locals_ = st.builds(
+    Task,
+    st.sampled_from(("old", "new", "newer", "x" * 600)),
+    st.booleans(),
+    st.none() | st.sampled_from(("2026-12-24", "2026-12-25", "2026-12-24T17:00")),
+)
+remotes = st.builds(
+    Fields,
+    st.sampled_from(("old", "new", "other")),
+    st.booleans(),
+    st.none() | st.sampled_from((AGREED.remote.due_at, NOON, NOON + timedelta(days=1))),
+)
+prefers = st.sampled_from(("local", "remote"))
+
+
+@given(locals_, remotes, prefers)
+def test_after_one_join_both_sides_agree(local: Task, remote: Fields, prefer: str) -> None:
+    """A second look at what came of the first finds nothing to do, and no clash."""
+    task, base, item = after(joined(local, remote, prefer), remote)
+    again = merge.join(task, base, item, ENCODING, prefer=prefer)
+    assert not again.patch
+    assert again.task == task
+    assert not again.clashes
+    assert merge.description(task.text) == item.description
+    assert task.completed == item.completed
+
+
+@given(locals_, remotes, prefers)
+def test_no_value_is_lost_in_silence(local: Task, remote: Fields, prefer: str) -> None:
+    """A new value is on a side afterwards, or among the clashes."""
+    came = joined(local, remote, prefer)
+    task, _, item = after(came, remote)
+    lost = {clash.lost_value for clash in came.clashes}
+    if local.text != OLD.text:
+        assert task.text == local.text or local.text in lost
+    if remote.description != AGREED.remote.description:
+        assert item.description == remote.description or remote.description in lost
+    if local.due != OLD.due:
+        assert task.due == local.due or (local.due or "") in lost
+    if remote.due_at != AGREED.remote.due_at:
+        token = due.value_of(remote.due_at, UTC, time(9)) if remote.due_at else ""
+        assert item.due_at == remote.due_at or token in lost
+
+
+@given(remotes)
+def test_what_one_side_changed_crosses_verbatim(remote: Fields) -> None:
+    """The line says what the app says, nothing is sent, and nothing clashes."""
+    came = joined(OLD, remote)
+    assert came.task == merge.decode(remote, ENCODING)
+    assert (came.patch, came.clashes) == (Patch(), [])
+    assert came.base == Base(came.task, remote)
+
+
+@given(locals_)
+def test_without_news_of_the_app_it_is_a_push(local: Task) -> None:
+    """The patch is the one of push, the line stays, and nothing clashes."""
+    came = joined(local, AGREED.remote)
+    assert came.patch == merge.outgoing(local, AGREED, AGREED.remote, ENCODING)
+    assert came.task == local
+    assert not came.clashes
+
+
+@pytest.mark.parametrize(
+    ("local", "remote", "clash"),
+    [
+        (replace(OLD, text="mine"), replace(AGREED.remote, description="theirs"),
+         Clash("", "mine", "description", "remote", "mine", "theirs")),
+        (replace(OLD, due="2026-12-26"), replace(AGREED.remote, due_at=None),
+         Clash("", "old", "due_at", "remote", "2026-12-26", "")),
+        (replace(OLD, due=None), replace(AGREED.remote, due_at=NOON),
+         Clash("", "old", "due_at", "remote", "", "2026-12-24T12:00")),
+    ],
+)  # fmt: skip
+def test_a_clash_tells_what_gave_way(local: Task, remote: Fields, clash: Clash) -> None:
+    """The side that is preferred wins, and the other value is told; both ways round."""
+    came = joined(local, remote)
+    assert came.clashes == [clash]
+    assert came.task == local
+    other = joined(local, remote, "remote")
+    (told,) = other.clashes
+    assert (told.lost, told.kept_value, told.lost_value) == (
+        "local",
+        clash.lost_value,
+        clash.kept_value,
+    )
+    assert not other.patch
+
+
+def test_the_same_edit_on_both_sides_settles() -> None:
+    """It costs nothing and is no clash."""
+    local = Task("new", True, "2026-12-24T12:00")
+    came = joined(local, Fields("new", True, NOON))
+    assert (came.patch, came.task, came.clashes) == (Patch(), local, [])
+    assert came.base == Base(local, Fields("new", True, NOON))
+
+
+def test_the_tail_of_a_long_text_is_not_dropped() -> None:
+    """Omi had the text cut: rewording it there is a clash, whoever wins."""
+    long = Task("word " * 150 + "end")
+    base = Base(long, merge.encode(long, ENCODING))
+    came = merge.join(long, base, Fields("shorter"), ENCODING)
+    assert came.task == long
+    assert came.patch == Patch(description=merge.description(long.text))
+    assert [clash.lost_value for clash in came.clashes] == ["shorter"]
+    other = merge.join(long, base, Fields("shorter"), ENCODING, prefer="remote")
+    assert other.task.text == "shorter"
+    assert [clash.lost_value for clash in other.clashes] == [long.text]
+
+
+def test_ticks_cannot_clash() -> None:
+    """Two changes of one tick are the same change."""
+    came = joined(replace(OLD, completed=True), replace(AGREED.remote, completed=True))
+    assert (came.patch, came.clashes) == (Patch(), [])
+
+
+def test_what_no_line_can_say_stays_where_it_is() -> None:
+    """A blank description does not empty the line, and is not overwritten either."""
+    encoding = Encoding(UTC, time(9), str.strip)
+    came = merge.join(OLD, AGREED, replace(AGREED.remote, description=" "), encoding)
+    assert (came.task, came.patch, came.clashes) == (OLD, Patch(), [])
+
+
+@given(locals_, remotes)
+def test_a_field_in_doubt_is_the_lines(local: Task, remote: Fields) -> None:
+    """What the app seems to have changed may be what was sent: the line is sent again."""
+    doubt = frozenset({"description", "completed", "due_at"})
+    came = joined(local, remote, "remote", doubt)
+    assert came.task == local
+    assert came.patch.names == doubt
+
+
+def test_a_doubted_existence_asks_without_a_change() -> None:
+    """The description that both agreed on is sent, for the sake of the answer."""
+    came = joined(OLD, AGREED.remote, doubt=frozenset({EXISTENCE}))
+    assert came.patch == Patch(description="old")
+
+
+@given(moments(), zones(), clocks(), st.integers(0, 999_999))
+def test_a_time_of_the_app_meets_its_token_without_drifting(
+    moment: datetime, zone: tzinfo, due_time: time, fraction: int
+) -> None:
+    """Thirty cycles in any zone: the app's time stays to the microsecond, the token as written."""
+    encoding = Encoding(zone, due_time)
+    remote = Fields("old", False, moment.replace(microsecond=fraction))
+    task, base = OLD, AGREED
+    for _ in range(30):
+        came = merge.join(task, base, remote, encoding)
+        assert not came.patch
+        task, base = came.task, came.base
+    assert base.remote == remote
+    assert task.due is not None
+    assert due.instant(task.due, zone, due_time) == moment
+
+
+@given(due_values(), zones(), clocks())
+def test_a_token_meets_its_own_time_without_drifting(
+    value: str, zone: tzinfo, due_time: time
+) -> None:
+    """What was pushed and comes back in a list is no edit of the app."""
+    encoding = Encoding(zone, due_time)
+    local = Task("old", False, value)
+    base = Base(local, merge.encode(local, encoding))
+    came = merge.join(local, base, base.remote, encoding)
+    assert (came.task, came.patch, came.base) == (local, Patch(), base)
+
+
+def test_a_date_and_a_time_of_the_same_day_agree_where_both_are_new() -> None:
+    """A date alone says nothing of a time: the app's stays, and the line stays a date."""
+    local = replace(OLD, due="2026-12-25")
+    evening = datetime(2026, 12, 25, 17, tzinfo=UTC)
+    came = joined(local, replace(AGREED.remote, due_at=evening))
+    assert (came.task, came.patch, came.clashes) == (local, Patch(), [])
+    assert came.base.remote.due_at == evening
+
+
+def test_reopening_in_the_app_sends_the_date_that_was_held_back() -> None:
+    """A finished task was created without its date, which would have rung the phone."""
+    done = Task("old", True, "2026-12-24")
+    base = Base(done, merge.encode(done, ENCODING))
+    came = merge.join(done, base, Fields("old", False, None), ENCODING)
+    assert came.task == replace(done, completed=False)
+    assert came.patch == Patch(due_at=datetime(2026, 12, 24, 9, tzinfo=UTC))
