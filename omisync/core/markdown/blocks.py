@@ -57,12 +57,16 @@ class Inline(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A list item with a box. ``end`` and ``inlines`` are those of its first paragraph."""
+    """A list item with a box. ``end`` and ``inlines`` are those of its first paragraph.
+
+    ``whole`` is where the item ends with all that is nested in it.
+    """
 
     bullet: int
     box: Span
     end: int
     inlines: list[Inline]
+    whole: int
 
 
 class Heading(NamedTuple):
@@ -77,6 +81,17 @@ class Opaque(NamedTuple):
 
     span: Span
     kind: str
+
+
+class Block(NamedTuple):
+    """A block that stands in no other, an item of such a list, or a heading outside items.
+
+    ``kind`` is pyromark's name for it.
+    """
+
+    kind: str
+    span: Span
+    heading: Heading | None = None
 
 
 class Section(NamedTuple):
@@ -116,7 +131,7 @@ def read(source: bytes, begin: int) -> Iterator[Item | Heading | Opaque]:
             depth += 1
             if box := _ITEM.match(source, body + reach["start"]):
                 end, inlines, ahead = _first_paragraph(source, body, box.end(), events)
-                yield Item(box.start(1), Span(*box.span(2)), end, inlines)
+                yield Item(box.start(1), Span(*box.span(2)), end, inlines, body + reach["end"])
         elif start is None:
             depth -= event.get("End") == "Item"
         elif block := _outside(start, reach, body, depth, events):
@@ -139,6 +154,36 @@ def _outside(
     if "Heading" in start and not depth:
         return _heading(start, events)
     return Opaque(span, "code") if isinstance(start.get("CodeBlock"), dict) else None
+
+
+def outline(source: bytes, begin: int) -> tuple[int, list[Block]]:
+    """Return where the text begins after any front matter, and its outermost blocks in order.
+
+    Each list is followed by its items, each quote by the headings in it.
+    """
+    body = _front_matter_end(source, begin)
+    found: list[Block] = []
+    depth = items = 0
+    events = _events(source[body:].decode())
+    for event, reach in events:
+        if isinstance(event, str):
+            kind, opens = event, False
+        elif start := event.get("Start"):
+            kind, opens = start if isinstance(start, str) else next(iter(start)), True
+        else:
+            depth -= "End" in event
+            items -= event.get("End") == "Item"
+            continue
+        span = Span(body + reach["start"], body + reach["end"])
+        if kind == "Heading" and not items:
+            start = cast("dict[str, object]", event["Start"])  # type: ignore[index]  # not a str
+            found.append(Block(kind, span, _heading(start, events)))
+            continue
+        if not depth or (depth == 1 and kind == "Item"):
+            found.append(Block(kind, span))
+        depth += opens
+        items += kind == "Item"
+    return body, found
 
 
 def _front_matter_end(source: bytes, begin: int) -> int:

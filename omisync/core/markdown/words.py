@@ -159,6 +159,37 @@ def read(source: bytes, spans: Sequence[Span], inlines: Sequence[Inline]) -> Rea
     return Reading(words, found.token.value, place, identifier, warnings)
 
 
+def tokens(
+    source: bytes, spans: Sequence[Span], inlines: Sequence[Inline]
+) -> tuple[list[str], int | None]:
+    """Return all tokens of a text as they are spelled, in order, and which of them is the due one.
+
+    Where nothing is left without the tokens, there are none.
+    """
+    text = " ".join([source[start:end].decode() for start, end in spans])
+    shadow = _shut_addresses(_shadow(source, spans, inlines))
+    token = due.find(shadow).token
+    cuts = sorted(_tokens(shadow, token, _ID.search(shadow)))
+    if not _tidy(text, shadow, cuts):
+        return [], None
+    spelled: list[str] = []
+    at = 0
+    for start, end in cuts:
+        spelled.append(text[max(at, start) : end])
+        at = max(at, end)
+    which = next((i for i, cut in enumerate(cuts) if token and cut == token[:2]), None)
+    return spelled, which
+
+
+def signs(source: bytes, spans: Sequence[Span], inlines: Sequence[Inline]) -> list[int]:
+    """Return where a text has something that is, or may be taken for, a token (code points)."""
+    text = " ".join([source[start:end].decode() for start, end in spans])
+    shadow = _shut_addresses(_shadow(source, spans, inlines) if inlines else text)
+    found = due.find(shadow)
+    cuts = _tokens(shadow, found.token, _ID.search(shadow))
+    return sorted([start for start, _ in cuts] + [one.start for one in found.rejected])
+
+
 def _shadow(source: bytes, spans: Sequence[Span], inlines: Sequence[Inline]) -> str:
     """Return the text with every character of an inline replaced by its stand-in."""
     lines = []

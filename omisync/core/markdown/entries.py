@@ -1,0 +1,116 @@
+"""The tasks of a Markdown file as entries, each with the bytes it stands in.
+
+Rule: every span tells the truth about the bytes: putting a document together
+from its spans gives the file back. No valid UTF-8 is an error.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omisync.core.markdown import blocks, words
+from omisync.core.model import DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Which characters in a box mean done and which open; any other makes it text."""
+
+    done: str = "xX✓✔-"
+    open: str = " /><!?*~"
+
+
+MARKS = Marks()
+
+
+def parse(source: bytes, marks: Marks = MARKS) -> Document:
+    """Return the tasks of ``source``, which is valid UTF-8, in document order.
+
+    All spans are byte offsets into ``source``, a byte order mark included. A
+    line ends with LF, CRLF or a lone CR.
+    """
+    begin, lines = blocks.line_starts(source)
+    known = _boxes(marks)
+    entries: list[Entry] = []
+    notices: list[Notice] = []
+    section = blocks.Section()
+    for block in blocks.read(source, begin):
+        if isinstance(block, blocks.Item):
+            completed = known.get(source[block.box.start : block.box.end])
+            if completed is not None:
+                entry, warnings = _entry(source, lines, block, completed, section.path)
+                entries += entry
+                notices += warnings
+        elif isinstance(block, blocks.Heading):
+            section = section.below(block)
+        elif hides := blocks.hides(source, block, known):
+            notices.append(Notice(bisect_right(lines, block.span.start), hides))
+    return Document(source, tuple(entries), tuple(notices))
+
+
+def _boxes(marks: Marks) -> dict[bytes, bool]:
+    """Return what each content of a box means: True for done.
+
+    A variation selector changes how a mark looks, not what it means. GFM takes
+    a tab for a space.
+    """
+    table: dict[bytes, bool] = {}
+    for signs, done in ((marks.done, True), (marks.open, False)):
+        for sign in signs + "\t" * (" " in signs):
+            for selector in ("", "\ufe0e", "\ufe0f"):
+                table.setdefault((sign + selector).encode(), done)
+    return table
+
+
+def _entry(
+    source: bytes, lines: Sequence[int], item: blocks.Item, completed: bool, section: str
+) -> tuple[list[Entry], list[Notice]]:
+    """Return the entry of an item, none when it has no text, and what is to be said about it."""
+    line = bisect_right(lines, item.bullet)
+    pieces = words.pieces(source, lines[line - 1], item)
+    reading = words.read(source, pieces, item.inlines)
+    notices = [Notice(line, message) for message in reading.warnings]
+    if not reading.text:
+        return [], notices
+    if len(reading.text) > DESCRIPTION_LIMIT:
+        notices.append(Notice(line, _too_long(reading.text)))
+    entry = Entry(
+        Task(reading.text, completed, reading.due),
+        line,
+        section,
+        reading.explicit_id,
+        Span(item.bullet, pieces[-1].end),
+        item.box,
+        tuple(pieces),
+        reading.due_span,
+    )
+    return [entry], notices
+
+
+def _too_long(text: str) -> str:
+    return (
+        f"this text has {len(text)} characters and Omi takes {DESCRIPTION_LIMIT}:"
+        " it is sent cut at a word, with … at its end, and stays whole in the file"
+    )
+
+
+def render(document: Document) -> bytes:
+    """Return the file, put together from the spans of its entries and what is between.
+
+    It equals ``document.source`` exactly when the spans ascend and none overlap.
+    """
+    source = document.source
+    pieces: list[bytes] = []
+    at = 0
+    for entry in document.entries:
+        inner = (entry.box, *entry.text_spans) if entry.box else entry.text_spans
+        for start, end in ((entry.span.start,) * 2, *inner, (entry.span.end,) * 2):
+            pieces += (source[at:start], source[start:end])
+            at = end
+    pieces.append(source[at:])
+    return b"".join(pieces)
