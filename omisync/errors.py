@@ -81,6 +81,19 @@ class ParseError(FileUnusable):
         self.column = column
 
 
+class FileChanged(OmisyncError):
+    """Somebody saved the todo file while it was being replaced: their save stands.
+
+    Passes by itself: the file is read again. ``aside`` holds bytes that were saved
+    too but could not stay in the file, because a still newer save is there; whoever
+    catches this keeps them. Empty where nothing is aside, which is nearly always.
+    """
+
+    def __init__(self, message: str, advice: str = "", *, aside: bytes = b"") -> None:
+        super().__init__(message, advice)
+        self.aside = aside
+
+
 class GuardStopped(OmisyncError):
     """The plan would remove too much; it was refused whole."""
 
@@ -118,6 +131,10 @@ class StoreUnusable(OmisyncError):
 
 class StoreBusy(OmisyncError):
     """Another process holds the store, or the disk is full. Passes by itself."""
+
+
+class NoRoom(OmisyncError):
+    """The disk, a quota or a size limit has no room for a file; what was there still is."""
 
 
 # The network and the server, for the whole account.

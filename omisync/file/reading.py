@@ -76,7 +76,7 @@ def read(path: Path) -> Snapshot:
     try:
         data, signature = _read_steadily(path, descriptor)
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     finally:
         os.close(descriptor)
     _check_text(path, data)
@@ -86,7 +86,7 @@ def read(path: Path) -> Snapshot:
 def signature(path: Path) -> Signature | None:
     """Return the file's signature without opening it; None where there is nothing to see."""
     try:
-        return _signature(path.stat())
+        return signature_of(path.stat())
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
 
@@ -100,12 +100,13 @@ def _open(path: Path) -> int:
     try:
         return os.open(path, OPEN_FLAGS)
     except (FileNotFoundError, NotADirectoryError):
-        raise _missing(path) from None
+        raise missing(path) from None
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
-def _missing(path: Path) -> FileMissing:
+def missing(path: Path) -> FileMissing:
+    """Return that there is no file, and what of the path there is."""
     advice = "create it, or correct path under [todo] in the config"
     if path.is_symlink():
         target = path.readlink()
@@ -117,9 +118,10 @@ def _missing(path: Path) -> FileMissing:
     return FileMissing(f"there is no todo file {path}", advice)
 
 
-def _unreadable(path: Path, error: OSError | ValueError) -> FileUnusable:
+def unreadable(path: Path, error: OSError | ValueError) -> FileUnusable:
+    """Return why the file cannot be opened or read, in words for a person."""
     if isinstance(error, PermissionError):
-        advice = f"give this user the right to read it and its folders: ls -ld {_quoted(path)}"
+        advice = f"give this user the right to read it and its folders: ls -ld {quoted(path)}"
         return FileUnusable(f"no permission to read {path}", advice)
     reason = getattr(error, "strerror", None) or str(error)
     return FileUnusable(f"{path} cannot be read: {reason}", "check path under [todo] in the config")
@@ -131,9 +133,9 @@ def _read_steadily(path: Path, descriptor: int) -> tuple[bytes, Signature]:
         before = os.fstat(descriptor)
         _check_kind(path, before)
         data = _read_whole(path, descriptor)
-        if _signature(os.fstat(descriptor)) == _signature(before):
+        if signature_of(os.fstat(descriptor)) == signature_of(before):
             break
-    return data, _signature(before)
+    return data, signature_of(before)
 
 
 def _check_kind(path: Path, status: os.stat_result) -> None:
@@ -167,7 +169,7 @@ def _too_large(path: Path) -> FileUnusable:
 def _check_text(path: Path, data: bytes) -> None:
     """Refuse what is not text in UTF-8, saying what it looks like instead."""
     if encoding := _wide_encoding(data):
-        command = f"iconv -f {encoding} -t UTF-8 {_quoted(path)} > new.md"
+        command = f"iconv -f {encoding} -t UTF-8 {quoted(path)} > new.md"
         advice = f"save it as UTF-8 in your editor, or run: {command}"
         raise FileUnusable(f"{path} is not UTF-8, it looks like {encoding}", advice)
     if data.count(0) * 2 > len(data):
@@ -203,11 +205,13 @@ def _wide_encoding(data: bytes) -> str:
     return ""
 
 
-def _signature(status: os.stat_result) -> Signature:
+def signature_of(status: os.stat_result) -> Signature:
+    """Return the signature in what stat told."""
     return Signature(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """Return the path as it can be pasted into a shell."""
     import shlex
 
     return shlex.quote(str(path))
