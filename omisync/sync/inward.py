@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LATE = 0.05
 """Seconds after a replacement in which a save to the former file may still arrive."""
+VERSIONS = 20
+"""Versions of the file that are kept: as many writes can be undone."""
 QUIET = 2.0
 """Seconds that a file which is saved all the time is waited for before each attempt."""
 
@@ -153,7 +155,7 @@ async def write(run: Run, snapshot: Snapshot, document: Document, decided: Plan)
         return snapshot
     path = run.desk.config.todo_path
     folder = copies_folder(run.desk.config.store_path)
-    copy = file.keep_copy(folder, path.name, snapshot.data)
+    copy = file.keep_copy(folder, path.name, snapshot.data, VERSIONS)
     gone, added, digest = tuple(written.gone), tuple(written.added), file.digest(data)
     noted = Writing(snapshot.digest, digest, tuple(written.rows), gone, copy.name, added)
     with run.store.transaction():
@@ -249,4 +251,4 @@ def _remember(run: Run, made: Writing) -> None:
     former = written if isinstance(written, list) else []
     now = {"copy": made.copy, "after": made.after, "added": [*made.added]}
     with run.store.transaction():
-        run.store.put_fact("written", [*former, now][-file.COPIES :])
+        run.store.put_fact("written", [*former, now][-VERSIONS:])
