@@ -417,7 +417,7 @@ BREAKING = [
     ("store.py", "from omisync import api", "wrong_direction", "imports omisync.api"),
     ("store.py", "from omisync.core import plan", "wrong_direction", "imports omisync.core.plan"),
     ("api/wire.py", "import omisync.file as f", "wrong_direction", "imports omisync.file"),
-    ("file.py", "from omisync.store import Store", "wrong_direction", "imports omisync.store"),
+    ("file/reading.py", "from omisync import store", "wrong_direction", "imports omisync.store"),
     ("sync/cycle.py", "from omisync import show", "wrong_direction", "imports omisync.show"),
     ("sync/cycle.py", "if TYPE_CHECKING:\n    from omisync.daemon import x", "wrong_direction",
      "imports omisync.daemon (types)"),
