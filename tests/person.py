@@ -102,9 +102,12 @@ class Person:
             return await daemon.once(desk, **how)  # type: ignore[arg-type]  # passed through
 
     async def settle(self, cycles: int = 200) -> Outcome:
-        """Run cycles until nothing temporary is left, letting the time pass between them."""
+        """Run cycles until nothing temporary is left, letting the time pass between them.
+
+        In two-way each of them asks Omi, as ``omisync --once`` does.
+        """
         for _ in range(cycles):
-            outcome = await self.cycle()
+            outcome = await self.cycle(now=True)
             if not outcome.temporary:
                 return outcome
             wait = 0.0 if outcome.retry_at is None else outcome.retry_at - self.clock.now

@@ -230,6 +230,7 @@ async def _both_ways(
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
         reading.pace(desk, news=news)
         _acquainted(run)
+        run.again |= rules.ids and run.counts["task.created"] > 0  # they have ids to write now
     return snapshot, document, decided
 
 

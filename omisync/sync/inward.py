@@ -161,11 +161,13 @@ async def write(run: Run, snapshot: Snapshot, document: Document, decided: Plan)
     with run.store.transaction():
         run.store.put_writing(noted)
     try:
-        with file.replacing(path, data, snapshot) as replaced:
+        with file.replacing(path, data, snapshot, trace=run.desk.trace):
             await asyncio.sleep(LATE)
-            replaced.check()
-    except FileChanged:
-        raise  # `recover` finds out what came of it
+    except FileChanged as error:  # `recover` finds out what came of it
+        if error.aside:
+            kept = file.keep_copy(folder, path.name, error.aside, VERSIONS)
+            run.remarks.append(f"{path} was saved twice at once; the older save is kept as {kept}")
+        raise
     except OmisyncError:
         with run.store.transaction():
             run.store.put_fact("writing", None)

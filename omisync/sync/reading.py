@@ -1,8 +1,9 @@
 """Two-way: when the whole list of Omi is read, and what is remembered of it.
 
 Rule: whatever is changed on either side in two-way was decided on a list read in
-the same cycle. What that costs is kept to half of the server's read budget, so
-that a look before a create or after a lost answer is always possible.
+the same cycle. What that costs is kept within a share of the server's read budget,
+so that a look after a lost answer is always possible: the first saves of an hour
+are answered at once, later ones at a pace that the budget bears.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 HOUR = 3600.0
 BUDGET = 120
 """Reads an hour that the server grants where it does not tell (server source)."""
-SHARE = 0.5
-"""Share of the reads that listings may take."""
+SHARE = 0.8
+"""Share of the reads that listings may take, the first half of it at once."""
 SOON = 30.0
 """Seconds to the next listing after one that brought something: more often follows."""
 
@@ -71,7 +72,7 @@ def allowed_at(desk: Desk) -> float:
     budget = _budget(desk)
     if spent + last.cost <= budget / 2:
         return now
-    return last.at + HOUR * last.cost / budget
+    return last.at + HOUR * last.cost / (budget / 2)
 
 
 def _budget(desk: Desk) -> float:

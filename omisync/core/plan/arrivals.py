@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 TWIN_SECONDS = 120.0
 """Between the creations of two items that two machines made of one line: as long as a
 read before a create and the create can be apart."""
-TWIN_PATIENCE = 3600.0
-"""Seconds for the machine whose item came later to take it back."""
+TWIN_PATIENCE = 86400.0
+"""Seconds for the machine whose item came later to take it back; it may be asleep."""
 
 
 def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:

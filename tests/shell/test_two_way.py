@@ -1,0 +1,454 @@
+"""Two-way: what happens in the app reaches the file, and nothing typed is lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omisync import errors, sync
+
+if TYPE_CHECKING:
+    from person import Person
+
+TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
+
+
+@pytest.fixture
+def both(person: Person) -> Person:
+    """Someone who lets the app write into the file."""
+    person.settings = TWO_WAY
+    return person
+
+
+def item(person: Person, text: str) -> str:
+    """Return the id of the one item with this description."""
+    (found,) = (one.id for one in person.sandbox.items.values() if one.description == text)
+    return found
+
+
+def read(person: Person) -> str:
+    """Return the file."""
+    return person.todo.read_bytes().decode()
+
+
+async def quiet(person: Person) -> None:
+    """Check that another cycle finds both sides in agreement: two reads, no write, no change."""
+    person.sent()
+    before = person.todo.read_bytes(), person.todo.stat().st_mtime_ns
+    outcome = await person.cycle(now=True)
+    assert outcome.code in {errors.OK, errors.PARKED}, outcome.troubles
+    assert not outcome.counts
+    assert {method for method, _ in person.sent()} == {"GET"}
+    assert (person.todo.read_bytes(), person.todo.stat().st_mtime_ns) == before
+
+
+async def test_the_first_meeting_brings_both_together(both: Person) -> None:
+    """Lines become items, open items become lines, equal ones become one."""
+    both.write("# Home\n\n- [ ] mine\n- [ ] ours\n")
+    both.sandbox.add("theirs")
+    both.sandbox.add("ours")
+    both.sandbox.add("finished", completed=True)
+    outcome = await both.settle()
+    assert outcome.code == errors.OK
+    assert read(both) == "# Home\n\n- [ ] mine\n- [ ] ours\n- [ ] theirs\n"
+    assert both.omi() == {"mine": False, "ours": False, "theirs": False, "finished": True}
+    await quiet(both)
+
+
+async def test_edits_in_the_app_change_only_their_bytes(both: Person) -> None:
+    """A tick, a rewording and a date, each in its place; every other byte stays."""
+    both.write("* [ ] one  \r\n\r\ntext\r\n\t* [ ] two due:2026-05-01 <!-- note -->\r\n* [ ] three")
+    await both.settle()
+    items = both.sandbox.items
+    items[item(both, "one")].completed = True
+    items[item(both, "two")].description = "second"
+    items[item(both, "second")].due_at = datetime(2026, 5, 2, 17, tzinfo=UTC)
+    items[item(both, "three")].due_at = datetime(2026, 5, 3, 9, tzinfo=UTC)
+    await both.settle()
+    assert read(both) == (
+        "* [x] one  \r\n\r\ntext\r\n\t* [ ] second due:2026-05-02T17:00 <!-- note -->\r\n"
+        "* [ ] three due:2026-05-03"
+    )
+    await quiet(both)
+
+
+async def test_both_sides_of_one_task_at_once(both: Person) -> None:
+    """Different fields cross; the same field clashes, and what gave way is kept."""
+    both.write("- [ ] buy milk\n- [ ] call Bob\n")
+    await both.settle()
+    both.sandbox.items[item(both, "buy milk")].completed = True
+    both.sandbox.items[item(both, "call Bob")].description = "call Robert"
+    both.write("- [ ] buy oat milk\n- [ ] call Bobby\n")
+    outcome = await both.settle()
+    assert read(both) == "- [x] buy oat milk\n- [ ] call Bobby\n"
+    assert both.omi() == {"buy oat milk": True, "call Bobby": False}
+    assert outcome.counts["clash.decided"] == 1
+    async with both.desk() as desk:
+        (clash,) = desk.store.clashes()
+        assert clash.clash.lost_value == "call Robert"
+        said = sync.restore(desk, clash.number)
+    assert "call Robert" in said
+    await both.settle()
+    assert read(both) == "- [x] buy oat milk\n- [ ] call Robert\n"
+    assert both.omi() == {"buy oat milk": True, "call Robert": False}
+    await quiet(both)
+
+
+async def test_the_app_wins_where_it_is_preferred(both: Person) -> None:
+    """The line takes the app's wording, and its own is kept."""
+    both.settings += 'prefer = "remote"\n'
+    both.write("- [ ] call Bob\n")
+    await both.settle()
+    both.sandbox.items[item(both, "call Bob")].description = "call Robert"
+    both.write("- [ ] call Bobby\n")
+    await both.settle()
+    assert read(both) == "- [ ] call Robert\n"
+    async with both.desk() as desk:
+        assert [one.clash.lost_value for one in desk.store.clashes()] == ["call Bobby"]
+    await quiet(both)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("keep", "- [ ] stays\n- [ ] goes\n"),
+        ("check", "- [ ] stays\n- [x] goes\n"),
+        ("remove", "- [ ] stays\n"),
+    ],
+)
+async def test_an_item_deleted_in_the_app(both: Person, policy: str, expected: str) -> None:
+    """Missing twice, then asked for: only the answer that it is gone counts."""
+    both.settings += f'on_remote_removal = "{policy}"\n'
+    both.write("- [ ] stays\n- [ ] goes\n")
+    await both.settle()
+    del both.sandbox.items[item(both, "goes")]
+    await both.cycle(now=True)
+    assert read(both) == "- [ ] stays\n- [ ] goes\n"
+    both.sent()
+    for _ in range(3):
+        await both.cycle(now=True)
+    assert read(both) == expected
+    assert [status for method, status in both.sent() if method == "PATCH"] == [404]
+    assert both.omi() == {"stays": False}
+    await quiet(both)
+
+
+async def test_an_item_that_is_merely_not_listed_stays(both: Person) -> None:
+    """Its answer says that it is there; it is asked again a day later at the earliest."""
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.sandbox.items[item(both, "a")].hidden = True
+    for _ in range(4):
+        await both.cycle(now=True)
+    assert [status for method, status in both.sent() if method == "PATCH"] == [200]
+    assert read(both) == "- [ ] a\n- [ ] b\n"
+    await quiet(both)
+
+
+async def test_a_locked_item_is_parked_not_lost(both: Person) -> None:
+    """The list hides it too; 402 is no deletion."""
+    both.settings += 'on_remote_removal = "remove"\n'
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.sandbox.items[item(both, "a")].locked = True
+    for _ in range(3):
+        outcome = await both.cycle(now=True)
+    assert outcome.code == errors.PARKED
+    assert read(both) == "- [ ] a\n- [ ] b\n"
+
+
+async def test_a_reprocessed_conversation_doubles_nothing(both: Person) -> None:
+    """The same text under a new id is the same line."""
+    both.settings += 'on_remote_removal = "remove"\n'
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.sandbox.reprocess(item(both, "a"))
+    await both.settle()
+    assert read(both) == "- [ ] a\n- [ ] b\n"
+    assert both.omi() == {"a": False, "b": False}
+    await quiet(both)
+
+
+async def test_a_mass_deletion_is_stopped(both: Person) -> None:
+    """Nothing is asked or written until the person agrees."""
+    both.settings += 'on_remote_removal = "remove"\n'
+    both.write("".join(f"- [ ] task {n}\n" for n in range(8)))
+    await both.settle()
+    both.sandbox.items.clear()
+    await both.cycle(now=True)
+    both.sent()
+    outcome = await both.cycle(now=True)
+    assert outcome.code == errors.BAD_FILE
+    assert "lacks 8 of 8" in outcome.troubles[0].message
+    assert {method for method, _ in both.sent()} == {"GET"}
+    await both.cycle(now=True, allow_removals=True)
+    await both.settle()
+    assert read(both) == ""
+
+
+async def test_a_flood_is_asked_about(both: Person) -> None:
+    """The first meeting with a large account writes nothing unasked, and is remembered."""
+    both.write("- [ ] mine\n")
+    for n in range(60):
+        both.sandbox.add(f"item {n}")
+    outcome = await both.cycle()
+    assert outcome.code == errors.BAD_FILE
+    assert isinstance(outcome.troubles[0], errors.ImportStopped)
+    assert outcome.troubles[0].items == 60
+    assert outcome.plan is not None
+    assert read(both) == "- [ ] mine\n"
+    assert "mine" not in both.omi()
+    await both.cycle(yes=True)
+    assert read(both).count("\n") == 61
+    await quiet(both)
+    for n in range(60):
+        both.sandbox.add(f"more {n}")
+    await both.cycle(now=True)
+    assert read(both).count("\n") == 121
+
+
+async def test_what_is_imported_can_be_chosen(both: Person) -> None:
+    """By age, by state, or not at all; a heading gives new lines their place."""
+    both.settings += 'import_since = "2026-05-01"\ninbox_heading = "Inbox"\n'
+    both.write("# Todo\n\n- [ ] mine\n")
+    both.sandbox.add("old", created_at=datetime(2026, 4, 1, tzinfo=UTC))
+    both.sandbox.add("new", created_at=datetime(2026, 6, 1, tzinfo=UTC))
+    await both.settle()
+    assert read(both) == "# Todo\n\n- [ ] mine\n\n## Inbox\n\n- [ ] new\n"
+    await quiet(both)
+    both.sandbox.add("newer", created_at=datetime(2026, 6, 2, tzinfo=UTC))
+    await both.settle()
+    assert read(both) == "# Todo\n\n- [ ] mine\n\n## Inbox\n\n- [ ] new\n- [ ] newer\n"
+
+
+async def test_a_removed_line_does_not_come_back(both: Person) -> None:
+    """Completed or kept in Omi, it stays out; an edit in the app brings it back."""
+    both.settings += 'on_removal = "keep"\n'
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.write("- [ ] a\n")
+    await both.settle()
+    assert read(both) == "- [ ] a\n"
+    both.clock.pass_by(100 * 86400.0)
+    await both.cycle(now=True)
+    assert read(both) == "- [ ] a\n"
+    both.sandbox.items[item(both, "b")].description = "b again"
+    await both.settle()
+    assert read(both) == "- [ ] a\n- [ ] b again\n"
+    await quiet(both)
+
+
+async def test_undo_brings_the_file_back(both: Person) -> None:
+    """Lines that came in go, and their items stay as they are; edits are taken back."""
+    both.write("- [ ] mine\n")
+    await both.settle()
+    both.sandbox.add("theirs")
+    both.sandbox.items[item(both, "mine")].completed = True
+    await both.settle()
+    assert read(both) == "- [x] mine\n- [ ] theirs\n"
+    async with both.desk() as desk:
+        sync.undo(desk)
+    assert read(both) == "- [ ] mine\n"
+    await both.settle()
+    assert read(both) == "- [ ] mine\n"
+    assert both.omi() == {"mine": False, "theirs": False}
+    await quiet(both)
+    async with both.desk() as desk:
+        with pytest.raises(errors.UsageError, match="nothing to undo"):
+            sync.undo(desk)
+
+
+async def test_undo_never_takes_back_what_was_typed(both: Person) -> None:
+    """A file that was edited since stays; the message says where the former version is."""
+    both.write("- [ ] mine\n")
+    await both.settle()
+    both.sandbox.add("theirs")
+    await both.settle()
+    both.write(read(both) + "- [ ] typed\n")
+    async with both.desk() as desk:
+        with pytest.raises(errors.UsageError, match="edited since") as caught:
+            sync.undo(desk)
+    assert "000001-todo.md" in caught.value.advice
+
+
+async def test_a_shut_read_gate_lets_creates_through_only(both: Person) -> None:
+    """What could overwrite something unseen waits; a new line cannot."""
+    both.write("- [ ] a\n")
+    await both.settle()
+    both.sandbox.limits["read"] = 0
+    both.write("- [ ] a!\n- [ ] b\n")
+    outcome = await both.cycle(now=True)
+    assert outcome.code == errors.TEMPORARY
+    assert both.omi() == {"a": False, "b": False}
+    assert outcome.retry_at is not None
+    both.sandbox.limits["read"] = None
+    both.clock.pass_by(3601)
+    await both.settle()
+    assert both.omi() == {"a!": False, "b": False}
+
+
+async def test_polls_keep_to_the_budget(both: Person) -> None:
+    """Half of the server's reads at most, however often the file is saved."""
+    both.sandbox.limits["read"] = 120
+    both.write("- [ ] a\n")
+    await both.settle()
+    for n in range(200):
+        both.write(f"- [ ] a {n}\n")
+        await both.cycle()
+        both.clock.pass_by(18)
+    statuses = [status for method, status in both.sent() if method == "GET"]
+    assert 429 not in statuses
+    assert len(statuses) <= 100
+    await both.settle()
+    assert both.omi() == {"a 199": False}
+
+
+async def test_an_unchanged_list_costs_two_reads_and_no_parsing(both: Person) -> None:
+    """The next look is put off; `touch` in the app is no change."""
+    both.write("- [ ] a\n")
+    await both.settle()
+    await quiet(both)
+    both.sandbox.touch(item(both, "a"))
+    outcome = await both.cycle(now=True)
+    assert outcome.idle
+    assert outcome.look_at is not None
+    assert both.clock.now < outcome.look_at <= both.clock.now + 300
+
+
+async def test_times_of_the_app_do_not_drift(both: Person) -> None:
+    """17:00 UTC and a date alone, thirty cycles: no write to either side."""
+    both.settings = TWO_WAY.replace("UTC", "Pacific/Kiritimati")
+    both.write("- [ ] a 📅 2026-05-01\n")
+    due = datetime(2026, 5, 1, 1, 30, tzinfo=UTC)  # half past three in the afternoon there
+    both.sandbox.add("a", due_at=due)
+    await both.settle()
+    for _ in range(30):
+        await both.cycle(now=True)
+    assert read(both) == "- [ ] a 📅 2026-05-01\n"
+    assert both.sandbox.items[item(both, "a")].due_at == due
+    assert {method for method, _ in both.sent()} == {"GET"}
+
+
+async def test_a_large_account_costs_one_file_write(both: Person) -> None:
+    """2,000 items, 300 changed: one listing, one write of the file, none to the server."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    for n in range(2000):
+        both.sandbox.add(f"task {n}", created_at=start + timedelta(minutes=n))
+    both.write("")
+    assert (await both.cycle(yes=True)).code == errors.OK
+    assert read(both).count("\n") == 2000
+    await quiet(both)
+    for n, one in enumerate(both.sandbox.items.values()):
+        if n % 20 < 3:
+            one.description += " (changed)"
+    both.trace = lambda step: steps.append(step)
+    steps: list[str] = []
+    both.sent()
+    await both.cycle(now=True)
+    assert steps.count("file.swapped") == 1
+    assert {method for method, _ in both.sent()} == {"GET"}
+    assert read(both).count("(changed)") == 300
+    both.trace = None
+    await quiet(both)
+
+
+async def test_a_save_before_the_swap_wins(both: Person) -> None:
+    """What is typed while the list is read is there afterwards, with what came from the app."""
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.sandbox.items[item(both, "a")].completed = True
+    typed = iter((True,))
+
+    def save(step: str) -> None:
+        if step == "file.written" and next(typed, False):
+            both.write("- [ ] a\n- [ ] b typed\n")
+
+    both.trace = save
+    await both.settle()
+    assert read(both) == "- [x] a\n- [ ] b typed\n"
+    assert both.omi() == {"a": True, "b typed": False}
+    both.trace = None
+    await quiet(both)
+
+
+async def test_ids_can_be_written_into_the_lines(both: Person) -> None:
+    """Each line gets its own once; a copied line is a task of its own."""
+    both.settings += 'ids = "inline"\n'
+    both.write("- [ ] a\n")
+    await both.settle()
+    name = item(both, "a")
+    assert read(both) == f"- [ ] a omi:{name}\n"
+    await quiet(both)
+    both.write(f"- [ ] another wording altogether omi:{name}\n")
+    await both.settle()
+    assert both.omi() == {"another wording altogether": False}
+
+
+async def test_twins_of_two_machines_become_one(both: Person, tmp_path_factory) -> None:  # type: ignore[no-untyped-def]  # pytest's own
+    """Neither saw the other's create: the later item goes, on both machines alike."""
+    both.write("- [ ] start\n")
+    await both.settle()
+    from person import Person as Anyone
+
+    other = Anyone(tmp_path_factory.mktemp("other"), both.sandbox, both.clock, settings=TWO_WAY)
+    other.write("- [ ] start\n")
+    await other.settle()
+    for machine in (both, other):
+        machine.write("- [ ] start\n- [ ] new\n")
+    both.sandbox.limits["read"] = other.sandbox.limits["read"] = 0
+    for machine in (both, other):
+        await machine.cycle(now=True)
+    assert sum(one.description == "new" for one in both.sandbox.items.values()) == 2
+    both.sandbox.limits["read"] = None
+    both.clock.pass_by(3700)
+    for _ in range(3):
+        for machine in (both, other):
+            await machine.settle()
+    assert both.omi() == {"start": False, "new": False}
+    assert read(both) == read(other) == "- [ ] start\n- [ ] new\n"
+    await quiet(both)
+    await quiet(other)
+
+
+async def test_toml_is_written_as_carefully(both: Person) -> None:
+    """Keys, comments and layout stay; a new task is a table at the end."""
+    both.name = "todo.toml"
+    both.write('# my list\n[[todo]]\ntitle = "a"   # first\ndone = false\nmine = 1\n')
+    await both.settle()
+    both.sandbox.items[item(both, "a")].completed = True
+    both.sandbox.add('two\nlines "quoted"', due_at=datetime(2026, 5, 1, 17, tzinfo=UTC))
+    await both.settle()
+    text = read(both)
+    assert text.startswith('# my list\n[[todo]]\ntitle = "a"   # first\ndone = true\nmine = 1\n')
+    assert "due = 2026-05-01T17:00:00" in text
+    await quiet(both)
+
+
+async def test_push_never_writes_the_file(person: Person) -> None:
+    """The same app, the same edits: the file stays as it is, and no list is read."""
+    person.write("- [ ] a\n")
+    await person.settle()
+    person.sandbox.items[item(person, "a")].completed = True
+    person.sandbox.add("theirs")
+    person.sent()
+    person.write("- [ ] a!\n")
+    await person.settle()
+    assert read(person) == "- [ ] a!\n"
+    assert person.sent() == [("PATCH", 200)]
+
+
+async def test_an_incomplete_list_removes_nothing(both: Person) -> None:
+    """Rows without a time of creation behind a full page: absence proves nothing."""
+    both.settings += 'on_remote_removal = "remove"\n'
+    for n in range(1200):
+        both.sandbox.add(f"task {n}").created_at = None
+    both.write("")
+    await both.cycle(yes=True)
+    lines = read(both)
+    assert 900 < lines.count("\n") < 1200
+    for _ in range(3):
+        await both.cycle(now=True)
+    assert read(both).startswith(lines)
+    assert {method for method, _ in both.sent()} == {"GET"}
