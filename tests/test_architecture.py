@@ -73,6 +73,7 @@ LIBRARIES = {
     "rich": "show",
     "structlog": "log",
     "tomli_w": "config",
+    "tomlkit": "core.toml",
     "watchfiles": "watch",
     "yarl": "api",
 }
@@ -95,7 +96,7 @@ IMPURE_METHODS = frozenset({"now", "utcnow", "today", "read_text", "read_bytes",
 
 HEAVY = (
     "aiohttp asyncio multidict platformdirs pydantic pydantic_core rapidfuzz rich structlog"
-    " tomli_w watchfiles yarl"
+    " tomli_w tomlkit watchfiles yarl"
 )
 """What takes 15 ms and more to import, so a run with nothing to do never does."""
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from omisync.core import toml
 from omisync.core.model import Document, Span, Task
+from omisync.core.toml import entries, scan
 from omisync.errors import ParseError
 
 BOM = b"\xef\xbb\xbf"
@@ -300,7 +301,7 @@ def test_the_location_of_newer_pythons_is_used() -> None:
     """Python 3.14 has line and column as attributes, and they count."""
     error = ValueError("Invalid value (at end of document)")
     error.lineno, error.colno = 3, 7  # type: ignore[attr-defined]  # before 3.14 it has none
-    assert toml._located(error, b"") == ("Invalid value", 3, 7)
+    assert entries._located(error, b"") == ("Invalid value", 3, 7)
 
 
 @pytest.mark.parametrize(
@@ -367,7 +368,7 @@ def _check_nonsense(source: bytes) -> None:
     else:
         assert found.line >= 1
         assert found.column >= 1
-    list(toml._statements(source))  # the scan ends, whatever it is given
+    list(scan.statements(source))  # the scan ends, whatever it is given
 
 
 @given(NONSENSE)

@@ -1,8 +1,7 @@
 """TOML text to a Document and back: the ``[[todo]]`` tables of the file, in order.
 
-Rule: tomllib alone decides what the file says; the scan below only finds where
-it says it. The scan runs on documents that tomllib accepted, so strings,
-comments and brackets are all it has to know.
+Rule: tomllib alone decides what the file says; the scan only finds where it
+says it.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 import re
 import tomllib
 from datetime import date, time
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from omisync.core import due
 from omisync.core.model import DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
+from omisync.core.toml.scan import BOM, Place, chunks, key_lines
 from omisync.errors import ParseError
 
 if TYPE_CHECKING:
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
 TEXT_KEYS = ("description", "text", "title")
 COMPLETED_KEYS = ("completed", "done")
 DUE_KEYS = ("due", "due_at")
+ID_KEYS = ("id",)
 """The keys of a task; the first of each is ours, the others are aliases."""
-
-BOM = b"\xef\xbb\xbf"
 
 NAMED_CHARACTERS = 60
 """How much of a task's text an error quotes: enough to find it, short enough for a line."""
@@ -40,7 +38,11 @@ def parse(source: bytes) -> Document:
     Raises:
         ParseError: The file is not TOML, or a ``[[todo]]`` is not a task.
     """
-    data = load(source)
+    return read(source, load(source))
+
+
+def read(source: bytes, data: dict[str, object]) -> Document:
+    """Return the tasks of a TOML todo file that says ``data``, as ``parse`` does."""
     todos = data.get("todo", [])
     if not isinstance(todos, list) or not all(isinstance(todo, dict) for todo in todos):
         line = _first_mention(source)
@@ -99,34 +101,7 @@ def load(source: bytes) -> dict[str, object]:
         raise ParseError(f"not valid TOML: {error}", 1, 1) from None
 
 
-def key_lines(source: bytes) -> dict[tuple[str, ...], int]:
-    """Return the line of each table header and key of valid TOML, by full dotted path.
-
-    Keys inside inline tables are not listed; of a path written twice (arrays of
-    tables) the first line counts.
-    """
-    lines: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
-    for statement in _statements(source):
-        if statement.kind == b"[":
-            table = path = _path(source[statement.at : statement.end])
-        elif statement.kind == b"=":
-            path = table + _key(source, statement)
-        else:
-            continue
-        lines.setdefault(path, statement.line)
-    return lines
-
-
 # What a table says.
-
-
-class _Place(NamedTuple):
-    """Where one task stands: its number in the file from 1, header line and chunk."""
-
-    number: int
-    line: int
-    span: Span
 
 
 class _Wrong(Exception):
@@ -139,7 +114,7 @@ class _Wrong(Exception):
         self.advice = advice
 
 
-def _entry(source: bytes, place: _Place, table: dict[str, object]) -> Entry:
+def _entry(source: bytes, place: Place, table: dict[str, object]) -> Entry:
     try:
         task = Task(_text(table), _completed(table), _due(table))
         return Entry(task, place.line, explicit_id=_explicit_id(table), span=place.span)
@@ -226,40 +201,13 @@ def _notices(entries: tuple[Entry, ...]) -> Iterator[Notice]:
 # Where a table stands.
 
 
-def _places(source: bytes, count: int) -> list[_Place]:
+def _places(source: bytes, count: int) -> list[Place]:
     """Return the places of the ``count`` tasks of this file, in order."""
-    places = list(_chunks(source))
+    places = list(chunks(source))
     if not places and count:
         line = _first_mention(source)
-        return [_Place(number, line, Span(0, 0)) for number in range(1, count + 1)]
+        return [Place(number, line, Span(0, 0)) for number in range(1, count + 1)]
     return places
-
-
-def _chunks(source: bytes) -> Iterator[_Place]:
-    """Yield the chunk of each ``[[todo]]`` header, sub-tables included.
-
-    Comment lines that stand directly on a header belong to its table, so the
-    chunk before ends above them.
-    """
-    number = 0
-    opened: tuple[int, int] | None = None  # line and first byte
-    comments: int | None = None  # first byte of the comment lines just passed
-    for statement in _statements(source):
-        if statement.kind == b"#":
-            comments = statement.start if comments is None else comments
-            continue
-        if statement.kind == b"[":
-            path = _path(source[statement.at : statement.end])
-            if opened and (path[0] != "todo" or len(path) == 1):
-                end = statement.start if comments is None else comments
-                yield _Place(number, opened[0], Span(opened[1], end))
-                opened = None
-            if path == ("todo",) and source.startswith(b"[[", statement.at):
-                number += 1
-                opened = (statement.line, statement.start)
-        comments = None
-    if opened:
-        yield _Place(number, opened[0], Span(opened[1], len(source)))
 
 
 def _first_mention(source: bytes) -> int:
@@ -268,128 +216,10 @@ def _first_mention(source: bytes) -> int:
     return min((line for path, line in lines if path[0] == "todo"), default=1)
 
 
-def _key_line(source: bytes, place: _Place, key: str) -> int:
+def _key_line(source: bytes, place: Place, key: str) -> int:
     """Return the line of a key of this task, the header's where the key has none."""
     chunk = source[place.span.start : place.span.end]
     return place.line - 1 + key_lines(chunk).get(("todo", key), 1)
-
-
-# The scan: statements of TOML, one a logical line.
-
-
-class _Statement(NamedTuple):
-    """One statement: ``kind`` is ``[`` (header), ``=`` (key), ``#`` (comment) or empty (blank).
-
-    ``start`` and ``end`` are bytes with the indentation and the line end, ``at``
-    is the first byte that is not indentation, ``line`` is 1-based.
-    """
-
-    kind: bytes
-    start: int
-    at: int
-    end: int
-    line: int
-
-
-PLAIN = rb"""(?:[^"'#\n\[\]{}\\]++|"[^"\\\n]++"|'[^'\n]++'){0,9}"""
-"""Bytes that change neither nesting nor line: plain ones and simple strings.
-
-The bound keeps the memory of a match small; the scan goes on where it ends.
-"""
-
-FLAT = re.compile(PLAIN)
-LINE = re.compile(
-    rb"([ \t\r]*+)(?:\[{1,2}[^\"'#\n\[\]{}]*+\]{1,2}[ \t\r]*+|" + PLAIN + rb")(?:#[^\n]*+)?\n",
-)
-"""A statement that is one line, as nearly all are, in one match: this is what makes it fast."""
-
-INDENT = re.compile(rb"[ \t\r]*")
-KEY = re.compile(rb"""(?:[^"'=]++|"(?:[^"\\]|\\.)*"|'[^']*+')*""")
-KINDS = {b"[": b"[", b"#": b"#", b"\n": b"", b"": b""}
-NESTING = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
-
-
-def _statements(source: bytes) -> Iterator[_Statement]:
-    start = len(BOM) if source.startswith(BOM) else 0
-    line = 1
-    while start < len(source):
-        simple = LINE.match(source, start)
-        at = simple.end(1) if simple else _after(INDENT, source, start)
-        end = simple.end() if simple else _statement_end(source, at)
-        yield _Statement(KINDS.get(source[at : at + 1], b"="), start, at, end, line)
-        line += 1 if simple else source.count(b"\n", start, end)
-        start = end
-
-
-def _statement_end(source: bytes, at: int) -> int:
-    """Return the offset after the newline that ends the statement at this offset."""
-    depth = 0
-    while at < len(source):
-        at = _after(FLAT, source, at)
-        mark = source[at : at + 1]
-        if mark == b"#":
-            at = source.find(b"\n", at) % (len(source) + 1)  # -1: the last byte's successor
-        elif mark in (b'"', b"'"):
-            at = _string_end(source, at, mark)
-        elif mark == b"\n" and depth <= 0:
-            return at + 1
-        else:
-            depth += NESTING.get(mark, 0)
-            at += 1
-    return len(source)
-
-
-def _string_end(source: bytes, at: int, quote: bytes) -> int:
-    """Return the offset after the string that opens here with this quote."""
-    delimiter = quote * 3 if source.startswith(quote * 3, at) else quote
-    if quote == b'"':
-        end = _closing(source, at + len(delimiter), delimiter)
-    else:
-        end = source.find(delimiter, at + len(delimiter))
-    if end < 0:  # not TOML; scan on, for a scan must end
-        return len(source)
-    end += len(delimiter)
-    # A multi-line string may end in one or two quotes of its own.
-    spare = 2 if len(delimiter) > 1 else 0
-    while spare and source.startswith(quote, end):
-        spare -= 1
-        end += 1
-    return end
-
-
-def _closing(source: bytes, at: int, delimiter: bytes) -> int:
-    """Return the offset of the delimiter that ends a string with escapes, -1 if none."""
-    for found in CLOSERS[delimiter].finditer(source, at):
-        if found[0] == delimiter:
-            return found.start()
-    return -1
-
-
-CLOSERS = {delimiter: re.compile(rb"\\.|" + delimiter, re.DOTALL) for delimiter in (b'"', b'"""')}
-
-
-def _key(source: bytes, statement: _Statement) -> tuple[str, ...]:
-    return _path(source[statement.at : _after(KEY, source, statement.at)] + b"=0")
-
-
-@lru_cache(maxsize=256)  # a file repeats few headers many times
-def _path(statement: bytes) -> tuple[str, ...]:
-    """Return the dotted path that a header or a key sets."""
-    path: list[str] = []
-    node: object = tomllib.loads(statement.decode())
-    while isinstance(node, dict | list) and node:
-        if isinstance(node, list):
-            node = node[0]
-        else:
-            key, node = next(iter(node.items()))
-            path.append(key)
-    return tuple(path)
-
-
-def _after(pattern: re.Pattern[bytes], source: bytes, at: int) -> int:
-    """Return where a pattern that also matches nothing ends."""
-    found = pattern.match(source, at)
-    return found.end() if found else at
 
 
 # Where tomllib stopped.

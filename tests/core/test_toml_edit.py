@@ -1,0 +1,564 @@
+"""Writing TOML: what was asked for is in the file, and not a byte beside it differs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import due_values
+
+from omisync.core import toml
+from omisync.core.model import Addition, Change, Document, Entry, Rewriting, Task
+from omisync.core.toml import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OURS = {*toml.TEXT_KEYS, *toml.COMPLETED_KEYS, *toml.DUE_KEYS, "id"}
+
+
+def document(source: str) -> Document:
+    """Return a file, read."""
+    return toml.parse(source.encode())
+
+
+def but(entry: Entry, **fields: object) -> Change:
+    """Return the change of some fields of an entry."""
+    return Change(entry, replace(entry.task, **fields))
+
+
+def rewritten(source: str, *additions: Addition, **fields: object) -> str:
+    """Return a file with these fields of its first task changed, and additions."""
+    read = document(source)
+    changes = [but(read.entries[0], **fields)] if fields else []
+    result = toml.rewrite(read, changes, additions)
+    assert result.refused == ()
+    assert toml.parse(result.document.source) == result.document
+    return result.document.source.decode()
+
+
+def without(source: str, *indices: int) -> str:
+    """Return a file without these tasks."""
+    read = document(source)
+    result = toml.rewrite(read, [Change(read.entries[index], None) for index in indices])
+    assert result.refused == ()
+    return result.document.source.decode()
+
+
+# One task.
+
+
+@pytest.mark.parametrize(
+    ("fields", "before", "after"),
+    [
+        ({"text": "b"}, "text = 'a' # c", "text = 'b' # c"),
+        ({"text": "it's"}, "text = 'a' # c", 'text = "it\'s" # c'),
+        ({"text": "b\\"}, '\t"t\\u0069tle"\t=   " a"\t# "c"',
+         '\t"t\\u0069tle"\t=   "b\\\\"\t# "c"'),
+        ({"text": "b\nc"}, 'text = "a"', 'text = "b\\nc"'),
+        ({"text": 'b\nc"'}, 'text = """\na\n""" # c', 'text = """\nb\nc"""" # c'),
+        ({"text": "b\r\nc"}, "text = '''a'''", 'text = "b\\r\\nc"'),
+        ({"text": "b"}, 'text = """\na\n""" # c', 'text = "b" # c'),
+        ({"completed": True}, 'text = "a"', 'text = "a"\ncompleted = true'),
+        ({"completed": True}, 'done=false#c\ntext = "a"', 'done=true#c\ntext = "a"'),
+        ({"completed": True}, '  text = """\n     a"""\nx = 1',
+         '  text = """\n     a"""\n  completed = true\nx = 1'),
+        ({"due": "2026-01-31"}, 'x=1\ntext = "a" # c\n\ny=1',
+         'x=1\ntext = "a" # c\ndue = 2026-01-31\n\ny=1'),
+        ({"due": "2026-01-31T17:00"}, 'due_at = 2026-01-30\n# c\ntext = "a"',
+         'due_at = 2026-01-31T17:00:00\n# c\ntext = "a"'),
+        ({"due": "2026-01-31T17:00:30-05:30"}, 'text = "a"\ndue = 2026-01-30',
+         'text = "a"\ndue = 2026-01-31T17:00:30-05:30'),
+        ({"due": None}, 'text = "a"\ndue = 2026-01-30\nx = 1', 'text = "a"\nx = 1'),
+        ({"due": None}, 'text = "a"\n due = 2026-01-30  # hard', 'text = "a"\n # hard'),
+        ({"due": None}, 'text = "a"\ndue = 2026-01-30', 'text = "a"'),
+        ({"completed": True, "due": "2026-01-31"}, 'text = "a"\n[todo.x]\ndone = 1',
+         'text = "a"\ncompleted = true\ndue = 2026-01-31\n[todo.x]\ndone = 1'),
+        ({"text": "b"}, 'x.text = 1\ntext = "a"\ny = nan', 'x.text = 1\ntext = "b"\ny = nan'),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_a_change_rewrites_its_line(
+    fields: dict[str, object], before: str, after: str, ending: str, is_ended: bool
+) -> None:
+    """Only the value differs: not the key, the spaces, the comment, or any other line."""
+    frame = "# top\n[[todo]] # h\n{}" + "\n" * is_ended
+    old, new = (frame.format(body).replace("\n", ending) for body in (before, after))
+    assert rewritten(old, **fields) == new
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('text = "a"\nx = 1', 'text = "a"\nid = "n"\nx = 1'),
+        ('text = "a"\nid = "" # c', 'text = "a"\nid = "n" # c'),
+        ('id = "o"\ntext = "a"', 'id = "o"\ntext = "a"'),
+        ('due = 2026-01-31\ntext = "a"', 'due = 2026-01-31\ntext = "a"\nid = "n"'),
+    ],
+)
+def test_an_id_is_written_where_there_is_none(before: str, after: str) -> None:
+    """An id that the person wrote stays; a new one stands below the other keys of the task."""
+    (entry,) = document(f"[[todo]]\n{before}\n").entries
+    result = toml.rewrite(document(f"[[todo]]\n{before}\n"), [Change(entry, entry.task, "n")])
+    assert result.document.source.decode() == f"[[todo]]\n{after}\n"
+    assert (result.changed, result.refused) == ((0,), ())
+
+
+A, B, C = (f'[[todo]]\ntext = "{name}"\n' for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("before", "removed", "after"),
+    [
+        (f"{A}\n{B}\n{C}", [1], f"{A}\n{C}"),
+        (f"{A}\n{B}\n{C}", [0], f"{B}\n{C}"),
+        (f"{A}\n{B}\n{C}", [2], f"{A}\n{B}"),
+        (f"{A}\n{B}\n{C}", [0, 1], C),
+        (f"{A}\n{B}\n{C}", [1, 2], A),
+        (f"{A}\n{B}\n{C}", [0, 2], B),
+        (f"{A}\n{B}\n{C}", [0, 1, 2], ""),
+        (f"{A}\n\n{B}\n{C}", [1], f"{A}\n\n{C}"),
+        (f"{A}{B}\n\n{C}", [1], f"{A}\n\n{C}"),
+        (f"{A}{B}{C}", [1], f"{A}{C}"),
+        (f"{A}\n{B}\n\n", [1], f"{A}\n\n"),
+        (f"\ufeff\n{A}\n{B}", [0], f"\ufeff\n{B}"),
+        (f"{A}\n{B[:-1]}", [1], A[:-1]),
+        (f"# top\n\n# of a\n{A}# too\n\n# apart\n\n# of b\n{B}", [0],
+         f"# top\n\n# apart\n\n# of b\n{B}"),
+        (f"{A}\n# of b\n{B}[todo.x]\ny = 1\n# z\n\n[other]\nz = 1\n", [1],
+         f"{A}\n[other]\nz = 1\n"),
+        (f'x = """\n# text"""\n{A}', [0], 'x = """\n# text"""\n'),
+        (f"{A}\n{B}\n{C}".replace("\n", "\r\n"), [1], f"{A}\n{C}".replace("\n", "\r\n")),
+    ],
+)  # fmt: skip
+def test_a_removed_task_leaves_no_gap(before: str, removed: list[int], after: str) -> None:
+    """Its comments go with it, those that stand apart stay, and blank lines do not add up."""
+    assert without(before, *removed) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "+"),
+        ("\ufeff", "\ufeff+"),
+        ("\n\n", "\n\n+"),
+        ("x = 1\n", "x = 1\n\n+"),
+        (f"{A}\n", f"{A}\n+"),
+        (f"{A}# end\n", f"{A}# end\n\n+"),
+        (f"{A}\n[todo.x]\n[other]\n", f"{A}\n[todo.x]\n[other]\n\n+"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_additions_stand_at_the_end(before: str, after: str, ending: str, is_ended: bool) -> None:
+    """Each is a table with a blank line above; the file's line ends and its last one are kept."""
+    if not is_ended and before.endswith("\n"):
+        before = before.removesuffix("\n") + "# e"
+        after = before + "\n\n+"
+    ending = ending if "\n" in before else "\n"
+    one = '[[todo]]\ndescription = "n\\n"\n'.replace("\\n", "\\té")
+    two = '[[todo]]\ndescription = "m"\ncompleted = true\ndue = 2026-01-31\nid = "i"\n'
+    new = after.replace("+", f"{one}\n{two}").replace("\n", ending)
+    if before.removeprefix("\ufeff") and not before.endswith("\n"):
+        new = new.removesuffix(ending)
+    added = [Addition(Task("n\té")), Addition(Task("m", True, "2026-01-31"), "i")]
+    assert rewritten(before.replace("\n", ending), *added) == new
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('todo = [{text="a", x=1}, {text="b"}] # c\ny = 1\n',
+         'todo = [{text="z", x=1, completed = true}, {description = "n"}] # c\ny = 1\n'),
+        ("todo = [\r\n  {text='a'}, # 1\r\n  {text='b'}, # 2\r\n]\r\n",
+         'todo = [\r\n  {text="z",completed = true}, # 1\r\n  {description = "n"},\r\n]\r\n'),
+    ],
+)  # fmt: skip
+def test_an_inline_array_is_rewritten_in_place(before: str, after: str) -> None:
+    """Tasks of ``todo = [...]`` change, go and come within that statement."""
+    read = document(before)
+    one, two = read.entries
+    changes = [Change(two, None), but(one, text="z", completed=True)]
+    result = toml.rewrite(read, changes, [Addition(Task("n"))])
+    # How tomlkit spaces a new key, and whether a comment behind a gone table stays, is its own.
+    plain = result.document.source.decode().replace(" # 2", "").replace(" ", "")
+    assert plain == after.replace(" ", "")
+    assert (result.changed, result.added, result.refused) == ((None, 0), (1,), ())
+
+
+def test_an_empty_array_takes_additions() -> None:
+    """``todo = []`` says that there are no tasks; a table beside it would be an error."""
+    assert rewritten("todo = []\n", Addition(Task("n"))) == 'todo = [{description = "n"}]\n'
+
+
+def test_equal_tasks_of_an_array_are_told_apart() -> None:
+    """The entry that is meant changes, though another has the same task on the same line."""
+    read = document("todo = [{text='a', x=1}, {text='a', x=2}]")
+    result = toml.rewrite(read, [but(read.entries[1], text="b")])
+    assert tomllib.loads(result.document.source.decode())["todo"][0] == {"text": "a", "x": 1}
+    assert result.changed == (1,)
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Task(""), Task(" a"), Task("\x1f"), Task("\ud800"), Task("a", due="tomorrow"),
+        Task("a", due="20260131"), Task("a", due="2026-01-31T17:00Z"), Task("a", due=""),
+        Task("a", due="0001-01-01T00:00+05:00"),
+    ],
+)  # fmt: skip
+def test_what_no_file_says_is_refused_alone(task: Task) -> None:
+    """A text or a date that cannot be read back stays out, and all else is written."""
+    read = document(f"{A}\n{B}")
+    one, two = read.entries
+    bad, added = Change(one, task), Addition(task)
+    result = toml.rewrite(read, [bad, but(two, text="z")], [added, Addition(Task("n"))])
+    assert result.refused == (bad, added)
+    assert [entry.task.text for entry in result.document.entries] == ["a", "z", "n"]
+    assert (result.changed, result.added) == ((None, 1), (None, 2))
+
+
+def test_an_id_that_cannot_be_read_back_is_refused() -> None:
+    """An id with spaces around it would be another one."""
+    added = Addition(Task("n"), " i")
+    assert toml.rewrite(document(""), [], [added]).refused == (added,)
+
+
+def test_a_strange_or_a_second_change_is_refused() -> None:
+    """Only entries of this document are changed, and each once."""
+    read = document(A)
+    first, second = but(read.entries[0], text="x"), but(read.entries[0], text="y")
+    strange = but(document(B).entries[0], text="z")
+    result = toml.rewrite(read, [strange, first, second])
+    assert result.refused == (strange, second)
+    assert result.changed == (None, 0, None)
+
+
+def test_a_table_that_is_needed_elsewhere_stays() -> None:
+    """A task whose sub-table stands below another table cannot go alone; the others can."""
+    read = document(f"{A}\n{B}\n[other]\n[todo.late]\nx = 1\n")
+    changes = [Change(entry, None) for entry in read.entries]
+    result = toml.rewrite(read, changes, [Addition(Task("n"))])
+    assert result.refused == (changes[1],)
+    assert [entry.task.text for entry in result.document.entries] == ["b", "n"]
+    assert (result.changed, result.added) == ((None, None), (1,))
+
+
+@pytest.mark.parametrize(
+    "source", [b"[[todo", b"todo = [1", b'x = "' + b"\xff" + b'"', b"x = " + b"[" * 5_000]
+)
+def test_a_file_that_cannot_be_read_is_left_alone(source: bytes) -> None:
+    """Bytes that are not TOML, or too deep to be read once more, refuse everything."""
+    added = Addition(Task("n"))
+    broken = Document(source, ())
+    assert toml.rewrite(broken, [], [added]) == Rewriting(broken, (), (None,), (added,))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "x = nan", "x = [inf, -0.0, 1e3]", f"x = 0x{'f' * 9_000}", "x.y.z = 1979-05-27T07:32:00Z",
+        "x = " + "[" * 60 + "]" * 60,
+    ],
+)  # fmt: skip
+def test_odd_values_elsewhere_are_no_obstacle(other: str) -> None:
+    """What is not equal to itself, or cannot be printed, stands beside a change."""
+    assert rewritten(f"{other}\n{A}{other}\n", text="b") == f"{other}\n{B}{other}\n".replace(
+        B, A.replace('"a"', '"b"')
+    )
+
+
+def test_a_key_too_deep_to_compare_refuses() -> None:
+    """A path of thousands of names is read, and a change beside it never ends in an error."""
+    read = document(".".join("a" * 5_000) + f" = 1\n{A}")
+    change = but(read.entries[0], text="b")
+    result = toml.rewrite(read, [change])
+    assert result.refused in {(), (change,)}
+
+
+def test_nothing_asked_is_nothing_done() -> None:
+    """What the file says already is not written, and the library for writing not loaded."""
+    script = (
+        "import sys; from omisync.core import toml; from omisync.core.model import Change;"
+        'read = toml.parse(b\'[[todo]]\\ntext = "a"\\nid = "i"\');'
+        "result = toml.rewrite(read, [Change(e, e.task, 'n') for e in read.entries]);"
+        "assert result.document is read and result.changed == (0,) and not result.refused;"
+        "print('tomlkit' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.split() == ["False"]
+
+
+# Any text, any date.
+
+
+@given(
+    st.text() | st.text(st.sampled_from("a'\"\\\n\r\t \0\x7f\u2028\ud800\ufeff#=🙂"), max_size=9)
+)
+def test_a_legible_text_is_read_back(description: str) -> None:
+    """Whatever was in the description, its legible form is in the file, in any quotes."""
+    text = toml.legible(description)
+    assert toml.legible(text) == text
+    assert bool(text) == bool(description.strip())
+    if not text:
+        return
+    for old in ('"a"', "'a'", '"""a"""', "'''\na'''"):
+        for ending in ("\n", "\r\n"):
+            source = f"[[todo]]\ntext = {old} # c\n".replace("\n", ending)
+            new = rewritten(source, Addition(Task(text)), text=text)
+            assert [entry.task.text for entry in document(new).entries] == [text, text]
+
+
+@pytest.mark.parametrize(
+    ("description", "text"),
+    [
+        (" \u2003\n", ""),
+        (" a\r\nb\0 ", "a\r\nb\0"),
+        ("a\ud83d", "a\ufffd"),
+        ("a  b\x85c", "a  b\x85c"),
+    ],
+)
+def test_what_is_legible(description: str, text: str) -> None:
+    """Only the ends are stripped, and what is no character is replaced."""
+    assert toml.legible(description) == text
+
+
+@given(due_values(), st.none() | due_values())
+def test_any_due_value_is_read_back(value: str, old: str | None) -> None:
+    """Dates, local times and times with an offset come, change and go."""
+    read = document(rewritten("", Addition(Task("a", due=old))))
+    assert [entry.task.due for entry in read.entries] == [old]
+    new = toml.rewrite(read, [but(read.entries[0], due=value)])
+    assert [entry.task.due for entry in new.document.entries] == [value]
+    back = toml.rewrite(new.document, [but(new.document.entries[0], due=old)])
+    assert back.document.source == read.source
+
+
+# Any file, any change.
+
+QUOTED = st.sampled_from(
+    [
+        '"a"',
+        "'b # [[todo]]'",
+        '"""\n[[todo]]\nc"""',
+        "'''\n# d\n'''",
+        '" \\u00e9\\n"',
+        '"""x\\\n  y"""',
+    ]
+)
+DATES = st.sampled_from(
+    ["2026-01-31", "2026-01-31 17:00:00", "2026-01-31T17:00:30.25", "2026-01-31T17:00:00z"]
+)
+EQUALS = st.sampled_from([" = ", "=", "\t =  "])
+TAILS = st.sampled_from(["", "", " # c", "\t#'''", "  "])
+GAPS = st.sampled_from(["", "", "\n", "\n\n", "# apart\n\n", "# [[todo]]\n", " \t\n"])
+UNKNOWN = ["x = [1, # ]\n  2]", "'y.z' = {a = nan}", 'k.text = """\n[[todo]]\n"""', "due.x = 0"]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> str:
+    """Return a ``[[todo]]`` table of odd layout."""
+    body = [(draw(st.sampled_from(toml.TEXT_KEYS)), draw(QUOTED))]
+    if draw(st.booleans()):
+        body += [
+            (draw(st.sampled_from(toml.COMPLETED_KEYS)), draw(st.sampled_from(["true", "false"])))
+        ]
+    if draw(st.booleans()):
+        body += [(draw(st.sampled_from(toml.DUE_KEYS)), draw(DATES))]
+    if draw(st.booleans()):
+        body += [("id", draw(st.sampled_from(['"i"', '""'])))]
+    indent = draw(st.sampled_from(["", "  ", "\t"]))
+    rows = [
+        indent + draw(st.sampled_from([name, f'"{name}"'])) + draw(EQUALS) + value + draw(TAILS)
+        for name, value in draw(st.permutations(body))
+    ]
+    rows += [row + draw(TAILS) for row in UNKNOWN[:3] if draw(st.booleans())]
+    rows = [draw(GAPS) + row + "\n" for row in draw(st.permutations(rows))]
+    if draw(st.booleans()):
+        rows += [draw(GAPS), "[todo.sub]\ntext = 1\n", draw(GAPS), "[[todo.steps]]\nid = 2\n"]
+    header = draw(st.sampled_from(["[[todo]]", " [[ todo ]]", "[['todo']] # [["]))
+    return header + "\n" + "".join(rows)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> bytes:
+    """Return a file of tasks between other tables, in any line ends, with or without the last."""
+    parts = [draw(GAPS), draw(st.sampled_from(["", "top = nan\n"]))]
+    for number in range(draw(st.integers(0, 5))):
+        kind = draw(st.sampled_from(["todo", "todo", "todo", "table", "array"]))
+        name = {"table": f"[t{number}]", "array": f"[[a{number}]]"}.get(kind)
+        parts += [draw(GAPS), f"{name}\nx = 1\n" if name else draw(tables()), draw(GAPS)]
+    text = "".join(parts).replace("\n", draw(st.sampled_from(["\n", "\r\n"])))
+    if draw(st.booleans()):
+        text = text.removesuffix("\n").removesuffix("\r")
+    return (scan.BOM if draw(st.booleans()) else b"") + text.encode()
+
+
+TASKS = st.builds(
+    Task,
+    st.text(max_size=5).map(toml.legible).filter(bool),
+    st.booleans(),
+    st.none() | due_values(),
+)
+
+
+@st.composite
+def asked(draw: st.DrawFn, source: bytes) -> tuple[Document, list[Change], list[Addition]]:
+    """Return a file, read, with changes of some of its tasks in any order, and additions."""
+    read = toml.parse(source)
+    entries = draw(st.lists(st.sampled_from(read.entries), unique=True)) if read.entries else []
+    ids = st.sampled_from([None, "n"])
+    changes = []
+    for entry in entries:
+        new = draw(TASKS)
+        task = Task(
+            draw(st.sampled_from([entry.task.text, new.text])),
+            draw(st.sampled_from([entry.task.completed, new.completed])),
+            draw(st.sampled_from([entry.task.due, new.due])),
+        )
+        changes.append(Change(entry, draw(st.none() | st.just(task) | st.just(task)), draw(ids)))
+    return read, changes, draw(st.lists(st.builds(Addition, TASKS, ids), max_size=2))
+
+
+def meaning(source: bytes, gone: Sequence[int], touched: Sequence[int]) -> str:
+    """Return all that a file says but for the tasks gone and the keys of the tasks touched."""
+    data = toml.load(source)
+    todos = data.pop("todo", [])
+    assert isinstance(todos, list)
+    rest = [
+        {key: value for key, value in todo.items() if number not in touched or key not in OURS}
+        for number, todo in enumerate(todos)
+        if number not in gone
+    ]
+    return repr((data, rest))
+
+
+def check(case: tuple[Document, list[Change], list[Addition]]) -> None:
+    """Check that a rewriting did all of what was asked, and nothing else."""
+    read, changes, additions = case
+    result = toml.rewrite(read, changes, additions)
+    new = result.document
+    assert result.refused == ()
+    assert toml.parse(new.source) == new
+
+    places = {change.entry.span.start: change for change in changes}
+    rows: list[tuple[Task, str | None]] = []
+    for entry in read.entries:
+        change = places.get(entry.span.start)
+        if change is None:
+            rows.append((entry.task, entry.explicit_id))
+        elif change.task:
+            rows.append((change.task, entry.explicit_id or change.explicit_id))
+    count = len(rows)
+    rows += [(addition.task, addition.explicit_id) for addition in additions]
+    assert [(entry.task, entry.explicit_id) for entry in new.entries] == rows
+    for change, index in zip(changes, result.changed, strict=True):
+        assert (index is None) == (change.task is None)
+        assert index is None or new.entries[index].task == change.task
+    assert result.added == tuple(range(count, count + len(additions)))
+
+    starts = [entry.span.start for entry in read.entries]
+    gone = [starts.index(change.entry.span.start) for change in changes if not change.task]
+    touched = [starts.index(change.entry.span.start) for change in changes]
+    written = [index for index in result.changed if index is not None]
+    added = list(result.added)
+    left = meaning(new.source, added, written)  # type: ignore[arg-type]  # none is refused
+    assert left == meaning(read.source, gone, touched)
+
+
+@given(files().flatmap(asked))
+def test_only_what_was_asked_differs(case: tuple[Document, list[Change], list[Addition]]) -> None:
+    """Any changes and additions in any file are written, and the data beside them is the same."""
+    check(case)
+
+
+@pytest.mark.campaign
+@settings(max_examples=5_000)
+@given(files().flatmap(asked))
+def test_only_what_was_asked_differs_at_length(
+    case: tuple[Document, list[Change], list[Addition]],
+) -> None:
+    """The same, for 5,000 examples."""
+    check(case)
+
+
+def of_the_person(chunk: bytes) -> list[bytes]:
+    """Return the lines of a table that no change is about, without the file's last line end."""
+    statements = list(scan.statements(chunk))
+    headers = [number for number, one in enumerate(statements) if one.kind == b"["]
+    own = statements[: headers[1] if len(headers) > 1 else len(statements)]
+    task = [one for one in own if one.kind == b"=" and scan.key_of(chunk, one)[0] in OURS]
+    task = [one for one in task if len(scan.key_of(chunk, one)) == 1]
+    return [chunk[one.start : one.end].rstrip() for one in statements if one not in task]
+
+
+@given(files().flatmap(asked))
+def test_no_byte_outside_of_a_changed_task_differs(
+    case: tuple[Document, list[Change], list[Addition]],
+) -> None:
+    """What stands between changed tasks is the same, and so are all other lines within them."""
+    read, changes, _ = case
+    changes = [change for change in changes if change.task]
+    new = toml.rewrite(read, changes).document
+    touched = {change.entry.span.start for change in changes}
+    assert len(new.entries) == len(read.entries)
+    at, now = 0, 0
+    for old, entry in zip(read.entries, new.entries, strict=True):
+        if old.span.start in touched:
+            assert read.source[at : old.span.start] == new.source[now : entry.span.start]
+            at, now = old.span.end, entry.span.end
+            kept = iter(of_the_person(new.source[slice(*entry.span)]))
+            assert all(line in kept for line in of_the_person(read.source[slice(*old.span)]))
+    assert read.source[at:] == new.source[now:]
+
+
+@given(files().flatmap(asked))
+def test_changing_back_restores_the_data(
+    case: tuple[Document, list[Change], list[Addition]],
+) -> None:
+    """A file whose tasks change and change back, and whose additions go, says what it said."""
+    read, changes, additions = case
+    changes = [replace(change, explicit_id=None) for change in changes if change.task]
+    there = toml.rewrite(read, changes, additions)
+    back = [
+        Change(there.document.entries[index], change.entry.task)
+        for change, index in zip(changes, there.changed, strict=True)
+        if index is not None
+    ]
+    back += [Change(entry, None) for entry in there.document.entries[len(read.entries) :]]
+    again = toml.rewrite(there.document, back).document
+    assert [e.task for e in again.entries] == [e.task for e in read.entries]
+    assert [e.explicit_id for e in again.entries] == [e.explicit_id for e in read.entries]
+
+
+@given(files(), st.lists(TASKS.map(Addition), min_size=1, max_size=3))
+def test_an_addition_that_goes_leaves_the_file_as_it_was(
+    source: bytes, additions: list[Addition]
+) -> None:
+    """Adding and removing again gives the bytes back, blank lines at the end aside."""
+    there = toml.rewrite(toml.parse(source), [], additions)
+    assert there.document.source.startswith(source.rstrip(b"\r\n"))
+    new = there.document.entries[-len(additions) :]
+    again = toml.rewrite(there.document, [Change(entry, None) for entry in new])
+    assert again.refused == ()
+    assert again.document.source.rstrip() == source.rstrip()
+
+
+@pytest.mark.campaign
+def test_many_changes_of_a_long_list() -> None:
+    """300 changes of 10,000 tasks are written with one look at the result."""
+    read = document("".join(f'[[todo]]\ntext = "task {n}" # c\n\n' for n in range(10_000)))
+    changes = [but(entry, text=f"{entry.task.text}!") for entry in read.entries[::33]]
+    assert toml.rewrite(read, changes).refused == ()
