@@ -123,8 +123,9 @@ def clashes(found: Sequence[Clashed], stream: TextIO, terminal: bool | None = No
         )
         if one.restored_at is not None:
             paper.say(Piece(f"      put back {words.stamp(one.restored_at)}"))
-    if any(one.restored_at is None for one in found):
-        paper.say(Piece("→ `omisync restore NUMBER` puts a lost value into its line."))
+    open_ones = [one.number for one in found if one.restored_at is None]
+    if open_ones:
+        paper.say(Piece(f"→ `omisync restore {open_ones[-1]}` puts that lost value into its line."))
 
 
 def clashes_data(found: Sequence[Clashed]) -> dict[str, object]:

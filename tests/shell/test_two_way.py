@@ -59,7 +59,9 @@ async def test_the_first_meeting_brings_both_together(both: Person) -> None:
 
 async def test_edits_in_the_app_change_only_their_bytes(both: Person) -> None:
     """A tick, a rewording and a date, each in its place; every other byte stays."""
-    both.write("* [ ] one  \r\n\r\ntext\r\n\t* [ ] two due:2026-05-01 <!-- note -->\r\n* [ ] three")
+    both.write(
+        "* [ ] one  \r\n\r\n\ttext\r\n\r\n\t* [ ] two due:2026-05-01 <!-- note -->\r\n* [ ] three"
+    )
     await both.settle()
     items = both.sandbox.items
     items[item(both, "one")].completed = True
@@ -68,7 +70,7 @@ async def test_edits_in_the_app_change_only_their_bytes(both: Person) -> None:
     items[item(both, "three")].due_at = datetime(2026, 5, 3, 9, tzinfo=UTC)
     await both.settle()
     assert read(both) == (
-        "* [x] one  \r\n\r\ntext\r\n\t* [ ] second due:2026-05-02T17:00 <!-- note -->\r\n"
+        "* [x] one  \r\n\r\n\ttext\r\n\r\n\t* [ ] second due:2026-05-02T17:00 <!-- note -->\r\n"
         "* [ ] three due:2026-05-03"
     )
     await quiet(both)
@@ -275,34 +277,34 @@ async def test_undo_never_takes_back_what_was_typed(both: Person) -> None:
 
 async def test_a_shut_read_gate_lets_creates_through_only(both: Person) -> None:
     """What could overwrite something unseen waits; a new line cannot."""
-    both.write("- [ ] a\n")
+    both.write("- [ ] buy milk\n")
     await both.settle()
     both.sandbox.limits["read"] = 0
-    both.write("- [ ] a!\n- [ ] b\n")
+    both.write("- [ ] buy oat milk\n- [ ] call Bob\n")
     outcome = await both.cycle(now=True)
     assert outcome.code == errors.TEMPORARY
-    assert both.omi() == {"a": False, "b": False}
+    assert both.omi() == {"buy milk": False, "call Bob": False}
     assert outcome.retry_at is not None
     both.sandbox.limits["read"] = None
     both.clock.pass_by(3601)
     await both.settle()
-    assert both.omi() == {"a!": False, "b": False}
+    assert both.omi() == {"buy oat milk": False, "call Bob": False}
 
 
 async def test_polls_keep_to_the_budget(both: Person) -> None:
     """Half of the server's reads at most, however often the file is saved."""
     both.sandbox.limits["read"] = 120
-    both.write("- [ ] a\n")
+    both.write("- [ ] write a letter\n")
     await both.settle()
     for n in range(200):
-        both.write(f"- [ ] a {n}\n")
+        both.write(f"- [ ] write a letter{'!' * n}\n")
         await both.cycle()
         both.clock.pass_by(18)
     statuses = [status for method, status in both.sent() if method == "GET"]
     assert 429 not in statuses
     assert len(statuses) <= 100
     await both.settle()
-    assert both.omi() == {"a 199": False}
+    assert both.omi() == {"write a letter" + "!" * 199: False}
 
 
 async def test_an_unchanged_list_costs_two_reads_and_no_parsing(both: Person) -> None:
