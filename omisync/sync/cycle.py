@@ -216,15 +216,16 @@ async def _both_ways(
         _forget_settled(run.store)
         _record_clashes(run, decided)
         try:
-            snapshot = await inward.write(run, snapshot, document, decided)
+            snapshot, document = await inward.write(run, snapshot, document, decided)
         except FileChanged as error:
             changed = error
             continue
         break
     else:
         raise changed
-    if run.unwritable:
-        decided = _without(decided, run.unwritable)
+    decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))
+    if decided.mute:
+        run.remarks.append(_mute(decided.mute))
     await _carried_out(run, decided)
     if listing is not None:
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
@@ -243,14 +244,19 @@ def _acquainted(run: Run) -> None:
 
 def _record_clashes(run: Run, decided: Plan) -> None:
     """Remember each value that is about to give way, before it does."""
-    if decided.clashes:
-        with run.store.transaction():
-            for clash in run.store.record_clashes(run.now, decided.clashes):
-                detail = f"{clash.field}: {clash.kept_value!r} instead of {clash.lost_value!r}"
-                run.store.record(
-                    Event(run.now, "clash.decided", clash.text, clash.key, None, detail)
-                )
-                run.counts["clash.decided"] += 1
+    if not decided.clashes:
+        return
+    with run.store.transaction():
+        fresh = run.store.record_clashes(run.now, decided.clashes)
+        run.store.record(
+            *(Event(run.now, "clash.decided", one.text, one.key, detail=one.field) for one in fresh)
+        )
+    run.counts["clash.decided"] += len(fresh)
+
+
+def _mute(items: int) -> str:
+    what = "1 item of Omi has" if items == 1 else f"{items} items of Omi have"
+    return f"{what} no text that a line could hold; nothing was written for it."
 
 
 def _without(decided: Plan, unwritable: set[str]) -> Plan:

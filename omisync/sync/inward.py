@@ -18,7 +18,7 @@ from omisync.core import match as identity
 from omisync.core.model import Addition, Change, Tombstone
 from omisync.core.order import STEP
 from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
-from omisync.errors import FileChanged, OmisyncError
+from omisync.errors import FileChanged, FileUnusable, NoRoom
 from omisync.store import Event, Writing
 from omisync.sync import formats
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from omisync.core.model import Document, Link, Rewriting
     from omisync.core.plan import LocalOp, Plan
+    from omisync.errors import OmisyncError
     from omisync.file import Snapshot
     from omisync.sync.desk import Run
 
@@ -89,7 +90,7 @@ async def quiet(path: Path, settle: float) -> None:
         left = seen.mtime_ns / 1e9 + settle - time.time()
         if not 0 < left <= settle:  # it is older, or dated by another clock
             return
-        await asyncio.sleep(left)
+        await asyncio.sleep(min(left, QUIET))
         now = file.signature(path)
         if now == seen:
             return
@@ -132,17 +133,19 @@ class Written:
     refused: set[str] = field(default_factory=set)
 
 
-async def write(run: Run, snapshot: Snapshot, document: Document, decided: Plan) -> Snapshot:
+async def write(
+    run: Run, snapshot: Snapshot, document: Document, decided: Plan
+) -> tuple[Snapshot, Document]:
     """Write the local ops of a plan into the file; return the file as it is now.
 
-    What cannot be written is told as a remark, and left as it is on both sides.
+    What cannot be written is told as a remark, or as the trouble of the cycle,
+    and left as it is on both sides.
 
     Raises:
         FileChanged: the file was saved meanwhile; nothing of ours is in it.
-        FileUnusable: the file, or its folder, cannot be written.
     """
     if not decided.local:
-        return snapshot
+        return snapshot, document
     wishes = Wishes.of(decided.local)
     changes = [change for _, change in wishes.changing]
     additions = [addition for _, addition in wishes.adding]
@@ -152,10 +155,13 @@ async def write(run: Run, snapshot: Snapshot, document: Document, decided: Plan)
     data = rewriting.document.source
     if data == snapshot.data:
         _settle(run, written)
-        return snapshot
+        return snapshot, rewriting.document
     path = run.desk.config.todo_path
     folder = copies_folder(run.desk.config.store_path)
-    copy = file.keep_copy(folder, path.name, snapshot.data, VERSIONS)
+    try:
+        copy = file.keep_copy(folder, path.name, snapshot.data, VERSIONS)
+    except NoRoom as error:
+        return _stopped(run, decided, error, snapshot, document)
     gone, added, digest = tuple(written.gone), tuple(written.added), file.digest(data)
     noted = Writing(snapshot.digest, digest, tuple(written.rows), gone, copy.name, added)
     with run.store.transaction():
@@ -168,17 +174,26 @@ async def write(run: Run, snapshot: Snapshot, document: Document, decided: Plan)
             kept = file.keep_copy(folder, path.name, error.aside, VERSIONS)
             run.remarks.append(f"{path} was saved twice at once; the older save is kept as {kept}")
         raise
-    except OmisyncError:
+    except (FileUnusable, NoRoom) as error:
         with run.store.transaction():
             run.store.put_fact("writing", None)
         copy.unlink(missing_ok=True)
-        raise
+        return _stopped(run, decided, error, snapshot, document)
     now = file.read(path)
     if now.digest != digest:
         raise FileChanged(f"{path} was saved just now")
     _settle(run, written)
     _remember(run, noted)
-    return now
+    return now, rewriting.document
+
+
+def _stopped(
+    run: Run, decided: Plan, error: OmisyncError, snapshot: Snapshot, document: Document
+) -> tuple[Snapshot, Document]:
+    """Note why nothing can be written here; what the person did still goes to Omi."""
+    run.unwritable = {op.link.key for op in decided.local}
+    run.trouble(error)
+    return snapshot, document
 
 
 def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:

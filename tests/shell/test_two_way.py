@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
+from person import Person
 
 from omisync import errors, sync
-
-if TYPE_CHECKING:
-    from person import Person
 
 TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
 
@@ -388,13 +385,13 @@ async def test_ids_can_be_written_into_the_lines(both: Person) -> None:
     assert both.omi() == {"another wording altogether": False}
 
 
-async def test_twins_of_two_machines_become_one(both: Person, tmp_path_factory) -> None:  # type: ignore[no-untyped-def]  # pytest's own
+async def test_twins_of_two_machines_become_one(
+    both: Person, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Neither saw the other's create: the later item goes, on both machines alike."""
     both.write("- [ ] start\n")
     await both.settle()
-    from person import Person as Anyone
-
-    other = Anyone(tmp_path_factory.mktemp("other"), both.sandbox, both.clock, settings=TWO_WAY)
+    other = Person(tmp_path_factory.mktemp("other"), both.sandbox, both.clock, settings=TWO_WAY)
     other.write("- [ ] start\n")
     await other.settle()
     for machine in (both, other):
@@ -454,3 +451,20 @@ async def test_an_incomplete_list_removes_nothing(both: Person) -> None:
         await both.cycle(now=True)
     assert read(both).startswith(lines)
     assert {method for method, _ in both.sent()} == {"GET"}
+
+
+async def test_a_file_that_cannot_be_written_is_still_read(both: Person) -> None:
+    """What was typed goes to Omi; what came from there waits, and the reason is told."""
+    both.write("- [ ] a\n")
+    await both.settle()
+    (both.home / "other name.md").hardlink_to(both.todo)
+    both.write("- [ ] a\n- [ ] typed\n")
+    both.sandbox.add("theirs")
+    outcome = await both.cycle(now=True)
+    assert outcome.code == errors.BAD_FILE
+    assert read(both) == "- [ ] a\n- [ ] typed\n"
+    assert both.omi() == {"a": False, "typed": False, "theirs": False}
+    (both.home / "other name.md").unlink()
+    await both.settle()
+    assert read(both) == "- [ ] a\n- [ ] typed\n- [ ] theirs\n"
+    await quiet(both)
