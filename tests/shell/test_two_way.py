@@ -342,8 +342,8 @@ async def test_a_large_account_costs_one_file_write(both: Person) -> None:
     for n, one in enumerate(both.sandbox.items.values()):
         if n % 20 < 3:
             one.description += " (changed)"
-    both.trace = lambda step: steps.append(step)
     steps: list[str] = []
+    both.trace = steps.append
     both.sent()
     await both.cycle(now=True)
     assert steps.count("file.swapped") == 1
