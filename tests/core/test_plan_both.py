@@ -204,6 +204,14 @@ def test_an_item_that_came_back_under_another_id_is_the_same_task() -> None:
     assert op.link.remote_id == "z"
 
 
+def test_an_item_that_is_restored_finds_its_line_again() -> None:
+    """However long the line was left alone: it is not written a second time."""
+    decided = made([entry("a")], [replace(GONE, missing=LET_GO)], [item("a", "a")])
+    (op,) = decided.ops
+    assert isinstance(op, Adopt)
+    assert (op.link.remote_id, op.link.missing) == ("a", 0)
+
+
 def test_a_removed_line_whose_item_was_edited_comes_back() -> None:
     """An edit beats a deletion; a tick alone does not."""
     back = made([], [link("a", "a")], [item("a", "b")])

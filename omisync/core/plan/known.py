@@ -50,7 +50,7 @@ def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
         draft.unsure.append((link, entry))
     elif link.base is None or _says_more(entry, link.base):
         draft.ops.append(add(link, entry, draft.policy))
-    elif draft.seen.listed is not None and link.missing != LET_GO:
+    elif draft.seen.listed is not None:
         draft.orphans.append((link, entry))
     if link is not old:
         draft.rows.append(link)
@@ -177,6 +177,8 @@ def _replaced(draft: Draft, link: Link) -> bool:
 def _orphaned(draft: Draft, link: Link, entry: Entry) -> None:
     """Apply the policy to a line that is as its item was, before that was deleted in Omi."""
     policy, base = draft.policy, link.base
+    if link.missing == LET_GO:
+        return
     gone = link.but(missing=LET_GO)
     ticked = base is not None and base.local.completed != entry.task.completed
     if ticked or policy.on_remote_removal == "keep" or base is None:
