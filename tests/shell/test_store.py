@@ -13,9 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omisync import store
-from omisync.core.model import Base, Fields, Gate, Intent, Link, Parked, Task, Tombstone
+from omisync.core.model import (
+    Base,
+    Clash,
+    Fields,
+    Gate,
+    Intent,
+    Link,
+    Parked,
+    Task,
+    Tombstone,
+)
 from omisync.errors import StoreBusy, StoreUnusable
-from omisync.store import Event, Store
+from omisync.store import Clashed, Event, Store, Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +52,9 @@ links = st.builds(
     st.integers(0, 99),
     st.none() | parkings,
     st.sets(st.sampled_from(["description", "completed", "due_at", "existence"])).map(frozenset),
+    st.integers(-1, 2),
+    st.none() | seconds,
+    st.none() | seconds,
 )
 intents = st.builds(
     Intent,
@@ -100,6 +113,75 @@ def test_intents_and_tombstones_come_back_too(
         assert opened.intents() == [intent]
         assert opened.tombstones(stone.removed_at) == [stone]
         assert opened.tombstones(stone.removed_at + store.TOMBSTONE_SECONDS) == []
+
+
+def test_a_kept_items_stone_is_asked_for_at_any_age(tmp_path: Path) -> None:
+    """What was taken out of the file and kept in Omi does not come back with the years."""
+    kept, done = (
+        Tombstone(how, how, Task("a"), Fields("a"), how, 0.0) for how in ("keep", "delete")
+    )
+    with Store.open(tmp_path / "s.db") as opened:
+        with opened.transaction():
+            opened.put_tombstones([kept, done])
+            opened.prune(store.TOMBSTONE_SECONDS * 9)
+        assert opened.tombstones(store.TOMBSTONE_SECONDS * 9) == []
+        assert opened.tombstones(store.TOMBSTONE_SECONDS * 9, kept=True) == [kept]
+
+
+def test_a_clash_is_remembered_once(tmp_path: Path) -> None:
+    """A cycle that is repeated adds nothing; the same values an hour later are news."""
+    clash = Clash("k", "call Bob", "description", "remote", "call Bob", "call Robert")
+    with Store.open(tmp_path / "s.db") as opened:
+        with opened.transaction():
+            assert opened.record_clashes(0.0, [clash]) == [clash]
+            assert opened.record_clashes(60.0, [clash]) == []
+            opened.mark_restored(1, 90.0)
+        assert opened.clashes() == [Clashed(1, 0.0, clash, 90.0)]
+        with opened.transaction():
+            assert opened.record_clashes(4000.0, [clash]) == [clash]
+        assert opened.clashes() == [Clashed(1, 4000.0, clash, None)]
+
+
+def test_a_write_under_way_comes_back_as_it_was_noted(tmp_path: Path) -> None:
+    """Rows and all, in a closed store; settled, it is gone."""
+    rows = (Link("a", "r", Task("a"), base=Base(Task("a"), Fields("a"))),)
+    writing = Writing("before", "after", rows, ("gone",), "000001-todo.md", ("a",))
+    with Store.open(tmp_path / "s.db") as opened:
+        assert opened.writing() is None
+        with opened.transaction():
+            opened.put_writing(writing)
+    with Store.open(tmp_path / "s.db") as opened:
+        noted = opened.writing()
+        assert noted is not None
+        assert (noted.before, noted.after, noted.links) == ("before", "after", rows)
+        assert ([*noted.gone], noted.copy, [*noted.added]) == (["gone"], "000001-todo.md", ["a"])
+        with opened.transaction():
+            opened.put_fact("writing", None)
+        assert opened.writing() is None
+
+
+def test_a_store_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    """It can be looked at as it is; opened for writing it becomes one of today."""
+    path, link = tmp_path / "s.db", Link("a", "r", Task("a"), rank=7)
+    with Store.open(path) as opened, opened.transaction():
+        opened.put_links([link])
+    db = sqlite3.connect(path)
+    for column in ("missing", "probed_at", "made_at"):
+        db.execute(f"ALTER TABLE links DROP COLUMN {column}")
+    db.executescript("DROP TABLE clashes; PRAGMA user_version=1;")
+    db.close()
+    looked = Store.peek(path)
+    assert looked is not None
+    with looked:
+        assert looked.links() == [link]
+        assert looked.clashes() == []
+    with Store.open(path) as opened:
+        assert opened.links() == [link]
+        with opened.transaction():
+            opened.put_links([link.but(missing=2)])
+            opened.prune(0.0)
+        assert opened.links() == [link.but(missing=2)]
+        assert opened.clashes() == []
 
 
 def test_a_second_link_to_one_item_is_refused(tmp_path: Path) -> None:
