@@ -94,7 +94,7 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
         run.wait_for("read")
         return None
     allowed = allowed_at(run.desk)
-    if not now and allowed > run.now:
+    if not now and allowed > run.desk.clock():  # not run.now, which is always a little earlier
         run.look_again(allowed)
         return None
     await looks.check_account(run, run.store.links())
