@@ -74,7 +74,8 @@ def _explained(error: errors.OmisyncError, *, as_json: bool) -> int:
             import json
 
             fault = {"message": error.message, "advice": error.advice}
-            print(json.dumps({"code": error.exit_code, "error": fault}, ensure_ascii=False))  # noqa: T201 - data for programs
+            data = {"version": 1, "code": error.exit_code, "error": fault}
+            print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data for programs
     return error.exit_code
 
 

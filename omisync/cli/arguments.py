@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     main = parser.add_argument_group("running")
     main.add_argument("--once", action="store_true", help="sync once and exit")
     main.add_argument(
-        "--dry-run", action="store_true", help="show what would be done; offline, changes nothing"
+        "--dry-run", action="store_true", help="show what would be done; changes nothing"
     )
     main.add_argument(
         "--allow-removals",

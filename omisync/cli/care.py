@@ -62,9 +62,7 @@ def _facts(config: Config) -> show.StatusFacts:
         linked=sum(link.remote_id is not None for link in links),
         absent=sum(link.absent_since is not None and link.parked is None for link in links),
         parked=tuple(link for link in links if link.parked is not None),
-        gone=tuple(
-            link.seen.text for link in links if link.remote_id is None and link.base is not None
-        ),
+        gone=tuple(link for link in links if _is_gone(link)),
         lines=_lines(config, links),
         intents=intents,
         gates={name: wait for name, wait in gates.items() if wait > 0},
@@ -77,12 +75,17 @@ def _facts(config: Config) -> show.StatusFacts:
     )
 
 
+def _is_gone(link: Link) -> bool:
+    """Return whether this is a line whose item was deleted in Omi."""
+    return link.remote_id is None and link.base is not None
+
+
 def _lines(config: Config, links: list[Link]) -> dict[str, int]:
     """Return the line of each task as the file stands now, by key; none if it cannot be read."""
     from omisync import file, sync
     from omisync.core import match
 
-    if not any(link.parked for link in links):
+    if not any(link.parked or _is_gone(link) for link in links):
         return {}
     try:
         entries = sync.parsed(config, file.read(config.todo_path)).entries
@@ -182,6 +185,7 @@ def _read_through(opened: store.Store) -> None:
 
 def _repaired_data(repaired: Repaired, aside: Path | None) -> dict[str, object]:
     return {
+        "version": 1,
         "kept": repaired.kept,
         "linked": [{"line": e.line, "text": e.task.text, "id": i.id} for e, i in repaired.linked],
         "new_lines": [{"line": e.line, "text": e.task.text} for e in repaired.lines],
@@ -230,7 +234,7 @@ def forget(options: Namespace) -> int:
 def _tell(options: Namespace, texts: list[str], said: str) -> int:
     """Name each task that was treated."""
     if options.json:
-        print(json.dumps({"tasks": texts}, ensure_ascii=False))  # noqa: T201 - data
+        print(json.dumps({"version": 1, "tasks": texts}, ensure_ascii=False))  # noqa: T201 - data
     else:
         for text in texts:
             sys.stdout.write(f"{show.safe(text)}: {said}.\n")
@@ -269,7 +273,9 @@ def _treated(options: Namespace, verb: str) -> Any:
     text = str(getattr(options, "text", ""))
     answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
     if answer is not None and "error" in answer:
-        raise UsageError(answer["error"], answer.get("advice", ""))
+        refused = UsageError(answer["error"], answer.get("advice", ""))
+        refused.exit_code = answer.get("code", refused.exit_code)
+        raise refused
     if answer is not None:
         return answer["tasks"] if "tasks" in answer else answer["done"]
     with (

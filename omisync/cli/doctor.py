@@ -46,7 +46,7 @@ def doctor(options: Namespace) -> int:
     checks = list(_checks(options))
     code = errors.worst(*(check.code for check in checks))
     if options.json:
-        facts = {"code": code, "checks": [asdict(check) for check in checks]}
+        facts = {"version": 1, "code": code, "checks": [asdict(check) for check in checks]}
         print(json.dumps(facts, ensure_ascii=False))  # noqa: T201 - data
     else:
         show.checks([(c.name, c.code == errors.OK, c.what, c.advice) for c in checks], sys.stdout)
@@ -62,6 +62,8 @@ def _checks(options: Namespace) -> Iterator[Check]:
         return
     yield Check("config", errors.OK, str(config_file))
     yield _guarded("file", lambda: _todo(config))
+    if config.two_way:
+        yield _guarded("writing", lambda: _writable(config))
     yield asyncio.run(_watching(config))
     yield _guarded("state", lambda: _state(config))
     yield _last(config)
@@ -94,6 +96,12 @@ def _todo(config: Config) -> Check:
         shown = "; ".join(f"line {n.line}: {n.message}" for n in document.notices[:NOTICES])
         what += f", {show.count(len(document.notices), 'warning')} ({shown})"
     return Check("file", errors.OK, what)
+
+
+def _writable(config: Config) -> Check:
+    """Look whether two-way sync can replace the file; nothing is written for that."""
+    folder = file.check_replaceable(config.todo_path)
+    return Check("writing", errors.OK, f"the file can be replaced in its folder {folder}")
 
 
 async def _watching(config: Config) -> Check:

@@ -87,7 +87,11 @@ def _agreed(outcome: Outcome, todo_path: Path) -> bool:
     notices = Document(b"", (), outcome.notices)
     show.plan(notices, outcome.plan, todo_path, links_exist=True, stream=sys.stdout)
     question = f"Write {floods[0].items} tasks of Omi into {todo_path}? [y/N] "
-    return input(question).strip().lower() in {"y", "yes"}
+    try:
+        return input(question).strip().lower() in {"y", "yes"}
+    except EOFError:  # Ctrl-D
+        print()  # noqa: T201 - the prompt has no line end
+        return False
 
 
 def _say_quickly(options: Namespace, ready: quick.Ready) -> None:
@@ -185,23 +189,32 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
 def plan(options: Namespace) -> int:
     """Print what the next sync would do; change nothing, and ask Omi for a two-way plan alone."""
     from omisync import config as configs
-    from omisync import show, store
+    from omisync import show, store, sync
 
     config = configs.load(places.config_path(options.config, os.environ), os.environ)
     opened = store.Store.peek(config.store_path)
     with contextlib.nullcontext() if opened is None else opened:
-        document, decided = _previewed(config, opened)
+        document, decided, read = _previewed(config, opened)
         known = opened is not None and bool(opened.links())
+        asks = read and sync.floods(opened, decided)
     if options.json:
-        data = show.plan_data(document, decided, config.todo_path, links_exist=known)
+        data = show.plan_data(document, decided, config.todo_path, links_exist=known, asks=asks)
+        if config.two_way:
+            data["listed"] = read
         print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data
     else:
-        show.plan(document, decided, config.todo_path, links_exist=known, stream=sys.stdout)
-    return errors.BAD_FILE if decided.removal.drastic else errors.OK
+        show.plan(
+            document, decided, config.todo_path, links_exist=known, asks=asks, stream=sys.stdout
+        )
+    stops = decided.removal.drastic or decided.departure.drastic or asks
+    return errors.BAD_FILE if stops else errors.OK
 
 
-def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan]:
-    """Return the plan; a two-way one without what Omi has, where Omi cannot be asked."""
+def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bool]:
+    """Return the plan, and whether it knows what Omi has.
+
+    A two-way plan that cannot ask Omi is made without, and that is told.
+    """
     from omisync import sync
 
     listing: Listing | None = None
@@ -212,10 +225,11 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan]:
             listing = asyncio.run(sync.glance(config, os.environ))
         except errors.OmisyncError as error:
             sys.stderr.write(
-                f"What would come from Omi is not shown: {error.message}\n"
-                "→ Without Omi this is what would be sent.\n"
+                f"Omi could not be asked, so only what would be sent is shown: {error.message}\n"
+                + (f"→ {error.advice}\n" if error.advice else "")
             )
-    return sync.preview(config, opened, time.time(), listing)
+    document, decided = sync.preview(config, opened, time.time(), listing)
+    return document, decided, listing is not None
 
 
 def daemon(options: Namespace) -> int:

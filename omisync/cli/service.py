@@ -358,7 +358,7 @@ def _say(stream: TextIO, lines: Iterable[str], *, before: str = "") -> None:
 
 
 def _data(code: int, **facts: object) -> None:
-    print(json.dumps({"code": code} | facts, ensure_ascii=False))  # noqa: T201 - data for programs
+    print(json.dumps({"version": 1, "code": code} | facts, ensure_ascii=False))  # noqa: T201 - data for programs
 
 
 def _not_done(what: str, error: OSError) -> ConfigError:

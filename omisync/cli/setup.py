@@ -53,7 +53,7 @@ def init(options: Namespace) -> int:
     if options.json:
         import json
 
-        data = {"config": str(config_file), "key_file": written and str(written)}
+        data = {"version": 1, "config": str(config_file), "key_file": written and str(written)}
         print(json.dumps({**data, "file": str(todo), "key_from": found}, ensure_ascii=False))  # noqa: T201 - data
     else:
         _tell(config_file, written, todo, found)

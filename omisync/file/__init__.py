@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from omisync.file.reading import SIZE_LIMIT, Signature, Snapshot, digest, read, signature
 
 if TYPE_CHECKING:
-    from omisync.file.exchange import Replacement, replace, replacing
+    from omisync.file.exchange import Replacement, check_replaceable, replace, replacing
     from omisync.file.versions import copies, keep_copy
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Replacement",
     "Signature",
     "Snapshot",
+    "check_replaceable",
     "copies",
     "digest",
     "keep_copy",
@@ -36,7 +37,7 @@ __all__ = [
 if not TYPE_CHECKING:  # for mypy it would make every misspelt name an object
 
     def __getattr__(name: str) -> object:
-        if name in {"Replacement", "replace", "replacing"}:
+        if name in {"Replacement", "check_replaceable", "replace", "replacing"}:
             from omisync.file import exchange
 
             return getattr(exchange, name)

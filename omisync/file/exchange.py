@@ -82,6 +82,51 @@ def replacing(
     return Replacement(path, data, seen, trace)
 
 
+def check_replaceable(path: Path) -> Path:
+    """Return the folder in which the file would be replaced; nothing is changed.
+
+    Raises:
+        FileMissing: There is no file.
+        FileUnusable: It, or its folder, will not let itself be replaced, as far as can be known.
+    """
+    try:
+        target = Path(os.path.realpath(path, strict=True))
+        status = target.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise missing(path) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+    _check_status(path, target, status)
+    rights.check_owner(status, str(path))
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise _folder_refused(path, target.parent, "it is not writable")
+    return target.parent
+
+
+def _check_status(path: Path, target: Path, status: os.stat_result) -> None:
+    if status.st_nlink > 1:
+        raise FileUnusable(
+            f"{path} has {status.st_nlink} names (hard links): "
+            "replaced, the others would keep the old list",
+            "make the other names symlinks to it; "
+            f"find them with find / -samefile {quoted(target)}",
+        )
+    if not status.st_mode & 0o222:
+        raise FileUnusable(
+            f"{path} is marked read-only",
+            f"chmod u+w {quoted(target)}, or set direction to push under [sync]",
+        )
+
+
+def _folder_refused(path: Path, folder: Path, reason: str) -> FileUnusable:
+    return FileUnusable(
+        f"{path} cannot be replaced in the folder {folder}: {reason}",
+        "two-way sync writes there: give this user the right to write to the folder, or set"
+        " direction to push under [sync]; under systemd run `omisync service install` again,"
+        f" or add ReadWritePaths={folder} to the unit",
+    )
+
+
 class Replacement:
     """The file between old and new; see ``replacing``. ``snapshot`` is the new file.
 
@@ -173,18 +218,7 @@ class Replacement:
         status = os.fstat(self._old)
         if status.st_ino != self._seen.signature.inode:
             raise self._changed()
-        if status.st_nlink > 1:
-            raise FileUnusable(
-                f"{self._path} has {status.st_nlink} names (hard links): "
-                "replaced, the others would keep the old list",
-                "make the other names symlinks to it; "
-                f"find them with find / -samefile {quoted(self._target)}",
-            )
-        if not status.st_mode & 0o222:
-            raise FileUnusable(
-                f"{self._path} is marked read-only",
-                f"chmod u+w {quoted(self._target)}, or set direction to push under [sync]",
-            )
+        _check_status(self._path, self._target, status)
 
     def _compare(self) -> None:
         """Make sure that the path still leads to the file that was seen, with those bytes."""
@@ -274,13 +308,9 @@ class Replacement:
             return self._changed()  # it was there when its path was followed
         folder = self._target.parent
         reason = getattr(error, "strerror", None) or str(error)
-        what = f"{self._path} cannot be replaced in the folder {folder}: {reason}"
         if code in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            return FileUnusable(
-                what,
-                "two-way sync writes there: give this user the right to write to the folder; "
-                f"under systemd add ReadWritePaths={folder} to the unit",
-            )
+            return _folder_refused(self._path, folder, reason)
+        what = f"{self._path} cannot be replaced in the folder {folder}: {reason}"
         return FileUnusable(what, f"check the disk and its folder {folder}")
 
 

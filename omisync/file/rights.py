@@ -55,14 +55,28 @@ def copy(source: int, to: int, path: str) -> None:
                 os.fchmod(to, _without_group(mode))
 
 
+def check_owner(status: os.stat_result, path: str) -> None:
+    """Make sure that a file of this owner can be given back to them.
+
+    Raises:
+        FileUnusable: Only root can give files away, and this user is another.
+    """
+    if status.st_uid != os.geteuid() and os.geteuid() != 0:
+        raise _another_owner(status.st_uid, path)
+
+
 def _give_to(owner: int, to: int, path: str) -> None:
     try:
         os.chown(to, owner, -1)
     except OSError:
-        raise FileUnusable(
-            f"{path} belongs to another user (uid {owner}); replaced, it would be this user's",
-            "run omisync as that user, or make the file this user's: chown",
-        ) from None
+        raise _another_owner(owner, path) from None
+
+
+def _another_owner(owner: int, path: str) -> FileUnusable:
+    return FileUnusable(
+        f"{path} belongs to another user (uid {owner}); replaced, it would be this user's",
+        "run omisync as that user, or make the file this user's: chown",
+    )
 
 
 def _without_group(mode: int) -> int:

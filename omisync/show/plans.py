@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    from omisync.core.model import Document, Link, Notice
+    from omisync.core.model import Clash, Document, Link, Notice
     from omisync.core.plan import Plan, Removal
 
 SIGNS = {
@@ -50,6 +50,7 @@ DIFFED_WORDS = 200
 """Words beyond which a rewording is shown without marking the words that differ."""
 
 ALLOW = "omisync --once --allow-removals"
+AGREE = "omisync --once --yes"
 
 
 def plan(  # noqa: PLR0913 - what is shown, and where to
@@ -59,12 +60,14 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
     *,
     links_exist: bool,
     stream: TextIO,
+    asks: bool = False,
     terminal: bool | None = None,
 ) -> None:
     """Write what the next cycle would do, one line for each op.
 
     ``links_exist`` tells whether anything was ever synced: without links a
-    create may turn out to be a link with an equal item.
+    create may turn out to be a link with an equal item. ``asks`` tells that a
+    person has to agree first.
     """
     paper = Paper(stream, terminal)
     todo = steps(decided)
@@ -80,6 +83,7 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
     _write_remarks(paper, decided)
     if decided.removal.drastic:
         _write_guard(paper, decided.removal, todo_path)
+    _write_inward_guards(paper, decided, todo_path, asks=asks)
     for notice in document.notices:
         write_notice(paper, notice, todo_path)
 
@@ -200,6 +204,13 @@ def _write_remarks(paper: Paper, decided: Plan) -> None:
     if rings:
         said = f"Omi will send {words.count(rings, 'notification')} to your phone,"
         paper.say(Piece(f"{said} one for each due date it is given."))
+    for clash in decided.clashes:
+        side = "the file" if clash.lost == "local" else "Omi"
+        lost = f"{clash.text}: both sides changed it; {clash.lost_value or 'none'!r} of {side}"
+        paper.say(Piece("clash: ", "magenta"), Piece(f"{lost} gives way, and is kept in the log."))
+    if decided.mute:
+        number = words.count(decided.mute, "item")
+        paper.say(Piece(f"{number} of Omi cannot be said in a line; nothing is written for it."))
     if decided.buried:
         number = words.count(len(decided.buried), "finished or kept task")
         paper.say(Piece(f"{number} left the file; nothing changes in Omi."))
@@ -218,15 +229,43 @@ def _write_guard(paper: Paper, removal: Removal, todo_path: Path) -> None:
     )
 
 
+def _write_inward_guards(paper: Paper, decided: Plan, todo_path: Path, *, asks: bool) -> None:
+    """Write why a two-way plan would be refused."""
+    gone = decided.departure
+    if gone.drastic:
+        paper.say(
+            Piece("The removal guard stops this: ", "red"),
+            Piece(f"Omi lacks {gone.count} of {gone.total} open tasks of {todo_path};"),
+            Piece(" nothing would be changed."),
+        )
+        paper.say(
+            Piece("→ If you deleted them, run `omisync --once`, which notes what it refuses,"),
+            Piece(f" then `{ALLOW}`."),
+        )
+    if asks:
+        number = words.count(decided.arrivals, "task")
+        paper.say(
+            Piece("A first sync asks before it does this: ", "yellow"),
+            Piece(f"{number} of Omi would be written into {todo_path}."),
+        )
+        paper.say(Piece(f"→ `{AGREE}` brings them in."))
+
+
 def plan_data(
-    document: Document, decided: Plan, todo_path: Path, *, links_exist: bool
+    document: Document, decided: Plan, todo_path: Path, *, links_exist: bool, asks: bool = False
 ) -> dict[str, object]:
     """Return the plan for programs: JSON-ready, texts whole, times in ISO 8601 UTC.
 
-    ``key`` of a task that was never synced is drawn anew for each plan.
+    ``key`` of a task that was never synced is drawn anew for each plan. What only
+    a two-way plan can have is there where it does: ``clashes``, ``departure``, ``asks``.
     """
     todo = steps(decided)
     removal = decided.removal
+    more = {
+        "clashes": [_clash_data(clash) for clash in decided.clashes],
+        "departure": _guard_data(decided.departure) if decided.departure.drastic else None,
+        "asks": {"count": decided.arrivals, "command": AGREE} if asks else None,
+    }
     return {
         "version": 1,
         "file": words.path(todo_path),
@@ -253,6 +292,18 @@ def plan_data(
         "grace_ends": words.instant(decided.grace_ends),
         "guard": _guard_data(removal) if removal.drastic else None,
         "notices": [{"line": n.line, "message": n.message} for n in document.notices],
+        **{name: value for name, value in more.items() if value},
+    }
+
+
+def _clash_data(clash: Clash) -> dict[str, object]:
+    return {
+        "key": clash.key,
+        "text": clash.text,
+        "field": clash.field,
+        "lost": clash.lost,
+        "kept_value": clash.kept_value,
+        "lost_value": clash.lost_value,
     }
 
 

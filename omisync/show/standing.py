@@ -28,8 +28,8 @@ class StatusFacts:
     ``tasks`` is how many the last look found in the file. ``gates`` has the
     seconds that each shut bucket (``read``, ``write``) still waits, ``limits``
     what the server allows it. ``last`` and ``refused`` are the store's facts of
-    those names. ``gone`` are the texts of lines whose item was deleted in Omi.
-    ``lines`` has the line of each parked task by key, where known.
+    those names. ``gone`` are the lines whose item was deleted in Omi.
+    ``lines`` has the line of each parked or gone task by key, where known.
     ``now`` is in Unix seconds. ``running`` names the process that holds the
     store. ``key`` is the key as it may be shown and where it is from,
     ``key_problem`` why there is none.
@@ -43,7 +43,7 @@ class StatusFacts:
     linked: int = 0
     absent: int = 0
     parked: Sequence[Link] = ()
-    gone: Sequence[str] = ()
+    gone: Sequence[Link] = ()
     intents: int = 0
     gates: Mapping[str, float] = field(default_factory=dict)
     last: Mapping[str, object] | None = None
@@ -100,6 +100,10 @@ def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> 
     _write_guard(paper, facts, last)
     for link in facts.parked:
         _write_parked(paper, link, facts)
+    for link in facts.gone:
+        _write_named(paper, "unlinked", link, facts)
+        _write(paper, "", "deleted in Omi, and the line was kept")
+        _write(paper, "", "→ remove the line, or edit it: that creates it anew")
 
 
 def _headline(facts: StatusFacts, last: _Last) -> str:
@@ -168,9 +172,6 @@ def _write_pending(paper: Paper, facts: StatusFacts, last: _Last) -> None:
         said = words.count(facts.absent, "line")
         _write(paper, "absent", f"{said} gone from the file, in case of coming back")
 
-    for text in facts.gone:
-        _write(paper, "unlinked", f"{words.safe(text)}: deleted in Omi; an edit creates it anew")
-
 
 def _guarded(facts: StatusFacts, last: _Last) -> bool:
     stopped = facts.last is None or facts.last.get("guarded", True)
@@ -194,15 +195,19 @@ def _write_guard(paper: Paper, facts: StatusFacts, last: _Last) -> None:
 
 
 def _write_parked(paper: Paper, link: Link, facts: StatusFacts) -> None:
-    line = facts.lines.get(link.key)
-    where = "" if line is None else f"  {facts.todo_path.name}:{line}"
-    head = [Piece(f"{'parked':<{LABEL}}", "dim")]
-    paper.line(head, [Piece(link.seen.text)], [Piece(where, "dim")])
+    _write_named(paper, "parked", link, facts)
     parked = link.parked
     if parked is None:
         return
     _write(paper, "", f"{parked.reason} ({words.ago(facts.now - parked.since)})")
     _write(paper, "", f"→ {way_out(link)}")
+
+
+def _write_named(paper: Paper, label: str, link: Link, facts: StatusFacts) -> None:
+    line = facts.lines.get(link.key)
+    where = "" if line is None else f"  {facts.todo_path.name}:{line}"
+    head = [Piece(f"{label:<{LABEL}}", "dim")]
+    paper.line(head, [Piece(link.seen.text)], [Piece(where, "dim")])
 
 
 def status_data(facts: StatusFacts) -> dict[str, object]:
@@ -222,7 +227,7 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
         "tasks": facts.tasks,
         "linked": facts.linked,
         "absent": facts.absent,
-        "gone": list(facts.gone),
+        "gone": [link.seen.text for link in facts.gone],
         "waiting": last.waiting,
         "unsure": facts.intents,
         "last_at": words.instant(last.at),

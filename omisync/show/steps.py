@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One op in words. ``changes`` has the remote values before and after, JSON-ready.
+    """One op in words. ``changes`` has values before and after, JSON-ready.
+
+    Those of Omi have Omi's names; those of a line are ``text``, ``completed`` and ``due``.
 
     ``former`` is the line's former text if it was reworded, ``said`` what the
     line will say; ``entry`` is None where there is no line, or not yet.
@@ -80,11 +82,12 @@ def _inward(op: Op) -> Step:
             why = ("new in Omi", *(["ticked"] if item.fields.completed else []))
             if link.seen.due is not None:
                 why = (*why, f"due {words.due(link.seen.due)}")
-            return Step("write", link, None, why)
+            return Step("write", link, None, why, _said(None, link.seen))
         case ops.ChangeLocal(link, entry, task, _, why):
             words_of = tuple(_why_line(entry.task, task))
             former = entry.task.text if entry.task.text != task.text else None
-            return Step("edit", link, entry, (why, *words_of), former=former, said=task.text)
+            changes = _said(entry.task, task)
+            return Step("edit", link, entry, (why, *words_of), changes, former, task.text)
         case ops.RemoveLocal(link, entry):
             return Step("take out", link, entry, ("deleted in Omi",))
         case ops.Probe(link, entry):
@@ -151,6 +154,15 @@ def _changed(**pairs: tuple[object, object]) -> dict[str, dict[str, object]]:
         for name, (before, after) in pairs.items()
         if before != after
     }
+
+
+def _said(before: Task | None, after: Task) -> dict[str, dict[str, object]]:
+    """Return what a line said, and what it will say."""
+    return _changed(
+        text=(before.text if before else None, after.text),
+        completed=(before.completed if before else None, after.completed),
+        due=(before.due if before else None, after.due),
+    )
 
 
 def _moment(at: datetime | None) -> str | None:

@@ -19,6 +19,7 @@ Nothing here waits for a later time: a cycle returns when to look again.
 from omisync.sync.cycle import cycle, preview
 from omisync.sync.desk import Desk, Outcome
 from omisync.sync.formats import parsed
+from omisync.sync.guards import floods
 from omisync.sync.looks import check_bound
 from omisync.sync.parked import forget, retry
 from omisync.sync.reading import glance
@@ -31,6 +32,7 @@ __all__ = [
     "Repaired",
     "check_bound",
     "cycle",
+    "floods",
     "forget",
     "glance",
     "parsed",

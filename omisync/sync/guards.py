@@ -10,6 +10,7 @@ from omisync.store import Event
 if TYPE_CHECKING:
     from omisync.core.plan import Plan, Removal
     from omisync.file import Snapshot
+    from omisync.store import Store
     from omisync.sync.desk import Run
 
 FLOOD = 25
@@ -69,7 +70,7 @@ def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:
             " `omisync --once --allow-removals`.",
         )
     new = decided.arrivals
-    if run.store.fact("met") is None and new > FLOOD and not yes:
+    if floods(run.store, decided) and not yes:
         run.decided = decided
         raise ImportStopped(
             f"Omi has {new} tasks that are not in {run.desk.config.todo_path}; nothing was written",
@@ -77,6 +78,11 @@ def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:
             ' sync.import_since or import_items = "linked" fewer or none come in.',
             new,
         )
+
+
+def floods(store: Store | None, decided: Plan) -> bool:
+    """Return whether a plan is a first meeting that brings in more than is written unasked."""
+    return decided.arrivals > FLOOD and (store is None or store.fact("met") is None)
 
 
 def _is_allowed(run: Run, departure: Removal, *, allow: bool) -> bool:

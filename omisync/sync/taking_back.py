@@ -100,7 +100,7 @@ def restore(desk: Desk, number: int) -> str:
         store.mark_restored(number, now)
         store.put_fact("settled", None)
         store.record(Event(now, "clash.restored", task.text, found.clash.key))
-    return f"{path}:{entry.line} says what was lost: {found.clash.lost_value or 'none'}"
+    return f"{path}:{entry.line} has again what gave way: {found.clash.lost_value or 'none'}"
 
 
 def _entry_of(found: Clashed, entries: tuple[Entry, ...], links: list[Link]) -> Entry | None:

@@ -283,7 +283,7 @@ def test_retry_tries_a_parked_task_again(machine: Machine, omi: Omi) -> None:
     assert machine.run("retry", "task 1").out == "task 1: will be tried again by the next sync.\n"
     assert machine.once().code == 1
     assert "task 1" in omi.items()
-    assert machine.run("retry", "--json").data == {"tasks": ["task 2"]}
+    assert machine.run("retry", "--json").data == {"version": 1, "tasks": ["task 2"]}
     assert machine.once().code == 0
     assert len(omi.items()) == 3
     machine.settled()
