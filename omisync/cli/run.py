@@ -86,12 +86,12 @@ def _agreed(outcome: Outcome, todo_path: Path) -> bool:
 
     notices = Document(b"", (), outcome.notices)
     show.plan(notices, outcome.plan, todo_path, links_exist=True, stream=sys.stdout)
-    question = f"Write {floods[0].items} tasks of Omi into {todo_path}? [y/N] "
-    try:
-        return input(question).strip().lower() in {"y", "yes"}
-    except EOFError:  # Ctrl-D
-        print()  # noqa: T201 - the prompt has no line end
-        return False
+    # Not input(): its prompt goes to stderr, which may be no terminal.
+    print(f"Write {floods[0].items} tasks of Omi into {todo_path}? [y/N] ", end="", flush=True)  # noqa: T201 - a question
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):  # Ctrl-D
+        print()  # noqa: T201 - ends the line of the question
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def _say_quickly(options: Namespace, ready: quick.Ready) -> None:

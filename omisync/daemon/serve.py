@@ -282,7 +282,8 @@ class Daemon:
         if self.said[0] == said[0] == errors.TEMPORARY and not outcome.troubles:
             said = self.said  # still waiting for what was said before
         news = said != self.said
-        counts = {name.partition(".")[2]: count for name, count in outcome.counts.items()}
+        named = {name: name.removeprefix("task.").replace(".", "_") for name in outcome.counts}
+        counts = {named[name]: count for name, count in outcome.counts.items()}
         fields = {**counts, "waiting": outcome.waiting, "code": outcome.code, "ms": milliseconds}
         loud = self.log.info if outcome.progress or news else self.log.debug
         loud("cycle.done", **fields)
