@@ -16,7 +16,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from omisync.core import merge, plan
 from omisync.core.merge import Encoding
-from omisync.core.model import LET_GO, Base, Clash, Entry, Fields, Link, RemoteItem, Task, Tombstone
+from omisync.core.model import (
+    LET_GO,
+    Base,
+    Clash,
+    Entry,
+    Fields,
+    Link,
+    Parked,
+    RemoteItem,
+    Task,
+    Tombstone,
+)
 from omisync.core.plan import (
     AddLocal,
     AddRemote,
@@ -150,6 +161,25 @@ def test_absence_is_asked_about_after_two_complete_lists() -> None:
     assert kinds(made([entry("a")], [replace(asked, probed_at=NOW - 90_000)], [])) == [Probe]
 
 
+def test_a_cycle_asks_for_a_few_items_only() -> None:
+    """The others wait for the next cycle: each question is taken from the hour's budget."""
+    links = [link(str(n), f"task {n}", missing=2) for n in range(41)]
+    lines = [entry(f"task {n}", line=n) for n in range(41)]
+    decided = made(lines, links, [])
+    assert kinds(decided) == [Probe] * 40
+    assert decided.later
+    assert not made(lines[:40], links[:40], []).later
+
+
+def test_a_parked_line_is_not_asked_about() -> None:
+    """What was refused waits for its person, and needs neither its id nor a probe."""
+    refused = Parked(422, "no", NOW, Task("a"))
+    waits = link("a", "a", missing=2, parked=refused)
+    decided = made([entry("a")], [waits], [], replace(POLICY, ids=True))
+    assert decided.ops == ()
+    assert [one.key for one, _ in decided.parked] == ["k-a"]
+
+
 def test_an_item_that_is_listed_again_was_never_missing() -> None:
     """The count starts anew."""
     decided = made([entry("a")], [link("a", "a", missing=1)], [item("a", "a")])
@@ -186,6 +216,17 @@ def test_a_gone_item_by_policy(policy: str, line: Entry, expected: list[type]) -
         assert [row.missing for row in decided.rows] == [LET_GO]
 
 
+def test_a_finished_line_of_a_gone_item_needs_no_tick() -> None:
+    """It is let go as it is."""
+    done = Task("a", completed=True)
+    gone = link("a", "a", remote_id=None, seen=done, base=Base(done, Fields("a", completed=True)))
+    decided = made(
+        [entry("a", completed=True)], [gone], [], replace(POLICY, on_remote_removal="check")
+    )
+    assert decided.ops == ()
+    assert [row.missing for row in decided.rows] == [LET_GO]
+
+
 def test_a_line_that_was_let_go_is_let_go_once() -> None:
     """Unticking it later is not fought over."""
     policy = replace(POLICY, on_remote_removal="check")
@@ -214,6 +255,12 @@ def test_a_removed_line_whose_item_was_edited_comes_back() -> None:
     ticked = made([], [link("a", "a")], [item("a", "a", completed=True)])
     assert ticked.ops == ()
     assert [stone.how for stone in ticked.buried] == ["complete"]
+
+
+def test_a_removed_line_does_not_come_back_without_words() -> None:
+    """An item that no line can say any more goes as its line went."""
+    policy = replace(POLICY, encoding=Encoding(UTC, time(9), str.strip))
+    assert kinds(made([], [link("a", "a")], [item("a", " ")], policy)) == [RemoveRemote]
 
 
 def test_a_removed_line_stays_removed() -> None:
@@ -252,6 +299,29 @@ def test_what_is_no_twin_is_left_alone(other: RemoteItem) -> None:
     """Made at another time, ticked, or of another text: it is a task of its own."""
     decided = made([entry("a")], [link("y", "a", made_at=1.0)], [other, item("y", "a")])
     assert DropTwin not in kinds(decided)
+
+
+def test_an_item_without_a_time_is_no_twin() -> None:
+    """Which of two came first cannot be told."""
+    known = link("y", "a", made_at=1.0)
+    timeless = replace(item("x", "a"), created_at=None)
+    assert DropTwin not in kinds(made([entry("a")], [known], [timeless, item("y", "a")]))
+    timeless = replace(timeless, id="y")
+    assert DropTwin not in kinds(made([entry("a")], [known], [item("x", "a", age=9), timeless]))
+
+
+def test_an_item_that_the_app_changed_is_no_twin() -> None:
+    """What was edited there is kept, though it now says what another item says."""
+    known = link("y", "a b c", made_at=1.0)
+    both = [item("x", "a b d", age=9), item("y", "a b d")]
+    assert kinds(made([entry("a b c")], [known], both)) == [ChangeLocal, AddLocal]
+
+
+def test_a_plan_tells_what_it_does_to_the_file() -> None:
+    """Lines that come, and all ops that write."""
+    decided = made([entry("a"), entry("new")], [link("a", "a")], [item("a", "b"), item("z", "z")])
+    assert decided.arrivals == 1
+    assert [type(op) for op in decided.local] == [ChangeLocal, AddLocal]
 
 
 def test_a_file_is_not_emptied_by_an_empty_list() -> None:
