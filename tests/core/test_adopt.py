@@ -42,6 +42,8 @@ def test_an_open_and_a_finished_task_are_not_one(local: bool, remote: bool) -> N
     """Only a repair, which knows that they were, links them."""
     assert found([Task("a", local)], [item("r", "a", remote)]) == {}
     assert found([Task("a", local)], [item("r", "a", remote)], repair=True) == {0: "r"}
+    entry = Entry(Task("a", local), 1)
+    assert adopt.pairs([entry], [item("r", "a", remote)], ENCODING) == {}
 
 
 def test_spaces_and_composition_do_not_matter() -> None:
@@ -74,6 +76,8 @@ def test_an_id_decides_before_any_text() -> None:
         (Task("a"), Fields("b"), Task("b")),
         (Task("a", True), Fields("a", False), Task("a", False)),
         (Task("a", False), Fields("a", True), Task("a", False)),
+        (Task("a", True), Fields("a", True), Task("a", True)),
+        (Task("a", True, "2026-12-24"), Fields("a", True, DUE), Task("a", True, "2026-12-24")),
     ],
 )
 def test_what_the_line_says_differently_is_left_as_an_edit(

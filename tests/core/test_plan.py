@@ -232,7 +232,9 @@ def test_a_removal_is_buried_as_it_left_the_item() -> None:
     """What is completed with its line is finished there; what was never settled has no grave."""
     link = linked(Task("a"))
     finished = plan.buried(link, "complete", NOW, counted=True)
-    assert (finished.remote, finished.task) == (Fields("a", True), Task("a"))
+    grave = Tombstone("k1", "r1", Task("a"), Fields("a", True), "complete", NOW, True)
+    assert finished == grave
+    assert not plan.buried(link, "complete", NOW, counted=False).counted
     assert plan.buried(link, "delete", NOW, counted=False).remote == Fields("a")
     for unsettled in (link.but(remote_id=None), link.but(base=None)):
         with pytest.raises(ValueError, match="k1"):
@@ -247,9 +249,11 @@ def stone(text: str, completed: bool, how: str = "complete") -> Tombstone:
 
 def test_what_rises_and_what_does_not() -> None:
     """Open comes back open with one change; finished as finished with none; never after delete."""
-    (op,) = made([entry("a")], tombstones=[stone("a", False)]).ops
-    assert isinstance(op, Revive)
-    assert op.patch.completed is False
+    (op,) = made([Entry(Task("a"), 1, "S")], tombstones=[stone("a", False)]).ops
+    base = Base(Task("a", True), Fields("a", True))
+    link = Link("old", "r0", Task("a"), "S", 1 << 20, base)
+    back = Patch(completed=False)
+    assert op == Revive(link, Entry(Task("a"), 1, "S"), stone("a", False), back)
     (op,) = made([entry("a", True)], tombstones=[stone("a", True)]).ops
     assert isinstance(op, Revive)
     assert not op.patch
