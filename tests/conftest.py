@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from person import Clock, Person
 
 from omisync.sandbox import Sandbox
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 # No test asserts wall time, and an example is slow only where the machine is busy.
 # The suite takes a sample of each property; the campaigns take the rest.
 settings.register_profile("omisync", deadline=None, max_examples=50)
+# Against a mutant a few examples must do, the same ones each time, and none is made smaller.
+settings.register_profile(
+    "mutants",
+    deadline=None,
+    max_examples=15,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+)
 settings.load_profile("omisync")
 
 

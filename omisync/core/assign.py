@@ -103,20 +103,20 @@ def _seat(
     door = column = len(costs[0])
     slack = [inf] * door
     came_from = [door] * door
-    reached = [door]
+    reached: list[tuple[int, int]] = []  # column and row
     open_columns = list(range(door))
     while (row := owner[column]) is not None:
+        reached.append((column, row))
         for other in open_columns:
             cost = costs[row][other] - row_price[row] - column_price[other]
             if cost < slack[other]:
                 slack[other], came_from[other] = cost, column
         column = min(open_columns, key=slack.__getitem__)
-        _shift(slack[column], reached, row_price, column_price, owner)
+        _shift(slack[column], reached, row_price, column_price)
         open_columns.remove(column)
         step = slack[column]
         for other in open_columns:
             slack[other] -= step
-        reached.append(column)
     while column != door:
         owner[column] = owner[came_from[column]]
         column = came_from[column]
@@ -125,14 +125,11 @@ def _seat(
 
 def _shift(
     step: float,
-    reached: Sequence[int],
+    reached: Sequence[Pair],
     row_price: list[float],
     column_price: list[float],
-    owner: Sequence[int | None],
 ) -> None:
     """Change the prices so that the next column is reached without cost."""
-    for column in reached:
-        row = owner[column]
-        if row is not None:
-            row_price[row] += step
+    for column, row in reached:
+        row_price[row] += step
         column_price[column] -= step

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from omisync.core import adopt
+from omisync.core import adopt, merge
 from omisync.core.merge import Encoding
 from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
 
@@ -42,6 +42,8 @@ def test_an_open_and_a_finished_task_are_not_one(local: bool, remote: bool) -> N
     """Only a repair, which knows that they were, links them."""
     assert found([Task("a", local)], [item("r", "a", remote)]) == {}
     assert found([Task("a", local)], [item("r", "a", remote)], repair=True) == {0: "r"}
+    entry = Entry(Task("a", local), 1)
+    assert adopt.pairs([entry], [item("r", "a", remote)], ENCODING) == {}
 
 
 def test_spaces_and_composition_do_not_matter() -> None:
@@ -74,6 +76,8 @@ def test_an_id_decides_before_any_text() -> None:
         (Task("a"), Fields("b"), Task("b")),
         (Task("a", True), Fields("a", False), Task("a", False)),
         (Task("a", False), Fields("a", True), Task("a", False)),
+        (Task("a", True), Fields("a", True), Task("a", True)),
+        (Task("a", True, "2026-12-24"), Fields("a", True, DUE), Task("a", True, "2026-12-24")),
     ],
 )
 def test_what_the_line_says_differently_is_left_as_an_edit(
@@ -83,3 +87,48 @@ def test_what_the_line_says_differently_is_left_as_an_edit(
     link = adopt.tied(Link("k", None, task), RemoteItem("r", remote), ENCODING)
     assert link.base == Base(local, remote)
     assert link.remote_id == "r"
+
+
+CHRISTMAS = "2026-12-24"
+
+
+@pytest.mark.parametrize(
+    ("task", "remote", "base"),
+    [
+        (Task("a", False, CHRISTMAS), Fields("a", False, DUE), None),
+        (Task("a"), Fields("a"), None),
+        (Task("a", True), Fields("a", False), Base(Task("a"), Fields("a"))),
+        (Task("a"), Fields("a", False, DUE), Base(Task("a"), Fields("a"))),
+        (Task("a", False, CHRISTMAS), Fields("a"), Base(Task("a"), Fields("a"))),
+        (Task("a", False, "2026-12-25"), Fields("a", False, DUE), Base(Task("a"), Fields("a"))),
+        (Task("a", True, CHRISTMAS), Fields("a", True, DUE),
+         Base(Task("a", True), Fields("a", True))),
+        (Task("a"), Fields("b"), Base(Task(""), Fields(""))),
+    ],
+)  # fmt: skip
+def test_in_both_directions_only_what_both_say_is_agreed(
+    task: Task, remote: Fields, base: Base | None
+) -> None:
+    """A date or a text of one side alone is as new as one of the other; None is all of both."""
+    link = Link("k", None, task)
+    tied = adopt.tied(link, RemoteItem("r", remote), ENCODING, both_ways=True)
+    assert tied == link.but(remote_id="r", base=base or Base(task, remote))
+
+
+def test_two_texts_that_meet_by_an_id_clash() -> None:
+    """Neither is older than the other: one wins, and the other is told."""
+    task, remote = Task("mine"), Fields("theirs")
+    link = adopt.tied(Link("k", None, task), RemoteItem("r", remote), ENCODING, both_ways=True)
+    assert link.base is not None
+    (clash,) = merge.join(task, link.base, remote, ENCODING).clashes
+    assert (clash.kept_value, clash.lost_value) == ("mine", "theirs")
+
+
+def test_a_line_written_from_an_item_is_that_item() -> None:
+    """Its words as they were made fit for a line are its words, in both directions."""
+    encoding = Encoding(UTC, time(9), lambda text: text.replace("due:", "\\due:"))
+    remote, task = Fields("due:x"), Task("\\due:x")
+    entry = Entry(task, 1)
+    assert adopt.pairs([entry], [RemoteItem("r", remote)], encoding)[0].id == "r"
+    link = adopt.tied(Link("k", None, task), RemoteItem("r", remote), encoding, both_ways=True)
+    assert link.base == Base(task, remote)

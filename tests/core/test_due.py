@@ -328,6 +328,19 @@ def test_a_moment_is_written_as_short_as_it_can_be(moment: str, expected: str) -
     assert due.value_of(at, BERLIN, NINE) == expected
 
 
+@pytest.mark.parametrize(
+    ("moment", "zone", "expected"),
+    [
+        ("2026-01-31T23:30", BERLIN, "2026-02-01"),
+        ("0001-01-01T00:00", timezone(timedelta(hours=-14)), "0001-01-01"),
+        ("9999-12-31T23:59", timezone(timedelta(hours=14)), "9999-12-31"),
+    ],
+)
+def test_a_moment_has_a_day_in_every_zone(moment: str, zone: tzinfo, expected: str) -> None:
+    """The day of the zone; where its calendar has no such day, the day of UTC."""
+    assert due.day(datetime.fromisoformat(moment).replace(tzinfo=UTC), zone) == expected
+
+
 @pytest.mark.parametrize("zone", ZONES, ids=str)
 def test_every_half_hour_around_a_change_of_the_clocks_round_trips(zone: tzinfo) -> None:
     """No half hour of the months in which clocks change is altered by being written."""

@@ -476,6 +476,25 @@ def test_a_date_that_would_take_in_the_words_behind_it_moves_to_the_end() -> Non
     assert written(source, task) == ("- [ ] 17:00 train due:2026-02-01\n", ())
 
 
+def test_many_dates_move_to_the_end_as_one_does() -> None:
+    """What takes long to find for each line alone is found for all of them at once."""
+    lines = [f"- [ ] due:2026-01-31T10:00 17:00 train {n}\n" for n in range(20)]
+    document = markdown.parse("".join(lines).encode())
+    changes = [Change(entry, replace(entry.task, due="2026-02-01")) for entry in document.entries]
+    result = markdown.rewrite(document, changes)
+    check(document, changes, [], result)
+    assert result.refused == ()
+
+
+def test_a_removal_that_would_hide_another_task_is_refused() -> None:
+    """An open comment ends with its item; without the item it would take in all that follows."""
+    document = markdown.parse(b"- [ ] a\n  <!-- x\n- [ ] b\n")
+    a, b = document.entries
+    result = markdown.rewrite(document, [Change(a, None), Change(b, Task("c"))])
+    assert result.refused == (Change(a, None),)
+    assert result.document.source == b"- [ ] a\n  <!-- x\n- [ ] c\n"
+
+
 def test_a_removal_that_would_change_another_task_is_refused() -> None:
     """A lazy line below a removed child would become part of its parent."""
     source = "- [ ] p\n  - [ ] a\n  b\n"

@@ -33,9 +33,21 @@ def test_a_description_fits_and_is_stripped(text: str) -> None:
 def test_a_cut_is_made_between_words() -> None:
     """The word that does not fit is left out whole, unless it is most of the text."""
     assert merge.description("word " * 200).endswith("word…")
+    assert merge.description("words " * 100) == "words " * 82 + "words…"
+    for space in " \n\t":
+        assert merge.description("a" * 300 + space + "b" * 300) == "a" * 300 + "…"
+        assert merge.description("a" * 250 + space + "b" * 300) == "a" * 250 + "…"
+        assert merge.description("a" * 249 + space + "b" * 300) == f"{'a' * 249}{space}{'b' * 249}…"
     assert merge.description("w" * 600) == "w" * 499 + "…"
     exact = "a" * 499 + " b"
     assert merge.description(exact) == "a" * 499 + "…"
+
+
+def test_an_item_reads_as_the_line_it_would_be() -> None:
+    """Its words made fit for a line, its tick, and its time as short as it can be said."""
+    encoding = Encoding(UTC, time(9), str.upper)
+    assert merge.decode(Fields("a", True, CHRISTMAS), encoding) == Task("A", True, "2026-12-24")
+    assert merge.decode(Fields("a"), ENCODING) == Task("a")
 
 
 def test_a_completed_task_has_no_date_to_ring_for() -> None:

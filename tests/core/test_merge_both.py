@@ -170,6 +170,18 @@ def test_a_field_in_doubt_is_the_lines(local: Task, remote: Fields) -> None:
     assert came.patch.names == doubt
 
 
+@pytest.mark.parametrize(
+    ("done", "kept", "lost"), [(False, "open", "done"), (True, "done", "open")]
+)
+def test_a_tick_that_gives_way_to_doubt_is_told(done: bool, kept: str, lost: str) -> None:
+    """Whether the app or an unanswered request made it, nobody knows."""
+    base = replace(AGREED, remote=replace(AGREED.remote, completed=done))
+    remote = replace(AGREED.remote, completed=not done)
+    local = replace(OLD, completed=done)
+    came = merge.join(local, base, remote, ENCODING, doubt=frozenset({"completed"}))
+    assert came.clashes == [Clash("", "old", "completed", "remote", kept, lost)]
+
+
 def test_a_doubted_existence_asks_without_a_change() -> None:
     """The description that both agreed on is sent, for the sake of the answer."""
     came = joined(OLD, AGREED.remote, doubt=frozenset({EXISTENCE}))

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from omisync.core import plan
 from omisync.core.merge import Encoding, settled
-from omisync.core.model import Base, Entry, Fields, Link, Parked, RemoteItem, Task, Tombstone
+from omisync.core.model import (
+    Base,
+    Entry,
+    Fields,
+    Link,
+    Parked,
+    Patch,
+    RemoteItem,
+    Task,
+    Tombstone,
+)
 from omisync.core.plan import (
     AddRemote,
     Adopt,
@@ -146,6 +156,14 @@ def test_a_parked_task_waits_for_its_line_to_change() -> None:
     assert made([entry("a b c d")], [later]).ops
 
 
+def test_a_parked_create_waits() -> None:
+    """A line that Omi refused is not sent again as it is, and not forgotten either."""
+    link = Link("k", None, Task("b"), parked=Parked(422, "no", NOW - 5, Task("b")))
+    decided = made([entry("b")], [link])
+    assert decided.ops == ()
+    assert [waits.key for waits, _ in decided.parked] == ["k"]
+
+
 def test_a_parked_create_whose_line_is_gone_is_dropped() -> None:
     """Nothing in Omi, nothing in the file: nothing."""
     link = Link("k2", None, Task("b"), "", 2 << 20, parked=Parked(422, "no", NOW, Task("b")))
@@ -159,7 +177,68 @@ def test_a_parked_removal_waits() -> None:
     assert made([entry("a"), entry("b")], [linked(Task("a")), link]).parked == ()
 
 
+def test_a_line_whose_link_was_never_settled_is_left_alone() -> None:
+    """Without anything that both sides agreed on, nothing can be called an edit."""
+    assert made([entry("a")], [Link("k", "r", Task("a"))]).ops == ()
+
+
+def test_a_date_that_omi_did_not_clear_is_cleared_with_every_change() -> None:
+    """Omi may ignore ``null`` where it stands alone; a date in the line ends it."""
+    link = linked(Task("a b c"), clear_due=True)
+    (op,) = made([entry("a b c", True)], [link]).ops
+    assert isinstance(op, ChangeRemote)
+    assert op.patch == Patch(completed=True, clear_due=True)
+    (op,) = made([entry("a b c", due="2026-12-24")], [link]).ops
+    assert isinstance(op, ChangeRemote)
+    assert not op.patch.clear_due
+
+
+# What a plan tells about itself
+
+
+def test_a_plan_knows_what_the_phone_will_ring_for() -> None:
+    """Each date that is new to Omi: of a new task, of an edited line, of one that came back."""
+    decided = made(
+        [
+            entry("new", due="2026-12-24"),
+            entry("new without a date"),
+            entry("dated", due="2026-12-24"),
+            entry("ticked", True),
+            entry("back", due="2026-12-24"),
+        ],
+        [linked(Task("dated"), 1), linked(Task("ticked"), 2)],
+        tombstones=[stone("back", False)],
+    )
+    assert decided.notifications == 3
+    assert decided.creates
+    assert not made([entry("ticked", True)], [linked(Task("ticked"))]).creates
+
+
+def test_creates_travel_in_batches() -> None:
+    """Fifty at once; what failed with others travels with half as many each time, alone at last."""
+    ops = [
+        AddRemote(Link(f"k{n}", None, Task("a"), failures=failures), entry("a"), Fields("a"))
+        for n, failures in enumerate([0] * 51 + [1] * 26 + [6, 60])
+    ]
+    batches = plan.grouped(ops)
+    assert [len(batch) for batch in batches] == [50, 1, 25, 1, 1, 1]
+    assert [op for batch in batches for op in batch] == ops
+
+
 # Tombstones
+
+
+def test_a_removal_is_buried_as_it_left_the_item() -> None:
+    """What is completed with its line is finished there; what was never settled has no grave."""
+    link = linked(Task("a"))
+    finished = plan.buried(link, "complete", NOW, counted=True)
+    grave = Tombstone("k1", "r1", Task("a"), Fields("a", True), "complete", NOW, True)
+    assert finished == grave
+    assert not plan.buried(link, "complete", NOW, counted=False).counted
+    assert plan.buried(link, "delete", NOW, counted=False).remote == Fields("a")
+    for unsettled in (link.but(remote_id=None), link.but(base=None)):
+        with pytest.raises(ValueError, match="k1"):
+            plan.buried(unsettled, "complete", NOW, counted=True)
 
 
 def stone(text: str, completed: bool, how: str = "complete") -> Tombstone:
@@ -170,9 +249,11 @@ def stone(text: str, completed: bool, how: str = "complete") -> Tombstone:
 
 def test_what_rises_and_what_does_not() -> None:
     """Open comes back open with one change; finished as finished with none; never after delete."""
-    (op,) = made([entry("a")], tombstones=[stone("a", False)]).ops
-    assert isinstance(op, Revive)
-    assert op.patch.completed is False
+    (op,) = made([Entry(Task("a"), 1, "S")], tombstones=[stone("a", False)]).ops
+    base = Base(Task("a", True), Fields("a", True))
+    link = Link("old", "r0", Task("a"), "S", 1 << 20, base)
+    back = Patch(completed=False)
+    assert op == Revive(link, Entry(Task("a"), 1, "S"), stone("a", False), back)
     (op,) = made([entry("a", True)], tombstones=[stone("a", True)]).ops
     assert isinstance(op, Revive)
     assert not op.patch

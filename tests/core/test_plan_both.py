@@ -16,7 +16,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from omisync.core import merge, plan
 from omisync.core.merge import Encoding
-from omisync.core.model import LET_GO, Base, Clash, Entry, Fields, Link, RemoteItem, Task, Tombstone
+from omisync.core.model import (
+    LET_GO,
+    Base,
+    Clash,
+    Entry,
+    Fields,
+    Link,
+    Parked,
+    RemoteItem,
+    Task,
+    Tombstone,
+)
 from omisync.core.plan import (
     AddLocal,
     AddRemote,
@@ -150,6 +161,25 @@ def test_absence_is_asked_about_after_two_complete_lists() -> None:
     assert kinds(made([entry("a")], [replace(asked, probed_at=NOW - 90_000)], [])) == [Probe]
 
 
+def test_a_cycle_asks_for_a_few_items_only() -> None:
+    """The others wait for the next cycle: each question is taken from the hour's budget."""
+    links = [link(str(n), f"task {n}", missing=2) for n in range(41)]
+    lines = [entry(f"task {n}", line=n) for n in range(41)]
+    decided = made(lines, links, [])
+    assert kinds(decided) == [Probe] * 40
+    assert decided.later
+    assert not made(lines[:40], links[:40], []).later
+
+
+def test_a_parked_line_is_not_asked_about() -> None:
+    """What was refused waits for its person, and needs neither its id nor a probe."""
+    refused = Parked(422, "no", NOW, Task("a"))
+    waits = link("a", "a", missing=2, parked=refused)
+    decided = made([entry("a")], [waits], [], replace(POLICY, ids=True))
+    assert decided.ops == ()
+    assert [one.key for one, _ in decided.parked] == ["k-a"]
+
+
 def test_an_item_that_is_listed_again_was_never_missing() -> None:
     """The count starts anew."""
     decided = made([entry("a")], [link("a", "a", missing=1)], [item("a", "a")])
@@ -184,6 +214,17 @@ def test_a_gone_item_by_policy(policy: str, line: Entry, expected: list[type]) -
     assert kinds(decided) == expected
     if not expected:
         assert [row.missing for row in decided.rows] == [LET_GO]
+
+
+def test_a_finished_line_of_a_gone_item_needs_no_tick() -> None:
+    """It is let go as it is."""
+    done = Task("a", completed=True)
+    gone = link("a", "a", remote_id=None, seen=done, base=Base(done, Fields("a", completed=True)))
+    decided = made(
+        [entry("a", completed=True)], [gone], [], replace(POLICY, on_remote_removal="check")
+    )
+    assert decided.ops == ()
+    assert [row.missing for row in decided.rows] == [LET_GO]
 
 
 def test_a_line_that_was_let_go_is_let_go_once() -> None:
@@ -224,6 +265,13 @@ def test_a_removed_line_whose_item_was_edited_comes_back() -> None:
     assert [stone.how for stone in ticked.buried] == ["complete"]
 
 
+def test_a_removed_line_does_not_come_back_without_words() -> None:
+    """An item that no line can say any more goes as its line went."""
+    policy = replace(POLICY, encoding=Encoding(UTC, time(9), str.strip))
+    decided = made([], [link("a", "a")], [item("a", " ")], policy)
+    assert decided.ops == (RemoveRemote(link("a", "a", absent_since=NOW), "complete"),)
+
+
 def test_a_removed_line_stays_removed() -> None:
     """Its item is not new, as long as it is as the removal left it."""
     stone = Tombstone("k", "a", Task("a"), Fields("a", completed=False), "keep", 0.0)
@@ -259,7 +307,30 @@ def test_twins_settle_alike_on_both_machines() -> None:
 def test_what_is_no_twin_is_left_alone(other: RemoteItem) -> None:
     """Made at another time, ticked, or of another text: it is a task of its own."""
     decided = made([entry("a")], [link("y", "a", made_at=1.0)], [other, item("y", "a")])
-    assert DropTwin not in kinds(decided)
+    assert kinds(decided) == ([] if other.fields.completed else [AddLocal])
+
+
+def test_an_item_without_a_time_is_no_twin() -> None:
+    """Which of two came first cannot be told."""
+    known = link("y", "a", made_at=1.0)
+    timeless = replace(item("x", "a"), created_at=None)
+    assert DropTwin not in kinds(made([entry("a")], [known], [timeless, item("y", "a")]))
+    timeless = replace(timeless, id="y")
+    assert DropTwin not in kinds(made([entry("a")], [known], [item("x", "a", age=9), timeless]))
+
+
+def test_an_item_that_the_app_changed_is_no_twin() -> None:
+    """What was edited there is kept, though it now says what another item says."""
+    known = link("y", "a b c", made_at=1.0)
+    both = [item("x", "a b d", age=9), item("y", "a b d")]
+    assert kinds(made([entry("a b c")], [known], both)) == [ChangeLocal, AddLocal]
+
+
+def test_a_plan_tells_what_it_does_to_the_file() -> None:
+    """Lines that come, and all ops that write."""
+    decided = made([entry("a"), entry("new")], [link("a", "a")], [item("a", "b"), item("z", "z")])
+    assert decided.arrivals == 1
+    assert [type(op) for op in decided.local] == [ChangeLocal, AddLocal]
 
 
 def test_a_file_is_not_emptied_by_an_empty_list() -> None:
@@ -289,6 +360,210 @@ def test_a_text_that_no_line_can_hold_is_counted() -> None:
         [], [], [item("a", " ")], replace(POLICY, encoding=Encoding(UTC, time(9), str.strip))
     )
     assert (decided.ops, decided.mute) == ((), 1)
+
+
+# What each op says, to the last field.
+
+
+def test_a_new_item_is_a_line_with_its_own_key() -> None:
+    """Its base is what both sides say from now on; its id is written where that is wanted."""
+    arrival = item("a-1", "a", age=1)
+    link = Link("new-0", "a-1", Task("a"), base=Base(Task("a"), arrival.fields))
+    assert made([], [], [arrival]).ops == (AddLocal(link, arrival),)
+    with_ids = replace(POLICY, ids=True)
+    assert made([], [], [arrival], with_ids).ops == (AddLocal(link, arrival, "a-1"),)
+    (op,) = made([], [], [item("a b", "a")], with_ids).ops
+    assert isinstance(op, AddLocal)
+    assert op.explicit_id is None
+
+
+def test_items_that_are_no_lines_do_not_hide_those_that_are() -> None:
+    """Adopted, awaited, buried, finished or blank: the others come all the same."""
+    policy = replace(POLICY, encoding=Encoding(UTC, time(9), str.strip))
+    stone = Tombstone("k", "buried", Task("c"), Fields("c"), "keep", 0.0)
+    items = [
+        item("adopted", "a", age=9),
+        item("awaited", "b", age=8),
+        item("buried", "c", age=7),
+        item("finished", "d", completed=True, age=6),
+        item("blank", " ", age=5),
+        item("void", "", age=4),
+        item("new", "e", age=3),
+        replace(item("timeless", "f"), created_at=None),
+    ]
+    waits = Link("k-b", None, Task("b"))
+    decided = made(
+        [entry("a"), entry("b")],
+        [waits],
+        items[::-1],
+        policy,
+        pending={"k-b": "b"},
+        tombstones=[stone],
+    )
+    assert kinds(decided) == [Adopt, AddLocal, AddLocal]
+    assert [op.item.id for op in decided.ops if isinstance(op, AddLocal)] == ["new", "timeless"]
+    assert decided.mute == 2
+    assert decided.later
+
+
+def test_a_create_of_which_only_the_key_is_known_holds_nothing_back() -> None:
+    """Without its words no item can be told from others."""
+    decided = made([entry("a")], [Link("k", None, Task("a"))], [item("x", "b")], pending={"k"})
+    assert kinds(decided) == [AddLocal]
+
+
+def test_an_item_that_is_there_unlisted_stands_in_nobodys_way() -> None:
+    """It was asked for, and is; another item of its words is another task."""
+    there = link("a", "a", missing=2, probed_at=NOW - 60)
+    assert kinds(made([entry("a")], [there], [item("z", "a")])) == [AddLocal]
+
+
+def test_a_deleted_item_does_not_come_back_edited() -> None:
+    """The list may lag behind the deletion."""
+    stone = Tombstone("k", "a", Task("a"), Fields("a"), "delete", 0.0)
+    assert made([], [], [item("a", "b")], tombstones=[stone]).ops == ()
+
+
+def test_what_is_as_old_as_the_limit_is_let_in() -> None:
+    """``import_since`` is the first moment that counts; without a time nothing is known to be."""
+    since = replace(POLICY, import_since=NOW - 5)
+    assert kinds(made([], [], [item("x", "a", age=5)], since)) == [AddLocal]
+    assert made([], [], [replace(item("x", "a"), created_at=None)], since).ops == ()
+
+
+def test_who_takes_back_a_twin_keeps_the_other() -> None:
+    """The row moves to the item that was first, and a stone remembers what is to be deleted."""
+    other, known = link("b", "b", missing=1), link("y", "a", made_at=1.0, rank=1)
+    items = [item("b", "b"), item("x", "a", age=30), item("y", "a", age=10)]
+    decided = made([entry("b"), entry("a", line=2)], [other, known], items)
+    stone = Tombstone("twin-k-y", "y", Task("a"), Fields("a"), "twin", NOW, False)
+    assert decided.ops == (DropTwin(Link("twin-k-y", "y", Task("a")), stone),)
+    assert decided.buried == (stone,)
+    assert decided.rows == (other.but(missing=0), known.but(remote_id="x", made_at=None))
+    again = made([entry("b")], [other], [item("b", "b"), item("y", "a")], tombstones=[stone])
+    assert again.ops == decided.ops
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        link("y", "a"),  # adopted, not made here
+        link("y", "a", made_at=1.0, base=None),
+        link("y", "a", made_at=1.0, doubt=frozenset({"description"})),
+        link("y", "a", made_at=1.0, seen=Task("b")),  # the line was edited since
+    ],
+)
+def test_only_a_settled_item_of_our_own_gives_way(known: Link) -> None:
+    """Whatever is still on its way, or was not made here, is not deleted for a look-alike."""
+    items = [item("x", "a", age=30), item("y", "a", age=10)]
+    decided = made([Entry(known.seen, 1)], [known], items)
+    assert DropTwin not in kinds(decided)
+    assert AddLocal in kinds(decided)
+
+
+def test_an_absent_line_gives_no_twin_away() -> None:
+    """It may come back as it was."""
+    gone = link("y", "a", made_at=1.0, absent_since=NOW - 1)
+    items = [item("x", "a", age=30), item("y", "a", age=10)]
+    assert DropTwin not in kinds(made([], [gone], items, replace(POLICY, grace=30.0)))
+
+
+def test_a_twin_is_looked_for_among_all_lines_of_its_words() -> None:
+    """Those made at another time, or at none that is known, do not hide it."""
+    ours = [
+        replace(item("t", "a"), created_at=None),
+        item("f", "a", age=-500),
+        item("y", "a", age=-90),
+    ]
+    links = [
+        link("other", "b"),
+        link("adopted", "c"),
+        link("unlisted", "a", made_at=1.0),
+        *(link(one.id, "a", made_at=1.0) for one in ours),
+    ]
+    links = [one.but(rank=at) for at, one in enumerate(links)]
+    lines = [Entry(one.seen, at) for at, one in enumerate(links, 1)]
+    items = [item("other", "b"), item("adopted", "c"), *ours, item("x", "a", age=30)]
+    decided = made(lines, links, items, complete=False)
+    assert [op.stone.remote_id for op in decided.ops if isinstance(op, DropTwin)] == ["y"]
+    far = [*items[:-1], item("x", "a", age=31)]
+    assert kinds(made(lines, links, far, complete=False)) == [AddLocal]
+
+
+def test_a_twin_that_nobody_takes_back_becomes_a_line() -> None:
+    """A day is long enough for the other machine to wake up."""
+    known = link("x", "a", made_at=1.0)
+    for age, waits in ((86_399.0, True), (86_400.0, False)):
+        items = [item("x", "a", age=86_450), item("y", "a", age=age)]
+        decided = made([entry("a")], [known], items)
+        assert kinds(decided) == ([] if waits else [AddLocal])
+        assert decided.later is waits
+        # Whatever waits besides goes on waiting.
+        items.append(item("z", "b", age=86_500))
+        lines, links = [entry("a"), entry("b")], [known, Link("k", None, Task("b"), rank=1)]
+        assert made(lines, links, items, pending={"k": "b"}).later
+
+
+def test_what_is_not_missing_is_not_written_down() -> None:
+    """A count that says enough stays; a key without an item counts nothing."""
+    asked = link("a", "a", missing=2, probed_at=NOW - 60)
+    assert made([entry("a")], [asked], []).rows == ()
+    back = made([entry("a")], [asked], [item("a", "a")])
+    assert back.rows == (asked.but(missing=0, probed_at=None),)
+    new = Link("k", None, Task("a"))
+    decided = made([entry("a")], [new], [])
+    assert decided.ops == (AddRemote(new, entry("a"), Fields("a")),)
+    assert decided.rows == ()
+
+
+def test_a_gone_item_leaves_its_line_as_the_policy_says() -> None:
+    """Kept as it is, ticked with the reason, or taken out."""
+    other = link("b", "b", rank=1, missing=1)
+    lines, links, items = [entry("a"), entry("b")], [GONE, other], [item("b", "b")]
+    kept = made(lines, links, items)
+    assert kept.rows == (other.but(missing=0), GONE.but(missing=LET_GO))
+    (op,) = made(lines, links, items, replace(POLICY, on_remote_removal="check")).ops
+    done = Task("a", completed=True)
+    after = GONE.but(missing=LET_GO, seen=done, base=Base(done, Fields("a")))
+    assert op == ChangeLocal(after, lines[0], done, why="deleted in Omi")
+    removed = made(lines, links, items, replace(POLICY, on_remote_removal="remove"))
+    assert removed.ops == (RemoveLocal(GONE, lines[0]),)
+    assert removed.rows == (other.but(missing=0),)
+
+
+def test_finished_lines_are_in_no_danger() -> None:
+    """The guard counts open lines that have, or had, an item, and no others."""
+    done, policy = Task("a", completed=True), replace(POLICY, on_remote_removal="remove")
+    gone = link("a", "a", remote_id=None, seen=done, base=Base(done, Fields("a", completed=True)))
+    links = [gone, link("b", "b", remote_id=None, rank=1), Link("c", None, Task("c"), rank=2)]
+    lines = [Entry(one.seen, at) for at, one in enumerate(links, 1)]
+    decided = made(lines, links, [], policy)
+    assert kinds(decided).count(RemoveLocal) == 2
+    assert (decided.departure.count, decided.departure.total) == (1, 1)
+    assert made(lines[:1], links[:1], [], policy).departure.count == 0
+
+
+def test_a_removed_line_takes_its_item_along() -> None:
+    """As it is, unless the app edited it; where that is in doubt, it goes."""
+    (op,) = made([], [link("a", "a")], [item("a", "a")]).ops
+    assert op == RemoveRemote(link("a", "a", absent_since=NOW), "complete")
+    doubted = link("a", "a", doubt=frozenset({"description"}))
+    assert kinds(made([], [doubted], [item("a", "b")])) == [RemoveRemote]
+    unsettled = link("a", "a", base=None)
+    assert kinds(made([], [unsettled], [item("a", "a")])) == [RemoveRemote]
+
+
+def test_a_line_that_comes_back_says_what_the_app_says() -> None:
+    """Under its own key, with nothing left of its absence; a finished one where all are wanted."""
+    known = link("a", "a", absent_since=NOW - 5, failures=3)
+    edited = item("a", "b")
+    after = known.but(
+        seen=Task("b"), base=Base(Task("b"), edited.fields), absent_since=None, failures=0
+    )
+    assert made([], [known], [edited]).ops == (AddLocal(after, edited),)
+    finished = item("a", "b", completed=True)
+    assert kinds(made([], [known], [finished], replace(POLICY, import_items="all"))) == [AddLocal]
+    assert AddLocal not in kinds(made([], [known], [finished]))
 
 
 # Two replicas at random.

@@ -15,7 +15,7 @@ from strategies import due_values
 
 from omisync.core import toml
 from omisync.core.model import Addition, Change, Document, Entry, Rewriting, Task
-from omisync.core.toml import scan
+from omisync.core.toml import lines, scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,6 +196,27 @@ def test_an_inline_array_is_rewritten_in_place(before: str, after: str) -> None:
 def test_an_empty_array_takes_additions() -> None:
     """``todo = []`` says that there are no tasks; a table beside it would be an error."""
     assert rewritten("todo = []\n", Addition(Task("n"))) == 'todo = [{description = "n"}]\n'
+
+
+def test_a_key_of_an_inline_table_goes() -> None:
+    """A date that is taken away leaves the other keys, and what stands around the array."""
+    before = "[x]\ny = 1\n"
+    source = 'name = "n"\ntodo = [{text = "a", due = 2026-01-31, x = 1}]\n' + before
+    assert tomllib.loads(rewritten(source, due=None)) == {
+        "name": "n", "todo": [{"text": "a", "x": 1}], "x": {"y": 1},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", [b"todo = 1", b"todo = [1]"])
+def test_only_an_array_of_tables_is_changed(statement: bytes) -> None:
+    """Anything else of that name is an error, not a task."""
+    with pytest.raises(TypeError):
+        lines.array(statement, [(0, [])], [], [])
+
+
+def test_nothing_is_cut_where_nothing_goes() -> None:
+    """A file keeps all of its tables."""
+    assert list(lines.removals(A.encode(), set())) == []
 
 
 def test_equal_tasks_of_an_array_are_told_apart() -> None:

@@ -63,6 +63,6 @@ def _misread(text: str, tail: str) -> list[int]:
 def _before(text: str, at: int) -> int:
     """Return where a backslash makes text of the token that begins at ``at``, brackets included."""
     name = _NAME.search(text, at)
-    if not name:
+    if not name:  # pragma: no cover - every token has a name
         return at
     return name.end() if name[0][0] in _ICONS else name.start()

@@ -130,7 +130,7 @@ def changed(
     """
     entry, task = change.entry, change.task
     if task is None:
-        if item:
+        if item:  # pragma: no branch - it is needed here
             yield from _removed(source, entry, item, dedent=not anew)
         return
     if task.completed != entry.task.completed and entry.box:
@@ -145,7 +145,7 @@ def changed(
         if not entry.due_span:
             tail.insert(0, due.token(task.due or "", how.style))
         elif task.due:
-            style = due.find(_spelled(source, entry)).token
+            style = due.find(_spelled(source, entry, entry.due_span)).token
             yield Splice(*entry.due_span, _joined([due.token(task.due, (style or how).style)]))
         else:
             yield _undated(source, entry, entry.due_span)
@@ -153,12 +153,9 @@ def changed(
         yield Splice(end, end, b" " + _joined(tail))
 
 
-def _spelled(source: bytes, entry: Entry) -> str:
+def _spelled(source: bytes, entry: Entry, token: Span) -> str:
     """Return the due token of an entry, joined where it goes on in the next line."""
-    place = entry.due_span
-    if not place:
-        return ""
-    cuts = [(max(place.start, s), min(place.end, e)) for s, e in entry.text_spans]
+    cuts = [(max(token.start, s), min(token.end, e)) for s, e in entry.text_spans]
     return " ".join([source[start:end].decode() for start, end in cuts if start < end])
 
 

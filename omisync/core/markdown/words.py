@@ -290,9 +290,9 @@ def _bytes(source: bytes, spans: Sequence[Span], start: int, end: int) -> Span:
 
 
 def _byte(source: bytes, spans: Sequence[Span], index: int) -> int:
-    for start, end in spans:
-        line = source[start:end].decode()
-        if index <= len(line):
-            return start + len(line[:index].encode())
-        index -= len(line) + 1  # 1: the space that joins two lines
-    return spans[-1].end
+    lines = [source[start:end].decode() for start, end in spans]
+    number = 0
+    while index > len(lines[number]):
+        index -= len(lines[number]) + 1  # 1: the space that joins two lines
+        number += 1
+    return spans[number].start + len(lines[number][:index].encode())

@@ -224,11 +224,8 @@ class _Twins:
         return self.made
 
     def _give_way(self, link: Link, ours: RemoteItem, item: RemoteItem) -> None:
-        draft, base = self.draft, link.base
-        if base is None:
-            return
-        now = draft.seen.now
-        stone = Tombstone(f"twin-{link.key}", ours.id, base.local, base.remote, "twin", now, False)
+        draft, now = self.draft, self.draft.seen.now
+        stone = Tombstone(f"twin-{link.key}", ours.id, link.seen, ours.fields, "twin", now, False)
         draft.rows = [row for row in draft.rows if row.key != link.key]
         draft.rows.append(link.but(remote_id=item.id, made_at=None))
         draft.buried.append(stone)

@@ -126,17 +126,14 @@ def _asks(
 
 def _is_said(ask: _Ask) -> bool:
     """Return whether the file says this already."""
-    is_change = isinstance(ask.what, Change)
-    return is_change and ask.what.task is not None and not _settings(ask.what)
+    what, new = ask.what, ask.what.task
+    return isinstance(what, Change) and new is not None and not _settings(what, new)
 
 
-def _settings(what: Change | Addition) -> list[Setting]:
+def _settings(what: Change | Addition, new: Task) -> list[Setting]:
     """Return the keys that are to be set; a new task differs from one that says nothing."""
-    new = what.task
     entry = what.entry if isinstance(what, Change) else None
     old = entry.task if entry else Task("")
-    if new is None:
-        return []
     settings = []
     if not entry or new.text != old.text:
         settings.append(Setting(TEXT_KEYS, new.text))
@@ -164,7 +161,7 @@ def _can_be_said(ask: _Ask) -> bool:
     task = ask.what.task
     if task is None:
         return True
-    settings = _settings(ask.what)
+    settings = _settings(ask.what, task)
     texts = [setting.value for setting in settings if isinstance(setting.value, str)]
     unreadable_due = task.due and Setting(DUE_KEYS, None) in settings
     return not unreadable_due and all(text and legible(text) == text for text in texts)
@@ -202,10 +199,8 @@ def _inline(document: Document, data: Mapping[str, object]) -> Statement | None:
     if "todo" not in data or any(entry.span.end for entry in document.entries):
         return None
     source = document.source
-    for statement in statements(source):
-        if statement.kind == b"=" and key_of(source, statement) == ("todo",):
-            return statement
-    return None
+    keys = (statement for statement in statements(source) if statement.kind == b"=")
+    return next((key for key in keys if key_of(source, key) == ("todo",)), None)
 
 
 def _joined(draft: _Draft, good: _Attempt, group: Sequence[_Ask]) -> _Attempt:
@@ -245,10 +240,11 @@ def _rows(draft: _Draft, asks: Sequence[_Ask]) -> list[_Row]:
         elif ask.what.task:
             explicit_id = entry.explicit_id or ask.what.explicit_id or None
             rows.append(_Row(ask.what.task, explicit_id, _others(table), ask.number))
-    for what, number in ((ask.what, ask.number) for ask in asks if ask.at is None):
-        if what.task:
-            rows.append(_Row(what.task, what.explicit_id or None, {}, number))
-    return rows
+    return rows + [
+        _Row(ask.what.task, ask.what.explicit_id or None, {}, ask.number)
+        for ask in asks
+        if ask.at is None and ask.what.task
+    ]
 
 
 def _fits(
@@ -258,12 +254,14 @@ def _fits(
     after: Mapping[str, object],
 ) -> bool:
     entries = document.entries
-    if len(rows) != len(entries) or not _same(_apart(before), _apart(after)):
-        return False
-    return all(
-        (row.task, row.explicit_id) == (entry.task, entry.explicit_id)
-        and _same(row.table, table if row.number is None else _others(table))
-        for row, entry, table in zip(rows, entries, _todos(after), strict=True)
+    return (
+        len(rows) == len(entries)
+        and _same(_apart(before), _apart(after))
+        and all(
+            (row.task, row.explicit_id) == (entry.task, entry.explicit_id)
+            and _same(row.table, table if row.number is None else _others(table))
+            for row, entry, table in zip(rows, entries, _todos(after), strict=True)
+        )
     )
 
 
@@ -317,6 +315,7 @@ def _parted(
     asks: Sequence[_Ask],
 ) -> tuple[list[tuple[int, list[Setting]]], set[int], list[list[Setting]]]:
     """Return what is to be set by index of the entry, which entries go, and what comes."""
-    changes = [(a.at, _settings(a.what)) for a in asks if a.at is not None and a.what.task]
     removed = {ask.at for ask in asks if ask.at is not None and not ask.what.task}
-    return changes, removed, [_settings(ask.what) for ask in asks if ask.at is None]
+    told = [(ask.at, _settings(ask.what, ask.what.task)) for ask in asks if ask.what.task]
+    changes = [(at, settings) for at, settings in told if at is not None]
+    return changes, removed, [settings for at, settings in told if at is None]

@@ -125,7 +125,7 @@ def _one_key(statement: bytes) -> tuple[TOMLDocument, str, Item]:
     line = tomlkit.parse(statement.decode())
     (key,) = line
     value = line.item(key)
-    if not isinstance(value, Item):  # several tables of one name, which no statement makes
+    if not isinstance(value, Item):  # pragma: no cover - tables of one name in several places
         raise TypeError(key)
     return line, key, value
 
