@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from omisync import errors, places, quick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from omisync.config import Config
@@ -52,12 +51,13 @@ def once(options: Namespace) -> int:
     from omisync import show, store
 
     config = configs.load(config_file, os.environ)
-    answered = _asked(config.store_path, options)
-    if answered is not None:
-        return answered
-    with _locked(config.store_path, options.timeout), store.Store.open(config.store_path) as opened:
+    with contextlib.ExitStack() as stack:
+        answered = _asked_or_locked(config.store_path, options, stack)
+        if answered is not None:
+            return answered
         from omisync.sync import Desk
 
+        opened = stack.enter_context(store.Store.open(config.store_path))
         desk = Desk(config, opened, os.environ, quick.setting(config_file, os.environ))
         outcome = _synced(desk, options)
         if not options.json and _agreed(outcome, config.todo_path):
@@ -136,8 +136,34 @@ def _synced(desk: Desk, options: Namespace) -> Outcome:
         return asyncio.run(run())
 
 
-def _asked(path: Path, options: Namespace) -> int | None:
-    """Have a running daemon sync now, and show what came of it; None when none runs."""
+def _asked_or_locked(path: Path, options: Namespace, stack: contextlib.ExitStack) -> int | None:
+    """Return what a running daemon answered; or hold the store on this stack, and return None.
+
+    Another run is waited for up to ``options.timeout`` seconds. It may be a daemon
+    whose door is not open at this moment, so each time it is asked again.
+
+    Raises:
+        StoreBusy: the other run did not end.
+    """
+    from omisync import store
+
+    deadline = time.monotonic() + options.timeout
+    while True:
+        answered = _asked(path, options, deadline)
+        if answered is not None:
+            return answered
+        try:
+            stack.enter_context(store.lock(path, "omisync --once"))
+        except errors.StoreBusy:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return None
+
+
+def _asked(path: Path, options: Namespace, deadline: float) -> int | None:
+    """Have a running daemon sync now, and show what came of it; None when none answers."""
     from omisync import control
 
     request = {
@@ -146,7 +172,6 @@ def _asked(path: Path, options: Namespace) -> int | None:
         "grace": bool(options.grace),
         "yes": bool(options.yes),
     }
-    deadline = time.monotonic() + options.timeout
     while True:
         answer = control.ask(path, os.environ, request)
         if answer is None or "error" in answer:
@@ -162,28 +187,6 @@ def _asked(path: Path, options: Namespace) -> int | None:
         sys.stdout.write(answer["out"])
         sys.stderr.write(answer["err"])
     return int(answer["code"])
-
-
-@contextlib.contextmanager
-def _locked(path: Path, patience: float) -> Iterator[None]:
-    """Hold the store, after waiting up to ``patience`` seconds for another run to end.
-
-    Raises:
-        StoreBusy: the other run did not end.
-    """
-    from omisync import store
-
-    deadline = time.monotonic() + patience
-    with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(store.lock(path, "omisync --once"))
-                break
-            except errors.StoreBusy:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.05)
-        yield
 
 
 def plan(options: Namespace) -> int:

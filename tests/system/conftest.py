@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from forks import FORKS
 from machine import Machine, Omi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forks() -> Iterator[None]:
+    """Commands that start in an instant, as long as the session lasts."""
+    yield
+    FORKS.close()
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from forks import FORKS, Forked
+
 import omisync
 from omisync.sandbox import KEY, READ_ONLY_KEY, Sandbox
 
@@ -142,6 +144,8 @@ class Machine:
     name: str = "todo.md"
     settings: dict[str, str] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=lambda: {"OMI_API_KEY": KEY})
+    real: bool = False
+    """Whether commands start as in a shell; else they are forks, which start in an instant."""
 
     @property
     def todo(self) -> Path:
@@ -196,31 +200,33 @@ class Machine:
 
     def start(self, *arguments: str, **environ: str | None) -> subprocess.Popen[str]:
         """Start a command and leave it running."""
-        return subprocess.Popen(
+        return self._started(subprocess.DEVNULL, arguments, environ)
+
+    def run(self, *arguments: str, typed: str = "", **environ: str | None) -> Ran:
+        """Run a command to its end; whatever it says, it shows no key and no traceback."""
+        with self._started(subprocess.PIPE, arguments, environ) as process:
+            try:
+                out, err = process.communicate(typed, PATIENCE)
+            except BaseException:
+                process.kill()
+                raise
+        return checked(Ran(process.returncode, out, err))
+
+    def _started(
+        self, stdin: int, arguments: tuple[str, ...], environ: Mapping[str, str | None]
+    ) -> subprocess.Popen[str]:
+        around = self.surroundings(**environ)
+        forked = not self.real and FORKS.suits(around)
+        return (Forked if forked else subprocess.Popen)(
             [sys.executable, "-m", "omisync", *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
             cwd=self.home,
-            env=self.surroundings(**environ),
+            env=around,
         )
-
-    def run(self, *arguments: str, typed: str = "", **environ: str | None) -> Ran:
-        """Run a command to its end; whatever it says, it shows no key and no traceback."""
-        done = subprocess.run(
-            [sys.executable, "-m", "omisync", *arguments],
-            input=typed,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            cwd=self.home,
-            env=self.surroundings(**environ),
-            timeout=PATIENCE,
-            check=False,
-        )
-        return checked(Ran(done.returncode, done.stdout, done.stderr))
 
     def watched(self, *arguments: str, **environ: str | None) -> tuple[Ran, set[str]]:
         """Run a command; return also the names of the packages that it loaded."""
