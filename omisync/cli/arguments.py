@@ -234,9 +234,10 @@ STATUS = """\
 Reads the state store only; it can be asked at any time, also while omisync runs.
 """
 DOCTOR = """\
-Config, todo file, watching, state, last sync, daemon, unit, key, server, write
-scope, clock. It asks the server for the newest items and changes an item that
-cannot exist (one read and one write of the limits); nothing else is touched.
+Config, todo file (in two-way also whether it can be written), watching, state,
+last sync, daemon, unit, key, server, write scope, clock. It asks the server for
+the newest items and changes an item that cannot exist (one read and one write
+of the limits); nothing else is touched.
 """
 REPAIR = """\
 Reads all action items and links every line with the item of the same text.
@@ -264,8 +265,8 @@ of another installation or config.
 """
 DEMO = """\
 Starts a sandbox server on this machine, syncs a sample list (or FILE) with it,
-makes a few edits as a person would, and shows how they travel. Nothing outside
-a temporary folder is touched.
+makes a few edits as a person would, and shows how they travel; at the end one
+comes back from the app. Nothing outside a temporary folder is touched.
 """
 SANDBOX = """\
 Behaves like the real server, its traps included, and shows each request as it

@@ -67,7 +67,7 @@ SHOWN = 20
 
 
 def demo(options: Namespace) -> int:
-    """Show a first sync, then edits that travel as changes of the same items."""
+    """Show a first sync, edits that travel as changes of the same items, and one the other way."""
     import asyncio
 
     from omisync import config as configs
@@ -158,6 +158,8 @@ async def _acts(desk: Desk, sandbox: Sandbox, *, edits: bool) -> int:
         _show_items(sandbox)
         _say("\n5. And once more, with nothing changed:")
         outcome = await _synced(desk, sandbox)
+        _say('\n6. With `direction = "two-way"`, a tick in the Omi app reaches the file:\n')
+        outcome = await _both_ways(desk, sandbox)
     _say(
         "\nNext: `omisync init ~/todo.md` sets it up with your key;"
         " `omisync --dry-run` shows the plan before anything is sent."
@@ -201,6 +203,29 @@ async def _synced(desk: Desk, sandbox: Sandbox) -> Outcome:
         _say("   no request")
     show.outcome(outcome, desk.config.todo_path, verbose=0, stream=sys.stdout, err=sys.stdout)
     return outcome
+
+
+async def _both_ways(desk: Desk, sandbox: Sandbox) -> Outcome:
+    """Tick an item as the app does, sync both ways, and show what the file says then."""
+    from omisync import sync
+
+    rules = desk.config.sync.model_copy(update={"direction": "two-way"})
+    both = sync.Desk(desk.config.model_copy(update={"sync": rules}), desk.store, desk.environ)
+    before = set(_lines(desk))
+    ticked = next(item for item in sandbox.items.values() if not item.completed)
+    ticked.completed = True
+    try:
+        outcome = await _synced(both, sandbox)
+    finally:
+        await both.close()
+    for number, line in enumerate(_lines(desk), 1):
+        if line not in before:
+            _say(f"   {desk.config.todo_path.name}:{number} now says {line}")
+    return outcome
+
+
+def _lines(desk: Desk) -> list[str]:
+    return desk.config.todo_path.read_text(encoding="utf-8").splitlines()
 
 
 def _show_items(sandbox: Sandbox) -> None:

@@ -29,6 +29,7 @@ DONE = {
     "line.added": "written into the file",
     "line.changed": "edited in the file",
     "line.removed": "taken out of the file",
+    "twin.removed": "made twice and deleted once",
     "clash.decided": "with two new values (`omisync log --clashes`)",
 }
 """What was settled, in the words and the order of the last line; parked tasks are told apart."""

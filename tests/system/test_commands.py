@@ -425,8 +425,9 @@ def test_the_demo_needs_nothing(fresh: Machine, tmp_path: Path) -> None:
     own.mkdir()
     ran = fresh.run("demo", TMPDIR=str(own))
     assert (ran.code, ran.err) == (0, "")
-    for word in ("dry-run", "6 created", "POST", "PATCH", "no request", "omisync init"):
+    for word in ("dry-run", "6 created", "POST", "PATCH", "no request", "omisync init", "two-way"):
         assert word in ran.out
+    assert "todo.md:4 now says - [x] Call the dentist" in ran.out
     assert tree(fresh.home) == {}
     assert tree(own) == {}
 
@@ -497,6 +498,8 @@ COMMANDS = {
     "repair": ["link tasks with Omi's again", "creates and changes nothing"],
     "retry": ["parked tasks be tried again"],
     "forget": ["give up the removal", "stays in Omi"],
+    "undo": ["take back what omisync last wrote", "stay in Omi", "last 20 versions"],
+    "restore": ["put back what a clash cost", "omisync log --clashes"],
     "demo": ["local Omi server, no key needed", "only read"],
     "sandbox": ["serve a local Omi", "OMI_API_BASE"],
 }
@@ -531,6 +534,9 @@ def test_the_version(fresh: Machine) -> None:
 NONSENSE = {
     "--allow-removals": "--once",
     "--grace": "--once",
+    "--yes": "--once",
+    "restore one": "no number",
+    "--dry-run log --clashes": "do not go with the command log",
     "--timeout 5": "--once",
     "--dry-run --allow-removals": "--once",
     "--once --timeout soon": "number of seconds",

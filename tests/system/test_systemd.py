@@ -421,6 +421,25 @@ def test_a_push_may_not_write_the_todo_file(home: Home) -> None:
     assert f" -{folder} " in text
 
 
+def test_two_way_may_write_where_a_symlink_leads(home: Home) -> None:
+    """``service install`` names the folder of the link and that of the real file."""
+    folder, real = home.path / "lists", home.path / "Sync" / "my notes"
+    folder.mkdir()
+    real.mkdir(parents=True)
+    (real / "all.md").write_text("")
+    (folder / "todo.md").symlink_to(real / "all.md")
+    home.config()
+    home.service("install")
+    assert str(folder) not in home.unit.read_text()
+    home.config(settings='[sync]\ndirection = "two-way"\n')
+    assert "`omisync service install` renews it" in home.service("status", code=78)
+    home.service("install")
+    state = home.path / ".local/state/omisync"
+    places = re.search(r"(?m)^ReadWritePaths=(.*)$", home.unit.read_text())
+    assert places
+    assert places[1].startswith(f'-{state} -{folder} "-{real}"')
+
+
 def test_files_in_tmp_are_not_hidden(tmp_path: Path) -> None:
     """A private /tmp would hide a todo file that lies there; other homes get one."""
     source = units.source("omisync.service")

@@ -430,3 +430,42 @@ def test_the_timer_syncs_and_goes(user: User) -> None:
         == ""
     )
     assert user.show("ActiveState") != "active"
+
+
+def test_two_way_writes_the_file_under_the_unit(user: User) -> None:
+    """A tick in the app is in the file, whose mode, owner and group stay; nothing else is there."""
+    user.configure(more='[sync]\ndirection = "two-way"\n')
+    user.machine.run("groupadd", "--force", "family")
+    folder = f"{user.home}/notes"
+    user.machine.run("chgrp", "family", folder, user.todo)
+    user.machine.run("chmod", "2770", folder)
+    user.machine.run("chmod", "664", user.todo)
+    user.install()
+    user.omi.until(lambda omi: len(omi.items) == 1)
+    user.wait_for(r"cycle\.done.*created=1")
+    (item,) = user.omi.sandbox.items.values()
+    item.completed = True
+    assert "1 edited in the file" in user.omisync("--once")
+    assert user.run("cat", user.todo) == "- [x] Buy milk\n"
+    assert user.run("stat", "-c", "%U %G %a", user.todo) == f"{user.name} family 664\n"
+    assert user.run("ls", "-A", folder) == "todo.md\n"
+    assert "is as it was" in user.omisync("undo")
+    assert user.omi.items() == {"Buy milk": False}
+    user.write(user.todo, "- [ ] Buy milk\n- [ ] Call Ann\n")
+    user.omi.until(lambda omi: len(omi.items) == 2)
+
+
+def test_two_way_needs_the_unit_of_two_way(user: User) -> None:
+    """With the unit of a push nothing is lost: it says what to run, and after that it works."""
+    user.install()
+    user.omi.until(lambda omi: len(omi.items) == 1)
+    user.wait_for(r"cycle\.done.*created=1")
+    user.configure(more='[sync]\ndirection = "two-way"\n')
+    user.wait_for(r"config\.loaded")
+    (item,) = user.omi.sandbox.items.values()
+    item.completed = True
+    assert "`omisync service install`" in user.omisync("--once", code=65)
+    assert user.run("cat", user.todo) == "- [ ] Buy milk\n"
+    user.install()
+    assert "In sync" in user.omisync("--once")
+    assert user.run("cat", user.todo) == "- [x] Buy milk\n"
