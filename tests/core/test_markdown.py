@@ -194,6 +194,9 @@ def test_the_marks_are_the_persons_choice() -> None:
         # raw source, markup and escapes included
         ("- [ ] **a** `b` [c](d) \\* &amp; <b>e</b>\n", "**a** `b` [c](d) \\* &amp; <b>e</b>"),
         ("- [ ] # no heading\n", "# no heading"),
+        ("- [ ]\n  an underline\n  ===\n", "an underline"),
+        ("- [ ] x(due:2026-01-31 b)\n", "x( b)"),
+        ("- [ ] x (due:2026-01-31 b)\n", "x (b)"),
         ("- [ ] > no quote\n", "> no quote"),
         ("- [ ]   spaces   around  \t\n", "spaces around"),
         ("- [ ] `two  spaces` in code\n", "`two  spaces` in code"),
@@ -541,6 +544,9 @@ def test_a_long_malformed_token_is_quoted_short() -> None:
     assert line == 1
     assert message.startswith("“due:xxx")
     assert len(message) < 150
+    for count, quoted in ((56, "x" * 56), (57, "x" * 55 + "…")):
+        ((_, message),) = warned(f"- [ ] a due:{'x' * count}\n")
+        assert message == f"“due:{quoted}” {due.NOT_A_DATE}"
 
 
 def test_a_text_too_long_for_the_server_is_reported() -> None:
@@ -549,7 +555,10 @@ def test_a_text_too_long_for_the_server_is_reported() -> None:
     assert warned(f"- [ ] {fine} 📅 2026-01-31\n") == []
     ((line, message),) = warned(f"\n- [ ] {fine}x\n")
     assert line == 2
-    assert "501 characters" in message
+    assert message == (
+        "this text has 501 characters and Omi takes 500:"
+        " it is sent cut at a word, with … at its end, and stays whole in the file"
+    )
     assert said(f"- [ ] {fine}x\n") == [fine + "x"]
 
 
@@ -564,6 +573,7 @@ def test_a_text_too_long_for_the_server_is_reported() -> None:
         ("<div><!-- a --> <!-- oops\n- [ ] a\n\n-->\n", 1, "HTML block holds a line"),
         ("> <!--\n> - [ ] a\n", 1, "comment is opened here and never closed"),
         ("- [ ] a\n  <div>\n  - [ ] b\n", 2, "HTML block holds a line"),
+        ("<div>\n<!-- a -->\n- [ ] x\n<!-- b -->\n</div>\n", 1, "HTML block holds a line"),
         ("x\n\n```\n- [ ] a\n", 3, "code block is opened here and never closed"),
         ("- [ ] x\n  ~~~\n  - [ ] a\n", 2, "code block is opened here and never closed"),
     ],
@@ -583,6 +593,7 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
         "<!-- - [ ] put away on purpose -->\n",
         "<!--\n- [ ] put away\n-->\n",
         "<!-- never closed, hides nothing\n",
+        "<div>\n<!--\n- [ ] a\n-->\n<p>\n<!--\n- [ ] b\n-->\n</div>\n",
         "```\n- [ ] an example\n```\n",
         "~~~~ md\n- [ ] an example\n~~~~~\n",
         "> ```\n> - [ ] an example\n> ```\n",

@@ -249,6 +249,14 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("- [ ] a b\n  due:2026-01-31\n", None, "- [ ] a b\n"),
         ("- [ ] a\n  due:2026-01-31 b", None, "- [ ] a\n  b"),
         ("- [ ] a due:2026-01-31\n  b", None, "- [ ] a\n  b"),
+        # what stands in other lines stays there
+        ("- [ ]\n  due:2026-01-31\n  a\n  b", None, "- [ ]\n  a\n  b"),
+        ("- [ ] a\n  b\n  due:2026-01-31\n  c", None, "- [ ] a\n  b\n  c"),
+        ("- [ ] a [due:: 2026-01-31]b\n  c", None, "- [ ] a b\n  c"),
+        ("- [ ] a due:2026-01-31.\n  b", None, "- [ ] a.\n  b"),
+        ("- [ ] **due:2026-01-31 a** b\n  c", None, "- [ ] **a** b\n  c"),
+        ("- [ ] a📅 2026-01-31 b\n  c", None, "- [ ] a b\n  c"),
+        ("- [ ] due:2026-01-31 a\n  b", None, "- [ ] a\n  b"),
         ("- [ ] a\n  due:2026-01-31 - b", None, "- [ ] a - b"),
         # new: at the end
         ("- [ ] a b", "2026-02-01", "- [ ] a b 📅 2026-02-01"),
@@ -334,10 +342,18 @@ def test_an_id_is_written_once_and_only_where_it_can_be_read() -> None:
         ("> - [ ] a\n>   b\n> - [ ] c\n", 0, "> - [ ] c\n"),
         ("- [ ] a\nnote\n", 0, "note\n"),
         ("- p\n- - [ ] a\n", 0, "- p\n- \n"),
+        ("- p\n- - [ ] a", 0, "- p\n- "),
+        ("- [ ] a\r- [ ] b\r- [ ] c", 1, "- [ ] a\r- [ ] c"),
+        ("- [ ] a\r- [ ] b", 1, "- [ ] a"),
+        ("- [ ] a <!-- c --> b\n  c\n- f\n", 0, "- f\n"),
+        ("- [ ] [a](u)\n  b\n- f\n", 0, "- f\n"),
+        ("- [ ] a<!-- b\n  c -->\n- f\n", 0, "- f\n"),
         # what is nested comes up
         ("- [ ] z\n- [ ] a\n  - [ ] b\n    c\n- [ ] d\n", 1, "- [ ] z\n- [ ] b\n  c\n- [ ] d\n"),
         ("- [ ] a\n\t- [ ] b\n\t\t- [ ] c\n", 0, "- [ ] b\n\t- [ ] c\n"),
         ("> - [ ] a\n>   - [ ] b\n", 0, "> - [ ] b\n"),
+        ("- [ ] a\n  - [ ] b", 0, "- [ ] b"),
+        ("- z\n  - [ ] a\n      - [ ] b\n", 0, "- z\n    - [ ] b\n"),
         ("1. [ ] a\n\n   b\n\n   ```\n   - [ ] c\n   ```\n", 0, "\nb\n\n```\n- [ ] c\n```\n"),
     ],
 )

@@ -386,6 +386,23 @@ def test_bad_input_at_length(source: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        '"""a "b" c"""', '"""\n"\n[[todo]]\n"""', '"""a""""', '"""a"""""', '"""\\"""\n"""',
+        "'''a'b'''", "'''\n'\n[[todo]]\n'''", "'''a''''", "'''a'''''", '"a\\"[["', "'[['",
+    ],
+)  # fmt: skip
+def test_a_string_ends_where_it_ends(value: str) -> None:
+    """Quotes, brackets and lines within it are its own, and so are the last of many quotes."""
+    for written in (value, f"[{value}]", f"[ # c\n{value}]"):
+        height = written.count("\n")
+        source = f"x = {written}\ny = [{value}] # c\nz = 1\n".encode()
+        assert toml.key_lines(source) == {
+            ("x",): 1, ("y",): 2 + height, ("z",): 3 + height + value.count("\n"),
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
     "body",
     [
         'text = "' + '\\"' * 100_000 + '"',

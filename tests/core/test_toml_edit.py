@@ -63,6 +63,7 @@ def without(source: str, *indices: int) -> str:
          '\t"t\\u0069tle"\t=   "b\\\\"\t# "c"'),
         ({"text": "b\nc"}, 'text = "a"', 'text = "b\\nc"'),
         ({"text": 'b\nc"'}, 'text = """\na\n""" # c', 'text = """\nb\nc"""" # c'),
+        ({"text": "b\nc"}, "text = '''\na\n''' # c", 'text = """\nb\nc""" # c'),
         ({"text": "b\r\nc"}, "text = '''a'''", 'text = "b\\r\\nc"'),
         ({"text": "b"}, 'text = """\na\n""" # c', 'text = "b" # c'),
         ({"completed": True}, 'text = "a"', 'text = "a"\ncompleted = true'),
@@ -134,6 +135,8 @@ A, B, C = (f'[[todo]]\ntext = "{name}"\n' for name in "abc")
          f"# top\n\n# apart\n\n# of b\n{B}"),
         (f"{A}\n# of b\n{B}[todo.x]\ny = 1\n# z\n\n[other]\nz = 1\n", [1],
          f"{A}\n[other]\nz = 1\n"),
+        (f"{A}[todo.x]\n\n{B}", [0], B),
+        (f"{A}\n{B}\n\n{C[:-1]}", [1], f"{A}\n\n{C[:-1]}"),
         (f'x = """\n# text"""\n{A}', [0], 'x = """\n# text"""\n'),
         (f"{A}\n{B}\n{C}".replace("\n", "\r\n"), [1], f"{A}\n{C}".replace("\n", "\r\n")),
     ],
@@ -148,6 +151,8 @@ def test_a_removed_task_leaves_no_gap(before: str, removed: list[int], after: st
     [
         ("", "+"),
         ("\ufeff", "\ufeff+"),
+        ("\ufeff\n", "\ufeff\n+"),
+        ("x = 1\n#\n", "x = 1\n#\n\n+"),
         ("\n\n", "\n\n+"),
         ("x = 1\n", "x = 1\n\n+"),
         (f"{A}\n", f"{A}\n+"),
@@ -214,6 +219,24 @@ def test_only_an_array_of_tables_is_changed(statement: bytes) -> None:
         lines.array(statement, [(0, [])], [], [])
 
 
+def test_several_tables_of_an_array_go_at_once() -> None:
+    """Whichever they are; the others stay in order."""
+    source = "todo = [{text='a'}, {text='b'}, {text='c'}, {text='d'}]"
+    assert [e.task.text for e in document(without(source, 0, 2)).entries] == ["b", "d"]
+
+
+def test_what_goes_to_one_place_keeps_its_order() -> None:
+    """Splices at one offset stand as they were given, the files' other bytes around them."""
+    splices = [lines.Splice(1, 2, b"!"), lines.Splice(1, 1, b"z"), lines.Splice(1, 1, b"y")]
+    assert lines.spliced(b"abc", splices) == b"azy!c"
+
+
+def test_the_first_line_tells_how_lines_end() -> None:
+    """A file of both kinds keeps to how it begins."""
+    assert lines.line_end(b"a\r\nb\n") == b"\r\n"
+    assert lines.line_end(b"a\nb\r\n") == b"\n"
+
+
 def test_nothing_is_cut_where_nothing_goes() -> None:
     """A file keeps all of its tables."""
     assert list(lines.removals(A.encode(), set())) == []
@@ -273,6 +296,13 @@ def test_a_table_that_is_needed_elsewhere_stays() -> None:
     assert result.refused == (changes[1],)
     assert [entry.task.text for entry in result.document.entries] == ["b", "n"]
     assert (result.changed, result.added) == ((None, None), (1,))
+
+
+def test_a_sub_table_does_not_move_to_another_task() -> None:
+    """What stands below another table and belongs to a task would become its neighbour's."""
+    read = document(f"{A}\n{B}\n[other]\n[todo.late]\nx = 1\n")
+    change = Change(read.entries[1], None)
+    assert toml.rewrite(read, [change]) == Rewriting(read, (None,), (), (change,))
 
 
 @pytest.mark.parametrize(
