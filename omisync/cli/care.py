@@ -15,6 +15,7 @@ from omisync.show.words import count
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
     from pathlib import Path
 
     from omisync.config import Config
@@ -45,7 +46,7 @@ def _facts(config: Config) -> show.StatusFacts:
     now = time.time()
     key, problem = _key(config)
     opened = store.Store.peek(config.store_path)
-    links: list[Link] = []
+    links: Sequence[Link] = ()
     intents, gates, last, refused = 0, {}, None, None
     if opened is not None:
         with opened:
@@ -80,7 +81,7 @@ def _is_gone(link: Link) -> bool:
     return link.remote_id is None and link.base is not None
 
 
-def _lines(config: Config, links: list[Link]) -> dict[str, int]:
+def _lines(config: Config, links: Sequence[Link]) -> dict[str, int]:
     """Return the line of each task as the file stands now, by key; none if it cannot be read."""
     from omisync import file, sync
     from omisync.core import match

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 DESCRIPTION_LIMIT = 500
@@ -132,7 +133,7 @@ class Document:
     """The todo file, read: its bytes, its tasks in order, its warnings."""
 
     source: bytes
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     notices: tuple[Notice, ...] = ()
 
 

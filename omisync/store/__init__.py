@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omisync.core.model import Intent, Link, Tombstone
+    from omisync.core.still import Lines
 
 __all__ = ["Clashed", "Event", "Store", "Writing", "holder", "lock", "set_aside"]
 
@@ -271,11 +272,20 @@ class Store:
 
     # Links
 
-    def links(self) -> list[Link]:
-        """Return all links in the order of the file when last seen."""
+    def links(self) -> Lines[Link]:
+        """Return all links in the order of the file when last seen.
+
+        Each is made when it is looked at, but all are checked.
+        """
         with self._reading():
             rows = self._db.execute("SELECT * FROM links ORDER BY rank, key")
-            return [coding.link(row) for row in rows]
+            return coding.links(rows)
+
+    def remote_ids(self) -> set[str]:
+        """Return the ids of all items that have a link."""
+        with self._reading():
+            rows = self._db.execute("SELECT remote_id FROM links WHERE remote_id IS NOT NULL")
+            return {remote_id for (remote_id,) in rows}
 
     def put_links(self, links: Iterable[Link]) -> None:
         """Write links, new or changed; call inside ``transaction``."""

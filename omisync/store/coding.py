@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omisync.core.model import Base, Fields, Intent, Link, Parked, Task, Tombstone
+from omisync.core.still import Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CERTAIN: frozenset[str] = frozenset()
 
@@ -79,6 +83,42 @@ def link(row: Row) -> Link:
         None if parked is None else _parked(parked),
         frozenset(doubt.split()) if doubt else CERTAIN,
         *presence,  # missing in version 1, which has no such columns
+    )
+
+
+def links(found: Iterable[Row]) -> Lines[Link]:
+    """Return the links of these rows, each made when it is looked at.
+
+    Raises:
+        ValueError: a row cannot be read; all are checked at once.
+    """
+    rows = list(found)
+    for text in {row[12] for row in rows}:
+        _time(text)  # of the columns of a link that stands still, the only one with a form
+    made = {at: link(row) for at, row in enumerate(rows) if _is_loud(row)}
+    return Lines(
+        [row[2:6] for row in rows],  # text, completed, due, section: what the line said
+        lambda at: link(rows[at]),
+        made=made,
+        loud=(min(made), max(made)) if made else None,
+        moves=any(one.absent_since is not None for one in made.values()),
+    )
+
+
+def _is_loud(row: Row) -> bool:
+    """Return whether a link wants a decision though its line says what it said.
+
+    It stands still where both sides agree on it and nothing is waited for:
+    neither its line, nor its item, nor an answer, nor its person.
+    """
+    (absent_since, _, _, parked, doubt, *presence) = row[13:]
+    return bool(
+        row[1] is None
+        or row[2:5] != row[7:10]
+        or absent_since is not None
+        or parked is not None
+        or doubt
+        or (presence and presence[0])
     )
 
 

@@ -166,7 +166,7 @@ async def _cycle(run: Run, document: Document, snapshot: Snapshot, asked: _Asked
 
 async def _looked(run: Run, seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan:
     """Return the plan after a look at the server, if anything is to be created."""
-    run.linked = {link.remote_id for link in seen.links}
+    run.linked = run.store.remote_ids()
     run.planned = sending.writes(decided)
     if decided.creates and not run.shut("write"):  # else nothing is created, so nothing is read
         unlinked = await _before_creates(run, decided, seen)
@@ -212,7 +212,7 @@ async def _both_ways(
             decided = plan.make(_met(seen, listing), rules, keys())
             guards.removals(run, decided, snapshot, allow=asked.allow)
             guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
-            run.linked = {link.remote_id for link in seen.links}
+            run.linked = run.store.remote_ids()
         _forget_settled(run.store)
         _record_clashes(run, decided)
         try:
@@ -274,9 +274,9 @@ async def _resolve(run: Run) -> None:
     if not intents:
         return
     links = run.store.links()
-    run.linked = {link.remote_id for link in links}
+    run.linked = run.store.remote_ids()
     try:
-        await looks.check_account(run, links)
+        await looks.check_account(run)
         await creates.resolve(run, intents, links)
     except (KeyProblem, WrongServer, StoreBusy, StoreUnusable):
         raise
@@ -290,7 +290,7 @@ async def _before_creates(
     """Read the server before anything is created; without that, create nothing now."""
     named = any(isinstance(op, plan.AddRemote) and op.entry.explicit_id for op in decided.ops)
     try:
-        await looks.check_account(run, seen.links)
+        await looks.check_account(run)
         return await looks.before_creates(run, seen.links, whole=named)
     except (KeyProblem, WrongServer, Unreachable, StoreBusy, StoreUnusable):
         raise

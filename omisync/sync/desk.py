@@ -154,7 +154,7 @@ class Run:
     written: set[str] = field(default_factory=set)
     parked: list[Link] = field(default_factory=list)
     refused: list[Link] = field(default_factory=list)
-    linked: set[str | None] = field(default_factory=set)
+    linked: set[str] = field(default_factory=set)
     unlucky: int = 0
     counted_removals: bool = True
 

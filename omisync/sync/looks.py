@@ -50,7 +50,7 @@ async def before_creates(
     with run.store.transaction():
         run.store.put_fact("looked", started + (client.clock_skew or 0.0))
         run.store.put_fact("skew", client.clock_skew or 0.0)
-    taken = {link.remote_id for link in links}
+    taken = run.store.remote_ids()
     return [item for item in listing.items if item.id not in taken]
 
 
@@ -96,7 +96,7 @@ def check_bound(store: Store, config: Config) -> None:
         )
 
 
-async def check_account(run: Run, links: Sequence[Link]) -> None:
+async def check_account(run: Run) -> None:
     """Make sure that a changed key still opens the account that the links are from.
 
     Costs nothing while the key is the one that last worked.
@@ -109,7 +109,7 @@ async def check_account(run: Run, links: Sequence[Link]) -> None:
     former = run.store.fact("fingerprint")
     if former == fingerprint:
         return
-    known = {link.remote_id for link in links if link.remote_id is not None}
+    known = run.store.remote_ids()
     if known and former is not None:
         listing = await client.listing()
         if known.isdisjoint(item.id for item in listing.items):

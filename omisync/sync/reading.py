@@ -97,7 +97,7 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     if not now and allowed > run.desk.clock():  # not run.now, which is always a little earlier
         run.look_again(allowed)
         return None
-    await looks.check_account(run, run.store.links())
+    await looks.check_account(run)
     client = await run.desk.client()
     started, before = run.desk.clock(), client.reads
     try:

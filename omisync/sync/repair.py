@@ -14,6 +14,8 @@ from omisync.sync.desk import Run, keys, policy
 from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omisync.core.model import Entry, RemoteItem
     from omisync.sync.desk import Desk
 
@@ -41,7 +43,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     document = parsed(desk.config, file.read(desk.config.todo_path))
     if not accept_account:
         looks.check_binding(desk)
-        await looks.check_account(run, desk.store.links())
+        await looks.check_account(run)
     client = await desk.client()
     listing = await client.listing()
     if accept_account:
@@ -88,7 +90,7 @@ def _start_over(run: Run) -> None:
 
 
 def _ranks(
-    entries: tuple[Entry, ...], links: list[Link], pairs: tuple[tuple[int, int], ...]
+    entries: Sequence[Entry], links: Sequence[Link], pairs: tuple[tuple[int, int], ...]
 ) -> list[int | None]:
     ranks: list[int | None] = [None] * len(entries)
     for entry, link in pairs:

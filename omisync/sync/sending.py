@@ -34,7 +34,7 @@ async def apply(run: Run, decided: Plan) -> None:
     if any(
         not isinstance(op, plan.Adopt | plan.LocalOp) and not _is_silent(op) for op in decided.ops
     ):
-        await looks.check_account(run, run.store.links())
+        await looks.check_account(run)
     while queue and not run.halt and (not run.wrote or run.careful()):
         await _work(run, queue)
     try:

@@ -18,6 +18,8 @@ from omisync.store import Event
 from omisync.sync import formats, inward
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omisync.core.model import Clash, Entry, Link, Task
     from omisync.store import Clashed
     from omisync.sync.desk import Desk
@@ -103,7 +105,7 @@ def restore(desk: Desk, number: int) -> str:
     return f"{path}:{entry.line} has again what gave way: {found.clash.lost_value or 'none'}"
 
 
-def _entry_of(found: Clashed, entries: tuple[Entry, ...], links: list[Link]) -> Entry | None:
+def _entry_of(found: Clashed, entries: Sequence[Entry], links: Sequence[Link]) -> Entry | None:
     """Return the line of a clash as the file stands now."""
     for entry, link in match.pair(entries, links).pairs:
         if links[link].key == found.clash.key:

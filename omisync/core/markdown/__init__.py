@@ -7,6 +7,7 @@ refused.
 - ``blocks``   which lines are tasks: lists, boxes, headings, and what hides tasks
 - ``words``    what the text of a task says: words, tokens, trailing comments
 - ``entries``  both together: the document
+- ``plain``    the lines that most files consist of, read as a whole
 - ``legible``  how any text is written so that it reads back as itself
 - ``lines``    the bytes of one changed or added task
 - ``places``   where in the file added tasks stand

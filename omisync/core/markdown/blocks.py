@@ -107,10 +107,15 @@ class Section(NamedTuple):
         return Section(headings, " > ".join(one.title for one in headings if one.title))
 
 
+def begin(source: bytes) -> int:
+    """Return where the text begins after a byte order mark."""
+    return len(BOM) if source.startswith(BOM) else 0
+
+
 def line_starts(source: bytes) -> tuple[int, list[int]]:
     """Return where the text begins after a byte order mark, and where each line begins."""
-    begin = len(BOM) if source.startswith(BOM) else 0
-    return begin, [begin, *(end.end() for end in LINE_END.finditer(source))]
+    first = begin(source)
+    return first, [first, *(end.end() for end in LINE_END.finditer(source))]
 
 
 def read(source: bytes, begin: int) -> Iterator[Item | Heading | Opaque]:
@@ -118,7 +123,12 @@ def read(source: bytes, begin: int) -> Iterator[Item | Heading | Opaque]:
     body = _front_matter_end(source, begin)
     if body > begin:
         yield Opaque(Span(begin, body), "front matter")
-    events = _events(source[body:].decode())
+    yield from read_part(source, body, len(source))
+
+
+def read_part(source: bytes, body: int, stop: int) -> Iterator[Item | Heading | Opaque]:
+    """Yield the same for a part of a file that stands for itself and has no front matter."""
+    events = _events(source[body:stop].decode())
     depth = 0
     ahead: Event | None = None
     while one := ahead or next(events, None):

@@ -10,11 +10,11 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omisync.core.markdown import blocks, words
+from omisync.core.markdown import blocks, plain, words
 from omisync.core.model import DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,9 @@ class Marks:
 
 MARKS = Marks()
 
+USUAL = {b" ": False, b"x": True, b"X": True}
+"""What the boxes of plain lines have to mean; with other marks no line is plain."""
+
 
 def parse(source: bytes, marks: Marks = MARKS) -> Document:
     """Return the tasks of ``source``, which is valid UTF-8, in document order.
@@ -34,12 +37,36 @@ def parse(source: bytes, marks: Marks = MARKS) -> Document:
     All spans are byte offsets into ``source``, a byte order mark included. A
     line ends with LF, CRLF or a lone CR.
     """
-    begin, lines = blocks.line_starts(source)
-    known = _boxes(marks)
+    begin, known = blocks.begin(source), _boxes(marks)
+    lines: list[int] = []  # most files need them only when an entry is looked at
+
+    def read(
+        start: int, stop: int, section: blocks.Section
+    ) -> tuple[list[Entry], list[Notice], blocks.Section]:
+        if not lines:
+            lines.extend(blocks.line_starts(source)[1])
+        whole = start == begin and stop == len(source)
+        found = blocks.read(source, begin) if whole else blocks.read_part(source, start, stop)
+        return _entries(source, lines, found, known, section)
+
+    if any(known.get(box) is not done for box, done in USUAL.items()):
+        entries, notices, _ = read(begin, len(source), blocks.Section())
+        return Document(source, tuple(entries), tuple(notices))
+    plainly, notices = plain.entries(source, read)
+    return Document(source, plainly, tuple(notices))
+
+
+def _entries(
+    source: bytes,
+    lines: Sequence[int],
+    found: Iterable[blocks.Item | blocks.Heading | blocks.Opaque],
+    known: Mapping[bytes, bool],
+    section: blocks.Section,
+) -> tuple[list[Entry], list[Notice], blocks.Section]:
+    """Return the entries of these blocks, what is to be said of them, and the last section."""
     entries: list[Entry] = []
     notices: list[Notice] = []
-    section = blocks.Section()
-    for block in blocks.read(source, begin):
+    for block in found:
         if isinstance(block, blocks.Item):
             completed = known.get(source[block.box.start : block.box.end])
             if completed is not None:
@@ -50,7 +77,7 @@ def parse(source: bytes, marks: Marks = MARKS) -> Document:
             section = section.below(block)
         elif hides := blocks.hides(source, block, known):
             notices.append(Notice(bisect_right(lines, block.span.start), hides))
-    return Document(source, tuple(entries), tuple(notices))
+    return entries, notices, section
 
 
 def _boxes(marks: Marks) -> dict[bytes, bool]:

@@ -38,9 +38,9 @@ a listing (two-way) there are these rows besides:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.core import match
+from omisync.core import match, still
 from omisync.core.plan import arrivals, guard, known
 from omisync.core.plan.known import buried
 from omisync.core.plan.steps import (
@@ -66,9 +66,9 @@ from omisync.core.plan.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from omisync.core.model import Entry
+    from omisync.core.model import Entry, Link
 
 __all__ = [
     "AddLocal",
@@ -96,19 +96,17 @@ __all__ = [
 
 def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
     """Decide what to do about everything observed; new tasks take their key from ``keys``."""
-    matching = match.pair(seen.entries, seen.links)
-    paired = {entry: seen.links[link] for entry, link in matching.pairs}
-    ranks = match.ranks([paired[n].rank if n in paired else None for n in range(len(seen.entries))])
     draft = Draft(seen, policy, keys)
     fresh: list[tuple[Entry, int]] = []
-    for number, entry in enumerate(seen.entries):
-        if number in paired:
-            known.decide(draft, entry, paired[number], ranks[number])
+    met = _met(seen)
+    for number, entry in enumerate(met.entries):
+        if number in met.link_of:
+            known.decide(draft, entry, met.link_of[number], met.ranks[number])
         else:
-            fresh.append((entry, ranks[number]))
+            fresh.append((entry, met.ranks[number]))
     arrivals.decide(draft, fresh)
     known.part(draft)
-    removed = [known.leave(draft, seen.links[number]) for number in matching.absent]
+    removed = [known.leave(draft, link) for link in met.absent]
     return Plan(
         ops=tuple(draft.ops),
         rows=tuple(draft.rows),
@@ -125,3 +123,38 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
         later=draft.later,
         tasks=len(seen.entries),
     )
+
+
+class _Met(NamedTuple):
+    """The entries that want a decision, which links they are, their ranks; links without one."""
+
+    entries: Sequence[Entry]
+    link_of: dict[int, Link]
+    ranks: list[int]
+    absent: list[Link]
+
+
+def _met(seen: Observation) -> _Met:
+    """Return entries and links side by side, without the ends that stand as they stood.
+
+    With a listing every item may have changed, so every line is looked at.
+    """
+    ends = still.Ends() if seen.listed is not None else still.ends(seen.entries, seen.links)
+    if ends == still.Ends():
+        return _matched(seen.entries, seen.links)
+    head, tail = ends
+    entries = seen.entries[head : len(seen.entries) - tail]
+    links = seen.links[head : len(seen.links) - tail]
+    met = _matched(entries, links)
+    edges = [(0, links[0])] * (head > 0) + [(len(entries) - 1, links[-1])] * (tail > 0)
+    if all(met.ranks[number] == link.rank for number, link in edges):
+        return met
+    # There was no room between the ranks of the two neighbours.
+    return _matched(seen.entries, seen.links)
+
+
+def _matched(entries: Sequence[Entry], links: Sequence[Link]) -> _Met:
+    matching = match.pair(entries, links)
+    link_of = {entry: links[link] for entry, link in matching.pairs}
+    ranks = match.ranks([link_of[n].rank if n in link_of else None for n in range(len(entries))])
+    return _Met(entries, link_of, ranks, [links[at] for at in matching.absent])

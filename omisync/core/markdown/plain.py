@@ -1,0 +1,187 @@
+"""The lines that most files consist of, read as a whole and not one by one.
+
+Rule: a file reads here as it does in ``entries``, to the last span, only sooner.
+A plain line is an item or a heading at the left margin whose words hold no sign
+that could mean anything. Such a line ends whatever came before it, so what lies
+between two of them can be read by itself.
+
+What is not plain goes to ``entries``, together with the plain line before it,
+which it may continue. Code, HTML and front matter can swallow plain lines, and a
+link can be defined anywhere: from there on, or as a whole, the file goes there.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from omisync.core.markdown import blocks
+from omisync.core.model import DESCRIPTION_LIMIT, Entry, Notice, Span, Task
+from omisync.core.still import Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omisync.core.markdown.blocks import Section
+    from omisync.core.still import Said
+
+    Read = Callable[[int, int, Section], tuple[list[Entry], list[Notice], Section]]
+    """Reads a part of the source, from one offset to another, below a section."""
+
+# Letters and signs without a meaning, in UTF-8: no markup, no space, no emoji of a date.
+_BEYOND = (
+    rb"[\xc3-\xdf][\x80-\xbf]|\xe2\x80[\x90-\xa7]|\xe3[\x81-\xbf][\x80-\xbf]"
+    rb"|[\xe4-\xed][\x80-\xbf]{2}|\xf0\x9f(?!\x93)[\x80-\xbf]{2}"
+)
+_SIGN = rb"[!\"#$%'()+,\-./0-9;=?A-Z\^a-z{|}~]"
+_WORD = rb"(?:" + _SIGN + rb"++|" + _BEYOND + rb")++"
+_FIRST = (
+    rb"(?:[A-Za-z\"'($%]|#[0-9A-Za-z]|[0-9]++(?![.)])|" + _BEYOND + rb")"
+)  # it begins a paragraph, nothing else
+_DAY = rb"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"  # a day that every month has
+_END = rb"(?=\r?\n|\Z)"
+
+_ITEM = (
+    rb"[-*+] \[([ xX])\] (?![^\n]{%d})" % DESCRIPTION_LIMIT
+    + rb"("
+    + _FIRST
+    + rb"(?:"
+    + _WORD
+    + rb")?+(?: "
+    + _WORD
+    + rb")*+)(?: ((?:\xf0\x9f\x93\x85 |due:)("
+    + _DAY
+    + rb")))?+"
+    + _END
+)
+_HEADING = (
+    rb"(#{1,6}) ((?:[A-Za-z0-9]|" + _BEYOND + rb")(?: ?(?:[!\"$%'()+,\-./0-9:;=?@A-Z\^a-z{|}~]|"
+    rb"" + _BEYOND + rb"))*+)" + _END
+)
+
+_ITEMS = re.compile(rb"(?:" + _ITEM.replace(rb"([ xX])", rb"[ xX]") + rb"(?:\r?\n|\Z)|\r?\n)*+")
+_ONE = re.compile(rb"^" + _ITEM, re.MULTILINE)
+_TITLE = re.compile(_HEADING + rb"(?:\r?\n|\Z)")
+_PLAIN = re.compile(rb"^(?:" + _ITEM + rb"|" + _HEADING + rb")", re.MULTILINE)
+_SWALLOWS = re.compile(rb"```|~~~|(?:\A|[\r\n])(?:[^A-Za-z\r\n]|\[[xX]\])*<")
+
+
+class _Run(NamedTuple):
+    """Items of one section: where their lines begin and end, and how many came before."""
+
+    start: int
+    stop: int
+    before: int
+    section: str
+
+
+def entries(source: bytes, read: Read) -> tuple[Lines[Entry], list[Notice]]:
+    """Return the entries and the notices of a file; ``read`` reads what is not plain."""
+    sheet = _Sheet(source)
+    begin = blocks.begin(source)
+    if not is_readable(source, begin):
+        sheet.hard(begin, len(source), read)
+    else:
+        sheet.fill(begin, read)
+    moves = any(entry.explicit_id is not None for entry in sheet.known.values())
+    return Lines(sheet.said, sheet.entry, made=sheet.known, moves=moves), sheet.notices
+
+
+def is_readable(source: bytes, begin: int) -> bool:
+    """Return whether a file can be read in parts at all."""
+    return not (
+        begin  # a mark that looks like a letter before the first line
+        or b"]:" in source  # a link may be defined below its use
+        or source.startswith((b"---", b"+++"), begin)
+        or source.count(b"\r") != source.count(b"\r\n")
+    )
+
+
+class _Sheet:
+    """The entries so far: those of plain lines by their place, the others as they are."""
+
+    def __init__(self, source: bytes) -> None:
+        self.source = source
+        self.said: list[Said] = []
+        self.known: dict[int, Entry] = {}
+        self.notices: list[Notice] = []
+        self.section = blocks.Section()
+        self.runs: list[_Run] = []
+        self._before: list[int] = []  # of each run, to find the one of an entry quickly
+        self._starts: dict[int, list[int]] = {}
+        self._lines: list[int] | None = None
+
+    def fill(self, at: int, read: Read) -> None:
+        """Read from ``at`` to the end."""
+        source, end = self.source, len(self.source)
+        while at < end:
+            match = _ITEMS.match(source, at)
+            stop = match.end() if match else at
+            heading = _TITLE.match(source, stop)
+            if heading or stop == end:
+                self.plain(at, stop)
+                if heading:
+                    level, title = len(heading[1]), heading[2].decode()
+                    self.section = self.section.below(blocks.Heading(level, title))
+                    stop = heading.end()
+                at = stop
+                continue
+            last = source.rfind(b"[", at, stop)  # the box of the last item: words hold none
+            start = stop if last < 0 else last - len(b"- ")
+            self.plain(at, start)
+            following = _PLAIN.search(source, stop)
+            at = following.start() if following else end
+            if _SWALLOWS.search(source[start:at]):
+                at = end
+            self.hard(start, at, read)
+
+    def plain(self, start: int, stop: int) -> None:
+        """Take the items between two offsets."""
+        found = _ONE.findall(self.source, start, stop)
+        if found:
+            section = self.section.path
+            self.runs.append(_Run(start, stop, len(self.said), section))
+            self._before.append(len(self.said))
+            self.said += [
+                (text.decode(), mark != b" ", day.decode() if day else None, section)
+                for mark, text, _, day in found
+            ]
+
+    def hard(self, start: int, stop: int, read: Read) -> None:
+        """Take what somebody else reads between two offsets."""
+        found, notices, self.section = read(start, stop, self.section)
+        for entry in found:
+            task = entry.task
+            self.known[len(self.said)] = entry
+            self.said.append((task.text, task.completed, task.due, entry.section))
+        self.notices += notices
+
+    def entry(self, at: int) -> Entry:
+        """Return the entry of a plain line."""
+        number = bisect_right(self._before, at) - 1
+        run = self.runs[number]
+        starts = self._starts.get(number)
+        if starts is None:
+            starts = [one.start() for one in _ONE.finditer(self.source, run.start, run.stop)]
+            self._starts[number] = starts
+        start = starts[at - run.before]
+        one = _ONE.match(self.source, start)
+        if one is None:
+            raise ValueError(start)
+        text, completed, day, section = self.said[at]
+        return Entry(
+            Task(text, completed, day),
+            self._line(start),
+            section,
+            None,
+            Span(start, one.end()),
+            Span(*one.span(1)),
+            (Span(one.start(2), one.end()),),
+            Span(*one.span(3)) if day else None,
+        )
+
+    def _line(self, start: int) -> int:
+        if self._lines is None:
+            self._lines = blocks.line_starts(self.source)[1]
+        return bisect_right(self._lines, start)

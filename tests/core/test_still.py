@@ -1,0 +1,120 @@
+"""What stands as it stood is left out of a plan, and made into values only when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, time
+from itertools import count
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from omisync.core import plan
+from omisync.core.merge import Encoding, encode
+from omisync.core.model import Base, Entry, Link, Task
+from omisync.core.still import Ends, Lines, Said, ends
+from omisync.store import coding
+
+ENCODING = Encoding(UTC, time(9))
+NOW = 1_800_000_000.0
+
+SAYINGS = st.builds(
+    Task,
+    st.sampled_from(("milk", "bread and milk", "bread", "call Bob", "call Bob today", "rent")),
+    st.booleans(),
+    st.sampled_from((None, "2026-01-31")),
+)
+LOUD = (
+    {"absent_since": NOW - 9},
+    {"doubt": frozenset({"completed"})},
+    {"remote_id": None},
+    {"base": None},
+    {"missing": 2},
+)
+PLACES = st.tuples(SAYINGS, st.sampled_from(("", "Home")))
+
+
+def said(entry: Entry) -> Said:
+    """What a line says."""
+    return (entry.task.text, entry.task.completed, entry.task.due, entry.section)
+
+
+def lines(entries: list[Entry]) -> Lines[Entry]:
+    """These entries as a file gives them."""
+    moves = any(entry.explicit_id for entry in entries)
+    return Lines([said(entry) for entry in entries], entries.__getitem__, moves=moves)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> tuple[list[Entry], list[Link]]:
+    """A file that was in sync, some of whose tasks wait for something, and the file edited."""
+    before = draw(st.lists(PLACES, max_size=14))
+    step = draw(st.sampled_from((1, 2, 1 << 20)))
+    links = []
+    for number, (task, section) in enumerate(before):
+        base = Base(task, encode(task, ENCODING))
+        link = Link(f"k{number:02}", f"r{number}", task, section, number * step, base)
+        if draw(st.integers(0, 19)) == 0:
+            link = link.but(**draw(st.sampled_from(LOUD)))
+        links.append(link)
+    now = list(before)
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(now)))
+        new = draw(st.lists(PLACES, max_size=2))
+        now[at : at + draw(st.integers(0, 2))] = new
+    entries = [Entry(task, n + 1, section) for n, (task, section) in enumerate(now)]
+    if entries and draw(st.integers(0, 9)) == 0:
+        at = draw(st.integers(0, len(entries) - 1))
+        entries[at] = replace(entries[at], explicit_id=draw(st.sampled_from(("r0", "r5", "x"))))
+    return entries, links
+
+
+@given(stories())
+def test_a_plan_is_the_same_without_what_stands_still(
+    story: tuple[list[Entry], list[Link]],
+) -> None:
+    """Whatever was edited, and whatever waits: the same ops, rows, ranks, removals."""
+    entries, links = story
+    stored = coding.links([coding.link_row(link) for link in links])
+    policy = plan.Policy(ENCODING)
+    made = [
+        plan.make(plan.Observation(file, known, NOW), policy, (f"new{n}" for n in count()))
+        for file, known in ((entries, links), (lines(entries), stored))
+    ]
+    assert made[0] == made[1]
+    event(f"left out: {ends(lines(entries), stored) != Ends()}")
+
+
+def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
+    """Of ten thousand lines, three are made into entries and links."""
+    tasks = [Task(f"task {n}") for n in range(10_000)]
+    rows = [
+        coding.link_row(Link(f"k{n}", f"r{n}", t, "", n << 20, Base(t, encode(t, ENCODING))))
+        for n, t in enumerate(tasks)
+    ]
+    tasks[5000] = Task("task 5000", completed=True)
+    looked: list[int] = []
+
+    def entry(at: int) -> Entry:
+        looked.append(at)
+        return Entry(tasks[at], at + 1)
+
+    file = Lines[Entry]([(t.text, t.completed, t.due, "") for t in tasks], entry)
+    seen = plan.Observation(file, coding.links(rows), NOW)
+    (op,) = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
+    assert isinstance(op, plan.ChangeRemote)
+    assert looked == [4999, 5000, 5001]
+
+
+def test_lines_are_a_sequence() -> None:
+    """Index, slice, length, order and equality are those of a tuple."""
+    made = tuple(Entry(Task(f"t{n}"), n) for n in range(5))
+    file = lines([*made])
+    assert (file[1], file[-1], file[1:4], len(file)) == (made[1], made[-1], made[1:4], 5)
+    assert file == made
+    assert made == file
+    assert file != made[1:]
+    assert tuple(file) == made
+    assert file[2] is file[2]
+    assert repr(file) == repr(made)
+    assert file != 5
