@@ -211,9 +211,14 @@ def _write_remarks(paper: Paper, decided: Plan) -> None:
     if decided.mute:
         number = words.count(decided.mute, "item")
         paper.say(Piece(f"{number} of Omi cannot be said in a line; nothing is written for it."))
-    if decided.buried:
-        number = words.count(len(decided.buried), "finished or kept task")
+    if left := _archived(decided):
+        number = words.count(left, "finished or kept task")
         paper.say(Piece(f"{number} left the file; nothing changes in Omi."))
+
+
+def _archived(decided: Plan) -> int:
+    """Return how many tasks left the file without a word to Omi; a twin never was in it."""
+    return sum(stone.how != "twin" for stone in decided.buried)
 
 
 def _write_guard(paper: Paper, removal: Removal, todo_path: Path) -> None:
@@ -324,7 +329,7 @@ def _summary(decided: Plan, todo: Sequence[Step]) -> dict[str, int]:
     return {
         "tasks": decided.tasks,
         **{verb: tally[verb] for verb in SUMMARY if tally[verb] or verb not in INWARD},
-        "archived": len(decided.buried),
+        "archived": _archived(decided),
         "requests": _requests(decided),
         "notifications": decided.notifications,
     }

@@ -42,8 +42,13 @@ class Step:
 
 
 def steps(plan: Plan) -> list[Step]:
-    """Return the plan's ops in words, in the order of the file; removals where they stood."""
-    ordered = sorted(plan.ops, key=lambda op: op.link.rank)
+    """Return the plan's ops in words, in the order of the file; removals where they stood.
+
+    Lines that are yet to be written come last: they have no place so far.
+    """
+    from omisync.core.plan import AddLocal
+
+    ordered = sorted(plan.ops, key=lambda op: (isinstance(op, AddLocal), op.link.rank))
     return [_step(op) for op in ordered]
 
 

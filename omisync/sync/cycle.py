@@ -324,6 +324,7 @@ def _keep_house(run: Run, decided: Plan) -> None:
                 *(
                     Event(run.now, "task.archived", s.task.text, s.key, s.remote_id, s.how)
                     for s in decided.buried
+                    if s.how != "twin"  # told when it is gone from Omi
                 )
             )
     adopted = [op for op in decided.ops if isinstance(op, plan.Adopt)]

@@ -206,7 +206,7 @@ def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:
             _refuse(run, written, op, f"{run.desk.config.todo_path}:{change.entry.line}")
         elif isinstance(op, ChangeLocal):
             entry = op.entry if at is None else entries[at]
-            _note(written, "line.changed", op.link.but(section=entry.section), op.why)
+            _note(written, "line.changed", op.link.but(section=entry.section), _described(op))
         else:
             _note_removal(run, written, op.link)
     rank = max((link.rank for link in run.store.links()), default=0)
@@ -219,6 +219,19 @@ def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:
         _note(written, "line.added", row)
         written.added.append(row.key)
     return written
+
+
+def _described(op: ChangeLocal) -> str:
+    """Return why a line changes and what of it: ``changed in Omi: reworded, ticked``."""
+    before, after = op.entry.task, op.task
+    words = []
+    if before.text != after.text:
+        words.append("reworded")
+    if before.completed != after.completed:
+        words.append("ticked" if after.completed else "reopened")
+    if before.due != after.due:
+        words.append("due date cleared" if after.due is None else "due date set")
+    return f"{op.why}: {', '.join(words)}" if words else op.why
 
 
 def _note(written: Written, event: str, row: Link, detail: str = "") -> None:

@@ -254,7 +254,7 @@ def test_the_log_tells_what_came_from_omi(both: Machine, omi: Omi) -> None:
     omi.sandbox.add("task 2")
     assert both.once().out == ("In sync: 2 tasks. 1 written into the file, 1 edited in the file.\n")
     out = both.run("log").out
-    assert "edited        task 1  (changed in Omi)" in out
+    assert "edited        task 1  (changed in Omi: ticked)" in out
     assert "written       task 2  (new in Omi)" in out
     events = both.run("log", "--json").data["events"]
     assert [event["event"] for event in events[-2:]] == ["line.changed", "line.added"]
@@ -548,3 +548,26 @@ def test_doctor_follows_a_symlink(both: Machine, tmp_path: Path) -> None:
     (tmp_path / "second.md").hardlink_to(real)
     ran = both.run("doctor")
     assert (ran.code, "2 names (hard links)" in ran.out) == (65, True)
+
+
+# Two machines.
+
+
+def test_a_twin_is_taken_back_by_who_made_it_last(both: Machine, omi: Omi, tmp_path: Path) -> None:
+    """Two machines that created one line at once: the plan says so, and one item is left."""
+    other = Machine(tmp_path / "other", omi, settings=TWO_WAY)
+    other.home.mkdir()
+    other.configure()
+    for one in (both, other):
+        one.synced(lines(1))
+    both.synced(lines(1, 2))
+    first = item(omi, "task 2")
+    del omi.sandbox.items[first.id]  # the other does not see it yet
+    other.synced(lines(1, 2))
+    omi.sandbox.items[first.id] = first
+    ran = other.run("plan")
+    assert "- delete    task 2  (made twice by two machines)\n\n1 to delete.\n" in ran.out
+    assert other.once().out == "In sync: 2 tasks. 1 made twice and deleted once.\n"
+    assert omi.items() == {"task 1": False, "task 2": False}
+    for one in (both, other):
+        quiet(one)
