@@ -171,6 +171,15 @@ def test_a_cycle_asks_for_a_few_items_only() -> None:
     assert not made(lines[:40], links[:40], []).later
 
 
+def test_what_was_asked_about_lately_takes_no_room() -> None:
+    """Items that exist unlisted, however many, do not keep the others from being asked about."""
+    links = [link(str(n), f"task {n}", missing=2, probed_at=NOW - 60) for n in range(41)]
+    links[-1] = links[-1].but(probed_at=None)
+    decided = made([entry(one.seen.text, line=n) for n, one in enumerate(links)], links, [])
+    assert [op.link.key for op in decided.ops] == ["k-40"]
+    assert not decided.later
+
+
 def test_a_parked_line_is_not_asked_about() -> None:
     """What was refused waits for its person, and needs neither its id nor a probe."""
     refused = Parked(422, "no", NOW, Task("a"))
