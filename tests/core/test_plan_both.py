@@ -128,7 +128,7 @@ def test_changes_of_different_fields_cross_each_way() -> None:
 
 def test_new_items_become_lines_oldest_first() -> None:
     """Open ones; finished ones stay out unless all are wanted."""
-    items = [item("y", "young"), item("o", "old", age=9), item("d", "done", completed=True)]
+    items = [item("a", "young"), item("o", "old", age=9), item("d", "done", completed=True)]
     assert [op.link.seen.text for op in made([], [], items).ops] == ["old", "young"]
     every = made([], [], items, replace(POLICY, import_items="all"))
     assert sorted(op.link.seen.text for op in every.ops) == ["done", "old", "young"]
