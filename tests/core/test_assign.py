@@ -49,6 +49,17 @@ def test_a_large_cluster_takes_the_best_pairs_first() -> None:
     assert best(gains) == {(at, at) for at in range(size)}
 
 
+def test_a_large_cluster_takes_its_pairs_by_what_they_gain() -> None:
+    """Not by their place; and who is taken is taken, though others are left over."""
+    size = SMALL + 1
+    best_pairs = {(at, (at + 1) % size) for at in range(size)}
+    gains = dict.fromkeys(((a, b) for a in range(size) for b in range(size)), 1.0)
+    gains |= dict.fromkeys(best_pairs, 2.0)
+    gains |= dict.fromkeys(((at, size) for at in range(size)), 0.5)
+    gains |= dict.fromkeys(((size, at) for at in range(size)), 0.5)
+    assert best(gains) == best_pairs
+
+
 def test_nothing_to_choose_from() -> None:
     """No pairs in, no pairs out."""
     assert best({}) == set()

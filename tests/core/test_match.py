@@ -384,6 +384,24 @@ def test_a_copied_id_stays_with_the_most_similar_line() -> None:
     assert pair(news, links(["Water the plants"])).pairs == ((2, 0),)
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_of_equal_copies_of_an_id_the_one_in_its_place_is_the_old_one(kept: int) -> None:
+    """The section decides, then the state."""
+    seen = Task("Water the plants", completed=True)
+    old = replace(links([seen.text])[0], seen=seen, section="Today")
+    news = [entry(seen, "Later", "r0"), entry(replace(seen, completed=False), "Today", "r0")]
+    assert pair(news[:: 1 - 2 * kept], [old]).pairs == ((1 - kept, 0),)
+    news[0] = entry(seen, "Today", "r0")
+    assert pair(news[:: 1 - 2 * kept], [old]).pairs == ((kept, 0),)
+
+
+def test_likeness_is_a_share() -> None:
+    """From nothing in common to equal but for the case."""
+    assert reword.similarity("Water", "wATER") == 1.0
+    assert reword.similarity("ab", "cd") == 0.0
+    assert reword.similarity("ab", "ac") == 0.5
+
+
 @pytest.mark.parametrize("remote_id", ["r1", None])
 def test_a_changed_copy_is_no_other_line_that_left(remote_id: str | None) -> None:
     """A copied id says the line was made from that one, so it is not merely like another."""

@@ -133,3 +133,17 @@ def test_a_patch_that_took_effect_is_not_sent_again(old: Task, new: Task) -> Non
     assert not merge.outgoing(new, after, after.remote, ENCODING)
     assert after.remote.description == merge.description(new.text)
     assert after.remote.completed == new.completed
+
+
+@pytest.mark.parametrize(
+    ("patch", "agreed"),
+    [
+        (Patch(due_at=CHRISTMAS.replace(day=26)), CHRISTMAS.replace(day=25)),
+        (Patch(clear_due=True), CHRISTMAS.replace(day=25)),
+        (Patch(completed=True), CHRISTMAS),
+    ],
+)
+def test_a_date_is_agreed_on_as_the_reply_shows_it(patch: Patch, agreed: datetime) -> None:
+    """Whatever was asked for; and not at all where no date was sent."""
+    reply = Fields("a", False, CHRISTMAS.replace(day=25))
+    assert merge.settled(AGREED.local, AGREED, patch, reply).remote.due_at == agreed

@@ -173,8 +173,26 @@ def test_a_parked_create_whose_line_is_gone_is_dropped() -> None:
 def test_a_parked_removal_waits() -> None:
     """A removal that Omi refuses is not repeated, and ends when the line comes back."""
     link = linked(Task("b"), 2, absent_since=NOW - 5, parked=Parked(402, "locked", NOW, None))
-    assert made([entry("a")], [linked(Task("a")), link]).parked
+    assert made([entry("a")], [linked(Task("a")), link]).parked == ((link, None),)
+    for retry_at, again in ((NOW + 1, False), (NOW, True)):
+        later = link.but(parked=Parked(402, "locked", NOW - 9, None, retry_at))
+        decided = made([entry("a")], [linked(Task("a")), later])
+        assert [type(op) for op in decided.ops] == [RemoveRemote] * again
     assert made([entry("a"), entry("b")], [linked(Task("a")), link]).parked == ()
+
+
+def test_an_absent_line_is_what_it_was() -> None:
+    """In its grace it waits, a create without an answer is asked about, a finished one rests."""
+    absent = linked(Task("a"), absent_since=NOW - 5)
+    waits = made([], [absent], Policy(ENCODING, grace=30.0))
+    assert (waits.waiting, waits.grace_ends, waits.ops) == ((absent,), NOW + 25, ())
+    asked = Link("k", None, Task("a"), absent_since=NOW)
+    assert made([], [asked], pending={"k": "a"}).unsure == ((asked, None),)
+    done = linked(Task("a", True))
+    (grave,) = made([], [done]).buried
+    assert grave == Tombstone("k1", "r1", done.seen, Fields("a", True), "complete", NOW, False)
+    doubted = done.but(doubt=frozenset({"completed"}))
+    assert [type(op) for op in made([], [doubted]).ops] == [RemoveRemote]
 
 
 def test_a_line_whose_link_was_never_settled_is_left_alone() -> None:
@@ -277,6 +295,7 @@ def test_a_grave_gives_one_task() -> None:
         (2, 2, False),
         (3, 3, True),
         (4, 3, False),
+        (8, 5, False),
         (10, 5, False),
         (10, 6, True),
         (12, 6, False),

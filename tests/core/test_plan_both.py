@@ -128,7 +128,7 @@ def test_changes_of_different_fields_cross_each_way() -> None:
 
 def test_new_items_become_lines_oldest_first() -> None:
     """Open ones; finished ones stay out unless all are wanted."""
-    items = [item("y", "young"), item("o", "old", age=9), item("d", "done", completed=True)]
+    items = [item("a", "young"), item("o", "old", age=9), item("d", "done", completed=True)]
     assert [op.link.seen.text for op in made([], [], items).ops] == ["old", "young"]
     every = made([], [], items, replace(POLICY, import_items="all"))
     assert sorted(op.link.seen.text for op in every.ops) == ["done", "old", "young"]
@@ -169,6 +169,15 @@ def test_a_cycle_asks_for_a_few_items_only() -> None:
     assert kinds(decided) == [Probe] * 40
     assert decided.later
     assert not made(lines[:40], links[:40], []).later
+
+
+def test_what_was_asked_about_lately_takes_no_room() -> None:
+    """Items that exist unlisted, however many, do not keep the others from being asked about."""
+    links = [link(str(n), f"task {n}", missing=2, probed_at=NOW - 60) for n in range(41)]
+    links[-1] = links[-1].but(probed_at=None)
+    decided = made([entry(one.seen.text, line=n) for n, one in enumerate(links)], links, [])
+    assert [op.link.key for op in decided.ops] == ["k-40"]
+    assert not decided.later
 
 
 def test_a_parked_line_is_not_asked_about() -> None:
@@ -220,11 +229,15 @@ def test_a_finished_line_of_a_gone_item_needs_no_tick() -> None:
     """It is let go as it is."""
     done = Task("a", completed=True)
     gone = link("a", "a", remote_id=None, seen=done, base=Base(done, Fields("a", completed=True)))
+    other = link("b", "b", rank=1, missing=1)
     decided = made(
-        [entry("a", completed=True)], [gone], [], replace(POLICY, on_remote_removal="check")
+        [entry("a", completed=True), entry("b")],
+        [gone, other],
+        [item("b", "b")],
+        replace(POLICY, on_remote_removal="check"),
     )
     assert decided.ops == ()
-    assert [row.missing for row in decided.rows] == [LET_GO]
+    assert decided.rows == (other.but(missing=0), gone.but(missing=LET_GO))
 
 
 def test_a_line_that_was_let_go_is_let_go_once() -> None:
@@ -347,8 +360,7 @@ def test_ids_are_written_where_they_can_be_read_back() -> None:
     """Once, and never one with odd characters."""
     policy = replace(POLICY, ids=True)
     (op,) = made([entry("a")], [link("a", "a")], [item("a", "a")], policy).ops
-    assert isinstance(op, ChangeLocal)
-    assert op.explicit_id == "a"
+    assert op == ChangeLocal(link("a", "a"), entry("a"), Task("a"), "a", "its id")
     has = replace(entry("a"), explicit_id="a")
     assert made([has], [link("a", "a")], [item("a", "a")], policy).ops == ()
     assert made([entry("a")], [link("a b", "a")], [item("a b", "a")], policy).ops == ()
@@ -561,6 +573,8 @@ def test_a_line_that_comes_back_says_what_the_app_says() -> None:
         seen=Task("b"), base=Base(Task("b"), edited.fields), absent_since=None, failures=0
     )
     assert made([], [known], [edited]).ops == (AddLocal(after, edited),)
+    waits = made([], [link("a", "a")], [edited], replace(POLICY, grace=30.0))
+    assert (waits.ops, waits.removal.count) == ((), 0)
     finished = item("a", "b", completed=True)
     assert kinds(made([], [known], [finished], replace(POLICY, import_items="all"))) == [AddLocal]
     assert AddLocal not in kinds(made([], [known], [finished]))

@@ -153,15 +153,17 @@ def part(draft: Draft) -> None:
     """Decide about lines whose item is missing from the list, or proven gone."""
     for link, entry in draft.orphans:
         _orphaned(draft, link, entry)
-    for number, (link, entry) in enumerate(draft.missing):
+    room = PROBES
+    for link, entry in draft.missing:
         if link.missing < MISSED and not _replaced(draft, link):
             continue
         asked = link.probed_at
         if asked is not None and 0 <= draft.seen.now - asked < PROBE_AGAIN:
             continue
-        if number >= PROBES:
+        if not room:
             draft.later = True
             break
+        room -= 1
         draft.ops.append(Probe(link, entry))
         draft.departing.append(link)
 

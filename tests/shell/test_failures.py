@@ -1,0 +1,211 @@
+"""What becomes of one op that fails: parked, tried again, or settled; and what is recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omisync import errors
+from omisync.core.model import EXISTENCE
+from omisync.store import Store
+
+if TYPE_CHECKING:
+    from person import Clock, Person
+
+    from omisync.core.model import Link, Tombstone
+    from omisync.sandbox import Fault
+
+TWO_WAY = '[sync]\ndirection = "two-way"\n'
+DAY = 86_400.0
+
+
+@pytest.fixture
+async def settled(person: Person) -> Person:
+    """Someone whose two tasks are in Omi."""
+    person.write("- [ ] a b c\n- [ ] stay\n")
+    await person.settle()
+    person.sent()
+    return person
+
+
+def history(person: Person) -> list[tuple[str, str, str]]:
+    """Return the events, the latest last: what, to which task, and why."""
+    with Store.open(person.store_path) as store:
+        return [(event.event, event.text, event.detail) for event in store.history(20)]
+
+
+def link(person: Person, text: str) -> Link:
+    """Return the row of the task that was last seen as this."""
+    with Store.open(person.store_path) as store:
+        return next(one for one in store.links() if one.seen.text == text)
+
+
+def stones(person: Person) -> list[Tombstone]:
+    """Return what is buried."""
+    with Store.open(person.store_path) as store:
+        return list(store.tombstones(person.clock.now))
+
+
+@pytest.mark.parametrize(("how", "method"), [("complete", "PATCH"), ("delete", "DELETE")])
+@pytest.mark.parametrize(("status", "wait"), [("422", None), ("402", DAY)])
+async def test_a_removal_that_is_refused_is_parked(
+    settled: Person, how: str, method: str, status: Fault, wait: float | None
+) -> None:
+    """The refusal tells that nothing was changed; a lock may be over a day later."""
+    settled.settings = f'[sync]\non_removal = "{how}"\n'
+    settled.write("- [ ] stay\n")
+    settled.sandbox.fault_next(status, method=method)
+    outcome = await settled.cycle()
+    assert outcome.code == errors.PARKED
+    row = link(settled, "a b c")
+    assert row.doubt == frozenset()
+    assert row.parked is not None
+    assert row.parked.status == int(status)
+    assert row.parked.task is None
+    assert row.parked.retry_at == (None if wait is None else settled.clock.now + wait)
+    assert [one.key for one in outcome.parked] == [row.key]
+    assert history(settled)[-1] == ("task.parked", "a b c", row.parked.reason)
+
+
+@pytest.mark.parametrize(
+    ("how", "method", "doubt"),
+    [("complete", "PATCH", "completed"), ("delete", "DELETE", EXISTENCE)],
+)
+async def test_a_removal_without_an_answer_is_repeated(
+    settled: Person, how: str, method: str, doubt: str
+) -> None:
+    """What it may have done is remembered until an answer comes."""
+    settled.settings = f'[sync]\non_removal = "{how}"\n'
+    settled.write("- [ ] stay\n")
+    settled.sandbox.fault_next("5xx_before", method=method)
+    outcome = await settled.cycle()
+    assert outcome.code == errors.TEMPORARY
+    row = link(settled, "a b c")
+    assert (row.doubt, row.failures) == (frozenset({doubt}), 1)
+    assert history(settled)[-1][:2] == ("task.failed", "a b c")
+    assert (await settled.settle()).code == errors.OK
+    assert history(settled)[-1] == ("task.removed", "a b c", how)
+    assert settled.omi() == (
+        {"a b c": True, "stay": False} if how == "complete" else {"stay": False}
+    )
+
+
+@pytest.mark.parametrize(("how", "method"), [("complete", "PATCH"), ("delete", "DELETE")])
+async def test_a_removal_that_a_limit_holds_back_changed_nothing(
+    settled: Person, how: str, method: str
+) -> None:
+    """429 is a complete answer: there is no doubt about the item."""
+    settled.settings = f'[sync]\non_removal = "{how}"\n'
+    settled.write("- [ ] stay\n")
+    settled.sandbox.fault_next("429", method=method)
+    await settled.cycle()
+    assert link(settled, "a b c").doubt == frozenset()
+    assert settled.omi() == {"a b c": False, "stay": False}
+
+
+async def test_a_removal_of_a_gone_item_is_forgotten(settled: Person) -> None:
+    """Somebody was faster; nothing is left to bury."""
+    (gone,) = [one.id for one in settled.sandbox.items.values() if one.description == "a b c"]
+    del settled.sandbox.items[gone]
+    settled.write("- [ ] stay\n")
+    assert (await settled.cycle()).counts == {"task.forgotten": 1}
+    assert history(settled)[-1] == ("task.forgotten", "a b c", "already deleted in Omi")
+    assert stones(settled) == []
+    with Store.open(settled.store_path) as store:
+        assert [one.seen.text for one in store.links()] == ["stay"]
+
+
+async def test_a_gone_item_is_recorded_as_deleted(settled: Person) -> None:
+    """The edited line is created again, with nothing of its former troubles."""
+    settled.sandbox.fault_next("5xx_before", method="PATCH")
+    settled.write("- [ ] a b c d\n- [ ] stay\n")
+    await settled.cycle()
+    (gone,) = [one.id for one in settled.sandbox.items.values() if one.description == "a b c"]
+    del settled.sandbox.items[gone]
+    await settled.settle()
+    events = history(settled)
+    assert ("task.gone", "a b c d", "deleted in Omi") in events
+    assert events[-1][:2] == ("task.created", "a b c d")
+    row = link(settled, "a b c d")
+    assert (row.failures, row.doubt) == (0, frozenset())
+
+
+async def test_a_line_that_comes_back_is_recorded(settled: Person) -> None:
+    """An open one with its request, a finished one without; each as the line says it."""
+    settled.write("- [ ] stay\n")
+    await settled.cycle()
+    settled.write("- [ ] a b c\n- [ ] stay\n")
+    await settled.cycle()
+    assert history(settled)[-1] == ("task.revived", "a b c", "reopened")
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    await settled.cycle()
+    settled.write("- [ ] stay\n")
+    await settled.cycle()
+    settled.sent()
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    assert (await settled.cycle()).counts == {"task.revived": 1}
+    assert settled.sent() == []
+    row = link(settled, "a b c")
+    assert row.base is not None
+    assert (row.base.local, row.base.remote.completed) == (row.seen, True)
+
+
+async def unlisted(person: Person, line: str) -> str:
+    """Let Omi's list no longer show the item of a settled line; return its id."""
+    person.settings = TWO_WAY
+    person.write(f"{line}\n- [ ] stay\n")
+    await person.settle()
+    (found,) = (one for one in person.sandbox.items.values() if one.description == "a")
+    found.hidden = True
+    person.sent()
+    person.sandbox.requests.clear()
+    return found.id
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [("- [ ] a", {"completed": False}), ("- [x] a", {"description": "a"})],
+)
+async def test_a_question_changes_nothing(person: Person, line: str, asked: object) -> None:
+    """An open item is told that it is open, a finished one what it says: no phone rings."""
+    name = await unlisted(person, line)
+    for _ in range(3):
+        await person.cycle(now=True)
+    (question,) = (one for one in person.sandbox.requests if one.method == "PATCH")
+    assert question.body == asked
+    assert name in person.sandbox.items
+    assert ("task.found", "a", "") in history(person)
+    assert link(person, "a").probed_at == person.clock.now
+
+
+async def test_a_question_that_is_refused_is_answered_too(person: Person, clock: Clock) -> None:
+    """Who refuses the text that an item has, has the item; who locks it, is asked a day later."""
+    await unlisted(person, "- [ ] a")
+    person.sandbox.fault_next("422", method="PATCH")
+    for _ in range(3):
+        outcome = await person.cycle(now=True)
+    assert outcome.code == errors.OK
+    assert link(person, "a").probed_at == clock.now
+    clock.pass_by(DAY + 1)
+    person.write("- [ ] a\n- [ ] stay\n- [ ] more\n")
+    person.sandbox.fault_next("402", method="PATCH")
+    outcome = await person.cycle(now=True)
+    assert outcome.code == errors.PARKED
+    row = link(person, "a")
+    assert row.parked is not None
+    assert row.parked.retry_at == clock.now + DAY
+
+
+async def test_a_question_without_an_answer_is_asked_again(person: Person) -> None:
+    """The failure is counted, and nothing is known yet."""
+    await unlisted(person, "- [ ] a")
+    person.sandbox.fault_next("5xx_before", method="PATCH")
+    for _ in range(2):
+        outcome = await person.cycle(now=True)
+    assert outcome.code == errors.TEMPORARY
+    row = link(person, "a")
+    assert (row.failures, row.probed_at) == (1, None)
+    assert (await person.settle()).code == errors.OK
+    row = link(person, "a")
+    assert (row.failures, row.probed_at) == (0, person.clock.now)

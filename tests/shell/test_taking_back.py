@@ -1,0 +1,122 @@
+"""Taking back: each lost value returns to its line, each write can be undone, all is recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omisync import sync
+from omisync.core.model import Clash
+from omisync.errors import UsageError
+
+if TYPE_CHECKING:
+    from person import Person
+
+    from omisync.sync import Desk
+
+TWO_WAY = '[sync]\ndirection = "two-way"\n'
+
+
+@pytest.fixture
+async def both(person: Person) -> Person:
+    """Someone whose two lines are in Omi, in both directions."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a due:2026-12-24\n- [x] b\n")
+    await person.settle()
+    return person
+
+
+def lost(desk: Desk, text: str, field: str, value: str) -> int:
+    """Note that a value of this line gave way; return the number of the clash."""
+    key = next((link.key for link in desk.store.links() if link.seen.text == text), "unknown")
+    with desk.store.transaction():
+        desk.store.record_clashes(1.0, [Clash(key, text, field, "local", "kept", value)])
+    return desk.store.clashes()[-1].number
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value", "expected"),
+    [
+        ("a", "description", "z", "- [ ] z due:2026-12-24\n- [x] b\n"),
+        ("a", "completed", "done", "- [x] a due:2026-12-24\n- [x] b\n"),
+        ("a", "completed", "open", "- [ ] a due:2026-12-24\n- [x] b\n"),
+        ("b", "completed", "open", "- [ ] a due:2026-12-24\n- [ ] b\n"),
+        ("a", "due_at", "2026-12-25", "- [ ] a due:2026-12-25\n- [x] b\n"),
+        ("a", "due_at", "", "- [ ] a\n- [x] b\n"),
+    ],
+)
+async def test_a_lost_value_returns_to_its_line(
+    both: Person, text: str, field: str, value: str, expected: str
+) -> None:
+    """Whatever field it was; the clash is known as restored, and the next cycle looks anew."""
+    async with both.desk() as desk:
+        number = lost(desk, text, field, value)
+        said = sync.restore(desk, number)
+        line = 1 + (text == "b")
+        assert said == f"{both.todo}:{line} says what was lost: {value or 'none'}"
+        assert both.todo.read_text() == expected
+        assert desk.store.clashes()[-1].restored_at == both.clock.now
+        event = desk.store.history(1)[-1]
+        assert event.event == "clash.restored"
+        assert event.text == (value if field == "description" else text)
+        assert event.key == desk.store.clashes()[-1].clash.key
+        assert desk.store.fact("settled") is None
+
+
+async def test_what_cannot_be_restored_is_told(both: Person) -> None:
+    """The value is named, so that it can be written by hand."""
+    async with both.desk() as desk:
+        with pytest.raises(UsageError, match="There is no clash 7") as none:
+            sync.restore(desk, 7)
+        assert none.value.advice == "`omisync log --clashes` lists them."
+        for value, named in (("z", "z"), ("", "none")):
+            number = lost(desk, "gone", "due_at", value)
+            with pytest.raises(UsageError, match=f"clash {number} is not in .* any more") as gone:
+                sync.restore(desk, number)
+            assert gone.value.advice == f"Its lost value was: {named}"
+        number = lost(desk, "a", "description", "")
+        with pytest.raises(UsageError, match=r"todo.md:1 cannot be changed to that") as odd:
+            sync.restore(desk, number)
+        assert odd.value.advice == "Write it there by hand: none"
+        number = lost(desk, "a", "description", "two\nlines")
+        with pytest.raises(UsageError) as odd:
+            sync.restore(desk, number)
+        assert odd.value.advice == "Write it there by hand: two\nlines"
+
+
+async def test_each_write_is_undone_by_itself(both: Person) -> None:
+    """The last one first; what it brought in stays in Omi and does not come back."""
+    for text in ("one", "two"):
+        both.sandbox.add(text)
+        await both.settle()
+    async with both.desk() as desk:
+        assert "is as it was before" in sync.undo(desk)
+        event = desk.store.history(1)[-1]
+        assert event.event == "file.restored"
+        assert event.detail.endswith("-todo.md")
+        assert desk.store.fact("settled") is None
+        (stone,) = desk.store.tombstones(both.clock.now)
+        assert (stone.task.text, stone.how, stone.counted) == ("two", "keep", False)
+    assert both.todo.read_text() == "- [ ] a due:2026-12-24\n- [x] b\n- [ ] one\n"
+    async with both.desk() as desk:
+        sync.undo(desk)
+        with pytest.raises(UsageError, match="There is nothing to undo") as nothing:
+            sync.undo(desk)
+        assert nothing.value.advice == "`omisync log` tells what was done."
+    await both.settle()
+    assert both.todo.read_text() == "- [ ] a due:2026-12-24\n- [x] b\n"
+    assert both.omi() == {"a": False, "b": True, "one": False, "two": False}
+
+
+async def test_a_copy_that_cannot_be_read_is_told(both: Person) -> None:
+    """Nothing is changed then."""
+    both.sandbox.add("one")
+    await both.settle()
+    before = both.todo.read_text()
+    for copy in (both.home / "state").glob("*.copies/*"):
+        copy.unlink()
+    async with both.desk() as desk:
+        with pytest.raises(UsageError, match=r"cannot be read: No such file or directory"):
+            sync.undo(desk)
+    assert both.todo.read_text() == before
