@@ -54,7 +54,7 @@ async def test_a_lost_value_returns_to_its_line(
         number = lost(desk, text, field, value)
         said = sync.restore(desk, number)
         line = 1 + (text == "b")
-        assert said == f"{both.todo}:{line} says what was lost: {value or 'none'}"
+        assert said == f"{both.todo}:{line} has again what gave way: {value or 'none'}"
         assert both.todo.read_text() == expected
         assert desk.store.clashes()[-1].restored_at == both.clock.now
         event = desk.store.history(1)[-1]

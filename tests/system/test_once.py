@@ -722,6 +722,7 @@ def test_a_store_of_a_newer_omisync(machine: Machine, omi: Omi) -> None:
     """74, what to install; repair leaves it alone; nothing sent."""
     machine.synced(lines(1))
     with closing(sqlite3.connect(machine.store)) as store:
+        (version,) = store.execute("PRAGMA user_version").fetchone()
         store.execute("PRAGMA user_version = 99")
     machine.write(lines(1, 2))
     for command in ("--once", "repair"):
@@ -731,7 +732,7 @@ def test_a_store_of_a_newer_omisync(machine: Machine, omi: Omi) -> None:
         assert "Install" in ran.err
     assert omi.sent() == []
     with closing(sqlite3.connect(machine.store)) as store:
-        store.execute("PRAGMA user_version = 1")
+        store.execute(f"PRAGMA user_version = {version}")
     assert machine.once().code == 0
     machine.settled()
 

@@ -415,7 +415,9 @@ def test_a_push_may_not_write_the_todo_file(home: Home) -> None:
     config = configs.load(home.config(), {"HOME": str(home.path)})
     assert installation.found(config, {}).writable == ()
     folder = config.todo_path.parent
-    two_way = config.model_copy(update={"sync": configs.Sync(direction="two-way")})
+    two_way = config.model_copy(
+        update={"sync": config.sync.model_copy(update={"direction": "two-way"})}
+    )
     assert installation.found(two_way, {}).writable == (folder,)
     text = units.written(units.source("omisync.service"), installation.found(two_way, {}))
     assert f" -{folder} " in text
