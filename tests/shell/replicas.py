@@ -19,6 +19,7 @@ from omisync import errors, sync
 from omisync.core import due, match
 from omisync.core.model import LET_GO
 from omisync.sandbox import Item
+from omisync.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
 
-MARKDOWN = re.compile(r"- \[([ x])\] ([a-z ]+?)(?: (?:📅 |due:)(\S+))?(?: omi:(\S+))?")
+MARKDOWN = re.compile(r"- \[([ x])\] ([a-z ]+?)((?: (?:📅 |due:|omi:)\S+)*)")
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 LONG = 33
 """Words that a description has room for."""
@@ -62,7 +63,9 @@ def lines_of(source: str, *, toml: bool) -> list[Line]:
     for row in filter(None, source.split("\n")):
         parts = MARKDOWN.fullmatch(row)
         assert parts, row
-        found.append(Line(parts[2], parts[1] == "x", parts[3], parts[4]))
+        tokens = dict(re.findall(r" (📅 |due:|omi:)(\S+)", parts[3]))
+        name = tokens.pop("omi:", None)
+        found.append(Line(parts[2], parts[1] == "x", *(tokens.values() or (None,)), name))
     return found
 
 
@@ -209,6 +212,8 @@ class Replicas:
             self.person.sandbox.add(self.text())
             return
         one = items[dice.choice(sorted(items)) if name is None else name]
+        if not self.knows(one.id):  # a create without an answer cannot be found by other words
+            self.doubled.update(one.description.split())
         unlisted = one.hidden or one.locked  # nobody can tell what is edited there
         match what:
             case "reword" | "date" if unlisted:
@@ -239,6 +244,15 @@ class Replicas:
             case "lock":
                 self.let_go(one.description, one.due_at and one.due_at.date().isoformat())
                 one.locked = not one.locked
+
+    def knows(self, name: str) -> bool:
+        """Whether omisync has tied this item to a line, or buried it."""
+        store = Store.peek(self.person.store_path)
+        if store is None:
+            return False
+        with store:
+            links, stones = store.links(), store.tombstones(0.0, kept=True)
+        return name in {one.remote_id for one in (*links, *stones)}
 
     def edit_both(self, here: str, there: str, dice: Random) -> None:
         """Edit one task on both sides, if there is one on both."""
