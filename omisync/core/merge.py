@@ -217,10 +217,12 @@ def _join_text(came: Joined, context: _Context) -> None:
 
 def _join_due(came: Joined, context: _Context) -> None:
     local, base, remote = came.task.due, context.base, context.remote
-    reopened = base.local.completed and not came.task.completed
-    unsent = reopened and local is not None and remote.due_at is None
     there = remote.due_at != base.remote.due_at
-    here = local != base.local.due or (unsent and not there)
+    # The date of a finished line is not sent. It has to be when the task is reopened, on
+    # whichever side, and is no less the person's where the app sets another.
+    kept_back = base.local.completed and local is not None and base.remote.due_at is None
+    unsent = kept_back and (there or not came.task.completed)
+    here = local != base.local.due or unsent
     edits = _Edits(
         here=here,
         there=there,
@@ -229,6 +231,8 @@ def _join_due(came: Joined, context: _Context) -> None:
     )
     verdict = _judge(edits, context.prefer)
     token = _token(remote, context.encoding)
+    if unsent and verdict.way == "out":  # also if the line is written, and then nothing sent
+        came.base = replace(came.base, local=replace(came.base.local, due=None))
     if verdict.clash:
         _tell(came, "due_at", verdict, local or "", token or "")
     if verdict.way == "out" and local is None:

@@ -1,0 +1,372 @@
+"""Two replicas to prove two-way with: a real file and an account, edited at random by one hand.
+
+Every word and every date is used once. An edit lets go of what it replaces on its own
+side; whatever nobody let go of has to be somewhere in the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from random import Random
+from string import ascii_lowercase
+from typing import TYPE_CHECKING
+
+from omisync import errors, sync
+from omisync.core import due, match
+from omisync.core.model import LET_GO
+from omisync.sandbox import Item
+from omisync.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from person import Person
+
+    from omisync.core.model import Document, Link, Task
+    from omisync.sync import Outcome
+
+TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
+
+MARKDOWN = re.compile(r"- \[([ x])\] ([a-z ]+?)((?: (?:📅 |due:|omi:)\S+)*)")
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+LONG = 33
+"""Words that a description has room for."""
+BROKEN = ""
+"""The id of a row that no client can read: with it no list is complete."""
+
+
+class Stopped(BaseException):
+    """The process died here."""
+
+
+@dataclass
+class Line:
+    """A task of the file as its person sees it."""
+
+    text: str
+    done: bool = False
+    due: str | None = None
+    name: str | None = None
+
+
+def lines_of(source: str, *, toml: bool) -> list[Line]:
+    """Read a file that holds nothing but tasks; whatever else is in it, fails."""
+    if toml:
+        head, *tables = source.split("[[todo]]\n")
+        assert not head.strip(), source
+        return [_table(table) for table in tables]
+    found = []
+    for row in filter(None, source.split("\n")):
+        parts = MARKDOWN.fullmatch(row)
+        assert parts, row
+        tokens = dict(re.findall(r" (📅 |due:|omi:)(\S+)", parts[3]))
+        name = tokens.pop("omi:", None)
+        found.append(Line(parts[2], parts[1] == "x", *(tokens.values() or (None,)), name))
+    return found
+
+
+def _table(table: str) -> Line:
+    line = Line("")
+    for row in filter(None, table.split("\n")):
+        name, value = row.split(" = ")
+        match name:
+            case "description":
+                line.text = value.strip('"')
+            case "completed":
+                line.done = value == "true"
+            case "due":
+                line.due = value.removesuffix(":00") if "T" in value else value
+            case "id":
+                line.name = value.strip('"')
+            case _:
+                raise AssertionError(row)
+    return line
+
+
+def source_of(lines: Iterable[Line], *, toml: bool) -> str:
+    """Return the file of these lines."""
+    return "".join((_toml if toml else _markdown)(line) for line in lines)
+
+
+def _markdown(line: Line) -> str:
+    day = f" due:{line.due}" if line.due else ""
+    name = f" omi:{line.name}" if line.name else ""
+    return f"- [{'x' if line.done else ' '}] {line.text}{day}{name}\n"
+
+
+def _toml(line: Line) -> str:
+    rows = ["[[todo]]", f'description = "{line.text}"']
+    rows += ["completed = true"] if line.done else []
+    rows += [f"due = {line.due}{':00' if 'T' in line.due else ''}"] if line.due else []
+    rows += [f'id = "{line.name}"'] if line.name else []
+    return "\n".join(rows) + "\n\n"
+
+
+@dataclass
+class Replicas:
+    """Someone's file and account.
+
+    ``owed`` is what somebody wrote and nobody let go of, ``doubled`` what may be twice,
+    ``gone`` the ids that the app let go of, ``removed`` the lines that can be pasted
+    back. ``bold`` counts how often a line was reworded since a cycle that went well.
+    """
+
+    person: Person
+    owed: set[str] = field(default_factory=set)
+    doubled: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    removed: list[Line] = field(default_factory=list)
+    bold: Counter[str] = field(default_factory=Counter)
+    fresh: Iterator[int] = field(default_factory=count)
+
+    # The file.
+
+    @property
+    def toml(self) -> bool:
+        """Whether the file is TOML."""
+        return self.person.name.endswith(".toml")
+
+    def lines(self) -> list[Line]:
+        """Return the file's tasks."""
+        return lines_of(self.person.todo.read_bytes().decode(), toml=self.toml)
+
+    def save(self, lines: Iterable[Line], dice: Random) -> None:
+        """Save the file as one editor or another does."""
+        source = source_of(lines, toml=self.toml)
+        if dice.random() < 0.5:
+            self.person.write(source)
+            return
+        draft = self.person.todo.with_name("draft~")
+        draft.write_text(source, encoding="utf-8")
+        draft.replace(self.person.todo)
+
+    def word(self) -> str:
+        """Return a word that was never used before, and is like no other."""
+        word = "".join(Random(next(self.fresh)).choices(ascii_lowercase, k=14))
+        self.owed.add(word)
+        return word
+
+    def text(self) -> str:
+        """Return the text of a new task, long enough to be known again with two more words."""
+        return " ".join(self.word() for _ in range(5))
+
+    def day(self) -> str:
+        """Return a day that was never used before."""
+        day = (date(2027, 1, 1) + timedelta(days=next(self.fresh))).isoformat()
+        self.owed.add(day)
+        return day
+
+    def let_go(self, *texts: str | None) -> None:
+        """Somebody saw these words and days and took them away."""
+        for text in filter(None, texts):
+            self.owed.difference_update(text.split(), DAY.findall(text))
+
+    def edit_line(self, what: str, dice: Random, at: int | None = None) -> None:
+        """One edit in the editor; the words of a line stay recognisable."""
+        lines = self.lines()
+        if what == "add" or not lines:
+            lines.append(Line(self.text()))
+            return self.save(lines, dice)
+        if what == "paste" and self.removed:
+            line = self.removed.pop()
+            self.doubled.update(line.text.split())
+            lines.insert(dice.randint(0, len(lines)), line)
+            return self.save(lines, dice)
+        at = dice.randrange(len(lines)) if at is None else at
+        line = lines[at]
+        match what:
+            case "reword" if line.text.count(" ") < LONG and self.bold[line.text[:14]] < 2:
+                self.bold[line.text[:14]] += 1
+                line.text += f" {self.word()}"
+            case "tick":
+                line.done = not line.done
+            case "date":
+                self.let_go(line.due)
+                line.due = self.day() if dice.random() < 0.8 else None
+            case "remove":
+                self.let_go(line.text, line.due)
+                self.removed.append(lines.pop(at))
+            case "move":
+                lines.insert(dice.randrange(len(lines)), lines.pop(at))
+        return self.save(lines, dice)
+
+    # The account.
+
+    @property
+    def items(self) -> dict[str, Item]:
+        """The items of the account, but for a broken one."""
+        return {name: one for name, one in self.person.sandbox.items.items() if name != BROKEN}
+
+    def edit_item(self, what: str, dice: Random, name: str | None = None) -> None:
+        """One edit in the app."""
+        if what == "break":
+            if self.person.sandbox.items.pop(BROKEN, None) is None:
+                self.person.sandbox.add("unreadable", item_id=BROKEN)
+            return
+        items = self.items
+        if what == "add" or not items:
+            self.person.sandbox.add(self.text())
+            return
+        one = items[dice.choice(sorted(items)) if name is None else name]
+        if not self.knows(one.id):  # a create without an answer cannot be found by other words
+            self.doubled.update(one.description.split())
+        unlisted = one.hidden or one.locked  # nobody can tell what is edited there
+        match what:
+            case "reword" | "date" if unlisted:
+                pass
+            case "reword" if one.description.count(" ") < LONG:
+                one.description += f" {self.word()}"
+            case "tick":
+                one.completed = not one.completed
+            case "date":
+                self.let_go(one.due_at and one.due_at.date().isoformat())
+                hour = dice.choice((9, 17))
+                day = date.fromisoformat(self.day())
+                one.due_at = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+            case "undate":
+                self.let_go(one.due_at and one.due_at.date().isoformat())
+                one.due_at = None
+            case "delete":
+                self.let_go(one.description, one.due_at and one.due_at.date().isoformat())
+                self.gone.add(one.id)
+                del self.person.sandbox.items[one.id]
+            case "reprocess" if not unlisted:
+                self.doubled.update(one.description.split())
+                self.gone.add(one.id)
+                self.person.sandbox.reprocess(one.id)
+            case "hide":
+                self.let_go(one.description, one.due_at and one.due_at.date().isoformat())
+                one.hidden = not one.hidden
+            case "lock":
+                self.let_go(one.description, one.due_at and one.due_at.date().isoformat())
+                one.locked = not one.locked
+
+    def knows(self, name: str) -> bool:
+        """Whether omisync has tied this item to a line, or buried it."""
+        store = Store.peek(self.person.store_path)
+        if store is None:
+            return False
+        with store:
+            links, stones = store.links(), store.tombstones(0.0, kept=True)
+        return name in {one.remote_id for one in (*links, *stones)}
+
+    def edit_both(self, here: str, there: str, dice: Random) -> None:
+        """Edit one task on both sides, if there is one on both."""
+        names = {one.description: name for name, one in self.items.items()}
+        shared = [at for at, line in enumerate(self.lines()) if line.text in names]
+        if shared:
+            at = dice.choice(shared)
+            name = names[self.lines()[at].text]
+            self.edit_line(here, dice, at)
+            self.edit_item(there, dice, name)
+
+    def write_twice(self, dice: Random) -> None:
+        """The same new task on both sides."""
+        text = self.text()
+        self.doubled.update(text.split())
+        self.person.sandbox.add(text)
+        self.save([*self.lines(), Line(text)], dice)
+
+    # The end.
+
+    async def settle(self, *, well: bool = True) -> None:
+        """Let all go well, and the time go by, until three cycles in a row find nothing to do."""
+        person, sandbox = self.person, self.person.sandbox
+        if well:
+            sandbox.fault_rate({})
+            sandbox._faults.queue.clear()
+            sandbox.items.pop(BROKEN, None)
+            for one in sandbox.items.values():
+                one.hidden = one.locked = False
+            person.clock.pass_by(90_000)
+        calm = 0
+        for _ in range(100):
+            outcome = await self.cycle()
+            calm = 0 if outcome.temporary or outcome.counts else calm + 1
+            if calm == 3:
+                break
+            if outcome.parked:
+                async with person.desk() as desk:
+                    sync.retry(desk.store, "", person.clock())
+            wait = 0.0 if outcome.retry_at is None else outcome.retry_at - person.clock.now
+            person.clock.pass_by(max(wait, 1.0))
+        else:
+            raise AssertionError(f"never settled: {outcome}")
+        assert outcome.code == errors.OK, outcome
+
+    async def cycle(self, **how: object) -> Outcome:
+        """Run a cycle that may do whatever it wants."""
+        outcome = await self.person.cycle(now=True, allow_removals=True, yes=True, **how)
+        if outcome.code == errors.OK:
+            self.bold.clear()
+        return outcome
+
+    async def quiet(self) -> None:
+        """Check that another cycle finds both sides in agreement: reads, no write, no change."""
+        person = self.person
+        person.sent()
+        status = person.todo.stat()
+        before = person.todo.read_bytes(), status.st_mtime_ns, status.st_ino
+        outcome = await self.cycle()
+        assert not outcome.counts, outcome
+        assert {method for method, _ in person.sent()} <= {"GET"}
+        status = person.todo.stat()
+        assert (person.todo.read_bytes(), status.st_mtime_ns, status.st_ino) == before
+
+    async def agree(self) -> None:
+        """Check that each line says what its item says, and that nothing was lost or doubled."""
+        async with self.person.desk() as desk:
+            document, _ = sync.preview(desk.config, desk.store, self.person.clock())
+            links = desk.store.links()
+            buried = {one.remote_id for one in desk.store.tombstones(0.0, kept=True)}
+            lost = [one.clash.lost_value for one in desk.store.clashes()]
+            assert desk.store.intents() == []
+            imports = desk.config.sync.import_items
+        items = self.items
+        pairs = match.pair(document.entries, links)
+        assert not pairs.absent
+        assert not pairs.new
+        for entry, link in pairs.pairs:
+            self._same(document.entries[entry].task, links[link], items)
+        linked = {link.remote_id for link in links}
+        for name, one in items.items():
+            awaited = not one.completed or imports == "all"
+            assert name in linked or name in buried or not awaited or imports == "linked", one
+        self._once(document, items)
+        said = [entry.task.text for entry in document.entries]
+        said += [entry.task.due or "" for entry in document.entries]
+        said += [one.description for one in items.values()]
+        said += [one.due_at.date().isoformat() for one in items.values() if one.due_at]
+        kept = " ".join((*said, *lost))
+        missing = {one for one in self.owed if one not in kept}
+        assert not missing, missing
+
+    def _same(self, task: Task, link: Link, items: dict[str, Item]) -> None:
+        """Check one line against its item; without one it must have been proven gone."""
+        if link.remote_id is None:
+            assert link.missing == LET_GO, link
+            return
+        one = items[link.remote_id]
+        assert (task.text, task.completed) == (one.description, one.completed), link
+        if task.completed and one.due_at is None:  # it would ring the phone
+            return
+        if task.due is None or one.due_at is None:
+            assert task.due is None, link
+            assert one.due_at is None, link
+        elif due.is_date(task.due):
+            assert one.due_at.date().isoformat() == task.due, link
+        else:
+            assert one.due_at.isoformat()[:16] == task.due, link
+
+    def _once(self, document: Document, items: dict[str, Item]) -> None:
+        """Check that no task is twice on one side, but for what its person wrote twice."""
+        for texts in (
+            [entry.task.text for entry in document.entries],
+            [one.description for one in items.values()],
+        ):
+            words = [word for text in texts for word in text.split() if word not in self.doubled]
+            assert len(words) == len(set(words)), texts
