@@ -30,6 +30,7 @@ from omisync.core.plan import (
     Observation,
     Plan,
     Policy,
+    Removal,
     RemoveRemote,
     Revive,
 )
@@ -382,6 +383,26 @@ def test_an_empty_file_is_drastic_from_the_first_removal() -> None:
     assert made([], [linked(Task("a"))], blank=True).removal.drastic
     assert not made([], [linked(Task("a", True))], blank=True).removal.drastic
     assert not made([], [], blank=True).removal.drastic
+
+
+@pytest.mark.parametrize(
+    ("age", "how", "counted", "recent"),
+    [
+        (0.0, "complete", True, 1),
+        (3599.0, "complete", True, 1),
+        (3600.0, "complete", True, 0),
+        (-1.0, "complete", True, 0),
+        (60.0, "delete", True, 0),
+        (60.0, "complete", False, 0),
+    ],
+)
+def test_a_removal_adds_up_for_an_hour(age: float, how: str, counted: bool, recent: int) -> None:
+    """Only what was removed by the same policy, and counted then."""
+    grave = replace(stone("z", False, how), removed_at=NOW - age, counted=counted)
+    links = [linked(Task("a"), 1), linked(Task("b"), 2)]
+    decided = made([entry("a")], links, tombstones=[grave])
+    assert decided.removal == Removal(1, recent, 2 + recent)
+    assert decided.tasks == 1
 
 
 def test_absent_lines_count_before_their_grace_ends() -> None:

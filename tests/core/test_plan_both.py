@@ -574,6 +574,30 @@ def test_a_gone_item_leaves_its_line_as_the_policy_says() -> None:
     assert removed.rows == (other.but(missing=0),)
 
 
+@pytest.mark.parametrize(
+    ("age", "how", "counted", "recent"),
+    [
+        (0.0, "gone", True, 1),
+        (3599.0, "gone", True, 1),
+        (3600.0, "gone", True, 0),
+        (-1.0, "gone", True, 0),
+        (60.0, "complete", True, 0),
+        (60.0, "gone", False, 0),
+    ],
+)
+def test_a_departure_adds_up_for_an_hour(age: float, how: str, counted: bool, recent: int) -> None:
+    """Only lines that went with their items, and were counted then."""
+    stone = Tombstone("gone-k", "", Task("z"), Fields("z"), how, NOW - age, counted)
+    decided = made(
+        [entry("a"), entry("b")],
+        [GONE, link("b", "b", rank=1)],
+        [item("b", "b")],
+        replace(POLICY, on_remote_removal="remove"),
+        tombstones=[stone],
+    )
+    assert decided.departure == plan.Removal(1, recent, 2 + recent)
+
+
 def test_finished_lines_are_in_no_danger() -> None:
     """The guard counts open lines that have, or had, an item, and no others."""
     done, policy = Task("a", completed=True), replace(POLICY, on_remote_removal="remove")
