@@ -30,6 +30,7 @@ from omisync.core.plan import (
     Observation,
     Plan,
     Policy,
+    Removal,
     RemoveRemote,
     Revive,
 )
@@ -181,6 +182,71 @@ def test_a_parked_removal_waits() -> None:
     assert made([entry("a"), entry("b")], [linked(Task("a")), link]).parked == ()
 
 
+@pytest.mark.parametrize(
+    "before", [{"seen": Task("a", True)}, {"section": "Later"}, {"absent_since": NOW - 5}]
+)
+def test_whatever_changed_is_written_down(before: dict[str, object]) -> None:
+    """The row is as the line stands now: its words, its section, and that it is there."""
+    now = linked(Task("a"), section="Now")
+    line = Entry(Task("a"), 1, "Now")
+    assert made([line], [now]).rows == ()
+    assert made([line], [now.but(**before)]).rows == (now,)
+
+
+def test_a_line_that_moved_is_written_down() -> None:
+    """One rank changes, and the rows are in the order of the lines."""
+    links = [linked(Task("b"), 2), linked(Task("a"), 1, rank=7 << 20)]
+    (row,) = made([entry("a"), entry("b", line=2)], links).rows
+    ranks = {one.key: one.rank for one in (*links, row)}
+    assert ranks["k1"] < ranks["k2"]
+
+
+def test_a_change_that_waits_is_written_down_once() -> None:
+    """As long as the line stays as it is, the row does."""
+    waits = linked(Task("a b c"), seen=Task("a b c", True))
+    decided = made([entry("a b c", True)], [waits])
+    assert decided.ops == (ChangeRemote(waits, entry("a b c", True), Patch(completed=True)),)
+    assert decided.rows == ()
+
+
+def test_what_is_tried_again_starts_anew() -> None:
+    """Former failures count no more; what is in doubt is sent with the edit."""
+    parked = Parked(0, "no", NOW - 5, Task("a b c d"))
+    link = linked(Task("a b c"), failures=5, parked=parked, doubt=frozenset({"completed"}))
+    (op,) = made([entry("a b c e")], [link]).ops
+    assert isinstance(op, ChangeRemote)
+    assert (op.link.failures, op.link.parked) == (0, None)
+    assert op.patch == Patch(description="a b c e", completed=False)
+
+
+def test_a_create_in_flight_is_asked_about_with_its_line() -> None:
+    """What came of it is found out first, whatever the line says by now."""
+    waits = Link("k", None, Task("a"))
+    assert made([entry("a")], [waits], pending={"k": "a"}).unsure == ((waits, entry("a")),)
+
+
+def test_a_new_row_knows_its_place() -> None:
+    """Section and rank are those of the line; finished lines may be skipped, others go on."""
+    lines = [entry("done", True), Entry(Task("a"), 2, "S"), entry("old", line=3)]
+    old = linked(Task("old"), rank=8)
+    decided = made(lines, [old], replace(PUSH, skip_completed=True))
+    (op,) = decided.ops
+    assert isinstance(op, AddRemote)
+    assert op.link == Link("new0", None, Task("a"), "S", op.link.rank)
+    assert op.link.rank < 8
+    found = RemoteItem("r9", Fields("done", True))
+    decided = made(lines, [old], replace(PUSH, skip_completed=True), unlinked=[found])
+    assert [type(op) for op in decided.ops] == [Adopt, AddRemote]
+
+
+def test_an_item_that_rises_is_nobody_elses() -> None:
+    """A second line of its text is a new task, though the item is without a link."""
+    lines = [entry("a"), entry("a", line=2)]
+    item = RemoteItem("r0", Fields("a"))
+    decided = made(lines, tombstones=[stone("a", False, "keep")], unlinked=[item])
+    assert sorted(type(op).__name__ for op in decided.ops) == ["AddRemote", "Revive"]
+
+
 def test_an_absent_line_is_what_it_was() -> None:
     """In its grace it waits, a create without an answer is asked about, a finished one rests."""
     absent = linked(Task("a"), absent_since=NOW - 5)
@@ -317,6 +383,26 @@ def test_an_empty_file_is_drastic_from_the_first_removal() -> None:
     assert made([], [linked(Task("a"))], blank=True).removal.drastic
     assert not made([], [linked(Task("a", True))], blank=True).removal.drastic
     assert not made([], [], blank=True).removal.drastic
+
+
+@pytest.mark.parametrize(
+    ("age", "how", "counted", "recent"),
+    [
+        (0.0, "complete", True, 1),
+        (3599.0, "complete", True, 1),
+        (3600.0, "complete", True, 0),
+        (-1.0, "complete", True, 0),
+        (60.0, "delete", True, 0),
+        (60.0, "complete", False, 0),
+    ],
+)
+def test_a_removal_adds_up_for_an_hour(age: float, how: str, counted: bool, recent: int) -> None:
+    """Only what was removed by the same policy, and counted then."""
+    grave = replace(stone("z", False, how), removed_at=NOW - age, counted=counted)
+    links = [linked(Task("a"), 1), linked(Task("b"), 2)]
+    decided = made([entry("a")], links, tombstones=[grave])
+    assert decided.removal == Removal(1, recent, 2 + recent)
+    assert decided.tasks == 1
 
 
 def test_absent_lines_count_before_their_grace_ends() -> None:

@@ -516,6 +516,45 @@ def test_a_twin_that_nobody_takes_back_becomes_a_line() -> None:
         assert made(lines, links, items, pending={"k": "b"}).later
 
 
+def test_clashes_are_told_with_their_task() -> None:
+    """Of every task; the preferred side wins."""
+    links = [link("a", "a b c"), link("d", "d e f", rank=1)]
+    lines = [entry("a b x"), entry("d e x", line=2)]
+    items = [item("a", "a b y"), item("d", "d e y")]
+    for prefer, winner in (("local", "x"), ("remote", "y")):
+        decided = made(lines, links, items, replace(POLICY, prefer=prefer))
+        assert [(one.key, one.kept_value[-1]) for one in decided.clashes] == [
+            ("k-a", winner),
+            ("k-d", winner),
+        ]
+        assert kinds(decided) == [ChangeRemote if prefer == "local" else ChangeLocal] * 2
+    refused = Parked(422, "no", NOW, Task("a b x"))
+    parked = made(lines[:1], [links[0].but(parked=refused)], items[:1])
+    assert parked.clashes == ()
+
+
+def test_the_same_edit_on_both_sides_is_written_down() -> None:
+    """Neither side is changed; both are known to say it."""
+    both = Task("a b x")
+    (row,) = made([entry("a b x")], [link("a", "a b c")], [item("a", "a b x")]).rows
+    assert row == link("a", "a b x", rank=row.rank, base=Base(both, Fields("a b x")))
+
+
+def test_a_changed_line_gets_its_id_in_one_go() -> None:
+    """The file is written once."""
+    (op,) = made([entry("a")], [link("a", "a")], [item("a", "b")], replace(POLICY, ids=True)).ops
+    after = link("a", "b", base=Base(Task("b"), Fields("b")))
+    assert op == ChangeLocal(after, entry("a"), Task("b"), "a")
+
+
+def test_at_a_first_meeting_the_app_has_its_say() -> None:
+    """A date that only the item has is news for the line, not something it gave up."""
+    dated = replace(item("x", "a"), fields=Fields("a", due_at=START))
+    (op,) = made([entry("a")], [], [dated]).ops
+    assert isinstance(op, Adopt)
+    assert op.link.base == Base(Task("a"), Fields("a"))
+
+
 def test_what_is_not_missing_is_not_written_down() -> None:
     """A count that says enough stays; a key without an item counts nothing."""
     asked = link("a", "a", missing=2, probed_at=NOW - 60)
@@ -541,6 +580,30 @@ def test_a_gone_item_leaves_its_line_as_the_policy_says() -> None:
     removed = made(lines, links, items, replace(POLICY, on_remote_removal="remove"))
     assert removed.ops == (RemoveLocal(GONE, lines[0]),)
     assert removed.rows == (other.but(missing=0),)
+
+
+@pytest.mark.parametrize(
+    ("age", "how", "counted", "recent"),
+    [
+        (0.0, "gone", True, 1),
+        (3599.0, "gone", True, 1),
+        (3600.0, "gone", True, 0),
+        (-1.0, "gone", True, 0),
+        (60.0, "complete", True, 0),
+        (60.0, "gone", False, 0),
+    ],
+)
+def test_a_departure_adds_up_for_an_hour(age: float, how: str, counted: bool, recent: int) -> None:
+    """Only lines that went with their items, and were counted then."""
+    stone = Tombstone("gone-k", "", Task("z"), Fields("z"), how, NOW - age, counted)
+    decided = made(
+        [entry("a"), entry("b")],
+        [GONE, link("b", "b", rank=1)],
+        [item("b", "b")],
+        replace(POLICY, on_remote_removal="remove"),
+        tombstones=[stone],
+    )
+    assert decided.departure == plan.Removal(1, recent, 2 + recent)
 
 
 def test_finished_lines_are_in_no_danger() -> None:

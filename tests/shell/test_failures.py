@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from person import Person
 
 from omisync import errors
-from omisync.core.model import EXISTENCE
+from omisync.core.model import EXISTENCE, Tombstone
 from omisync.store import Store
 
 if TYPE_CHECKING:
-    from person import Clock, Person
+    from person import Clock
 
-    from omisync.core.model import Link, Tombstone
+    from omisync.core.model import Link
     from omisync.sandbox import Fault
 
 TWO_WAY = '[sync]\ndirection = "two-way"\n'
@@ -209,3 +210,132 @@ async def test_a_question_without_an_answer_is_asked_again(person: Person) -> No
     assert (await person.settle()).code == errors.OK
     row = link(person, "a")
     assert (row.failures, row.probed_at) == (0, person.clock.now)
+
+
+async def test_an_edit_that_breaks_the_server_is_set_aside(settled: Person) -> None:
+    """Five failures in a row while others get through: parked, and tried again in an hour."""
+    settled.sandbox.poison.add("a b c poison")
+    settled.write("- [ ] a b c poison\n- [ ] stay\n- [ ] new\n")
+    assert (await settled.cycle()).code == errors.TEMPORARY
+    with Store.open(settled.store_path) as store:
+        failed = store.history(20)[-1]
+    row = link(settled, "a b c poison")
+    assert (failed.event, failed.text, failed.key) == ("task.failed", "a b c poison", row.key)
+    assert failed.detail
+    outcome = await settled.settle()
+    assert outcome.code == errors.PARKED
+    row = link(settled, "a b c poison")
+    assert row.parked is not None
+    assert row.parked.reason.startswith("Omi failed 5 times in a row on this task (")
+    assert row.parked.status == 0
+    assert row.parked.retry_at == row.parked.since + 3600.0
+    assert settled.omi() == {"a b c": False, "stay": False, "new": False}
+
+
+async def test_a_date_that_omi_refuses_to_clear_stays_there(person: Person) -> None:
+    """It is told once, and the line is known to have none."""
+    person.write("- [ ] a due:2026-12-24\n")
+    await person.settle()
+    person.write("- [ ] a\n")
+    person.sandbox.fault_next("422", method="PATCH")
+    outcome = await person.cycle()
+    (remark,) = outcome.remarks
+    assert remark == (
+        "Omi's server does not clear due dates yet: 'a' keeps its date there."
+        " Remove it in the Omi app if it matters."
+    )
+    assert history(person)[-1] == ("task.changed", "a", "the date stays in Omi")
+    row = link(person, "a")
+    assert row.base is not None
+    assert (row.base.local, row.clear_due, row.doubt) == (row.seen, True, frozenset())
+    assert row.base.remote.due_at is not None
+    assert (await person.cycle()).idle
+
+
+async def test_a_line_that_goes_with_its_item_is_remembered(person: Person) -> None:
+    """The removal guard counts open lines; what they said is buried, and the history tells."""
+    person.settings = f'{TWO_WAY}on_remote_removal = "remove"\n'
+    person.write("- [ ] a\n- [x] b\n- [ ] stay\n- [ ] more\n")
+    await person.settle()
+    rows = {text: link(person, text) for text in "ab"}
+    for one in [*person.sandbox.items.values()]:
+        if one.description in rows:
+            del person.sandbox.items[one.id]
+    await person.settle()
+    for _ in range(3):
+        await person.settle()
+    assert person.todo.read_text() == "- [ ] stay\n- [ ] more\n"
+    buried = {stone.task.text: stone for stone in stones(person)}
+    for text, row in rows.items():
+        assert row.base is not None
+        at = buried[text].removed_at
+        assert buried[text] == Tombstone(
+            f"gone-{row.key}", "", row.base.local, row.base.remote, "gone", at, text == "a"
+        )
+    with Store.open(person.store_path) as store:
+        told = [one for one in store.history(20) if one.event == "line.removed"]
+        left = sorted(one.seen.text for one in store.links())
+    assert [(one.text, one.key) for one in told] == [(t, rows[t].key) for t in "ab"]
+    assert all(one.at == person.clock.now for one in told)
+    assert left == ["more", "stay"]
+
+
+async def twins(both: Person, other: Person) -> None:
+    """Let two machines make an item each of one new line."""
+    for machine in (both, other):
+        machine.settings = TWO_WAY
+        machine.write("- [ ] start\n")
+        await machine.settle()
+    both.sandbox.limits["read"] = 0
+    for machine in (both, other):
+        machine.write("- [ ] start\n- [ ] new\n")
+        await machine.cycle(now=True)
+    both.sandbox.limits["read"] = None
+    both.clock.pass_by(3700)
+
+
+@pytest.mark.parametrize("fault", ["422", "5xx_before", None])
+async def test_a_twin_is_taken_back_in_the_end(
+    person: Person, tmp_path_factory: pytest.TempPathFactory, fault: Fault | None
+) -> None:
+    """A refusal is told; whatever came between, one item is left, and the history tells."""
+    other = Person(tmp_path_factory.mktemp("other"), person.sandbox, person.clock)
+    await twins(person, other)
+    await person.settle()
+    if fault:
+        person.sandbox.fault_next(fault, method="DELETE")
+        outcome = await other.cycle(now=True)
+        assert len(person.sandbox.items) == 3
+        assert outcome.counts.get("twin.removed", 0) == 0
+        if fault == "422":
+            (remark,) = outcome.remarks
+            assert remark.startswith("'new' is twice in Omi: ")
+        else:
+            assert outcome.code == errors.TEMPORARY
+            assert outcome.troubles
+    assert (await other.cycle(now=True)).counts["twin.removed"] == 1
+    assert history(other)[-1] == ("twin.removed", "new", "")
+    assert stones(other) == []
+    assert person.omi() == {"start": False, "new": False}
+
+
+async def test_the_history_tells_what_the_guard_stopped(person: Person) -> None:
+    """Once for the same numbers; what was not refused before is not allowed either."""
+    person.settings = f'{TWO_WAY}on_remote_removal = "remove"\n'
+    person.write("".join(f"- [ ] task {n}\n" for n in range(8)))
+    await person.settle()
+    person.sandbox.items.clear()
+    for _ in range(3):
+        outcome = await person.cycle(now=True)
+    assert outcome.code == errors.BAD_FILE
+    told = [one for one in history(person) if one[0] == "guard.stopped"]
+    assert told == [("guard.stopped", "", "8 of 8 lines")]
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_fact("refused_departure", [7, 8])
+    outcome = await person.cycle(now=True, allow_removals=True)
+    assert outcome.code == errors.BAD_FILE
+    await person.cycle(now=True, allow_removals=True)
+    with Store.open(person.store_path) as store:
+        assert store.fact("refused_departure") is None
+    await person.settle()
+    assert person.todo.read_text() == ""
