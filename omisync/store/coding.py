@@ -1,4 +1,7 @@
-"""How the nouns of core stand in rows of the store, and back."""
+"""How the nouns of core stand in rows of the store, and back.
+
+What cannot be read raises ``ValueError`` or ``TypeError``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from omisync.core.model import Base, Fields, Intent, Link, Parked, Task, Tombstone
+from omisync.core.model import Base, Clash, Fields, Gate, Intent, Link, Parked, Task, Tombstone
+from omisync.store import kinds
 
 CERTAIN: frozenset[str] = frozenset()
 
@@ -57,8 +61,8 @@ def link_row(link: Link) -> tuple[object, ...]:
 
 
 def link(row: Row) -> Link:
-    """Return the link of a row, of any version."""
-    (key, remote_id, text, completed, due, section, rank, *agreed) = row
+    """Return the link of a row, of any version; raises as all that reads rows here does."""
+    (key, remote_id, text, completed, due, section, rank, *agreed) = kinds.checked(row, kinds.LINK)
     (b_text, b_completed, b_due, description, r_completed, due_at, *rest) = agreed
     (absent_since, clear_due, failures, parked, doubt, *presence) = rest
     seen = Task(text, bool(completed), due)
@@ -97,7 +101,7 @@ def _parked_text(parked: Parked) -> str:
 
 
 def _parked(text: str) -> Parked:
-    status, reason, since, task, retry_at = json.loads(text)
+    status, reason, since, task, retry_at = kinds.checked(tuple(json.loads(text)), kinds.PARKED)
     return Parked(status, reason, since, None if task is None else Task(*task), retry_at)
 
 
@@ -124,6 +128,7 @@ def intent_row(place: int, intent: Intent) -> tuple[object, ...]:
 
 def intent(row: Row) -> Intent:
     """Return the intent of a row."""
+    row = kinds.checked(row, kinds.INTENT)
     (key, group, _, description, r_completed, due_at, text, completed, due, known, *rest) = row
     return Intent(
         key,
@@ -154,6 +159,7 @@ def tombstone_row(stone: Tombstone) -> tuple[object, ...]:
 
 def tombstone(row: Row) -> Tombstone:
     """Return the tombstone of a row."""
+    row = kinds.checked(row, kinds.TOMBSTONE)
     (key, remote_id, text, completed, due, description, r_completed, due_at, *rest) = row
     how, removed_at, counted = rest
     return Tombstone(
@@ -165,3 +171,14 @@ def tombstone(row: Row) -> Tombstone:
         removed_at,
         bool(counted),
     )
+
+
+def gate(row: Row) -> Gate:
+    """Return the gate of a row."""
+    return Gate(*kinds.checked(row, kinds.GATE))
+
+
+def clash(row: Row) -> tuple[int, float, Clash, float | None]:
+    """Return number, time, clash and time of restoring of a row."""
+    number, at, restored_at, *values = kinds.checked(row, kinds.CLASH)
+    return number, at, Clash(*values), restored_at
