@@ -36,7 +36,10 @@ def lock(path: Path, holder: str) -> Iterator[None]:
     except OSError as error:
         unwritable(path, error)
     try:
-        check_owner(place, os.fstat(descriptor))
+        status = os.fstat(descriptor)
+        check_owner(place, status)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            _not_ours(place, "is no file of its own")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -93,18 +96,16 @@ def check_owner(path: Path, status: os.stat_result) -> None:
     Root may have put it there, and root may work for anybody.
 
     Raises:
-        StoreUnusable: it is another user's, or another file under a second name.
+        StoreUnusable: it is another user's.
     """
     if status.st_uid not in {os.geteuid(), 0} and os.geteuid() != 0:
-        what = f"belongs to another user (uid {status.st_uid})"
-    elif not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        what = "is no file of its own"
-    else:
-        return
+        _not_ours(path, f"belongs to another user (uid {status.st_uid})")
+
+
+def _not_ours(path: Path, what: str) -> NoReturn:
     raise StoreUnusable(
         f"{path} {what}, so it is not used for the state",
-        f"Remove it, or set [state] path in the config to a folder of your own: {path.parent}"
-        " is open to others.",
+        "Remove it, or set [state] path in the config to a place in a folder of your own.",
     )
 
 
