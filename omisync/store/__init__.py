@@ -163,6 +163,7 @@ class Store:
                 store._db.execute("PRAGMA synchronous=FULL")
                 if version < VERSION:
                     store._db.executescript(f"BEGIN IMMEDIATE; {MIGRATION} COMMIT;")
+            store._check_content()
         except BaseException:
             store.close()
             raise
@@ -220,6 +221,17 @@ class Store:
                 if verdict != "ok":
                     _damaged(self.path, str(verdict))
         return int(version)
+
+    def _check_content(self) -> None:
+        """Find damage in schema and notes now, not when a create that went out is to be settled."""
+        with self._reading(), contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+            fresh.executescript(SCHEMA + CLASHES)
+            if kinds.tables(self._db) != kinds.tables(fresh):
+                _damaged(self.path, "its tables are not as they were made")
+        with self._reading():
+            names = self._db.execute("SELECT name FROM meta").fetchall()
+        for (name,) in names:
+            self.fact(name)
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:

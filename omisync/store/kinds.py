@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omisync.errors import SEVERITY
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Mapping
 
     Kind = Callable[[object], bool]
@@ -96,6 +97,17 @@ FACTS: Mapping[str, Mapping[str, Kind]] = {
     "writing": {"before": _text, "after": _text, "links": _list, "gone": _list, "added": _list},
 }
 """Notes that are tables, and what each has at least."""
+
+
+def tables(db: sqlite3.Connection) -> list[tuple[str, str, int]]:
+    """Return the columns of a store in order: table, column, place in the primary key or 0."""
+    rows = db.execute(
+        "SELECT made.name, its.name, its.pk FROM sqlite_master AS made,"
+        " pragma_table_info(made.name) AS its"
+        " WHERE made.type = 'table' AND made.name NOT LIKE 'sqlite_%'"
+        " ORDER BY made.name, its.cid"
+    )
+    return rows.fetchall()
 
 
 def checked(row: tuple[Any, ...], kinds: tuple[Kind, ...]) -> tuple[Any, ...]:

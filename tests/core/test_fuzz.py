@@ -1,7 +1,7 @@
 """Fuzzing what reads and writes the todo file: whatever it says, an answer in bounded time.
 
 The suite takes a sample of each; the campaign takes the rest:
-``pytest -m campaign tests/core/test_fuzz.py tests/shell/test_fuzz_api.py tests/system/test_fuzz_store.py``
+``pytest -m campaign tests/core/test_fuzz.py tests/*/test_fuzz_*.py``
 """
 
 from __future__ import annotations

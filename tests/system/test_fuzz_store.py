@@ -52,7 +52,7 @@ def test_any_command_on_a_damaged_store(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It ends with a documented code and never with an error that is not one of ours."""
-    damaged(machine, monkeypatch, 30, 8)
+    damaged(machine, monkeypatch, 8, 8)
 
 
 @pytest.mark.campaign
