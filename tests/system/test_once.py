@@ -731,7 +731,7 @@ def test_a_store_of_a_newer_omisync(machine: Machine, omi: Omi) -> None:
         assert "Install" in ran.err
     assert omi.sent() == []
     with closing(sqlite3.connect(machine.store)) as store:
-        store.execute("PRAGMA user_version = 1")
+        store.execute("PRAGMA user_version = 2")
     assert machine.once().code == 0
     machine.settled()
 
