@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import socket
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,9 +139,23 @@ def ask(store: Path, environ: Mapping[str, str], request: dict[str, Any]) -> dic
     with contextlib.suppress(OSError, ValueError), _reachable(path) as name:
         with socket.socket(socket.AF_UNIX) as talk:
             talk.connect(name)
+            if not _is_trusted(talk):
+                return None
             talk.sendall(json.dumps(request).encode() + b"\n")
             with talk.makefile("rb") as lines:
                 answer = json.loads(lines.readline())
         if isinstance(answer, dict):
             return answer
     return None
+
+
+def _is_trusted(talk: socket.socket) -> bool:
+    """Return whether nobody but this user or root answers here, as far as can be known.
+
+    In a folder that others can write to, one of them could say that all is well.
+    """
+    credentials = getattr(socket, "SO_PEERCRED", None)  # Linux: process, user, group
+    if credentials is None or os.geteuid() == 0:
+        return True
+    peer = talk.getsockopt(socket.SOL_SOCKET, credentials, struct.calcsize("3i"))
+    return struct.unpack("3i", peer)[1] in {os.geteuid(), 0}

@@ -143,7 +143,10 @@ class OmiClient:
         """
         path = address.item_path(remote_id)
         request = Request("PATCH", path, _checked(wire.patch_body, patch))
-        return self._read(request, wire.item, await self._send(request))
+        item = self._read(request, wire.item, await self._send(request))
+        if item.id != remote_id:  # whatever it tells, it tells of another item
+            raise faults.unusable(request)
+        return item
 
     async def delete(self, remote_id: str) -> None:
         """Remove an item for ever. Raises ``ItemGone``, ``ItemLocked``, ``ItemRefused``."""

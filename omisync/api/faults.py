@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SHOWN = 200
 """Code points of a server's words that a message shows."""
 
+EARLIEST, LATEST = 946_684_800.0, 7_258_118_400.0
+"""Unix seconds, the years 2000 and 2200: clocks are wrong by hours or count from 1970 or 1980."""
+
 RETRY_UNKNOWN = 60.0
 """Seconds to wait after a 429 that does not say for how long."""
 
@@ -79,8 +82,12 @@ class Reply:
 
     @property
     def date(self) -> float | None:
-        """The ``Date`` header in Unix seconds."""
-        return http_date(self.headers.get("Date", ""))
+        """The ``Date`` header in Unix seconds, None where no clock could show it.
+
+        Creates without an answer are looked for around it.
+        """
+        date = http_date(self.headers.get("Date", ""))
+        return date if date is not None and EARLIEST <= date < LATEST else None
 
 
 def http_date(text: str) -> float | None:
@@ -274,7 +281,9 @@ def _index(detail: object) -> int | None:
     complaints = detail if isinstance(detail, list) else []
     for complaint in complaints:
         match complaint:
-            case {"loc": ["body", "action_items", int(index), *_]} if index is not True:
+            case {"loc": ["body", "action_items", int(index), *_]} if (
+                index is not True and index >= 0
+            ):
                 return index
     return None
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run omisync with these arguments (default: the process's) and return the exit code."""
     _hold_streams()
+    _leave_no_core()
     try:
         code = _run(argv)
     except SystemExit as told:  # argparse has said what there is to say
@@ -37,6 +38,16 @@ def _hold_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - no path of anyone's, and open to the end
+
+
+def _leave_no_core() -> None:
+    """Keep the key, which is in memory, out of a core file should this process crash."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows; a sandbox that forbids
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        if soft:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _run(argv: Sequence[str] | None) -> int:

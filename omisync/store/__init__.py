@@ -5,6 +5,7 @@ with ``synchronous=FULL``; a store that cannot be read in full is refused, never
 taken for empty.
 
 - ``coding``   how the nouns of core stand in rows
+- ``kinds``    what each column and note may hold
 - ``holding``  who may write to a store
 """
 
@@ -14,20 +15,20 @@ import contextlib
 import json
 import os
 import sqlite3
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
 from urllib.parse import quote
 
-from omisync.core.model import Clash, Gate
 from omisync.errors import StoreBusy, StoreUnusable
-from omisync.store import coding
-from omisync.store.holding import holder, lock, set_aside, unwritable
+from omisync.store import coding, kinds
+from omisync.store.holding import check_owner, holder, lock, set_aside, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from omisync.core.model import Intent, Link, Tombstone
+    from omisync.core.model import Clash, Gate, Intent, Link, Tombstone
     from omisync.core.still import Lines
 
 __all__ = ["Clashed", "Event", "Store", "Writing", "holder", "lock", "set_aside"]
@@ -155,6 +156,7 @@ class Store:
         """
         if not path.exists():
             _create(path)
+        _make_private(path)
         store = cls(path, _connect(path, "rw"), trace)
         try:
             version = store._check(thorough=True)
@@ -162,6 +164,7 @@ class Store:
                 store._db.execute("PRAGMA synchronous=FULL")
                 if version < VERSION:
                     store._db.executescript(f"BEGIN IMMEDIATE; {MIGRATION} COMMIT;")
+            store._check_content()
         except BaseException:
             store.close()
             raise
@@ -202,7 +205,7 @@ class Store:
 
     def _check(self, *, thorough: bool) -> int:
         """Return the version of the store, after making sure that it is one of ours."""
-        with self._mapped():
+        with self._reading():  # a verdict on damage can quote bytes that are no text
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:
@@ -214,10 +217,22 @@ class Store:
                     "Install that newer omisync again; nothing was changed.",
                 )
             if thorough:
-                (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+                # Not quick_check: the index of remote ids vouches for those in the rows.
+                (verdict,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
                 if verdict != "ok":
                     _damaged(self.path, str(verdict))
         return int(version)
+
+    def _check_content(self) -> None:
+        """Find damage in schema and notes now, not when a create that went out is to be settled."""
+        with self._reading(), contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+            fresh.executescript(SCHEMA + CLASHES)
+            if kinds.tables(self._db) != kinds.tables(fresh):
+                _damaged(self.path, "its tables are not as they were made")
+        with self._reading():
+            names = self._db.execute("SELECT name FROM meta").fetchall()
+        for (name,) in names:
+            self.fact(name)
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -249,11 +264,11 @@ class Store:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """Like ``_mapped``, for rows whose content may be damaged too."""
+        """Like ``_mapped``, for what may be damaged inside of its rows too."""
         with self._mapped():
             try:
                 yield
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
                 _damaged(self.path, f"a row cannot be read ({error})")
 
     @contextlib.contextmanager
@@ -344,7 +359,7 @@ class Store:
         """Return the gates by bucket, open ones included."""
         with self._reading():
             rows = self._db.execute("SELECT * FROM gates")
-            return {row[0]: Gate(*row) for row in rows}
+            return {row[0]: coding.gate(row) for row in rows}
 
     def put_gate(self, gate: Gate) -> None:
         """Write one gate; call inside ``transaction``."""
@@ -381,7 +396,7 @@ class Store:
                 " FROM clashes ORDER BY number DESC LIMIT ?",
                 (limit,),
             )
-            return [Clashed(row[0], row[1], Clash(*row[3:]), row[2]) for row in rows][::-1]
+            return [Clashed(*coding.clash(row)) for row in rows][::-1]
 
     def mark_restored(self, number: int, at: float) -> None:
         """Note that the lost value of a clash was put back; call inside ``transaction``."""
@@ -414,7 +429,7 @@ class Store:
         """Return a small JSON value stored under ``name``, None when there is none."""
         with self._reading():
             row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-            return None if row is None else json.loads(row[0])
+            return None if row is None else kinds.checked_fact(name, json.loads(row[0]))
 
     def put_fact(self, name: str, value: object) -> None:
         """Store a small JSON value under ``name``; call inside ``transaction``."""
@@ -458,7 +473,7 @@ class Store:
                 " ORDER BY number DESC LIMIT ?",
                 (limit,),
             )
-            return [Event(*row) for row in rows][::-1]
+            return [Event(*kinds.checked(row, kinds.EVENT)) for row in rows][::-1]
 
     def luck(self, since: float, key: str) -> tuple[int, int]:
         """Return how many tasks were settled since then, and how many others failed.
@@ -522,6 +537,14 @@ def _create(path: Path) -> None:
         ) from error
 
 
+def _make_private(path: Path) -> None:
+    """Close a store to others that became open to them: a copy, a backup that was put back."""
+    with contextlib.suppress(OSError):  # no file, or none of ours: that is told when it is opened
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+            path.chmod(status.st_mode & 0o700)
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open the file without ever creating it.
 
@@ -529,8 +552,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         StoreUnusable: it is not a file or cannot be opened.
     """
     try:
-        if path.stat().st_size == 0:
+        status = path.stat()
+        if status.st_size == 0:
             _damaged(path, "it is empty")
+        check_owner(path, status)
         return sqlite3.connect(
             f"file:{quote(str(path))}?mode={mode}",
             uri=True,

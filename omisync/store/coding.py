@@ -1,4 +1,7 @@
-"""How the nouns of core stand in rows of the store, and back."""
+"""How the nouns of core stand in rows of the store, and back.
+
+What cannot be read raises ``ValueError`` or ``TypeError``.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from omisync.core.model import Base, Fields, Intent, Link, Parked, Task, Tombstone
+from omisync.core.model import Base, Clash, Fields, Gate, Intent, Link, Parked, Task, Tombstone
 from omisync.core.still import Lines
+from omisync.store import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +65,11 @@ def link_row(link: Link) -> tuple[object, ...]:
 
 
 def link(row: Row) -> Link:
-    """Return the link of a row, of any version."""
+    """Return the link of a row, of any version; raises as all that reads rows here does."""
+    return _link(kinds.checked(row, kinds.LINK))
+
+
+def _link(row: Row) -> Link:
     (key, remote_id, text, completed, due, section, rank, *agreed) = row
     (b_text, b_completed, b_due, description, r_completed, due_at, *rest) = agreed
     (absent_since, clear_due, failures, parked, doubt, *presence) = rest
@@ -93,12 +101,11 @@ def links(found: Iterable[Row]) -> Lines[Link]:
         ValueError: a row cannot be read; all are checked at once.
     """
     rows = list(found)
-    for text in {row[12] for row in rows}:
-        _time(text)  # of the columns of a link that stands still, the only one with a form
-    made = {at: link(row) for at, row in enumerate(rows) if _is_loud(row)}
+    kinds.check(rows, kinds.LINK)
+    made = {at: _link(row) for at, row in enumerate(rows) if _is_loud(row)}
     return Lines(
         [row[2:6] for row in rows],  # text, completed, due, section: what the line said
-        lambda at: link(rows[at]),
+        lambda at: _link(rows[at]),
         made=made,
         loud=(min(made), max(made)) if made else None,
         moves=any(one.absent_since is not None for one in made.values()),
@@ -137,7 +144,7 @@ def _parked_text(parked: Parked) -> str:
 
 
 def _parked(text: str) -> Parked:
-    status, reason, since, task, retry_at = json.loads(text)
+    status, reason, since, task, retry_at = kinds.checked(tuple(json.loads(text)), kinds.PARKED)
     return Parked(status, reason, since, None if task is None else Task(*task), retry_at)
 
 
@@ -164,6 +171,7 @@ def intent_row(place: int, intent: Intent) -> tuple[object, ...]:
 
 def intent(row: Row) -> Intent:
     """Return the intent of a row."""
+    row = kinds.checked(row, kinds.INTENT)
     (key, group, _, description, r_completed, due_at, text, completed, due, known, *rest) = row
     return Intent(
         key,
@@ -194,6 +202,7 @@ def tombstone_row(stone: Tombstone) -> tuple[object, ...]:
 
 def tombstone(row: Row) -> Tombstone:
     """Return the tombstone of a row."""
+    row = kinds.checked(row, kinds.TOMBSTONE)
     (key, remote_id, text, completed, due, description, r_completed, due_at, *rest) = row
     how, removed_at, counted = rest
     return Tombstone(
@@ -205,3 +214,14 @@ def tombstone(row: Row) -> Tombstone:
         removed_at,
         bool(counted),
     )
+
+
+def gate(row: Row) -> Gate:
+    """Return the gate of a row."""
+    return Gate(*kinds.checked(row, kinds.GATE))
+
+
+def clash(row: Row) -> tuple[int, float, Clash, float | None]:
+    """Return number, time, clash and time of restoring of a row."""
+    number, at, restored_at, *values = kinds.checked(row, kinds.CLASH)
+    return number, at, Clash(*values), restored_at

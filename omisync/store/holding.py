@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from typing import TYPE_CHECKING, NoReturn
 
 from omisync.errors import StoreBusy, StoreUnusable
@@ -12,6 +13,9 @@ from omisync.errors import StoreBusy, StoreUnusable
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+LOCK_FLAGS = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""Never through a symlink to another file, which would be emptied; nor waiting at a FIFO."""
 
 
 @contextlib.contextmanager
@@ -28,10 +32,14 @@ def lock(path: Path, holder: str) -> Iterator[None]:
     place = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(place, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(place, LOCK_FLAGS, 0o600)
     except OSError as error:
         unwritable(path, error)
     try:
+        status = os.fstat(descriptor)
+        check_owner(place, status)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            _not_ours(place, "is no file of its own")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -80,6 +88,25 @@ def set_aside(path: Path) -> Path:
     except OSError as error:
         unwritable(path, error)
     return aside
+
+
+def check_owner(path: Path, status: os.stat_result) -> None:
+    """Refuse what another user has put at the place of a store or its lock.
+
+    Root may have put it there, and root may work for anybody.
+
+    Raises:
+        StoreUnusable: it is another user's.
+    """
+    if status.st_uid not in {os.geteuid(), 0} and os.geteuid() != 0:
+        _not_ours(path, f"belongs to another user (uid {status.st_uid})")
+
+
+def _not_ours(path: Path, what: str) -> NoReturn:
+    raise StoreUnusable(
+        f"{path} {what}, so it is not used for the state",
+        "Remove it, or set [state] path in the config to a place in a folder of your own.",
+    )
 
 
 def unwritable(path: Path, error: OSError) -> NoReturn:

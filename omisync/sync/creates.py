@@ -192,7 +192,7 @@ def _settle(
     ]
     run.settle("task.created", *settled)
     run.linked.update(items[m].id for m in pairs.values())
-    run.succeeded(len(group))
+    run.succeeded(len(pairs))
     missing = [intent for n, intent in enumerate(intents) if n not in pairs]
     if missing:
         _unknown(run, missing, "unlisted")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import due_values
 
 from omisync import store
 from omisync.core.model import (
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 seconds = st.integers(0, 4_000_000_000).map(float)
-tasks = st.builds(Task, words, st.booleans(), st.none() | words)
+tasks = st.builds(Task, words, st.booleans(), st.none() | due_values())
 moments = st.datetimes(timezones=st.just(UTC))
 fields = st.builds(Fields, words, st.booleans(), st.none() | moments)
 parkings = st.builds(

@@ -98,7 +98,9 @@ def reprocess(items: Items) -> None:
 SCENARIOS = {
     "one line": Scenario(lambda items: add(items, ["theirs"])),
     "many lines": Scenario(lambda items: add(items, MANY)),
-    "finished lines": Scenario(lambda items: add(items, ["a!", "b"]), settings='import_items="all"'),
+    "finished lines": Scenario(
+        lambda items: add(items, ["a!", "b"]), settings='import_items="all"'
+    ),
     "text": Scenario(change("buy milk", description="buy oat milk")),
     "tick": Scenario(change("buy milk", completed=True)),
     "date": Scenario(change("buy milk", due_at=START)),
