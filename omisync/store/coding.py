@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 CERTAIN: frozenset[str] = frozenset()
 
+_STILL = (None, 0, 0, None, "", 0)
+"""Not absent, no date to clear, no failures, not parked, no doubt, not missing."""
+
 Row = tuple[Any, ...]
 """A row as SQLite gives it; the schema says what is in it."""
 
@@ -95,30 +98,19 @@ def links(found: Iterable[Row]) -> Lines[Link]:
     rows = list(found)
     for text in {row[12] for row in rows}:
         _time(text)  # of the columns of a link that stands still, the only one with a form
-    made = {at: link(row) for at, row in enumerate(rows) if _is_loud(row)}
+    # A link stands still where both sides agree on it and nothing is waited for:
+    # neither its line, nor its item, nor an answer, nor its person.
+    made = {
+        at: link(row)
+        for at, row in enumerate(rows)
+        if row[2:5] != row[7:10] or row[13:19] != _STILL or row[1] is None
+    }
     return Lines(
         [row[2:6] for row in rows],  # text, completed, due, section: what the line said
         lambda at: link(rows[at]),
         made=made,
         loud=(min(made), max(made)) if made else None,
         moves=any(one.absent_since is not None for one in made.values()),
-    )
-
-
-def _is_loud(row: Row) -> bool:
-    """Return whether a link wants a decision though its line says what it said.
-
-    It stands still where both sides agree on it and nothing is waited for:
-    neither its line, nor its item, nor an answer, nor its person.
-    """
-    (absent_since, _, _, parked, doubt, *presence) = row[13:]
-    return bool(
-        row[1] is None
-        or row[2:5] != row[7:10]
-        or absent_since is not None
-        or parked is not None
-        or doubt
-        or (presence and presence[0])
     )
 
 
