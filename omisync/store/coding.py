@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omisync.core.model import Base, Fields, Intent, Link, Parked, Task, Tombstone
-from omisync.core.still import Lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 CERTAIN: frozenset[str] = frozenset()
-
-_STILL = (None, 0, 0, None, "", 0)
-"""Not absent, no date to clear, no failures, not parked, no doubt, not missing."""
 
 Row = tuple[Any, ...]
 """A row as SQLite gives it; the schema says what is in it."""
@@ -25,7 +18,8 @@ def _time_text(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat()
 
 
-def _time(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """Return the time that a column holds, None where it is empty."""
     return None if text is None else datetime.fromisoformat(text)
 
 
@@ -71,7 +65,7 @@ def link(row: Row) -> Link:
     seen = Task(text, bool(completed), due)
     base = None
     if b_text is not None:
-        remote = Fields(description, bool(r_completed), _time(due_at))
+        remote = Fields(description, bool(r_completed), moment(due_at))
         base = Base(Task(b_text, bool(b_completed), b_due), remote)
     return Link(
         key,
@@ -86,31 +80,6 @@ def link(row: Row) -> Link:
         None if parked is None else _parked(parked),
         frozenset(doubt.split()) if doubt else CERTAIN,
         *presence,  # missing in version 1, which has no such columns
-    )
-
-
-def links(found: Iterable[Row]) -> Lines[Link]:
-    """Return the links of these rows, each made when it is looked at.
-
-    Raises:
-        ValueError: a row cannot be read; all are checked at once.
-    """
-    rows = list(found)
-    for text in {row[12] for row in rows}:
-        _time(text)  # of the columns of a link that stands still, the only one with a form
-    # A link stands still where both sides agree on it and nothing is waited for:
-    # neither its line, nor its item, nor an answer, nor its person.
-    made = {
-        at: link(row)
-        for at, row in enumerate(rows)
-        if row[2:5] != row[7:10] or row[13:19] != _STILL or row[1] is None
-    }
-    return Lines(
-        [row[2:6] for row in rows],  # text, completed, due, section: what the line said
-        lambda at: link(rows[at]),
-        made=made,
-        loud=(min(made), max(made)) if made else None,
-        moves=any(one.absent_since is not None for one in made.values()),
     )
 
 
@@ -160,7 +129,7 @@ def intent(row: Row) -> Intent:
     return Intent(
         key,
         group,
-        Fields(description, bool(r_completed), _time(due_at)),
+        Fields(description, bool(r_completed), moment(due_at)),
         Task(text, bool(completed), due),
         tuple(json.loads(known)),
         *rest,
@@ -192,7 +161,7 @@ def tombstone(row: Row) -> Tombstone:
         key,
         remote_id,
         Task(text, bool(completed), due),
-        Fields(description, bool(r_completed), _time(due_at)),
+        Fields(description, bool(r_completed), moment(due_at)),
         how,
         removed_at,
         bool(counted),

@@ -41,6 +41,7 @@ from omisync.core import markdown, match, merge, plan
 from omisync.core.model import Base, Link
 from omisync.sandbox import KEY, Sandbox
 from omisync.store import coding
+from omisync.store.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -291,13 +292,13 @@ def decide(tasks: int, turns: int) -> dict[str, float]:
         tuple(markdown.parse(source).entries)
 
     def decided() -> None:
-        links = coding.links(rows)
+        links = Rows(rows).links()
         made = plan.make(
             plan.Observation(markdown.parse(source).entries, links, 0.0), policy, iter(())
         )
         assert len(made.ops) == 1
 
-    entries, links = tuple(before.entries), list(coding.links(rows))
+    entries, links = tuple(before.entries), list(Rows(rows).links())
     return {
         "parse": cpu(lambda: markdown.parse(source), turns),
         "parse and look at every entry": cpu(looked, turns),
