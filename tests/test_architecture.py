@@ -113,7 +113,7 @@ LENGTH_LIMIT = 450
 """Lines of a module that is still read in one go."""
 
 LONGER = {
-    "store": (580, "one schema and its transactions: what must change together stands together"),
+    "store": (600, "one schema and its transactions: what must change together stands together"),
 }
 """The modules that may be longer: up to how many lines, and why."""
 

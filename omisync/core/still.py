@@ -43,7 +43,9 @@ class Lines(Sequence[T]):  # noqa: PLW1641 - nobody looks a whole file up in a s
         self.loud = loud
         self.moves = moves
         self._make = make
-        self._made = {} if made is None else made
+        self._made: list[T | None] = [None] * len(said)
+        for at, one in (made or {}).items():
+            self._made[at] = one
 
     def __len__(self) -> int:
         return len(self.said)
@@ -55,10 +57,9 @@ class Lines(Sequence[T]):  # noqa: PLW1641 - nobody looks a whole file up in a s
     def __getitem__(self, at: int | slice) -> T | tuple[T, ...]:
         if isinstance(at, slice):
             return tuple([self[one] for one in range(len(self.said))[at]])
-        place = range(len(self.said))[at]
-        made = self._made.get(place)
+        made = self._made[at]
         if made is None:
-            made = self._made[place] = self._make(place)
+            made = self._made[at] = self._make(at % len(self.said))
         return made
 
     def __eq__(self, other: object) -> bool:

@@ -6,6 +6,7 @@ taken for empty.
 
 - ``coding``   how the nouns of core stand in rows
 - ``kinds``    what each column and note may hold
+- ``rows``     the rows of all links, read once
 - ``holding``  who may write to a store
 """
 
@@ -23,6 +24,7 @@ from urllib.parse import quote
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import coding, kinds
 from omisync.store.holding import check_owner, holder, lock, set_aside, unwritable
+from omisync.store.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -143,6 +145,7 @@ class Store:
         self._db = db
         self._trace = trace
         self._unpruned = 0
+        self._rows: Rows | None = None
 
     @classmethod
     def open(cls, path: Path, *, trace: Callable[[str], None] | None = None) -> Store:
@@ -278,23 +281,25 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                self._rows = None
+                with contextlib.suppress(sqlite3.Error):  # a full disk rolls back by itself
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
         if self._trace is not None:
             self._trace("store.commit")
 
     # Links
 
     def links(self) -> Lines[Link]:
-        """Return all links in the order of the file when last seen.
-
-        Each is made when it is looked at, but all are checked.
-        """
+        """Return all links in the order of the file when last seen, each made when looked at."""
         with self._reading():
-            rows = self._db.execute("SELECT * FROM links ORDER BY rank, key")
-            return coding.links(rows)
+            (version,) = self._db.execute("PRAGMA data_version").fetchone()  # of others' writes
+            if self._rows is None or self._rows.version != version:
+                query = "SELECT * FROM links ORDER BY rank, key"
+                self._rows = Rows(self._db.execute(query), version)
+            return self._rows.links()
 
     def remote_ids(self) -> set[str]:
         """Return the ids of all items that have a link."""
@@ -307,12 +312,15 @@ class Store:
         rows = [coding.link_row(link) for link in links]
         # Not INSERT OR REPLACE: a second link to one remote id must fail, not
         # silently replace the first.
-        self.drop_links(str(row[0]) for row in rows)
+        self._db.executemany("DELETE FROM links WHERE key = ?", [(row[0],) for row in rows])
         self._put("links", 21, rows, "INSERT")
+        self._rows = self._rows and self._rows.updated(rows)
 
     def drop_links(self, keys: Iterable[str]) -> None:
         """Delete links by key; call inside ``transaction``."""
-        self._db.executemany("DELETE FROM links WHERE key = ?", [(key,) for key in keys])
+        gone = [(key,) for key in keys]
+        self._rows = None if gone else self._rows
+        self._db.executemany("DELETE FROM links WHERE key = ?", gone)
 
     # Intents
 

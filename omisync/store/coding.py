@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omisync.core.model import Base, Clash, Fields, Gate, Intent, Link, Parked, Task, Tombstone
-from omisync.core.still import Lines
 from omisync.store import kinds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 CERTAIN: frozenset[str] = frozenset()
 
@@ -26,7 +22,8 @@ def _time_text(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat()
 
 
-def _time(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """Return the time that a column holds, None where it is empty."""
     return None if text is None else datetime.fromisoformat(text)
 
 
@@ -76,7 +73,7 @@ def _link(row: Row) -> Link:
     seen = Task(text, bool(completed), due)
     base = None
     if b_text is not None:
-        remote = Fields(description, bool(r_completed), _time(due_at))
+        remote = Fields(description, bool(r_completed), moment(due_at))
         base = Base(Task(b_text, bool(b_completed), b_due), remote)
     return Link(
         key,
@@ -91,41 +88,6 @@ def _link(row: Row) -> Link:
         None if parked is None else _parked(parked),
         frozenset(doubt.split()) if doubt else CERTAIN,
         *presence,  # missing in version 1, which has no such columns
-    )
-
-
-def links(found: Iterable[Row]) -> Lines[Link]:
-    """Return the links of these rows, each made when it is looked at.
-
-    Raises:
-        ValueError: a row cannot be read; all are checked at once.
-    """
-    rows = list(found)
-    kinds.check(rows, kinds.LINK)
-    made = {at: _link(row) for at, row in enumerate(rows) if _is_loud(row)}
-    return Lines(
-        [row[2:6] for row in rows],  # text, completed, due, section: what the line said
-        lambda at: _link(rows[at]),
-        made=made,
-        loud=(min(made), max(made)) if made else None,
-        moves=any(one.absent_since is not None for one in made.values()),
-    )
-
-
-def _is_loud(row: Row) -> bool:
-    """Return whether a link wants a decision though its line says what it said.
-
-    It stands still where both sides agree on it and nothing is waited for:
-    neither its line, nor its item, nor an answer, nor its person.
-    """
-    (absent_since, _, _, parked, doubt, *presence) = row[13:]
-    return bool(
-        row[1] is None
-        or row[2:5] != row[7:10]
-        or absent_since is not None
-        or parked is not None
-        or doubt
-        or (presence and presence[0])
     )
 
 
@@ -176,7 +138,7 @@ def intent(row: Row) -> Intent:
     return Intent(
         key,
         group,
-        Fields(description, bool(r_completed), _time(due_at)),
+        Fields(description, bool(r_completed), moment(due_at)),
         Task(text, bool(completed), due),
         tuple(json.loads(known)),
         *rest,
@@ -209,7 +171,7 @@ def tombstone(row: Row) -> Tombstone:
         key,
         remote_id,
         Task(text, bool(completed), due),
-        Fields(description, bool(r_completed), _time(due_at)),
+        Fields(description, bool(r_completed), moment(due_at)),
         how,
         removed_at,
         bool(counted),

@@ -166,8 +166,9 @@ async def _cycle(run: Run, document: Document, snapshot: Snapshot, asked: _Asked
 
 async def _looked(run: Run, seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan:
     """Return the plan after a look at the server, if anything is to be created."""
-    run.linked = run.store.remote_ids()
     run.planned = sending.writes(decided)
+    if decided.creates:
+        run.linked = run.store.remote_ids()
     if decided.creates and not run.shut("write"):  # else nothing is created, so nothing is read
         unlinked = await _before_creates(run, decided, seen)
         if unlinked:

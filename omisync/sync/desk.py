@@ -263,7 +263,8 @@ class Outcome:
     """
 
     code: int
-    plan: Plan | None = None
+    # asyncio spells out the result of the task that it ran, in a message that nobody sees.
+    plan: Plan | None = field(default=None, repr=False)
     counts: Mapping[str, int] = field(default_factory=dict)
     troubles: tuple[OmisyncError, ...] = ()
     remarks: tuple[str, ...] = ()

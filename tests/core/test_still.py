@@ -14,6 +14,7 @@ from omisync.core.merge import Encoding, encode
 from omisync.core.model import Base, Entry, Link, Task
 from omisync.core.still import Ends, Lines, Said, ends
 from omisync.store import coding
+from omisync.store.rows import Rows
 
 ENCODING = Encoding(UTC, time(9))
 NOW = 1_800_000_000.0
@@ -75,7 +76,7 @@ def test_a_plan_is_the_same_without_what_stands_still(
 ) -> None:
     """Whatever was edited, and whatever waits: the same ops, rows, ranks, removals."""
     entries, links = story
-    stored = coding.links([coding.link_row(link) for link in links])
+    stored = Rows([coding.link_row(link) for link in links]).links()
     policy = plan.Policy(ENCODING)
     made = [
         plan.make(plan.Observation(file, known, NOW), policy, (f"new{n}" for n in count()))
@@ -100,7 +101,7 @@ def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
         return Entry(tasks[at], at + 1)
 
     file = Lines[Entry]([(t.text, t.completed, t.due, "") for t in tasks], entry)
-    seen = plan.Observation(file, coding.links(rows), NOW)
+    seen = plan.Observation(file, Rows(rows).links(), NOW)
     (op,) = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
     assert isinstance(op, plan.ChangeRemote)
     assert looked == [4999, 5000, 5001]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 from dataclasses import replace
@@ -159,6 +160,40 @@ def test_a_write_under_way_comes_back_as_it_was_noted(tmp_path: Path) -> None:
         with opened.transaction():
             opened.put_fact("writing", None)
         assert opened.writing() is None
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_what_is_kept_in_memory_is_what_a_new_reading_gives(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Whatever is written, moved, deleted or rolled back, here or by somebody else."""
+    path = tmp_path_factory.mktemp("store") / "s.db"
+    keys = st.sampled_from("abcdef")
+    steps = st.sampled_from(("put", "again", "drop", "undone", "other"))
+    with Store.open(path) as kept, Store.open(path) as other:
+        for step in data.draw(st.lists(steps, max_size=12)):
+            key, link = data.draw(keys), data.draw(links)
+            link = link.but(key=key, remote_id=f"r{key}")
+            before = kept.links()
+            said = [(one.key, one.seen) for one in before]
+            if step == "again":  # in its place, as most writes are
+                link = link.but(rank=next((old.rank for old in before if old.key == key), 0))
+            with (
+                contextlib.suppress(RuntimeError),
+                (other if step == "other" else kept).transaction(),
+            ):
+                writer = other if step == "other" else kept
+                if step == "drop":
+                    writer.drop_links([key])
+                else:
+                    writer.put_links([link])
+                if step == "undone":
+                    raise RuntimeError
+            with Store.open(path) as fresh:
+                assert kept.links() == fresh.links()
+                assert kept.remote_ids() == {one.remote_id for one in fresh.links()}
+            assert [(one.key, one.seen) for one in before] == said
 
 
 def test_a_store_of_the_first_version_is_taken_over(tmp_path: Path) -> None:

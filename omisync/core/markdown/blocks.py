@@ -8,6 +8,7 @@ bytes after the bullet: to pyromark they are text, or even links.
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pyromark
@@ -115,7 +116,11 @@ def begin(source: bytes) -> int:
 def line_starts(source: bytes) -> tuple[int, list[int]]:
     """Return where the text begins after a byte order mark, and where each line begins."""
     first = begin(source)
-    return first, [first, *(end.end() for end in LINE_END.finditer(source))]
+    lines = source[first:].splitlines(keepends=True)  # of bytes: at CR, LF and CRLF only
+    starts = list(accumulate(map(len, lines), initial=first))
+    if lines and not lines[-1].endswith((b"\n", b"\r")):
+        starts.pop()
+    return first, starts
 
 
 def read(source: bytes, begin: int) -> Iterator[Item | Heading | Opaque]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.markdown import blocks
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     Read = Callable[[int, int, Section], tuple[list[Entry], list[Notice], Section]]
     """Reads a part of the source, from one offset to another, below a section."""
+
+RUN = 64
+"""Lines at most that are read, and remembered, together."""
 
 # Letters and signs without a meaning, in UTF-8: no markup, no space, no emoji of a date.
 _BEYOND = (
@@ -60,11 +64,22 @@ _HEADING = (
     rb"" + _BEYOND + rb"))*+)" + _END
 )
 
-_ITEMS = re.compile(rb"(?:" + _ITEM.replace(rb"([ xX])", rb"[ xX]") + rb"(?:\r?\n|\Z)|\r?\n)*+")
+_ITEMS = re.compile(
+    rb"(?:" + _ITEM.replace(rb"([ xX])", rb"[ xX]") + rb"(?:\r?\n|\Z)|\r?\n){0,%d}+" % RUN
+)
 _ONE = re.compile(rb"^" + _ITEM, re.MULTILINE)
 _TITLE = re.compile(_HEADING + rb"(?:\r?\n|\Z)")
 _PLAIN = re.compile(rb"^(?:" + _ITEM + rb"|" + _HEADING + rb")", re.MULTILINE)
 _SWALLOWS = re.compile(rb"```|~~~|(?:\A|[\r\n])(?:[^A-Za-z\r\n]|\[[xX]\])*<")
+
+
+@lru_cache(maxsize=1 << 12)
+def _said(lines: bytes, section: str) -> list[Said]:
+    """Return what these plain lines say; most of them said it when last read, too."""
+    return [
+        (text.decode(), mark != b" ", day.decode() if day else None, section)
+        for mark, text, _, day in _ONE.findall(lines)
+    ]
 
 
 class _Run(NamedTuple):
@@ -119,7 +134,7 @@ class _Sheet:
             match = _ITEMS.match(source, at)
             stop = match.end() if match else at
             heading = _TITLE.match(source, stop)
-            if heading or stop == end:
+            if heading or stop == end or _ONE.match(source, stop):
                 self.plain(at, stop)
                 if heading:
                     level, title = len(heading[1]), heading[2].decode()
@@ -138,15 +153,12 @@ class _Sheet:
 
     def plain(self, start: int, stop: int) -> None:
         """Take the items between two offsets."""
-        found = _ONE.findall(self.source, start, stop)
+        section = self.section.path
+        found = _said(self.source[start:stop], section)
         if found:
-            section = self.section.path
             self.runs.append(_Run(start, stop, len(self.said), section))
             self._before.append(len(self.said))
-            self.said += [
-                (text.decode(), mark != b" ", day.decode() if day else None, section)
-                for mark, text, _, day in found
-            ]
+            self.said += found
 
     def hard(self, start: int, stop: int, read: Read) -> None:
         """Take what somebody else reads between two offsets."""

@@ -1,0 +1,474 @@
+"""What omisync costs, side by side with the least that could do the same, as a Markdown table.
+
+    python tests/benchmarks/table.py [--quick]
+
+Each ratio is one median over another of the same run, taken in turns, so that a
+busy machine slows both. The processes are real and the server is the sandbox, in
+this process. ``--quick`` runs every measurement once on small lists: it shows
+that the command works, not how fast omisync is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from datetime import time as time_of_day
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+import aiohttp
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
+
+from machine import Machine, Omi
+from person import Clock, Person
+
+from omisync.api import OmiClient
+from omisync.core import markdown, match, merge, plan
+from omisync.core.model import Base, Link
+from omisync.sandbox import KEY, Sandbox
+from omisync.store import coding
+from omisync.store.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from omisync.core.model import Entry
+
+SETTLE = 0.15
+HANDS = 4
+"""Requests under way at once, as in ``omisync.sync.sending``; the first goes alone."""
+ITEMS = "/v1/dev/user/action-items"
+WORDS = ("buy", "call", "draft", "email", "invoice", "milk", "report", "review", "team", "café")
+OMISYNC = (sys.executable, "-c", "import sys; from omisync.cli import main; sys.exit(main())")
+"""What the installed command does; ``-m`` would load a module more."""
+PASS = (sys.executable, "-c", "pass")
+BUDGET = 120
+"""Writes, and reads, an hour that the real server grants."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: sizes of lists, turns, saves."""
+
+    pushes: tuple[int, ...] = (1_000, 10_000, 100_000)
+    idle: int = 1_000
+    edits: tuple[int, ...] = (10, 10_000, 100_000)
+    growth: tuple[int, ...] = (10_000, 100_000)
+    written: tuple[int, ...] = (10, 10_000)
+    listed: int = 2_000
+    news: int = 500
+    changes: int = 200
+    turns: int = 5
+    passes: int = 31
+    saves: int = 15
+
+
+FULL = Scale()
+QUICK = Scale(
+    (60,), 60, (10, 60), (20, 200), (10, 60), 60, news=60, changes=130, turns=1, passes=3, saves=1
+)
+
+
+class Row(NamedTuple):
+    """A line of the table: what was measured, omisync's figure, the other one, the ratio."""
+
+    what: str
+    ours: str
+    beside: str = ""
+    ratio: str = ""
+
+
+def lines(tasks: int) -> list[str]:
+    """Return a list as people have them: headings, some finished, some with a date."""
+    found: list[str] = []
+    for n in range(tasks):
+        if n % 50 == 0:
+            found += ["", f"## Part {n // 50}", ""]
+        words = " ".join(WORDS[(n * step) % len(WORDS)] for step in (1, 5, 7))
+        due = f" 📅 2026-{n % 12 + 1:02}-{n % 28 + 1:02}" if n % 5 == 0 else ""
+        found.append(f"- [{'x' if n % 4 == 3 else ' '}] {words} {n}{due}")
+    return found
+
+
+def edited(file: list[str], number: int) -> str:
+    """Tick, or untick, one line in the middle of the file; return the whole file."""
+    tasks = [at for at, line in enumerate(file) if line.startswith("- [")]
+    at = tasks[(len(tasks) // 2 + number) % len(tasks)]
+    old, new = ("[ ]", "[x]") if "[ ]" in file[at] else ("[x]", "[ ]")
+    file[at] = file[at].replace(old, new, 1)
+    return "\n".join(file) + "\n"
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def ran(*command: str, environ: dict[str, str] | None = None) -> float:
+    """Return how long a command takes that has to succeed."""
+    return seconds(lambda: subprocess.run(command, check=True, capture_output=True, env=environ))
+
+
+@contextmanager
+def at_home(tasks: int) -> Iterator[tuple[Machine, list[str]]]:
+    """A machine with a list of so many tasks, not yet synced."""
+    with tempfile.TemporaryDirectory() as home, Omi() as omi:
+        machine = Machine(Path(home), omi, settings={"watch": f"settle = {SETTLE}\n"})
+        file = lines(tasks)
+        machine.configure()
+        machine.write("\n".join(file) + "\n")
+        yield machine, file
+
+
+def once(machine: Machine) -> float:
+    """Return how long ``omisync --once`` takes."""
+    return ran(*OMISYNC, "--once", "-q", environ=machine.surroundings())
+
+
+# First push
+
+
+def push(machine: Machine, turns: int) -> tuple[Row, float]:
+    """Push a list for the first time, and send the same requests with a bare loop, in turns.
+
+    Returns also the most memory that a push took, in MB. The machine is in sync then.
+    """
+    ours, bare = [], []
+    batches = machine.home / "batches.json"
+    for turn in range(turns):
+        if turn:
+            for path in machine.state.iterdir():
+                path.unlink()
+        machine.omi.sandbox.items.clear()
+        machine.omi.sandbox.requests.clear()
+        ours.append(once(machine))
+        sent = [one.body for one in machine.omi.sandbox.requests if one.method == "POST"]
+        batches.write_text(json.dumps(sent))
+        held = dict(machine.omi.sandbox.items)
+        command = (sys.executable, __file__, "--bare", machine.omi.sandbox.url, str(batches))
+        bare.append(ran(*command))
+        machine.omi.sandbox.items.clear()
+        machine.omi.sandbox.items.update(held)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    what = f"first push of {len(held):,} tasks ({len(sent)} batches), beside a bare aiohttp loop"
+    return compared(what, ours, bare, "s"), peak
+
+
+async def send_bare(url: str, batches: str) -> None:
+    """Send these bodies, the first one alone and then a few at a time."""
+    bodies = iter(json.loads(batches))
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
+
+        async def worker(most: int | None = None) -> None:
+            for _ in range(most) if most else count():
+                body = next(bodies, None)
+                if body is None:
+                    return
+                path = f"{ITEMS}/batch" if "action_items" in body else ITEMS
+                async with session.post(url + path, json=body) as answer:
+                    answer.raise_for_status()
+                    await answer.json()
+
+        await worker(1)
+        await asyncio.gather(*(worker() for _ in range(HANDS)))
+
+
+def compared(what: str, ours: Sequence[float], theirs: Sequence[float], unit: str) -> Row:
+    """Return the row of two medians."""
+    our, their = median(ours), median(theirs)
+    return Row(what, shown(our, unit), shown(their, unit), f"{our / their:.2f}")
+
+
+def shown(value: float, unit: str) -> str:
+    """Return seconds as seconds or milliseconds."""
+    return f"{value * 1000:.0f} ms" if unit == "ms" else f"{value:.2f} s"
+
+
+# Nothing to do, and one edit
+
+
+def idle(machine: Machine, turns: int) -> Row:
+    """Run ``--once`` with nothing to do and Python itself, in turns."""
+    once(machine)
+    pairs = [(once(machine), ran(*PASS)) for _ in range(turns)]
+    ours, bare = zip(*pairs, strict=True)
+    return compared("`--once` with nothing to do, beside `python -c pass`", ours, bare, "ms")
+
+
+def edit_once(machine: Machine, file: list[str], turns: int) -> Row:
+    """Edit one line and run ``--once``, and Python itself, in turns."""
+    ours, bare = [], []
+    for turn in range(turns):
+        machine.write(edited(file, turn))
+        machine.omi.sent()
+        ours.append(once(machine))
+        assert machine.omi.writes() == ["PATCH"]
+        bare.append(ran(*PASS))
+    what = f"one edit in {size(file):,} tasks, `--once`, beside `python -c pass`"
+    return compared(what, ours, bare, "s")
+
+
+def size(file: list[str]) -> int:
+    """Return how many tasks a file has."""
+    return sum(line.startswith("- [") for line in file)
+
+
+def edit_running(machine: Machine, file: list[str], saves: int) -> list[Row]:
+    """Edit one line beside a running daemon: from the save to the request, and its memory."""
+    process = machine.start("-q")
+    took = []
+    try:
+        for number in range(saves + 1):
+            once(machine)  # answered by the daemon: it is idle then
+            machine.omi.sent()
+            text = edited(file, number + 7)
+            machine.write(text)
+            saved = time.time()
+            machine.omi.until(lambda sandbox: bool(sandbox.requests))
+            took.append(machine.omi.sandbox.requests[0].at - saved)
+        once(machine)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    finally:
+        process.terminate()
+        process.communicate()
+    held = {name: int(value.split()[0]) / 1024 for name, _, value in fields(status)}
+    what = f"one edit in {size(file):,} tasks, daemon, from save to request, beside `settle`"
+    memory = f"memory of that daemon with {size(file):,} tasks"
+    return [
+        compared(what, took[1:], [SETTLE], "ms"),
+        Row(f"{memory}, idle", f"{held['VmRSS']:.0f} MB"),
+        Row(f"{memory}, at most", f"{held['VmHWM']:.0f} MB"),
+    ]
+
+
+def fields(status: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the memory figures of a process, in kB."""
+    for line in status.splitlines():
+        if line.startswith(("VmRSS", "VmHWM")):
+            yield line.partition(":")
+
+
+# Deciding
+
+
+def grow(sizes: tuple[int, ...], turns: int) -> list[Row]:
+    """Time reading, matching and planning, and how they grow."""
+    took = {tasks: decide(tasks, turns) for tasks in sizes}
+    rows = []
+    for name in took[sizes[0]]:
+        small, large = (took[tasks][name] for tasks in sizes)
+        times = sizes[1] // sizes[0]
+        what = f"{name}: CPU for {sizes[1]:,} tasks, beside {sizes[0]:,} ({times}x)"
+        rows.append(compared(what, [large], [small], "ms"))
+    return rows
+
+
+def decide(tasks: int, turns: int) -> dict[str, float]:
+    """Return the CPU seconds of each step of a cycle, for one edit."""
+    file = lines(tasks)
+    before = markdown.parse(("\n".join(file) + "\n").encode())
+    encoding = merge.Encoding(UTC, time_of_day(9))
+    rows = [coding.link_row(link(n, entry, encoding)) for n, entry in enumerate(before.entries)]
+    source = edited(file, 0).encode()
+    policy = plan.Policy(encoding)
+
+    def looked() -> None:
+        tuple(markdown.parse(source).entries)
+
+    def decided() -> None:
+        links = Rows(rows).links()
+        made = plan.make(
+            plan.Observation(markdown.parse(source).entries, links, 0.0), policy, iter(())
+        )
+        assert len(made.ops) == 1
+
+    entries, links = tuple(before.entries), list(Rows(rows).links())
+    return {
+        "parse": cpu(lambda: markdown.parse(source), turns),
+        "parse and look at every entry": cpu(looked, turns),
+        "match every entry": cpu(lambda: match.pair(entries, links), turns),
+        "parse, links, match and plan of one edit": cpu(decided, turns),
+    }
+
+
+def link(number: int, entry: Entry, encoding: merge.Encoding) -> Link:
+    """Return the link of a line that is in sync."""
+    base = Base(entry.task, merge.encode(entry.task, encoding))
+    return Link(
+        f"key{number:020}", f"id{number:018}", entry.task, entry.section, number << 20, base
+    )
+
+
+def cpu(run: Callable[[], object], turns: int) -> float:
+    """Return the median CPU time of a call, in seconds."""
+    took = []
+    for _ in range(turns):
+        started = time.process_time()
+        run()
+        took.append(time.process_time() - started)
+    return median(took)
+
+
+# The store, the listing, the budget
+
+
+async def written(tasks: int) -> tuple[int, int]:
+    """Return the rows and the bytes that one edit writes to the store."""
+    with tempfile.TemporaryDirectory() as home:
+        async with Sandbox() as sandbox:
+            person = Person(Path(home), sandbox, Clock())
+            file = lines(tasks)
+            person.write("\n".join(file) + "\n")
+            await person.once()
+            person.write(edited(file, 0))
+            async with person.desk() as desk:
+                from omisync import sync
+
+                desk.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                rows = desk.store._db.total_changes
+                outcome = await sync.cycle(desk)
+                assert outcome.counts == {"task.changed": 1}
+                log = person.store_path.with_name(f"{person.store_path.name}-wal")
+                return desk.store._db.total_changes - rows, log.stat().st_size
+
+
+def wrote(sizes: tuple[int, ...]) -> list[Row]:
+    """Compare what one edit writes in a small and in a large list."""
+    (small_rows, small_bytes), (rows, size_) = (asyncio.run(written(tasks)) for tasks in sizes)
+    what = f"written to the store for one edit in {sizes[1]:,} tasks, beside {sizes[0]:,}"
+    return [
+        Row(f"rows {what}", f"{rows}", f"{small_rows}", f"{rows / small_rows:.2f}"),
+        Row(f"bytes {what}", f"{size_:,}", f"{small_bytes:,}", f"{size_ / small_bytes:.2f}"),
+    ]
+
+
+def listing(items: int, turns: int) -> Row:
+    """Read a whole account, as each two-way cycle does."""
+    took = []
+    with Omi() as omi:
+        for n in range(items):
+            omi.sandbox.add(f"item {n}", completed=n % 2 == 0)
+
+        async def read() -> int:
+            async with OmiClient(omi.sandbox.url, KEY) as client:
+                started = time.perf_counter()
+                found = await client.listing()
+                took.append(time.perf_counter() - started)
+                assert len(found.items) == items
+                assert found.complete
+                return client.reads
+
+        requests = max(asyncio.run(read()) for _ in range(turns))
+    return Row(
+        f"two-way: all {items:,} items listed", shown(median(took), "s"), f"{requests} requests"
+    )
+
+
+async def under_budget(scale: Scale) -> list[Row]:
+    """Bring new and changed tasks to a server with the real budget, on a clock of its own."""
+    tasks = scale.changes * 2
+    with tempfile.TemporaryDirectory() as home:
+        clock = Clock()
+        async with Sandbox(clock=clock) as sandbox:
+            person = Person(Path(home), sandbox, clock)
+            file = lines(tasks)
+            person.write("\n".join(file) + "\n")
+            await person.once()
+            for number in range(scale.changes):
+                text = edited(file, number)
+            person.write(text + "".join(f"- [ ] new task {n}\n" for n in range(scale.news)))
+            sandbox.limits = {"read": BUDGET, "write": BUDGET}
+            clock.pass_by(7200)
+            person.sent()
+            started = clock.now
+            outcome = await person.settle()
+            assert outcome.code == 0
+            ours = clock.now - started
+            taken = [
+                method for method, status in person.sent() if method != "GET" and status != 429
+            ]
+        async with Sandbox(clock=clock, writes_per_hour=BUDGET) as sandbox:
+            theirs = await one_by_one(sandbox, clock, scale.news + scale.changes)
+    changes = scale.news + scale.changes
+    what = f"{scale.news} new and {scale.changes} changed tasks at {BUDGET} writes an hour"
+    return [
+        Row(
+            f"{what}: time, beside one request for each",
+            f"{ours / 3600:.2f} h",
+            f"{theirs / 3600:.2f} h",
+            f"{ours / theirs:.2f}" if theirs else "",
+        ),
+        Row(f"{what}: writes", f"{len(taken)}", f"{changes}", f"{len(taken) / changes:.2f}"),
+    ]
+
+
+async def one_by_one(sandbox: Sandbox, clock: Clock, changes: int) -> float:
+    """Send one request for each change and wait as told; return the seconds on the clock."""
+    started = clock.now
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
+        done = 0
+        while done < changes:
+            body = {"description": f"change {done}"}
+            async with session.post(sandbox.url + ITEMS, json=body) as answer:
+                if answer.status == 429:
+                    clock.pass_by(float(answer.headers["Retry-After"]))
+                else:
+                    answer.raise_for_status()
+                    done += 1
+    return clock.now - started
+
+
+def measure(scale: Scale) -> Iterator[Row]:
+    """Yield the rows of the table, the small lists first: peaks of memory only rise."""
+    for tasks in sorted({*scale.pushes, *scale.edits, scale.idle}):
+        large = tasks == max(scale.pushes)
+        with at_home(tasks) as (machine, file):
+            row, peak = push(machine, 1 if large else min(3, scale.turns))
+            if tasks in scale.pushes:
+                yield row
+                yield Row(f"memory at most, first push of {tasks:,} tasks", f"{peak:.0f} MB")
+            if tasks == scale.idle:
+                yield idle(machine, scale.passes)
+            if tasks in scale.edits:
+                yield edit_once(machine, file, scale.turns)
+                yield from edit_running(machine, file, 3 if large else scale.saves)
+    yield from grow(scale.growth, scale.turns)
+    yield from wrote(scale.written)
+    yield listing(scale.listed, scale.turns)
+    yield from asyncio.run(under_budget(scale))
+
+
+def main() -> None:
+    """Print the table, row by row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--quick", action="store_true", help="small lists, one turn: does it work?")
+    parser.add_argument("--bare", nargs=2, metavar=("URL", "FILE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.bare:
+        url, batches = options.bare
+        asyncio.run(send_bare(url, Path(batches).read_text()))
+        return
+    sys.stdout.write("| what | omisync | beside | ratio |\n|---|---:|---:|---:|\n")
+    for row in measure(QUICK if options.quick else FULL):
+        sys.stdout.write("| " + " | ".join(row) + " |\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
