@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from datetime import datetime, time, tzinfo
 
 ELLIPSIS = "…"
+ABSURD = 20 * DESCRIPTION_LIMIT
+"""Code points beyond which a server's description is not written into a file: it promises
+500, and a few of some megabytes would make the file unreadable."""
 SHORTEST_HEAD = DESCRIPTION_LIMIT // 2
 """A cut goes back to the last space, but never gives up more than half of the text."""
 
@@ -71,7 +74,12 @@ def description(text: str) -> str:
 
 def decode(fields: Fields, encoding: Encoding) -> Task:
     """Return the task as a line would say it; the text is empty where no line can hold it."""
-    return Task(encoding.legible(fields.description), fields.completed, _token(fields, encoding))
+    return Task(_reading(fields.description, encoding), fields.completed, _token(fields, encoding))
+
+
+def _reading(description: str, encoding: Encoding) -> str:
+    """Return how a description reads in a line; empty where it is no description at all."""
+    return encoding.legible(description) if len(description) <= ABSURD else ""
 
 
 def _token(fields: Fields, encoding: Encoding) -> str | None:
@@ -196,7 +204,7 @@ def _join_text(came: Joined, context: _Context) -> None:
     local, base = came.task.text, context.base
     remote = context.remote.description
     there = remote != base.remote.description
-    read = context.encoding.legible(remote) if there else ""
+    read = _reading(remote, context.encoding) if there else ""
     edits = _Edits(
         here=local != base.local.text,
         there=there,

@@ -233,3 +233,11 @@ def test_reopening_in_the_app_sends_the_date_that_was_held_back() -> None:
     came = merge.join(done, base, Fields("old", False, None), ENCODING)
     assert came.task == replace(done, completed=False)
     assert came.patch == Patch(due_at=datetime(2026, 12, 24, 9, tzinfo=UTC))
+
+
+def test_a_description_without_end_is_not_written_into_the_file() -> None:
+    """The server promises 500 code points; a hostile one could make the file unreadable."""
+    came = joined(OLD, replace(AGREED.remote, description="x" * (merge.ABSURD + 1)))
+    assert (came.task, came.patch, came.clashes) == (OLD, Patch(), [])
+    assert merge.decode(Fields("x" * merge.ABSURD), ENCODING).text == "x" * merge.ABSURD
+    assert merge.decode(Fields("x" * (merge.ABSURD + 1)), ENCODING).text == ""
