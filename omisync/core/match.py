@@ -71,6 +71,8 @@ def pair(entries: Sequence[Entry], links: Sequence[Link]) -> Matching:
     step, so that a line which comes back is the same task; among equal lines
     they come after the links that were in the file a moment ago.
     """
+    if not links:
+        return Matching((), tuple(range(len(entries))), ())
     board = _Board(entries, links)
     _by_id(board)
     for absent, written in product((False, True), repeat=2):

@@ -7,8 +7,8 @@ stores. *Local edited* compares two ``Task``; *remote edited* two ``Fields``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -259,7 +259,9 @@ class Link:
 
     def but(self, **changes: object) -> Link:
         """Return this link with some fields replaced."""
-        return replace(self, **changes)  # type: ignore[arg-type]  # field names are checked at run time
+        # As ``dataclasses.replace``, in a third of the time: each op replaces a few.
+        kept: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        return Link(**kept | changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.markdown import blocks
@@ -40,36 +40,21 @@ _BEYOND = (
 )
 _SIGN = rb"[!\"#$%'()+,\-./0-9;=?A-Z\^a-z{|}~]"
 _WORD = rb"(?:" + _SIGN + rb"++|" + _BEYOND + rb")++"
-_FIRST = (
-    rb"(?:[A-Za-z\"'($%]|#[0-9A-Za-z]|[0-9]++(?![.)])|" + _BEYOND + rb")"
-)  # it begins a paragraph, nothing else
+# What begins a paragraph and nothing else.
+_FIRST = rb"(?:[A-Za-z\"'($%]|#[0-9A-Za-z]|[0-9]++(?![.)])|" + _BEYOND + rb")"
 _DAY = rb"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"  # a day that every month has
 _END = rb"(?=\r?\n|\Z)"
 
-_ITEM = (
-    rb"[-*+] \[([ xX])\] (?![^\n]{%d})" % DESCRIPTION_LIMIT
-    + rb"("
-    + _FIRST
-    + rb"(?:"
-    + _WORD
-    + rb")?+(?: "
-    + _WORD
-    + rb")*+)(?: ((?:\xf0\x9f\x93\x85 |due:)("
-    + _DAY
-    + rb")))?+"
-    + _END
-)
-_HEADING = (
-    rb"(#{1,6}) ((?:[A-Za-z0-9]|" + _BEYOND + rb")(?: ?(?:[!\"$%'()+,\-./0-9:;=?@A-Z\^a-z{|}~]|"
-    rb"" + _BEYOND + rb"))*+)" + _END
-)
+_BOX = rb"[-*+] \[([ xX])\] (?![^\n]{%d})" % DESCRIPTION_LIMIT  # none that would be cut
+_TEXT = rb"(%b(?:%b)?+(?: %b)*+)" % (_FIRST, _WORD, _WORD)
+_DUE = rb"(?: ((?:\xf0\x9f\x93\x85 |due:)(%b)))?+" % _DAY  # in UTF-8: the calendar
+_ITEM = _BOX + _TEXT + _DUE + _END
+_TITLE_SIGN = rb"(?:[!\"$%'()+,\-./0-9:;=?@A-Z\^a-z{|}~]|" + _BEYOND + rb")"
+_HEADING = rb"(#{1,6}) ((?:[A-Za-z0-9]|%b)(?: ?%b)*+)" % (_BEYOND, _TITLE_SIGN) + _END
 
-_ITEMS = re.compile(
-    rb"(?:" + _ITEM.replace(rb"([ xX])", rb"[ xX]") + rb"(?:\r?\n|\Z)|\r?\n){0,%d}+" % RUN
-)
+_ITEMS = re.compile(rb"(?:%b(?:\r?\n|\Z)|\r?\n){0,%d}+" % (_ITEM, RUN))
 _ONE = re.compile(rb"^" + _ITEM, re.MULTILINE)
 _TITLE = re.compile(_HEADING + rb"(?:\r?\n|\Z)")
-_PLAIN = re.compile(rb"^(?:" + _ITEM + rb"|" + _HEADING + rb")", re.MULTILINE)
 _SWALLOWS = re.compile(rb"```|~~~|(?:\A|[\r\n])(?:[^A-Za-z\r\n]|\[[xX]\])*<")
 
 
@@ -80,6 +65,12 @@ def _said(lines: bytes, section: str) -> list[Said]:
         (text.decode(), mark != b" ", day.decode() if day else None, section)
         for mark, text, _, day in _ONE.findall(lines)
     ]
+
+
+@cache
+def _plain() -> re.Pattern[bytes]:
+    """Return what finds a plain line: compiled late, for many files have no other lines."""
+    return re.compile(rb"^(?:%b|%b)" % (_ITEM, _HEADING), re.MULTILINE)
 
 
 class _Run(NamedTuple):
@@ -145,7 +136,7 @@ class _Sheet:
             last = source.rfind(b"[", at, stop)  # the box of the last item: words hold none
             start = stop if last < 0 else last - len(b"- ")
             self.plain(at, start)
-            following = _PLAIN.search(source, stop)
+            following = _plain().search(source, stop)
             at = following.start() if following else end
             if _SWALLOWS.search(source[start:at]):
                 at = end
