@@ -49,7 +49,7 @@ _HEADERS = {
 class OmiClient:
     """A session with Omi's API for action items, opened with ``async with``.
 
-    ``timeout`` is for one request, in seconds. ``trace`` is called with
+    ``timeout`` is for one request, in seconds; ``clock`` gives Unix seconds. ``trace`` is called with
     ``"request.sent"`` just before the bytes of a request leave, and with
     ``"reply.read"`` when a reply has been read completely, whatever it says.
 
@@ -72,6 +72,7 @@ class OmiClient:
         key: str,
         *,
         timeout: float = 30.0,
+        clock: Callable[[], float] = time.time,
         trace: Callable[[str], None] | None = None,
     ) -> None:
         self.base_url = places.normalised_base(base_url)
@@ -80,6 +81,7 @@ class OmiClient:
         self.reads = 0
         self._key = address.usable_key(key)
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, CONNECT_TIMEOUT))
+        self._clock = clock
         self._trace = trace or (lambda _event: None)
         self._proxy: str | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -208,7 +210,7 @@ class OmiClient:
             self._trace("reply.read")
             if 200 <= reply.status < 300:  # noqa: PLR2004 - RFC 9110, 15.3
                 return reply
-            lost = faults.refusal(request, reply, self._key, time.time())
+            lost = faults.refusal(request, reply, self._key, self._clock())
         raise lost
 
     async def _exchange(self, request: Request, passage: _Passage) -> Reply:
@@ -226,7 +228,7 @@ class OmiClient:
             reply = Reply(answer.status, answer.headers, await _body(answer))
         if reply.date is not None:
             self.server_date = reply.date
-            self.clock_skew = reply.date - time.time()
+            self.clock_skew = reply.date - self._clock()
         return reply
 
     def _headers(self, request: Request) -> dict[str, str]:

@@ -239,7 +239,8 @@ def _join_due(came: Joined, context: _Context) -> None:
     )
     verdict = _judge(edits, context.prefer)
     token = _token(remote, context.encoding)
-    if unsent and verdict.way == "out":  # also if the line is written, and then nothing sent
+    if unsent and verdict.way == "out" and not came.base.local.completed:
+        # That it is open is agreed on, and may be written down before the date is sent.
         came.base = replace(came.base, local=replace(came.base.local, due=None))
     if verdict.clash:
         _tell(came, "due_at", verdict, local or "", token or "")

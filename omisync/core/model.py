@@ -141,7 +141,7 @@ class Document:
 class Change:
     """What is to become of one entry: another task, or nothing where ``task`` is None.
 
-    ``explicit_id`` is written where the entry has none yet; None writes no id.
+    ``explicit_id`` takes the place of the entry's, if it has one; None leaves that.
     """
 
     entry: Entry

@@ -63,7 +63,9 @@ class Desk:
             from omisync.api import OmiClient
 
             self.key = self.find_key()
-            client = OmiClient(self.config.omi.base_url, self.key.value, trace=self.trace)
+            client = OmiClient(
+                self.config.omi.base_url, self.key.value, clock=self.clock, trace=self.trace
+            )
             self._client = await client.__aenter__()
         return self._client
 

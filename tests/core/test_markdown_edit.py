@@ -320,7 +320,11 @@ def test_everything_at_once() -> None:
 def test_an_id_is_written_once_and_only_where_it_can_be_read() -> None:
     """An id stands behind the text, unless there is one or no line can say it."""
     assert written("- [ ] a\n", Task("a"), explicit_id="B_-1").source == "- [ ] a omi:B_-1\n"
-    assert written("- [ ] omi:c a\n", Task("a"), explicit_id="b").source == "- [ ] omi:c a\n"
+    assert written("- [ ] omi:c a\n", Task("a"), explicit_id="b").source == "- [ ] omi:b a\n"
+    assert written("- [ ] a omi:c x\n", Task("b"), explicit_id="d").source == "- [ ] b omi:d\n"
+    assert written("- [ ] a omi:c\n", Task("a"), explicit_id="c").source == "- [ ] a omi:c\n"
+    twice = written("- [ ] `omi:c` a omi:c\n", Task("`omi:c` a"), explicit_id="d")
+    assert twice.source == "- [ ] `omi:c` a omi:d\n"
     assert written("", add=[Task("a")], explicit_id="b").source == "- [ ] a omi:b\n"
     for odd in ("", "a b", "ä", "a.b", "a\n", "\ud800"):
         assert written("- [ ] a\n", Task("a"), explicit_id=odd) == ("- [ ] a\n", ())

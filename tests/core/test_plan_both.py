@@ -366,6 +366,15 @@ def test_ids_are_written_where_they_can_be_read_back() -> None:
     assert made([entry("a")], [link("a b", "a")], [item("a b", "a")], policy).ops == ()
 
 
+def test_a_line_keeps_no_id_of_another_item() -> None:
+    """Its item was made anew under another id: once reworded, the old one would disown it."""
+    stale = replace(entry("a"), explicit_id="former")
+    (op,) = made([stale], [link("b", "a")], [item("b", "a")], replace(POLICY, ids=True)).ops
+    assert isinstance(op, ChangeLocal)
+    assert op.explicit_id == "b"
+    assert made([stale], [link("b", "a")], [item("b", "a")]).ops == ()
+
+
 def test_a_text_that_no_line_can_hold_is_counted() -> None:
     """It stays in Omi and is no line."""
     decided = made(

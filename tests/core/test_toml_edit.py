@@ -100,12 +100,12 @@ def test_a_change_rewrites_its_line(
     [
         ('text = "a"\nx = 1', 'text = "a"\nid = "n"\nx = 1'),
         ('text = "a"\nid = "" # c', 'text = "a"\nid = "n" # c'),
-        ('id = "o"\ntext = "a"', 'id = "o"\ntext = "a"'),
+        ('id = "o" # c\ntext = "a"', 'id = "n" # c\ntext = "a"'),
         ('due = 2026-01-31\ntext = "a"', 'due = 2026-01-31\ntext = "a"\nid = "n"'),
     ],
 )
-def test_an_id_is_written_where_there_is_none(before: str, after: str) -> None:
-    """An id that the person wrote stays; a new one stands below the other keys of the task."""
+def test_an_id_is_written_and_replaced(before: str, after: str) -> None:
+    """It takes the place of another; a new one stands below the other keys of the task."""
     (entry,) = document(f"[[todo]]\n{before}\n").entries
     result = toml.rewrite(document(f"[[todo]]\n{before}\n"), [Change(entry, entry.task, "n")])
     assert result.document.source.decode() == f"[[todo]]\n{after}\n"
@@ -342,7 +342,7 @@ def test_nothing_asked_is_nothing_done() -> None:
     script = (
         "import sys; from omisync.core import toml; from omisync.core.model import Change;"
         'read = toml.parse(b\'[[todo]]\\ntext = "a"\\nid = "i"\');'
-        "result = toml.rewrite(read, [Change(e, e.task, 'n') for e in read.entries]);"
+        "result = toml.rewrite(read, [Change(e, e.task, 'i') for e in read.entries]);"
         "assert result.document is read and result.changed == (0,) and not result.refused;"
         "print('tomlkit' in sys.modules)"
     )
@@ -511,7 +511,7 @@ def check(case: tuple[Document, list[Change], list[Addition]]) -> None:
         if change is None:
             rows.append((entry.task, entry.explicit_id))
         elif change.task:
-            rows.append((change.task, entry.explicit_id or change.explicit_id))
+            rows.append((change.task, change.explicit_id or entry.explicit_id))
     count = len(rows)
     rows += [(addition.task, addition.explicit_id) for addition in additions]
     assert [(entry.task, entry.explicit_id) for entry in new.entries] == rows

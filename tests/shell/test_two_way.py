@@ -385,6 +385,44 @@ async def test_ids_can_be_written_into_the_lines(both: Person) -> None:
     assert both.omi() == {"another wording altogether": False}
 
 
+async def test_an_id_that_is_no_more_is_replaced(both: Person) -> None:
+    """The item was made anew: its line has the new id, and is the same task when reworded."""
+    both.settings += 'ids = "inline"\n'
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.sandbox.reprocess(item(both, "a"))
+    for _ in range(3):
+        await both.settle()
+    name = item(both, "a")
+    assert read(both).startswith(f"- [ ] a omi:{name}\n")
+    both.write(read(both).replace("- [ ] a ", "- [ ] something else "))
+    await both.settle()
+    assert item(both, "something else") == name
+    await quiet(both)
+
+
+@pytest.mark.parametrize("prefer", ["local", "remote"])
+async def test_a_date_that_was_kept_back_is_not_lost(both: Person, prefer: str) -> None:
+    """A finished line keeps its date to itself; reopened in the app it is sent, or clashes."""
+    both.settings += f'prefer = "{prefer}"\n'
+    both.write("- [x] sent later due:2026-05-01\n- [x] given another due:2026-05-02\n")
+    await both.settle()
+    items = both.sandbox.items
+    sent, given = items[item(both, "sent later")], items[item(both, "given another")]
+    assert (sent.due_at, given.due_at) == (None, None)
+    sent.completed = given.completed = False
+    given.due_at = datetime(2026, 6, 2, 9, tzinfo=UTC)
+    both.sandbox.fault_next("429", method="PATCH")
+    await both.settle()
+    assert sent.due_at == datetime(2026, 5, 1, 9, tzinfo=UTC)
+    kept, lost = ("2026-05-02", "2026-06-02")[:: 1 if prefer == "local" else -1]
+    assert read(both) == f"- [ ] sent later due:2026-05-01\n- [ ] given another due:{kept}\n"
+    assert given.due_at.date().isoformat() == kept
+    async with both.desk() as desk:
+        assert [one.clash.lost_value for one in desk.store.clashes()] == [lost]
+    await quiet(both)
+
+
 async def test_twins_of_two_machines_become_one(
     both: Person, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -197,7 +197,7 @@ def _row(entry: Entry, ask: _Ask | None) -> _Row | None:
         return _Row(entry.task, entry.explicit_id, entry.section)
     if ask.what.task is None:
         return None
-    explicit_id = entry.explicit_id or lines.writable(ask.what.explicit_id)
+    explicit_id = lines.writable(ask.what.explicit_id) or entry.explicit_id
     return _Row(ask.what.task, explicit_id, entry.section, ask.number)
 
 

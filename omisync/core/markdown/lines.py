@@ -135,12 +135,12 @@ def changed(
         return
     if task.completed != entry.task.completed and entry.box:
         yield Splice(*entry.box, _mark(task, how))
-    identifier = "" if entry.explicit_id else _id_token(change.explicit_id)
     if item and (anew or task.text != entry.task.text):
-        yield _retold(source, change, item, how, identifier)
+        yield _retold(source, change, item, how)
         return
     end = entry.span.end
-    tail = [identifier]
+    tail = ["" if entry.explicit_id else _id_token(change.explicit_id)]
+    yield from _named(source, change)
     if task.due != entry.task.due:
         if not entry.due_span:
             tail.insert(0, due.token(task.due or "", how.style))
@@ -151,6 +151,17 @@ def changed(
             yield _undated(source, entry, entry.due_span)
     if any(tail):
         yield Splice(end, end, b" " + _joined(tail))
+
+
+def _named(source: bytes, change: Change) -> Iterator[Splice]:
+    """Yield what puts another id in the place of the one that an entry has."""
+    entry, identifier = change.entry, writable(change.explicit_id)
+    if not entry.explicit_id or not identifier or identifier == entry.explicit_id:
+        return
+    token = re.compile(rb"omi:" + re.escape(entry.explicit_id.encode()) + rb"(?![A-Za-z0-9_-])")
+    for found in token.finditer(source, entry.text_spans[0].start, entry.span.end):
+        yield Splice(found.start(), found.end(), _id_token(identifier).encode())
+        return  # the first one counts
 
 
 def _spelled(source: bytes, entry: Entry, token: Span) -> str:
@@ -180,7 +191,7 @@ def _undated(source: bytes, entry: Entry, token: Span) -> Splice:
     return Splice(start, right if is_open else stop)
 
 
-def _retold(source: bytes, change: Change, item: Item, how: Manner, identifier: str) -> Splice:
+def _retold(source: bytes, change: Change, item: Item, how: Manner) -> Splice:
     """Return the whole text anew: the words, then the tokens as they are spelled."""
     entry, task = change.entry, change.task
     spelled, which = words.tokens(source, entry.text_spans, item.inlines)
@@ -191,8 +202,14 @@ def _retold(source: bytes, change: Change, item: Item, how: Manner, identifier: 
         else:
             old = due.find(spelled[which]).token
             spelled[which] = due.token(wanted, (old or how).style) if wanted else ""
-    text = task.text if task else ""
-    new = _joined([text, *(token.strip() for token in spelled), identifier])
+    tokens = [token.strip() for token in spelled]
+    if identifier := _id_token(change.explicit_id):
+        former = f"omi:{entry.explicit_id}"
+        if former in tokens:
+            tokens[tokens.index(former)] = identifier
+        else:
+            tokens.append(identifier)
+    new = _joined([task.text if task else "", *tokens])
     return Splice(entry.text_spans[0].start, entry.span.end, new)
 
 

@@ -142,10 +142,13 @@ def _settled(draft: Draft, link: Link, entry: Entry) -> None:
 
 
 def _id_for(draft: Draft, link: Link, entry: Entry) -> str | None:
-    """Return the id that is to be written into the line, if any."""
-    if draft.seen.listed is None or not draft.policy.ids or entry.explicit_id is not None:
-        return None
+    """Return the id that is to be written into the line, if any: never leave it another's.
+
+    A line with an id that its item has not, or no more, would be somebody else once reworded.
+    """
     identifier = link.remote_id or ""
+    if draft.seen.listed is None or not draft.policy.ids or entry.explicit_id == identifier:
+        return None
     return identifier if WRITABLE_ID.fullmatch(identifier) else None
 
 

@@ -141,7 +141,7 @@ def _settings(what: Change | Addition, new: Task) -> list[Setting]:
         settings.append(Setting(COMPLETED_KEYS, new.completed))
     if new.due != old.due:
         settings.append(Setting(DUE_KEYS, _native(new.due) if new.due else None))
-    if what.explicit_id and not (entry and entry.explicit_id):
+    if what.explicit_id and not (entry and entry.explicit_id == what.explicit_id):
         settings.append(Setting(ID_KEYS, what.explicit_id))
     return settings
 
@@ -238,7 +238,7 @@ def _rows(draft: _Draft, asks: Sequence[_Ask]) -> list[_Row]:
         if ask is None:
             rows.append(_Row(entry.task, entry.explicit_id, table))
         elif ask.what.task:
-            explicit_id = entry.explicit_id or ask.what.explicit_id or None
+            explicit_id = ask.what.explicit_id or entry.explicit_id
             rows.append(_Row(ask.what.task, explicit_id, _others(table), ask.number))
     return rows + [
         _Row(ask.what.task, ask.what.explicit_id or None, {}, ask.number)
