@@ -34,9 +34,11 @@ def descriptions() -> st.SearchStrategy[str]:
     nasty = st.lists(st.sampled_from((*NASTY, *ODD)), min_size=1, max_size=8).map("".join)
     free = st.text(st.characters(codec="utf-8"), max_size=LIMIT)
     short = st.text(st.characters(codec="utf-8"), max_size=12)
-    return (st.sampled_from(ODD) | nasty | short | free).map(
-        lambda text: text[:LIMIT].strip()
-    ).filter(bool)
+    return (
+        (st.sampled_from(ODD) | nasty | short | free)
+        .map(lambda text: text[:LIMIT].strip())
+        .filter(bool)
+    )
 
 
 @asynccontextmanager

@@ -162,6 +162,7 @@ def part(draft: Draft) -> None:
             continue
         asked = link.probed_at
         if asked is not None and 0 <= draft.seen.now - asked < PROBE_AGAIN:
+            draft.later = True
             continue
         if not room:
             draft.later = True
@@ -220,14 +221,14 @@ def leave(draft: Draft, old: Link) -> Link | None:
     item = draft.item(link)
     if item is not None and not link.doubt and link.parked is None:
         link = _caught_up(link, item)
-    returns = item is not None and link.parked is None and _returns(draft, link, item)
+    back = _back(draft, link, item)
     if link.parked is not None:
         draft.parked.append((link, None))
     elif seen.now - since < policy.grace:
         draft.waiting.append(link)
         draft.grace_ends.append(since + policy.grace)
-    elif returns and item is not None:
-        draft.ops.append(_back(link, item, policy))
+    elif back is not None:
+        draft.ops.append(back)
         return None
     elif is_silent(link, policy):
         draft.dropped.append(link.key)
@@ -237,7 +238,7 @@ def leave(draft: Draft, old: Link) -> Link | None:
         draft.ops.append(RemoveRemote(link, policy.on_removal))
     if link != old:
         draft.rows.append(link)
-    return None if returns else link
+    return link if back is None else None
 
 
 def _caught_up(link: Link, item: RemoteItem) -> Link:
@@ -248,19 +249,14 @@ def _caught_up(link: Link, item: RemoteItem) -> Link:
     return link.but(base=replace(base, remote=replace(base.remote, completed=True)))
 
 
-def _returns(draft: Draft, link: Link, item: RemoteItem) -> bool:
-    """Return whether the app edited an item whose line was removed, so that it comes back."""
+def _back(draft: Draft, link: Link, item: RemoteItem | None) -> AddLocal | None:
+    """Return the op that writes a removed line anew, if the app edited its item meanwhile."""
     base = link.base
-    if base is None or link.doubt or item.fields == base.remote:
-        return False
-    return not item.fields.completed or draft.policy.import_items == "all"
-
-
-def _back(link: Link, item: RemoteItem, policy: Policy) -> AddLocal | RemoveRemote:
-    """Return the op that writes the line anew, as the app has it now."""
-    task = merge.decode(item.fields, policy.encoding)
-    if not task.text:
-        return RemoveRemote(link, policy.on_removal)
+    if item is None or base is None or link.doubt or link.parked or item.fields == base.remote:
+        return None
+    task = merge.decode(item.fields, draft.policy.encoding)
+    if not task.text or (task.completed and draft.policy.import_items != "all"):
+        return None
     after = link.but(seen=task, base=Base(task, item.fields), absent_since=None, failures=0)
     return AddLocal(after, item)
 
