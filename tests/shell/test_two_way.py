@@ -372,6 +372,26 @@ async def test_a_save_before_the_swap_wins(both: Person) -> None:
     await quiet(both)
 
 
+async def test_a_line_like_what_was_to_be_written_is_not_taken_for_it(both: Person) -> None:
+    """A save in the last moment keeps our line out: what the app says is not sent back as old."""
+    both.settings += 'prefer = "remote"\n'
+    both.write("- [ ] a\n")
+    await both.settle()
+    both.sandbox.add("water the plants on the balcony, and in the kitchen")
+    typed = iter((True,))
+
+    def save(step: str) -> None:
+        if step == "file.written" and next(typed, False):
+            both.write("- [ ] water the plants on the balcony\n- [ ] a\n")
+
+    both.trace = save
+    await both.settle()
+    both.trace = None
+    assert "water the plants on the balcony, and in the kitchen" in both.omi()
+    assert "water the plants on the balcony\n" in read(both)
+    await quiet(both)
+
+
 async def test_ids_can_be_written_into_the_lines(both: Person) -> None:
     """Each line gets its own once; a copied line is a task of its own."""
     both.settings += 'ids = "inline"\n'
