@@ -112,7 +112,7 @@ class Replicas:
 
     ``owed`` is what somebody wrote and nobody let go of, ``doubled`` what may be twice,
     ``gone`` the ids that the app let go of, ``removed`` the lines that can be pasted
-    back. ``known`` are all ids there ever were before a cycle; with ``deletes`` some may go with
+    back. ``known`` are all items there ever were before a cycle; with ``deletes`` some may go with
     their lines. ``bold`` counts how often a line was reworded since a cycle that went well.
     """
 
@@ -121,7 +121,7 @@ class Replicas:
     doubled: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     removed: list[Line] = field(default_factory=list)
-    known: set[str] = field(default_factory=set)
+    known: dict[str, str] = field(default_factory=dict)
     deletes: bool = False
     bold: Counter[str] = field(default_factory=Counter)
     fresh: Iterator[int] = field(default_factory=count)
@@ -312,7 +312,7 @@ class Replicas:
 
     async def cycle(self, **how: object) -> Outcome:
         """Run a cycle that may do whatever it wants."""
-        self.known.update(self.items)
+        self.known.update((name, one.description) for name, one in self.items.items())
         outcome = await self.person.cycle(now=True, allow_removals=True, yes=True, **how)
         if outcome.code == errors.OK:
             self.bold.clear()
@@ -350,7 +350,9 @@ class Replicas:
             awaited = not one.completed or imports == "all"
             assert name in linked or name in buried or not awaited or imports == "linked", one
         self._once(document, items)
-        assert self.deletes or self.gone >= self.known - set(items), "an item went by itself"
+        twins = {name for name in self.known if self.doubled & set(self.known[name].split())}
+        lost = set(self.known) - self.gone - twins - set(items)
+        assert self.deletes or not lost, lost
         said = [entry.task.text for entry in document.entries]
         said += [entry.task.due or "" for entry in document.entries]
         said += [one.description for one in items.values()]

@@ -443,6 +443,38 @@ async def test_a_date_that_was_kept_back_is_not_lost(both: Person, prefer: str) 
     await quiet(both)
 
 
+@pytest.mark.parametrize("there", [None, datetime(2026, 6, 2, 9, tzinfo=UTC)])
+async def test_an_item_edited_before_it_was_found(both: Person, there: datetime | None) -> None:
+    """Its create got no answer; what the app did to its date meanwhile does not part the two."""
+    both.write("- [ ] a due:2026-05-01\n")
+    both.sandbox.fault_next("reset_after", method="POST")
+    await both.cycle(now=True)
+    both.sandbox.items[item(both, "a")].due_at = there
+    both.clock.pass_by(10)
+    await both.settle()
+    assert read(both) == "- [ ] a due:2026-05-01\n"
+    assert both.sandbox.items[item(both, "a")].due_at == datetime(2026, 5, 1, 9, tzinfo=UTC)
+    async with both.desk() as desk:
+        lost = [one.clash.lost_value for one in desk.store.clashes()]
+    assert lost == ([] if there is None else ["2026-06-02"])
+    await quiet(both)
+
+
+async def test_an_unlisted_item_is_asked_for_again(both: Person) -> None:
+    """It was there when last asked for; deleted since, that is found out without any other news."""
+    both.settings += 'on_remote_removal = "remove"\n'
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.sandbox.items[item(both, "a")].hidden = True
+    for _ in range(5):
+        await both.cycle(now=True)
+    del both.sandbox.items[item(both, "a")]
+    both.clock.pass_by(90_000)
+    for _ in range(3):
+        await both.settle()
+    assert read(both) == "- [ ] b\n"
+
+
 async def test_twins_of_two_machines_become_one(
     both: Person, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

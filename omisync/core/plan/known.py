@@ -161,6 +161,7 @@ def part(draft: Draft) -> None:
             continue
         asked = link.probed_at
         if asked is not None and 0 <= draft.seen.now - asked < PROBE_AGAIN:
+            draft.later = True
             continue
         if number >= PROBES:
             draft.later = True
