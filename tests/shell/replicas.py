@@ -351,8 +351,8 @@ class Replicas:
             assert name in linked or name in buried or not awaited or imports == "linked", one
         self._once(document, items)
         twins = {name for name in self.known if self.doubled & set(self.known[name].split())}
-        lost = set(self.known) - self.gone - twins - set(items)
-        assert self.deletes or not lost, lost
+        vanished = set(self.known) - self.gone - twins - set(items)
+        assert self.deletes or not vanished, vanished
         said = [entry.task.text for entry in document.entries]
         said += [entry.task.due or "" for entry in document.entries]
         said += [one.description for one in items.values()]
