@@ -49,9 +49,10 @@ _HEADERS = {
 class OmiClient:
     """A session with Omi's API for action items, opened with ``async with``.
 
-    ``timeout`` is for one request, in seconds; ``clock`` gives Unix seconds. ``trace`` is called with
-    ``"request.sent"`` just before the bytes of a request leave, and with
-    ``"reply.read"`` when a reply has been read completely, whatever it says.
+    ``timeout`` is for one request, in seconds; ``clock`` gives Unix seconds.
+    ``trace`` is called with ``"request.sent"`` just before the bytes of a
+    request leave, and with ``"reply.read"`` when a reply has been read
+    completely, whatever it says.
 
     ``server_date`` is the ``Date`` of the last reply that had one, in Unix
     seconds; ``clock_skew`` is that date minus our clock when it came, good to

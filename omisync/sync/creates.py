@@ -13,10 +13,12 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from omisync.core import adopt
 from omisync.core.model import Base, Intent, Link, Parked
 from omisync.errors import ItemLocked, ItemProblem, OmisyncError, OutcomeUnknown, WrongServer
 from omisync.store import Event
 from omisync.sync import looks
+from omisync.sync.desk import policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -246,7 +248,7 @@ async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) ->
     found = [
         by_key[intent.key].but(
             remote_id=item.id,
-            base=Base(intent.task, item.fields),
+            base=_base(run, by_key[intent.key], intent, item),
             failures=0,
             made_at=made_at(item),
         )
@@ -259,6 +261,22 @@ async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) ->
     for intent in ripe:
         if intent.key not in taken:
             _fruitless(run, intent, by_key[intent.key], complete=listing.complete)
+
+
+def _base(run: Run, link: Link, intent: Intent, item: RemoteItem) -> Base | None:
+    """Return what a line and its found item agree on.
+
+    In two-way, what the item says otherwise than it was sent is for the next plan:
+    it was edited since, or is not ours but of the same text.
+    """
+    if not run.desk.config.two_way or _is_as_sent(intent, item):
+        return Base(intent.task, item.fields)
+    encoding = policy(run.desk.config, 0.0).encoding
+    return adopt.tied(link.but(seen=intent.task), item, encoding, both_ways=True).base
+
+
+def _is_as_sent(intent: Intent, item: RemoteItem) -> bool:
+    return replace(item.fields, description=intent.fields.description) == intent.fields
 
 
 def _landed(run: Run, intents: Sequence[Intent]) -> list[Intent]:
@@ -302,10 +320,8 @@ def _claims(
                 continue
             offered = by_text.get(intent.fields.description, [])
             for item in offered:
-                agrees = (
-                    replace(item.fields, description=intent.fields.description) == intent.fields
-                )
-                if item.id not in intent.known_ids and (agrees or not exact):
+                fits = _is_as_sent(intent, item) or not exact
+                if item.id not in intent.known_ids and fits:
                     offered.remove(item)
                     claims[intent.key] = (intent, item)
                     break

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
-from omisync.core import match as identity
 from omisync.core.model import Addition, Change, Tombstone
 from omisync.core.order import STEP
 from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
@@ -55,12 +54,9 @@ def recover(run: Run, snapshot: Snapshot, document: Document) -> None:
     elif snapshot.digest == noted.after:
         holds = True
     else:
-        # Somebody saved meanwhile: what explains the file better, holds. In doubt
-        # the write counts as not made: what is the same on both sides by then
-        # settles without a word.
-        now = run.store.links()
-        then = _merged(now, noted.links, noted.gone)
-        holds = _unexplained(document, then) < _unexplained(document, now)
+        # Somebody saved meanwhile. In doubt the write counts as not made: what is the
+        # same on both sides by then settles without a word, what is not, clashes.
+        holds = _shows(document, run.store.links(), noted)
     with run.store.transaction():
         if holds:
             run.store.put_links(noted.links)
@@ -70,16 +66,23 @@ def recover(run: Run, snapshot: Snapshot, document: Document) -> None:
         _remember(run, noted)
 
 
-def _merged(now: Sequence[Link], links: Sequence[Link], gone: Sequence[str]) -> list[Link]:
-    by_key = {link.key: link for link in (*now, *links)}
-    for key in gone:
-        by_key.pop(key, None)
-    return sorted(by_key.values(), key=lambda link: (link.rank, link.key))
+def _shows(document: Document, links: Sequence[Link], noted: Writing) -> bool:
+    """Return whether more lines are as the write made them than as they were before it.
 
-
-def _unexplained(document: Document, links: Sequence[Link]) -> int:
-    matching = identity.pair(document.entries, links)
-    return len(matching.new) + len(matching.absent)
+    Only lines that are the same to the letter count: a line that is merely like what was
+    to be written may be the person's own, and would then read as an edit of it.
+    """
+    said = {entry.task for entry in document.entries}
+    former = {link.key: link.seen for link in links if link.key not in noted.added}
+    made = before = 0
+    for link in noted.links:
+        if former.get(link.key) != link.seen:
+            made += link.seen in said
+            before += former.get(link.key) in said
+    for key in noted.gone:
+        made += former.get(key) not in said
+        before += former.get(key) in said
+    return made > before
 
 
 async def quiet(path: Path, settle: float) -> None:

@@ -157,7 +157,8 @@ def test_absence_is_asked_about_after_two_complete_lists() -> None:
     second = made([entry("a")], [link("a", "a", missing=1)], [])
     assert kinds(second) == [Probe]
     asked = link("a", "a", missing=2, probed_at=NOW - 60)
-    assert made([entry("a")], [asked], []).ops == ()
+    waits = made([entry("a")], [asked], [])
+    assert (waits.ops, waits.later) == ((), True)
     assert kinds(made([entry("a")], [replace(asked, probed_at=NOW - 90_000)], [])) == [Probe]
 
 

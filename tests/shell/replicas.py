@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from omisync import errors, sync
 from omisync.core import due, match
 from omisync.core.model import LET_GO
-from omisync.sandbox import Item
 from omisync.store import Store
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from person import Person
 
     from omisync.core.model import Document, Link, Task
+    from omisync.sandbox import Item
     from omisync.sync import Outcome
 
 TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
@@ -112,7 +112,8 @@ class Replicas:
 
     ``owed`` is what somebody wrote and nobody let go of, ``doubled`` what may be twice,
     ``gone`` the ids that the app let go of, ``removed`` the lines that can be pasted
-    back. ``bold`` counts how often a line was reworded since a cycle that went well.
+    back. ``known`` are all items there ever were before a cycle; with ``deletes`` some may go with
+    their lines. ``bold`` counts how often a line was reworded since a cycle that went well.
     """
 
     person: Person
@@ -120,6 +121,8 @@ class Replicas:
     doubled: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     removed: list[Line] = field(default_factory=list)
+    known: dict[str, str] = field(default_factory=dict)
+    deletes: bool = False
     bold: Counter[str] = field(default_factory=Counter)
     fresh: Iterator[int] = field(default_factory=count)
 
@@ -214,36 +217,45 @@ class Replicas:
         one = items[dice.choice(sorted(items)) if name is None else name]
         if not self.knows(one.id):  # a create without an answer cannot be found by other words
             self.doubled.update(one.description.split())
-        unlisted = one.hidden or one.locked  # nobody can tell what is edited there
-        match what:
-            case "reword" | "date" if unlisted:
-                pass
-            case "reword" if one.description.count(" ") < LONG:
-                one.description += f" {self.word()}"
-            case "tick":
-                one.completed = not one.completed
-            case "date":
-                self.let_go(one.due_at and one.due_at.date().isoformat())
-                hour = dice.choice((9, 17))
-                day = date.fromisoformat(self.day())
-                one.due_at = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
-            case "undate":
-                self.let_go(one.due_at and one.due_at.date().isoformat())
-                one.due_at = None
-            case "delete":
-                self.let_go(one.description, one.due_at and one.due_at.date().isoformat())
-                self.gone.add(one.id)
-                del self.person.sandbox.items[one.id]
-            case "reprocess" if not unlisted:
+        if what in {"reword", "date", "undate", "tick"}:
+            self._reword(one, what, dice)
+        else:
+            self._put_away(one, what)
+
+    def _reword(self, one: Item, what: str, dice: Random) -> None:
+        """Change what an item says; what is said where no list shows it, nobody can know."""
+        day = one.due_at and one.due_at.date().isoformat()
+        if what == "tick":
+            one.completed = not one.completed
+        elif what == "undate":
+            self.let_go(day)
+            one.due_at = None
+        elif one.hidden or one.locked:
+            return
+        elif what == "date":
+            self.let_go(day)
+            new = date.fromisoformat(self.day())
+            hour = dice.choice((9, 17))
+            one.due_at = datetime(new.year, new.month, new.day, hour, tzinfo=UTC)
+        elif one.description.count(" ") < LONG:
+            one.description += f" {self.word()}"
+
+    def _put_away(self, one: Item, what: str) -> None:
+        """Take an item from the list, for good or for a while."""
+        if what == "reprocess":
+            if not (one.hidden or one.locked):
                 self.doubled.update(one.description.split())
                 self.gone.add(one.id)
                 self.person.sandbox.reprocess(one.id)
-            case "hide":
-                self.let_go(one.description, one.due_at and one.due_at.date().isoformat())
-                one.hidden = not one.hidden
-            case "lock":
-                self.let_go(one.description, one.due_at and one.due_at.date().isoformat())
-                one.locked = not one.locked
+            return
+        self.let_go(one.description, one.due_at and one.due_at.date().isoformat())
+        if what == "hide":
+            one.hidden = not one.hidden
+        elif what == "lock":
+            one.locked = not one.locked
+        else:
+            self.gone.add(one.id)
+            del self.person.sandbox.items[one.id]
 
     def knows(self, name: str) -> bool:
         """Whether omisync has tied this item to a line, or buried it."""
@@ -300,6 +312,7 @@ class Replicas:
 
     async def cycle(self, **how: object) -> Outcome:
         """Run a cycle that may do whatever it wants."""
+        self.known.update((name, one.description) for name, one in self.items.items())
         outcome = await self.person.cycle(now=True, allow_removals=True, yes=True, **how)
         if outcome.code == errors.OK:
             self.bold.clear()
@@ -337,6 +350,9 @@ class Replicas:
             awaited = not one.completed or imports == "all"
             assert name in linked or name in buried or not awaited or imports == "linked", one
         self._once(document, items)
+        twins = {name for name in self.known if self.doubled & set(self.known[name].split())}
+        vanished = set(self.known) - self.gone - twins - set(items)
+        assert self.deletes or not vanished, vanished
         said = [entry.task.text for entry in document.entries]
         said += [entry.task.due or "" for entry in document.entries]
         said += [one.description for one in items.values()]

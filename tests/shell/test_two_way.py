@@ -372,6 +372,26 @@ async def test_a_save_before_the_swap_wins(both: Person) -> None:
     await quiet(both)
 
 
+async def test_a_line_like_what_was_to_be_written_is_not_taken_for_it(both: Person) -> None:
+    """A save in the last moment keeps our line out: what the app says is not sent back as old."""
+    both.settings += 'prefer = "remote"\n'
+    both.write("- [ ] a\n")
+    await both.settle()
+    both.sandbox.add("water the plants on the balcony, and in the kitchen")
+    typed = iter((True,))
+
+    def save(step: str) -> None:
+        if step == "file.written" and next(typed, False):
+            both.write("- [ ] water the plants on the balcony\n- [ ] a\n")
+
+    both.trace = save
+    await both.settle()
+    both.trace = None
+    assert "water the plants on the balcony, and in the kitchen" in both.omi()
+    assert "water the plants on the balcony\n" in read(both)
+    await quiet(both)
+
+
 async def test_ids_can_be_written_into_the_lines(both: Person) -> None:
     """Each line gets its own once; a copied line is a task of its own."""
     both.settings += 'ids = "inline"\n'
@@ -421,6 +441,38 @@ async def test_a_date_that_was_kept_back_is_not_lost(both: Person, prefer: str) 
     async with both.desk() as desk:
         assert [one.clash.lost_value for one in desk.store.clashes()] == [lost]
     await quiet(both)
+
+
+@pytest.mark.parametrize("there", [None, datetime(2026, 6, 2, 9, tzinfo=UTC)])
+async def test_an_item_edited_before_it_was_found(both: Person, there: datetime | None) -> None:
+    """Its create got no answer; what the app did to its date meanwhile does not part the two."""
+    both.write("- [ ] a due:2026-05-01\n")
+    both.sandbox.fault_next("reset_after", method="POST")
+    await both.cycle(now=True)
+    both.sandbox.items[item(both, "a")].due_at = there
+    both.clock.pass_by(10)
+    await both.settle()
+    assert read(both) == "- [ ] a due:2026-05-01\n"
+    assert both.sandbox.items[item(both, "a")].due_at == datetime(2026, 5, 1, 9, tzinfo=UTC)
+    async with both.desk() as desk:
+        lost = [one.clash.lost_value for one in desk.store.clashes()]
+    assert lost == ([] if there is None else ["2026-06-02"])
+    await quiet(both)
+
+
+async def test_an_unlisted_item_is_asked_for_again(both: Person) -> None:
+    """It was there when last asked for; deleted since, that is found out without any other news."""
+    both.settings += 'on_remote_removal = "remove"\n'
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.sandbox.items[item(both, "a")].hidden = True
+    for _ in range(5):
+        await both.cycle(now=True)
+    del both.sandbox.items[item(both, "a")]
+    both.clock.pass_by(90_000)
+    for _ in range(3):
+        await both.settle()
+    assert read(both) == "- [ ] b\n"
 
 
 async def test_twins_of_two_machines_become_one(

@@ -77,7 +77,7 @@ class BothWays(RuleBasedStateMachine):
         removal=st.sampled_from(("complete", "complete", "delete", "keep")),
         ids=st.sampled_from(("off", "inline")),
     )
-    def configure(  # noqa: PLR0913 - that many policies
+    def configure(  # noqa: PLR0913, PLR0917 - that many policies
         self, name: str, prefer: str, gone: str, imports: str, removal: str, ids: str
     ) -> None:
         """All policies, both formats."""
@@ -87,6 +87,7 @@ class BothWays(RuleBasedStateMachine):
             f'prefer = "{prefer}"\non_remote_removal = "{gone}"\nimport_items = "{imports}"\n'
             f'on_removal = "{removal}"\nids = "{ids}"\n'
         )
+        self.both.deletes = removal == "delete"
         person.write("")
 
     @rule(
@@ -225,12 +226,12 @@ def _size(examples: int, steps: int) -> settings:
 
 
 TestBothWays = BothWays.TestCase
-TestBothWays.settings = _size(12, 25)
+TestBothWays.settings = _size(6, 30)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
 class TestLongBothWays(BothWays.TestCase):  # type: ignore[misc]  # a class made at run time
-    """Many more of them: over 10,000 steps."""
+    """Many more of them: over 15,000 steps."""
 
     settings = _size(400, 40)

@@ -224,9 +224,22 @@ async def end(person: Person) -> End:
 
 
 @pytest.mark.parametrize("name", BEFORE)
+async def test_a_stop_changes_nothing(name: str, person: Person) -> None:
+    """Stopped after step k, for some k, and resumed: the same bytes, the same items."""
+    await stopped_at("everything", name, person, every=9)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", BEFORE)
 @pytest.mark.parametrize("what", SCENARIOS)
 async def test_every_step_may_be_the_last(what: str, name: str, person: Person) -> None:
     """Stopped after step k, for every k, and resumed: the same bytes, the same items."""
+    await stopped_at(what, name, person)
+
+
+async def stopped_at(what: str, name: str, person: Person, every: int = 1) -> None:
+    """Go through a scenario with a stop at each step, or at ``every`` so many."""
     await prepare(person, name, SCENARIOS[what])
     start = Saved.of(person)
     steps: list[str] = []
@@ -234,7 +247,7 @@ async def test_every_step_may_be_the_last(what: str, name: str, person: Person) 
     await settle(person)
     expected = await end(person)
     assert len(steps) > 3, "the scenario has steps"
-    for step in range(1, len(steps) + 1):
+    for step in range(1, len(steps) + 1, every):
         start.restore(person)
         await stopped(person, step)
         person.trace = None
@@ -265,6 +278,7 @@ async def test_every_step_may_be_the_last_but_one(what: str, name: str, person: 
             assert await end(person) == expected, step
 
 
+@pytest.mark.campaign
 async def test_stopped_while_a_clash_is_put_back(person: Person) -> None:
     """`restore` and `undo` are stopped after each step, and what they began is completed."""
     scenario = SCENARIOS["line wins"]

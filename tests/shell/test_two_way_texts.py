@@ -1,4 +1,4 @@
-"""Two-way: every description that Omi can hold comes through the file unchanged, or stays out of it."""
+"""Two-way: every description of Omi comes through the file unchanged, or stays out of it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 LIMIT = 500
 ODD = (
-    "# heading", "[x] ticked", "- [ ] task", "due:2026-01-31", "omi:abc", "a omi:abc due:2026-01-31",
-    "📅 2026-01-31", "two\nlines", "a\r\n\r\nb", "שלום עולם", "\u202eabc\u202c", "nul\0here", "🔥👩‍👩‍👧",
+    "# heading",
+    "[x] ticked", "- [ ] task", "due:2026-01-31", "omi:abc", "a omi:abc due:2026-01-31",
+    "📅 2026-01-31", "two\nlines",
+    "a\r\n\r\nb", "שלום עולם", "\u202eabc\u202c", "nul\0here", "🔥👩‍👩‍👧",
     "x" * LIMIT, "word " * 99 + "end", '"""', "'''", "\\", "a\\nb", "[[todo]]", "---", "<!--", "`",
 )  # fmt: skip
 

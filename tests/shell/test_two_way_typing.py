@@ -37,9 +37,7 @@ class Editor:
         self.typed = asyncio.Event()
 
     def press(self) -> None:
-        """Read the file, add a key to the own line, save: without a break, as an editor that
-        looks for changes on the disk does.
-        """
+        """Read the file, add a key to the own line, save: without a break, as careful editors."""
         todo = self.person.todo
         rows = todo.read_text(encoding="utf-8").split("\n")
         at = next(n for n, row in enumerate(rows) if MINE in row)
