@@ -227,10 +227,12 @@ class Replicas:
         day = one.due_at and one.due_at.date().isoformat()
         if what == "tick":
             one.completed = not one.completed
+            if one.completed and self.deletes:  # it may go with its line, whatever it says
+                self.let_go(one.description, day)
         elif what == "undate":
             self.let_go(day)
             one.due_at = None
-        elif one.hidden or one.locked:
+        elif one.hidden or one.locked or (one.completed and self.deletes):
             return
         elif what == "date":
             self.let_go(day)
@@ -254,6 +256,9 @@ class Replicas:
         elif what == "lock":
             one.locked = not one.locked
         else:
+            for line in self.lines():  # the date of a finished line may go with it, by policy
+                if line.text == one.description and line.done:
+                    self.let_go(line.due)
             self.gone.add(one.id)
             del self.person.sandbox.items[one.id]
 

@@ -239,6 +239,23 @@ async def test_a_removed_line_does_not_come_back(both: Person) -> None:
     await quiet(both)
 
 
+async def test_a_line_put_back_overwrites_nothing_of_the_app(both: Person) -> None:
+    """Dated here and dated there while the line was away: a clash, told as any other."""
+    both.settings += 'on_removal = "keep"\n'
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.write("- [ ] a\n")
+    await both.settle()
+    both.sandbox.items[item(both, "b")].due_at = datetime(2026, 6, 2, 9, tzinfo=UTC)
+    both.write("- [ ] a\n- [x] b due:2026-05-01\n")
+    await both.settle()
+    assert read(both) == "- [ ] a\n- [x] b due:2026-05-01\n"
+    assert both.omi() == {"a": False, "b": True}
+    async with both.desk() as desk:
+        assert [one.clash.lost_value for one in desk.store.clashes()] == ["2026-06-02"]
+    await quiet(both)
+
+
 async def test_undo_brings_the_file_back(both: Person) -> None:
     """Lines that came in go, and their items stay as they are; edits are taken back."""
     both.write("- [ ] mine\n")

@@ -41,7 +41,7 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
             rest.append((entry, rank))
         else:
             taken.add(stone.remote_id)
-            draft.ops.append(_revive(stone, entry, rank, policy))
+            draft.ops.append(_revived(draft, stone, entry, rank))
     found: dict[int, RemoteItem] = {}
     orphans = draft.orphans
     if seen.unlinked and policy.adopt:
@@ -101,11 +101,18 @@ class _Graves:
         return None
 
 
-def _revive(stone: Tombstone, entry: Entry, rank: int, policy: Policy) -> Revive:
+def _revived(draft: Draft, stone: Tombstone, entry: Entry, rank: int) -> Revive | Adopt:
+    """Return the op that gives a line its item again.
+
+    One that the app edited meanwhile is only tied to it: the next plan joins the two.
+    """
     left = replace(stone.task, completed=stone.remote.completed)
     base = Base(left, stone.remote)
-    patch = merge.outgoing(entry.task, base, stone.remote, policy.encoding)
     link = Link(stone.key, stone.remote_id, entry.task, entry.section, rank, base)
+    item = draft.item(link)
+    if item is not None and item.fields != stone.remote:
+        return Adopt(link, entry, item)
+    patch = merge.outgoing(entry.task, base, stone.remote, draft.policy.encoding)
     return Revive(link, entry, stone, patch)
 
 
