@@ -247,6 +247,13 @@ def test_a_line_that_was_let_go_is_let_go_once() -> None:
     assert made([entry("a")], [replace(GONE, missing=LET_GO)], [], policy).ops == ()
 
 
+def test_a_line_that_was_let_go_and_is_edited_starts_anew() -> None:
+    """Its new item can go missing as any other."""
+    (op,) = made([entry("b")], [replace(GONE, missing=LET_GO)], []).ops
+    assert isinstance(op, AddRemote)
+    assert (op.link.missing, op.link.probed_at) == (0, None)
+
+
 def test_an_item_that_came_back_under_another_id_is_the_same_task() -> None:
     """A reprocessed conversation makes new ids: nothing is doubled, nothing removed."""
     asked = made([entry("a")], [link("a", "a")], [item("z", "a")])

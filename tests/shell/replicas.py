@@ -184,6 +184,8 @@ class Replicas:
         match what:
             case "reword" if line.text.count(" ") < LONG and self.bold[line.text[:14]] < 2:
                 self.bold[line.text[:14]] += 1
+                if line.name and not self.knows(line.name):  # in writing, it is somebody else
+                    self.doubled.update(line.text.split())
                 line.text += f" {self.word()}"
             case "tick":
                 line.done = not line.done

@@ -96,8 +96,9 @@ def _says_more(entry: Entry, base: Base) -> bool:
 
 
 def add(link: Link, entry: Entry, policy: Policy) -> AddRemote:
-    """Return the op that creates the item of a line."""
-    return AddRemote(link, entry, merge.encode(entry.task, policy.encoding))
+    """Return the op that creates the item of a line; what befell a former item is over."""
+    anew = link.but(missing=0, probed_at=None) if link.missing else link
+    return AddRemote(anew, entry, merge.encode(entry.task, policy.encoding))
 
 
 def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
