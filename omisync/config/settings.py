@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -131,9 +132,11 @@ class Sync(Section):
     @field_validator("import_since")
     @classmethod
     def _a_date(cls, text: str) -> str:
-        if text and (not DATE.fullmatch(text) or not date.fromisoformat(text)):
+        if text and not DATE.fullmatch(text):
             raise ValueError
-        return text
+        with suppress(ValueError):  # "month must be in 1..12" does not say what is allowed
+            return text and date.fromisoformat(text).isoformat()
+        raise ValueError
 
     @field_validator("inbox_heading")
     @classmethod

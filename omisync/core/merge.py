@@ -210,7 +210,7 @@ def _join_text(came: Joined, context: _Context) -> None:
         there=there,
         same=description(local) == remote or (there and read == local),
         doubted="description" in context.doubt,
-        cut=description(base.local.text) != base.local.text.strip(),
+        cut=base.local.text.strip() != description(base.local.text) == base.remote.description,
         mute=not read,
     )
     verdict = _judge(edits, context.prefer)

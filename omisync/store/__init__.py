@@ -124,7 +124,8 @@ class Clashed:
 class Writing(NamedTuple):
     """A write of the file: digests before and after, the links that hold then, keys that go.
 
-    ``copy`` names what is kept of the former version, ``added`` the keys of new lines.
+    ``copy`` names what is kept of the former version, empty where only ids were
+    written; ``added`` are the keys of new lines, ``former`` what changed lines said.
     """
 
     before: str
@@ -133,6 +134,7 @@ class Writing(NamedTuple):
     gone: tuple[str, ...]
     copy: str
     added: tuple[str, ...]
+    former: dict[str, tuple[str, bool, str | None]]
 
 
 class Store:
@@ -251,9 +253,9 @@ class Store:
                     f"The state store {self.path} is held by another process",
                     "It will be tried again; `omisync status` shows who runs.",
                 ) from error
-            if "full" in text:
+            if "full" in text or "disk I/O" in text:  # a full disk can be either
                 raise StoreBusy(
-                    f"No room on the disk for the state store {self.path}",
+                    f"No room on the disk for the state store {self.path} ({text})",
                     "Free some space; nothing is lost and omisync goes on by itself.",
                 ) from error
             if "readonly" in text or "unable to open" in text:

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from omisync.core.model import Document, Link, Rewriting
+    from omisync.core.model import Document, Link, Rewriting, Task
     from omisync.core.plan import LocalOp, Plan
     from omisync.errors import OmisyncError
     from omisync.file import Snapshot
+    from omisync.store import Store
     from omisync.sync.desk import Run
 
 LATE = 0.05
@@ -63,7 +64,7 @@ def recover(run: Run, snapshot: Snapshot, document: Document) -> None:
             run.store.drop_links(noted.gone)
         run.store.put_fact("writing", None)
     if holds:
-        _remember(run, noted)
+        remember(run.store, noted)
 
 
 def _shows(document: Document, links: Sequence[Link], noted: Writing) -> bool:
@@ -125,7 +126,8 @@ class Wishes(NamedTuple):
 class Written:
     """What holds once the file says what it was asked: rows, keys that go, their tombstones.
 
-    ``refused`` are the keys of tasks that the file cannot say.
+    ``former`` is what changed lines said, ``refused`` are the keys of tasks that
+    the file cannot say.
     """
 
     rows: list[Link] = field(default_factory=list)
@@ -133,6 +135,7 @@ class Written:
     stones: list[Tombstone] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
+    former: dict[str, tuple[str, bool, str | None]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
 
 
@@ -165,8 +168,17 @@ async def write(
         copy = file.keep_copy(folder, path.name, snapshot.data, VERSIONS)
     except NoRoom as error:
         return _stopped(run, decided, error, snapshot, document)
-    gone, added, digest = tuple(written.gone), tuple(written.added), file.digest(data)
-    noted = Writing(snapshot.digest, digest, tuple(written.rows), gone, copy.name, added)
+    digest = file.digest(data)
+    only_ids = not (written.former or written.gone or written.added)
+    noted = Writing(
+        before=snapshot.digest,
+        after=digest,
+        links=tuple(written.rows),
+        gone=tuple(written.gone),
+        copy="" if only_ids else copy.name,
+        added=tuple(written.added),
+        former=written.former,
+    )
     with run.store.transaction():
         run.store.put_writing(noted)
     try:
@@ -186,7 +198,7 @@ async def write(
     if now.digest != digest:
         raise FileChanged(f"{path} was saved just now")
     _settle(run, written)
-    _remember(run, noted)
+    remember(run.store, noted)
     return now, rewriting.document
 
 
@@ -210,6 +222,8 @@ def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:
         elif isinstance(op, ChangeLocal):
             entry = op.entry if at is None else entries[at]
             _note(written, "line.changed", op.link.but(section=entry.section), _described(op))
+            if op.task != op.entry.task:
+                written.former[op.link.key] = said(op.entry.task)
         else:
             _note_removal(run, written, op.link)
     rank = max((link.rank for link in run.store.links()), default=0)
@@ -278,10 +292,19 @@ def _settle(run: Run, written: Written) -> None:
     run.written.update(written.gone)
 
 
-def _remember(run: Run, made: Writing) -> None:
-    """Note which copy a write left, for ``undo``."""
-    written = run.store.fact("written")
-    former = written if isinstance(written, list) else []
-    now = {"copy": made.copy, "after": made.after, "added": [*made.added]}
-    with run.store.transaction():
-        run.store.put_fact("written", [*former, now][-VERSIONS:])
+def said(task: Task) -> tuple[str, bool, str | None]:
+    """Return what a line says, as it is noted."""
+    return task.text, task.completed, task.due
+
+
+def remember(store: Store, made: Writing) -> None:
+    """Note what a write left for ``undo``; ids alone belong to the write before."""
+    written = store.fact("written")
+    last = [*written] if isinstance(written, list) else []
+    if made.copy:
+        now = {"copy": made.copy, "after": made.after}
+        last.append({**now, "added": [*made.added], "former": made.former})
+    elif last and last[-1]["after"] == made.before:
+        last[-1] = {**last[-1], "after": made.after}
+    with store.transaction():
+        store.put_fact("written", last[-VERSIONS:])

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from omisync import file
 from omisync.core import match
-from omisync.core.model import Change
+from omisync.core.model import Change, Task
 from omisync.core.plan import buried
 from omisync.errors import UsageError
-from omisync.store import Event
+from omisync.store import Event, Writing
 from omisync.sync import formats, inward
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from omisync.core.model import Clash, Entry, Link, Task
+    from omisync.core.model import Clash, Entry, Link
     from omisync.store import Clashed
     from omisync.sync.desk import Desk
 
@@ -56,9 +56,14 @@ def undo(desk: Desk) -> str:
         raise UsageError(f"The former version {copy} cannot be read: {reason}") from None
     # Before the file: a stop in between leaves lines that find their items again.
     links = [link for link in store.links() if link.key in last["added"] and link.remote_id]
+    said = last.get("former", {})
     with store.transaction():
         store.put_tombstones(buried(link, "keep", now, counted=False) for link in links)
         store.drop_links(link.key for link in links)
+        # A line that says again what it said is the same task, however it was reworded.
+        store.put_links(
+            link.but(seen=Task(*said[link.key])) for link in store.links() if link.key in said
+        )
         store.put_fact("written", written[:-1])
         store.put_fact("settled", None)
         store.record(Event(now, "file.restored", detail=copy.name))
@@ -80,6 +85,11 @@ def restore(desk: Desk, number: int) -> str:
     found = {one.number: one for one in store.clashes()}.get(number)
     if found is None:
         raise UsageError(f"There is no clash {number}", "`omisync log --clashes` lists them.")
+    if found.restored_at is not None:
+        raise UsageError(
+            f"The value of clash {number} was put back already",
+            f"To have it again, write it into its line: {found.clash.lost_value or 'none'}",
+        )
     snapshot = file.read(path)
     document = formats.parsed(desk.config, snapshot)
     entry = _entry_of(found, document.entries, store.links())
@@ -96,7 +106,12 @@ def restore(desk: Desk, number: int) -> str:
                 f"{path}:{entry.line} cannot be changed to that",
                 f"Write it there by hand: {found.clash.lost_value or 'none'}",
             )
-        file.replace(path, rewriting.document.source, snapshot)
+        folder, data = inward.copies_folder(desk.config.store_path), rewriting.document.source
+        copy = file.keep_copy(folder, path.name, snapshot.data, inward.VERSIONS)
+        file.replace(path, data, snapshot)
+        former = {found.clash.key: inward.said(entry.task)}
+        made = Writing(snapshot.digest, file.digest(data), (), (), copy.name, (), former)
+        inward.remember(store, made)
     now = desk.clock()
     with store.transaction():
         store.mark_restored(number, now)

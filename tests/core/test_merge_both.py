@@ -241,3 +241,11 @@ def test_a_description_without_end_is_not_written_into_the_file() -> None:
     assert (came.task, came.patch, came.clashes) == (OLD, Patch(), [])
     assert merge.decode(Fields("x" * merge.ABSURD), ENCODING).text == "x" * merge.ABSURD
     assert merge.decode(Fields("x" * (merge.ABSURD + 1)), ENCODING).text == ""
+
+
+def test_a_text_that_grew_in_the_file_was_never_cut() -> None:
+    """What a line needs besides the words, as a backslash, can take it over the limit."""
+    remote = Fields("w" * 500)
+    base = Base(Task("\\" + remote.description), remote)
+    came = merge.join(base.local, base, Fields("shorter"), ENCODING)
+    assert (came.task.text, came.patch, came.clashes) == ("shorter", Patch(), [])

@@ -147,7 +147,7 @@ def test_a_clash_is_remembered_once(tmp_path: Path) -> None:
 def test_a_write_under_way_comes_back_as_it_was_noted(tmp_path: Path) -> None:
     """Rows and all, in a closed store; settled, it is gone."""
     rows = (Link("a", "r", Task("a"), base=Base(Task("a"), Fields("a"))),)
-    writing = Writing("before", "after", rows, ("gone",), "000001-todo.md", ("a",))
+    writing = Writing("before", "after", rows, ("gone",), "000001-todo.md", ("a",), {})
     with Store.open(tmp_path / "s.db") as opened:
         assert opened.writing() is None
         with opened.transaction():

@@ -575,3 +575,54 @@ async def test_a_file_that_cannot_be_written_is_still_read(both: Person) -> None
     await both.settle()
     assert read(both) == "- [ ] a\n- [ ] typed\n- [ ] theirs\n"
     await quiet(both)
+
+
+async def test_undo_of_a_rewording_changes_the_same_item_back(both: Person) -> None:
+    """However little the two wordings have in common: nothing is created or completed."""
+    both.write("- [ ] Alpha one two\n")
+    await both.settle()
+    name = item(both, "Alpha one two")
+    both.sandbox.items[name].description = "Call the plumber"
+    await both.settle()
+    async with both.desk() as desk:
+        sync.undo(desk)
+    await both.settle()
+    assert read(both) == "- [ ] Alpha one two\n"
+    assert both.omi() == {"Alpha one two": False}
+    assert item(both, "Alpha one two") == name
+    await quiet(both)
+
+
+async def test_a_restore_can_be_undone(both: Person) -> None:
+    """What the line said last is not lost for the value that gave way before; once is enough."""
+    both.write("- [ ] call Bob\n")
+    await both.settle()
+    both.sandbox.items[item(both, "call Bob")].description = "Lima"
+    both.write("- [ ] call Bobby\n")
+    await both.settle()
+    both.write("- [ ] call Bobby with mum\n")
+    async with both.desk() as desk:
+        sync.restore(desk, 1)
+        assert read(both) == "- [ ] Lima\n"
+        sync.undo(desk)
+        assert read(both) == "- [ ] call Bobby with mum\n"
+        with pytest.raises(errors.UsageError, match="put back already"):
+            sync.restore(desk, 1)
+    await both.settle()
+    assert both.omi() == {"call Bobby with mum": False}
+    await quiet(both)
+
+
+async def test_undo_takes_the_ids_with_the_lines(both: Person) -> None:
+    """They were written later, and belong to what is undone."""
+    both.settings += 'ids = "inline"\n'
+    both.write("- [ ] mine\n")
+    both.sandbox.add("theirs")
+    await both.settle()
+    assert read(both).count("omi:") == 2
+    async with both.desk() as desk:
+        sync.undo(desk)
+    assert read(both) == "- [ ] mine\n"
+    await both.settle()
+    assert read(both).count("\n") == 1
+    assert both.omi() == {"mine": False, "theirs": False}
