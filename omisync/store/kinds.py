@@ -134,9 +134,14 @@ def check(rows: Sequence[tuple[Any, ...]], kinds: tuple[Kind, ...]) -> None:
         ValueError: one has a value of another kind.
     """
     for place, (column, kind) in enumerate(zip(zip(*rows, strict=True), kinds, strict=False), 1):
-        different = dict(zip(map(type, column), column, strict=True)).values()
-        if not all(map(kind, different if kind in _BY_TYPE else set(column))):
+        found = _of_each_type(column) if kind in _BY_TYPE else set(column)
+        if not all(map(kind, found)):
             raise ValueError(f"column {place} has no sense")
+
+
+def _of_each_type(column: tuple[Any, ...]) -> list[Any]:
+    """Return one value of each type in a column."""
+    return [next(one for one in column if type(one) is known) for known in set(map(type, column))]
 
 
 def checked_fact(name: str, value: object) -> object:
