@@ -170,7 +170,11 @@ def _write_pending(paper: Paper, facts: StatusFacts, last: _Last) -> None:
         )
     if facts.absent:
         said = words.count(facts.absent, "line")
-        _write(paper, "absent", f"{said} gone from the file, in case of coming back")
+        _write(
+            paper,
+            "absent",
+            f"{said} gone from the file; counts as removed soon, unless it comes back",
+        )
 
 
 def _guarded(facts: StatusFacts, last: _Last) -> bool:

@@ -227,6 +227,8 @@ async def _both_ways(
     decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))
     if decided.mute:
         run.remarks.append(_mute(decided.mute))
+    if missed := sum(link.missing == 1 for link in decided.rows):
+        run.remarks.append(_missed(missed))
     await _carried_out(run, decided)
     if listing is not None:
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
@@ -258,6 +260,11 @@ def _record_clashes(run: Run, decided: Plan) -> None:
 def _mute(items: int) -> str:
     what = "1 item of Omi has" if items == 1 else f"{items} items of Omi have"
     return f"{what} no text that a line could hold; nothing was written for it."
+
+
+def _missed(tasks: int) -> str:
+    what = "1 task is" if tasks == 1 else f"{tasks} tasks are"
+    return f"{what} missing from Omi's list; the next sync that misses them too asks for them."
 
 
 def _without(decided: Plan, unwritable: set[str]) -> Plan:
