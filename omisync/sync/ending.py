@@ -132,7 +132,7 @@ def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
     desk, decided = run.desk, outcome.plan
     settled: dict[str, Any] | None = None
     clean = outcome.code in {errors.OK, errors.PARKED} and not outcome.again
-    if clean and outcome.plan is not None and not outcome.plan.waiting:
+    if clean and decided is not None and not decided.waiting:
         settled = {
             "digest": snapshot.digest,
             "signature": list(snapshot.signature),
@@ -143,7 +143,7 @@ def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
             "parked": len(outcome.parked),
             "look_at": outcome.look_at,
         }
-        if decided is not None and not (decided.ops or decided.rows or decided.later):
+        if not (decided.ops or decided.rows or decided.later):
             settled |= {"listing": run.listing, "due_at": run.due_at}
     if settled is not None or desk.store.fact("settled") is not None:
         with desk.store.transaction():
