@@ -215,7 +215,7 @@ async def test_a_task_is_found_by_all_that_was_sent(settled: Person) -> None:
 
 async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person) -> None:
     """Push leaves alone what the app changed, also of an item that is only found later."""
-    settled.write("- [ ] first\n- [ ] a due:2026-05-01\n")
+    settled.write("- [ ] first\n- [ ] b\n- [ ] a due:2026-05-01\n")
     settled.sandbox.fault_next("reset_after", method="POST")
     await settled.cycle()
     (item,) = (one for one in settled.sandbox.items.values() if one.description == "a")
@@ -223,6 +223,36 @@ async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person
     assert (await settled.settle()).code == errors.OK
     assert item.due_at == there
     assert (await settled.cycle()).idle
+
+
+async def test_an_item_that_was_there_before_is_none_of_ours(
+    settled: Person, clock: Clock
+) -> None:
+    """A finished one of the same text, made within the margin of the clocks."""
+    settled.sandbox.add("a", completed=True)
+    settled.write("- [ ] first\n- [ ] a\n")
+    settled.sandbox.fault_next("reset_before", method="POST")
+    await settled.cycle()
+    for _ in range(3):
+        clock.pass_by(5)
+        await settled.cycle()
+    states = [one.completed for one in settled.sandbox.items.values() if one.description == "a"]
+    assert sorted(states) == [False, True]
+
+
+async def test_a_new_task_that_breaks_the_server_is_set_aside(
+    settled: Person, clock: Clock
+) -> None:
+    """Eight failures, five of them among others perhaps; it is tried again in an hour."""
+    settled.sandbox.poison.add("poison")
+    settled.write("- [ ] first\n- [ ] poison\n")
+    outcome = await settled.settle()
+    assert outcome.code == errors.PARKED
+    (row,) = outcome.parked
+    assert row.parked is not None
+    assert row.parked.reason == "Omi failed 8 times on this task alone, others got through"
+    assert (row.parked.status, row.parked.retry_at) == (0, clock.now + 3600)
+    assert [method for method, _ in settled.sent()].count("POST") == 8
 
 
 @pytest.mark.parametrize(("status", "wait"), [(422, None), (402, DAY)])

@@ -9,7 +9,7 @@ from person import Person
 
 from omisync import errors
 from omisync.core.model import EXISTENCE, Tombstone
-from omisync.store import Store
+from omisync.store import Event, Store
 
 if TYPE_CHECKING:
     from person import Clock
@@ -226,6 +226,23 @@ async def test_an_edit_that_is_taken_answers_the_question_too(person: Person) ->
     assert link(person, "a").probed_at == person.clock.now
 
 
+async def test_an_edit_that_is_refused_waits_for_another_wording(settled: Person) -> None:
+    """The refusal tells that nothing was changed; what the line says next is tried again."""
+    settled.sandbox.refuse["a b c d"] = 422
+    settled.write("- [ ] a b c d\n- [ ] stay\n")
+    outcome = await settled.cycle()
+    assert outcome.code == errors.PARKED
+    row = link(settled, "a b c d")
+    assert row.parked is not None
+    assert (row.parked.status, row.parked.task, row.parked.retry_at) == (422, row.seen, None)
+    assert row.doubt == frozenset()
+    assert settled.sent() == [("PATCH", 422)]
+    assert (await settled.cycle()).idle
+    settled.write("- [ ] a b c e\n- [ ] stay\n")
+    assert (await settled.cycle()).counts == {"task.changed": 1}
+    assert link(settled, "a b c e").parked is None
+
+
 async def test_an_edit_that_gets_through_leaves_no_trace_of_its_troubles(settled: Person) -> None:
     """Neither the failures nor the parking of before."""
     settled.write("- [x] a b c\n- [ ] stay\n")
@@ -276,6 +293,30 @@ async def test_an_edit_that_breaks_the_server_is_set_aside(settled: Person) -> N
     assert row.parked.status == 0
     assert row.parked.retry_at == row.parked.since + 3600.0
     assert settled.omi() == {"a b c": False, "stay": False, "new": False}
+
+
+@pytest.mark.parametrize(
+    ("through", "failing", "code"),
+    [
+        (0, 0, errors.TEMPORARY),
+        (1, 0, errors.PARKED),
+        (9, 1, errors.TEMPORARY),
+        (10, 1, errors.PARKED),
+        (10, 2, errors.TEMPORARY),
+    ],
+)
+async def test_only_a_task_that_fails_alone_is_to_blame(
+    settled: Person, clock: Clock, through: int, failing: int, code: int
+) -> None:
+    """Where more than one in ten others fail too, or none got through, it is the server."""
+    clock.pass_by(3601)
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.record(*(Event(clock.now, "task.changed", key=f"t{n}") for n in range(through)))
+        store.record(*(Event(clock.now, "task.failed", key=f"f{n}") for n in range(failing)))
+        store.put_links([one.but(failures=4) for one in store.links() if one.seen.text == "a b c"])
+    settled.sandbox.fault_next("5xx_before", method="PATCH")
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    assert (await settled.cycle()).code == code
 
 
 async def test_a_server_that_answers_nothing_is_left_alone(person: Person) -> None:
