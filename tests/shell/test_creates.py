@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ async def test_a_create_without_an_answer_is_looked_for_twice(
     outcome = await settled.cycle()
     assert (outcome.code, outcome.waiting, outcome.retry_at) == (errors.TEMPORARY, 1, began)
     key = link(settled, "a").key
+    assert re.fullmatch("[0-9a-f]{32}", settled.sandbox.requests[-1].headers["Idempotency-Key"])
     assert history(settled, 1) == [Event(began, "task.failed", "a", key, detail=failure)]
     settled.sent()
     outcome = await settled.cycle()
@@ -94,6 +96,7 @@ async def test_a_late_look_is_not_the_last(settled: Person, clock: Clock) -> Non
     assert outcome.retry_at == clock.now
     assert [one.looks for one in intents(settled)] == [1]
     assert (await settled.cycle()).counts == {"task.created": 1}
+    assert link(settled, "a").failures == 0
 
 
 async def test_a_create_under_way_at_the_end_counts_as_dropped(
@@ -185,6 +188,28 @@ async def test_looks_at_a_list_with_holes_prove_nothing(settled: Person, clock: 
     assert {method for method, _ in settled.sent()} == {"GET"}
 
 
+async def test_equal_lines_are_items_of_their_own(settled: Person) -> None:
+    """In one batch, and in their order."""
+    settled.write("- [ ] milk\n- [ ] first\n\n# B\n\n- [ ] milk\n")
+    await settled.cycle()
+    one, two = (item for item in settled.sandbox.items.values() if item.description == "milk")
+    settled.write("- [ ] milk\n- [ ] first\n\n# B\n\n- [x] milk\n")
+    await settled.cycle()
+    assert (one.completed, two.completed) == (False, True)
+
+
+async def test_a_server_that_creates_nothing_is_left_alone(settled: Person) -> None:
+    """Three batches without a usable answer are enough for a cycle; each has its ticket."""
+    settled.write("- [ ] first\n" + "".join(f"- [ ] task {n}\n" for n in range(151)))
+    settled.sandbox.fault_next("5xx_before", "5xx_before", "5xx_before", method="POST")
+    assert (await settled.cycle()).waiting == 151
+    keys = {
+        one.headers["Idempotency-Key"] for one in settled.sandbox.requests if one.method == "POST"
+    }
+    assert len(keys) == 3
+    assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
+
+
 async def test_equal_tasks_are_found_in_the_order_of_their_making(settled: Person) -> None:
     """The first line is the older item, whatever the ids are."""
     settled.write("- [ ] first\n- [ ] milk\n\n# B\n\n- [ ] milk\n")
@@ -225,9 +250,7 @@ async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person
     assert (await settled.cycle()).idle
 
 
-async def test_an_item_that_was_there_before_is_none_of_ours(
-    settled: Person, clock: Clock
-) -> None:
+async def test_an_item_that_was_there_before_is_none_of_ours(settled: Person, clock: Clock) -> None:
     """A finished one of the same text, made within the margin of the clocks."""
     settled.sandbox.add("a", completed=True)
     settled.write("- [ ] first\n- [ ] a\n")
