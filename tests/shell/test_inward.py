@@ -152,14 +152,56 @@ async def test_a_save_after_a_removal_that_was_cut_short(both: Person, step: str
     assert both.omi() == dict.fromkeys(("call Bob", "stay", "paint", "typed"), False)
 
 
-async def test_in_doubt_a_write_was_not_made(both: Person) -> None:
-    """As many lines say that it was as say that it was not: nothing of the app is overwritten."""
-    item(both, "call Bob").description = "call Robert"
-    item(both, "mow").description = "mow the lawn"
+@pytest.mark.parametrize(
+    ("back", "held"), [({"mow"}, False), ({"call Bob", "mow"}, False), ({"paint"}, True)]
+)
+async def test_most_lines_tell_whether_a_write_was_made(
+    both: Person, back: set[str], *, held: bool
+) -> None:
+    """In doubt it was not: then nothing of the app is overwritten by lines that were put back."""
+    changes = {"call Bob": "call Robert", "mow": "mow the lawn"}
+    if len(back) == 2 or held:
+        changes["paint"] = "paint the door"
+    for old, new in changes.items():
+        item(both, old).description = new
     await stopped(both, "file.swapped")
-    both.write("- [ ] call Robert\n- [ ] mow\n- [ ] stay\n- [ ] paint\n")
+    text = read(both)
+    for old in back:
+        text = text.replace(changes[old], old)
+    both.write(text)
     await both.settle()
-    assert read(both) == "- [ ] call Robert\n- [ ] mow the lawn\n- [ ] stay\n- [ ] paint\n"
+    if not held:
+        text = BEFORE
+        for old, new in changes.items():
+            text = text.replace(old, new)
+    assert read(both) == text
+    assert both.omi() == dict.fromkeys((line[6:] for line in text.splitlines()), False)
+    assert lost(both) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "typed", "left"),
+    [
+        ("file.swapped", ["call Bob", "stay"], ["call Bob", "stay"]),
+        ("file.written", ["call Robert", "mow", "stay", "paint"], ["call Robert", "stay"]),
+        ("file.written", ["call Bob", "mow", "stay"], ["call Robert", "stay"]),
+    ],
+)
+async def test_lines_that_are_gone_tell_it_too(
+    both: Person, step: str, typed: list[str], left: list[str]
+) -> None:
+    """As much as those that were changed."""
+    for text in ("mow", "paint"):
+        del both.sandbox.items[item(both, text).id]
+    for _ in range(2):
+        await both.cycle(now=True)
+    item(both, "call Bob").description = "call Robert"
+    await stopped(both, step)
+    both.write("".join(f"- [ ] {text}\n" for text in typed))
+    for _ in range(2):
+        await both.settle()
+    assert both.omi() == dict.fromkeys(left, False)
+    assert read(both) == "".join(f"- [ ] {text}\n" for text in left)
     assert lost(both) == []
 
 
