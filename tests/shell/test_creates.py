@@ -190,12 +190,13 @@ async def test_looks_at_a_list_with_holes_prove_nothing(settled: Person, clock: 
 
 async def test_equal_lines_are_items_of_their_own(settled: Person) -> None:
     """In one batch, and in their order."""
-    settled.write("- [ ] milk\n- [ ] first\n\n# B\n\n- [ ] milk\n")
+    text = "".join(f"# {n}\n\n- [ ] milk\n\n" for n in range(3)) + "- [ ] first\n"
+    settled.write(text)
     await settled.cycle()
-    one, two = (item for item in settled.sandbox.items.values() if item.description == "milk")
-    settled.write("- [ ] milk\n- [ ] first\n\n# B\n\n- [x] milk\n")
+    milk = [item for item in settled.sandbox.items.values() if item.description == "milk"]
+    settled.write(text.replace("# 1\n\n- [ ]", "# 1\n\n- [x]"))
     await settled.cycle()
-    assert (one.completed, two.completed) == (False, True)
+    assert [one.completed for one in milk] == [False, True, False]
 
 
 async def test_a_server_that_creates_nothing_is_left_alone(settled: Person) -> None:
