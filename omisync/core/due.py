@@ -130,7 +130,7 @@ def find(text: str) -> Found:
 
 def _read(text: str, opening: re.Match[str]) -> Token | Rejected | None:
     """Return what the opening of a token turns out to be; None is ordinary prose."""
-    kind = opening.lastgroup or ""
+    kind = str(opening.lastgroup)  # every opening has a name
     bracket = opening[0][0] if kind == "field" else "(" * (kind == "call")
     value = _VALUE.match(text, opening.end())
     closing = value and _CLOSING[bracket].match(text, value.end())
@@ -213,7 +213,7 @@ def canonical(value: date | datetime) -> str:
 
 
 def _written(value: datetime) -> str:
-    plain = value.replace(tzinfo=None, microsecond=0)
+    plain = value.replace(tzinfo=None)
     return plain.isoformat(timespec="seconds" if plain.second else "minutes")
 
 
