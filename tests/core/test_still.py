@@ -166,6 +166,7 @@ def test_lines_are_a_sequence() -> None:
     assert file == made
     assert made == file
     assert file != made[1:]
+    assert file != made[::-1]
     assert tuple(file) == made
     assert file[2] is file[2]
     assert repr(file) == repr(made)
