@@ -118,7 +118,7 @@ def find(text: str) -> Found:
     at = 0
     while opening := _OPENING.search(text, at):
         one = _read(text, opening)
-        at = max(opening.end(), one.end if one else 0)
+        at = one.end if one else opening.end()
         if isinstance(one, Rejected):
             rejected.append(one)
         elif one and token:

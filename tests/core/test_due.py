@@ -153,6 +153,7 @@ def test_prose_is_no_token_and_no_warning(text: str) -> None:
         ("Pay (due:: 2026-02-30)", "(due:: 2026-02-30)"),
         ("Pay [due:: 2026-01-31)", "[due:: 2026-01-31)"),
         ("Pay [due:: 2026-01-31 or so]", "[due:: 2026-01-31 or so]"),
+        ("Pay [due:: due:2026-01-31]", "[due:: due:2026-01-31]"),
         ("Pay @due(2026-01-31 25:00)", "@due(2026-01-31 25:00)"),
         ("Pay @due(tomorrow)", "@due(tomorrow)"),
         ("Pay @due(2026-01-31", "@due(2026-01-31"),
