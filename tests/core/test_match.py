@@ -531,6 +531,25 @@ def test_the_work_for_a_file_written_anew_is_bounded() -> None:
     assert {(at, old) for at, old in enumerate(order)} <= {(e.new.at, e.old.at) for e in found}
 
 
+def test_up_to_ten_thousand_pairs_all_are_weighed() -> None:
+    """One more, and a new line keeps its best eight: those near it, and those with a rare word."""
+    common = "ask bob can dan eat figs"
+    olds = [Line(0, f"{common} zebra", position=0)]
+    olds += [Line(at, f"{common} {at:x}", position=at) for at in range(1, 10_001)]
+    new = Line(0, f"{common} zebra soon", position=5_000)
+    assert {each.old.at for each in reword.candidates([new], olds[1:])} == set(range(1, 10_001))
+    found = reword.candidates([new], olds)
+    assert found[0].old.at == 0
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(("text", "alike"), [("abcxy", True), ("abxyz", False)])
+def test_three_letters_of_five_are_likeness(text: str, alike: bool) -> None:
+    """To the letter, where a neighbour vouches for it; fewer are none."""
+    olds, news = [Line(0, "abcde", above=7)], [Line(0, text, above=7)]
+    assert bool(reword.candidates(news, olds)) == alike
+
+
 def test_what_is_only_moved_needs_no_letter_by_letter_comparison() -> None:
     """The library for it is not even loaded while no line on both sides is left over."""
     program = """
