@@ -550,6 +550,58 @@ def test_three_letters_of_five_are_likeness(text: str, alike: bool) -> None:
     assert bool(reword.candidates(news, olds)) == alike
 
 
+def test_each_guess_is_left_out() -> None:
+    """Not only one of several in a file: all that told these lines apart is new."""
+    olds = links(["Mail Bob the file", "Mail Tim the file"], "A")
+    olds += links(["Call Ben at noon", "Call Max at noon"], "B")
+    news = entries(["Mail Eva the file", "Mail Ida the file"], "A")
+    news += entries(["Call Zoe at noon", "Call Lea at noon"], "B")
+    olds = [link.but(remote_id=None) for link in olds]
+    assert pair(news, olds).pairs == ()
+
+
+def test_the_same_words_with_other_signs_are_a_detail() -> None:
+    """Punctuation is no word: what the section vouches for may be as short as a detail."""
+    (found,) = reword.candidates([Line(0, "(call -- Bob!!)")], [Line(0, "call Bob")])
+    assert found.detail
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "alike"),
+    [
+        (Line(0, "abcde"), Line(0, "abcxy", "elsewhere", completed=True), False),
+        (Line(0, "call bob"), Line(0, "call tim", "elsewhere", completed=True), True),
+        (Line(0, "call bob"), Line(0, "call tim", "elsewhere"), False),
+        (Line(0, "call bob"), Line(0, "call tim"), False),
+        (Line(0, "call bob now"), Line(0, "call tim now"), True),
+        (Line(0, "call bob now"), Line(0, "call tim now", "elsewhere"), False),
+        (Line(0, "bob"), Line(0, "ask his brother bob"), False),
+        (Line(0, "call bob"), Line(0, "call his brother bob"), True),
+    ],
+)
+def test_support_needs_words(old: Line, new: Line, alike: bool) -> None:
+    """Two for a tick, or for a section where a detail came in; else three for a section."""
+    assert bool(reword.candidates([new], [old])) == alike
+
+
+@pytest.mark.parametrize(
+    ("new", "worth"),
+    [
+        (Line(0, "abcdx", "elsewhere", position=9), 0.8 - 16e-6),
+        (Line(0, "abcdx", "elsewhere", position=500), 0.8 - 1e-2),
+        (Line(0, "abcdx", position=2), 0.85 - 9e-6),
+        (Line(0, "abcdx", completed=True, position=5), 0.9),
+        (Line(0, "abcdx", "elsewhere", above=7, below=8, position=5), 1.0),
+        (Line(0, "abxyz abcde", "elsewhere", above=7, position=5), 0.8),
+    ],
+)
+def test_likeness_is_worth_what_it_shares_with_the_line(new: Line, worth: float) -> None:
+    """Letters, neighbours, tick and section; less the square of the distance, up to a hundred."""
+    olds = [Line(0, "abcde", above=7, below=8, position=5)]
+    (found,) = reword.candidates([new], olds)
+    assert found.score == pytest.approx(worth, abs=1e-9)
+
+
 def test_what_is_only_moved_needs_no_letter_by_letter_comparison() -> None:
     """The library for it is not even loaded while no line on both sides is left over."""
     program = """
