@@ -550,6 +550,12 @@ def test_three_letters_of_five_are_likeness(text: str, alike: bool) -> None:
     assert bool(reword.candidates(news, olds)) == alike
 
 
+def test_the_ends_of_a_file_are_no_neighbours() -> None:
+    """In a file written anew they would vouch for any line; in one of a single line they do."""
+    assert pair(entries(["PR #12", "Build 8"]), links(["PR #11", "Build 7"])).pairs == ()
+    assert pair(entries(["PR #12"]), links(["PR #11"])).pairs == ((0, 0),)
+
+
 def test_each_guess_is_left_out() -> None:
     """Not only one of several in a file: all that told these lines apart is new."""
     olds = links(["Mail Bob the file", "Mail Tim the file"], "A")
