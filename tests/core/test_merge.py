@@ -38,7 +38,11 @@ def test_a_cut_is_made_between_words() -> None:
         assert merge.description("a" * 300 + space + "b" * 300) == "a" * 300 + "…"
         assert merge.description("a" * 250 + space + "b" * 300) == "a" * 250 + "…"
         assert merge.description("a" * 249 + space + "b" * 300) == f"{'a' * 249}{space}{'b' * 249}…"
+        words = "a" * 260 + space + "b" * 20 + space
+        assert merge.description(words + "c" * 400) == words.rstrip() + "…"
+        assert merge.description("a" * 300 + space * 3 + "b" * 300) == "a" * 300 + "…"
     assert merge.description("w" * 600) == "w" * 499 + "…"
+    assert merge.description("w" * 500) == "w" * 500
     exact = "a" * 499 + " b"
     assert merge.description(exact) == "a" * 499 + "…"
 
