@@ -166,8 +166,34 @@ def test_a_field_in_doubt_is_the_lines(local: Task, remote: Fields) -> None:
     """What the app seems to have changed may be what was sent: the line is sent again."""
     doubt = frozenset({"description", "completed", "due_at"})
     came = joined(local, remote, "remote", doubt)
+    due_at = due.instant(local.due, UTC, time(9)) if local.due else None
+    text = merge.description(local.text)
     assert came.task == local
-    assert came.patch.names == doubt
+    assert came.patch == Patch(text, local.completed, due_at, clear_due=due_at is None)
+
+
+@given(locals_)
+def test_doubt_alone_is_no_clash(local: Task) -> None:
+    """Where the app changed nothing, nothing has to give way."""
+    doubt = frozenset({"description", "completed", "due_at"})
+    assert joined(local, AGREED.remote, "remote", doubt).clashes == []
+
+
+def test_a_doubted_date_that_the_line_never_had_is_not_cleared() -> None:
+    """What both last agreed on is sent again, and that was no edit of the line."""
+    base = Base(Task("old"), Fields("old", False, NOON))
+    came = merge.join(base.local, base, base.remote, ENCODING, doubt=frozenset({"due_at"}))
+    assert came.patch == Patch(due_at=NOON)
+
+
+@pytest.mark.parametrize(("prefer", "done"), [("local", True), ("remote", False)])
+def test_ticks_that_never_agreed_can_clash(prefer: str, done: bool) -> None:
+    """A line adopted open by a finished item: ticked here, reopened there."""
+    base = replace(AGREED, remote=replace(AGREED.remote, completed=True))
+    remote = replace(AGREED.remote, completed=False)
+    came = merge.join(replace(OLD, completed=True), base, remote, ENCODING, prefer=prefer)
+    assert came.task.completed == done
+    assert [clash.field for clash in came.clashes] == ["completed"]
 
 
 @pytest.mark.parametrize(
