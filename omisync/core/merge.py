@@ -255,7 +255,7 @@ def _join_due(came: Joined, context: _Context) -> None:
 
 
 def _same_moment(
-    local: str | None, remote: datetime | None, encoding: Encoding, *, loosely: bool = False
+    local: str | None, remote: datetime | None, encoding: Encoding, *, loosely: bool
 ) -> bool:
     """Return whether a due value means what the server has.
 

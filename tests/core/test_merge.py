@@ -95,6 +95,14 @@ def test_a_change_of_zone_is_not_an_edit() -> None:
     assert not merge.outgoing(AGREED.local, AGREED, AGREED.remote, elsewhere)
 
 
+def test_an_edited_date_is_sent_as_it_is_meant_now() -> None:
+    """In the zone and at the time that are configured, wherever the machine stands."""
+    elsewhere = Encoding(ZoneInfo("Pacific/Kiritimati"), time(6))
+    local = Task("a", False, "2026-12-25")
+    patch = merge.outgoing(local, AGREED, AGREED.remote, elsewhere)
+    assert patch == Patch(due_at=datetime(2026, 12, 24, 16, tzinfo=UTC))
+
+
 def test_what_the_app_changed_is_not_taken_back() -> None:
     """The line is as agreed: a different remote value stays."""
     remote = Fields("reworded in the app", True, None)

@@ -259,6 +259,27 @@ def test_reopening_in_the_app_sends_the_date_that_was_held_back() -> None:
     came = merge.join(done, base, Fields("old", False, None), ENCODING)
     assert came.task == replace(done, completed=False)
     assert came.patch == Patch(due_at=datetime(2026, 12, 24, 9, tzinfo=UTC))
+    # Written down before it is sent: that it is open, and not that the date is there.
+    assert came.base == Base(Task("old"), Fields("old"))
+
+
+def test_what_goes_out_is_not_written_down_before_it_is_there() -> None:
+    """A date that is set, or held back until the line was reopened here: the base stays."""
+    assert joined(replace(OLD, due="2026-12-26"), AGREED.remote).base == AGREED
+    done = Task("old", True, "2026-12-24")
+    base = Base(done, merge.encode(done, ENCODING))
+    came = merge.join(replace(done, completed=False), base, base.remote, ENCODING)
+    assert came.base == base
+    assert came.patch == Patch(completed=False, due_at=datetime(2026, 12, 24, 9, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("text", ["word " * 150, " old "])
+def test_a_line_stays_as_it_is_where_both_say_the_same(text: str) -> None:
+    """Though the server cut it, or cut the spaces off: what is agreed on is the whole line."""
+    local, remote = replace(OLD, text=text), Fields(merge.description(text), False, None)
+    came = joined(local, remote)
+    assert came.task == replace(local, due=None)
+    assert came.base == Base(came.task, remote)
 
 
 def test_a_description_without_end_is_not_written_into_the_file() -> None:
