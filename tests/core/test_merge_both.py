@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -212,6 +213,24 @@ def test_a_doubted_existence_asks_without_a_change() -> None:
     """The description that both agreed on is sent, for the sake of the answer."""
     came = joined(OLD, AGREED.remote, doubt=frozenset({EXISTENCE}))
     assert came.patch == Patch(description="old")
+    came = joined(OLD, AGREED.remote, doubt=frozenset({EXISTENCE, "completed"}))
+    assert came.patch == Patch(description="old", completed=False)
+
+
+def test_a_doubted_date_that_neither_has_is_cleared() -> None:
+    """A date may have been sent, and taken out of the line since."""
+    base = Base(Task("old"), Fields("old"))
+    came = merge.join(base.local, base, base.remote, ENCODING, doubt=frozenset({"due_at"}))
+    assert came.patch == Patch(clear_due=True)
+
+
+@pytest.mark.parametrize("value", ["2026-12-25", "2026-12-25T10:00"])
+def test_a_day_is_one_of_the_configured_zone(value: str) -> None:
+    """Ten in the morning there is still the evening before in UTC: both say the same."""
+    far = Encoding(ZoneInfo("Pacific/Kiritimati"), time(9))
+    remote = Fields("old", False, datetime(2026, 12, 24, 20, tzinfo=UTC))
+    came = merge.join(replace(OLD, due=value), AGREED, remote, far)
+    assert (came.task.due, came.patch, came.clashes) == (value, Patch(), [])
 
 
 @given(moments(), zones(), clocks(), st.integers(0, 999_999))
