@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from omisync.core import plan
 from omisync.core.merge import Encoding, encode
-from omisync.core.model import Base, Entry, Link, Task
+from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
 from omisync.core.still import Ends, Lines, Said, ends
 from omisync.store import coding
 from omisync.store.rows import Rows
@@ -156,6 +156,21 @@ def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
     (op,) = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
     assert isinstance(op, plan.ChangeRemote)
     assert looked == [4999, 5000, 5001]
+
+
+def test_a_listing_is_looked_at_whole() -> None:
+    """What stands still in the file may have changed in the app: at its ends too."""
+    tasks = [Task(f"task {n}") for n in range(5)]
+    entries = [Entry(task, n + 1) for n, task in enumerate(tasks)]
+    links = [
+        Link(f"k{n}", f"r{n}", task, "", n << 20, Base(task, encode(task, ENCODING)))
+        for n, task in enumerate(tasks)
+    ]
+    listed = {f"r{n}": RemoteItem(f"r{n}", Fields(f"Task {n}")) for n in range(5)}
+    stored = Rows([coding.link_row(link) for link in links]).links()
+    seen = plan.Observation(lines(entries), stored, NOW, unlinked=(), listed=listed)
+    ops = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
+    assert [op.entry for op in ops if isinstance(op, plan.ChangeLocal)] == entries
 
 
 def test_lines_are_a_sequence() -> None:
