@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, time
 from itertools import count
 
+import pytest
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 
@@ -84,6 +85,24 @@ def test_a_plan_is_the_same_without_what_stands_still(
     ]
     assert made[0] == made[1]
     event(f"left out: {ends(lines(entries), stored) != Ends()}")
+
+
+@pytest.mark.parametrize("new", [["a", "b", "new", "C"], ["A", "new", "b", "c"]])
+def test_ranks_without_room_are_those_of_the_whole_file(new: list[str]) -> None:
+    """A line that is left out keeps its rank, so its neighbour must not be moved past it."""
+    links = [
+        Link(f"k{n}", f"r{n}", Task(text), "", 5 + n, Base(Task(text), Fields(text)))
+        for n, text in enumerate("abc")
+    ]
+    stored = Rows([coding.link_row(link) for link in links]).links()
+    entries = [Entry(Task(text), n + 1) for n, text in enumerate(new)]
+    assert ends(lines(entries), stored) != Ends()
+    policy = plan.Policy(ENCODING)
+    made = [
+        plan.make(plan.Observation(file, known, NOW), policy, iter(("new", "newer")))
+        for file, known in ((entries, links), (lines(entries), stored))
+    ]
+    assert made[0] == made[1]
 
 
 def alphabet(
