@@ -266,6 +266,16 @@ def test_an_item_that_came_back_under_another_id_is_the_same_task() -> None:
     assert op.link.remote_id == "z"
 
 
+def test_a_line_with_another_item_starts_as_at_a_first_meeting() -> None:
+    """Beside new lines: what became of its former item is over, and a date is news."""
+    gone = replace(GONE, missing=2, probed_at=NOW - 9, made_at=NOW - 99)
+    dated = replace(item("z", "a"), fields=Fields("a", due_at=START))
+    ops = made([entry("new"), entry("a", line=2)], [gone], [dated]).ops
+    base = Base(Task("a"), Fields("a"))
+    tied = gone.but(remote_id="z", base=base, missing=0, probed_at=None, made_at=None)
+    assert [op for op in ops if isinstance(op, Adopt)] == [Adopt(tied, entry("a", line=2), dated)]
+
+
 def test_an_item_that_is_restored_finds_its_line_again() -> None:
     """However long the line was left alone: it is not written a second time."""
     decided = made([entry("a")], [replace(GONE, missing=LET_GO)], [item("a", "a")])
