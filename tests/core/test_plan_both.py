@@ -314,8 +314,10 @@ def test_a_line_that_comes_back_meets_what_the_app_did() -> None:
     """Its item was edited since: the two are tied as they were, and joined by the next plan."""
     stone = Tombstone("k", "a", Task("a"), Fields("a"), "keep", 0.0)
     line = entry("a", due="2026-07-01")
-    (op,) = made([line], [], [item("a", "a", completed=True)], tombstones=[stone]).ops
+    ticked = item("a", "a", completed=True)
+    (op,) = made([line], [], [ticked], tombstones=[stone]).ops
     assert isinstance(op, Adopt)
+    assert op == Adopt(op.link, line, ticked)
     assert (op.link.key, op.link.base) == ("k", Base(Task("a"), Fields("a")))
     assert kinds(made([line], [], [item("a", "a")], tombstones=[stone])) == [Revive]
 
