@@ -645,6 +645,14 @@ def test_a_departure_adds_up_for_an_hour(age: float, how: str, counted: bool, re
     assert decided.departure == plan.Removal(1, recent, 2 + recent)
 
 
+def test_departures_of_the_last_hour_add_up() -> None:
+    """The last of three lines is drastic, though the others went in another cycle."""
+    stones = [Tombstone(f"k{n}", "", Task("z"), Fields("z"), "gone", NOW - 9) for n in range(2)]
+    policy = replace(POLICY, on_remote_removal="remove")
+    decided = made([entry("a")], [GONE], [], policy, tombstones=stones)
+    assert decided.departure == plan.Removal(1, 2, 3, drastic=True)
+
+
 def test_finished_lines_are_in_no_danger() -> None:
     """The guard counts open lines that have, or had, an item, and no others."""
     done, policy = Task("a", completed=True), replace(POLICY, on_remote_removal="remove")
