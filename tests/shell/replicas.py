@@ -139,6 +139,8 @@ class Replicas:
 
     def save(self, lines: Iterable[Line], dice: Random) -> None:
         """Save the file as one editor or another does."""
+        lines = list(lines)
+        self._chores(lines)
         source = source_of(lines, toml=self.toml)
         if dice.random() < 0.5:
             self.person.write(source)
@@ -146,6 +148,18 @@ class Replicas:
         draft = self.person.todo.with_name("draft~")
         draft.write_text(source, encoding="utf-8")
         draft.replace(self.person.todo)
+
+    def _chores(self, lines: Iterable[Line]) -> None:
+        """Let finished lines that are open and reworded be twice: the next round of a chore."""
+        store = Store.peek(self.person.store_path)
+        if store is None:
+            return
+        with store:
+            seen = [link.seen for link in store.links() if link.seen.completed]
+        finished = {task.text[:14]: task.text for task in seen}
+        for line in lines:
+            if not line.done and finished.get(line.text[:14], line.text) != line.text:
+                self.doubled.update(line.text.split())
 
     def word(self) -> str:
         """Return a word that was never used before, and is like no other."""
