@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, time
 from itertools import count
 
-from hypothesis import event, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from omisync.core import plan
@@ -86,6 +86,57 @@ def test_a_plan_is_the_same_without_what_stands_still(
     event(f"left out: {ends(lines(entries), stored) != Ends()}")
 
 
+def alphabet(
+    letters: str, *, loud: tuple[int, int] | None = None, moves: bool = False
+) -> Lines[str]:
+    """Lines that say one letter each."""
+    return Lines([(each, False, None, "") for each in letters], str, loud=loud, moves=moves)
+
+
+def same_ends(now: str, before: str, loud: tuple[int, int] | None) -> Ends:
+    """What ``ends`` returns, letter by letter."""
+    head = next((at for at, (a, b) in enumerate(zip(now, before, strict=False)) if a != b), None)
+    head = min(len(now), len(before)) if head is None else head
+    tail = 0
+    while tail < min(len(now), len(before)) - head and now[-1 - tail] == before[-1 - tail]:
+        tail += 1
+    first, last = loud or (len(before), -1)
+    return Ends(max(0, min(head, first) - 1), max(0, min(tail, len(before) - 1 - last) - 1))
+
+
+LETTERS = st.text("ab", max_size=5)
+
+
+@given(LETTERS, LETTERS, LETTERS, LETTERS, st.none() | st.tuples(st.just(2), st.integers(2, 5)))
+@example("aaaa", "", "", "", None)  # nothing changed
+@example("", "b", "a", "bbbb", None)  # the first line
+@example("aaaa", "b", "a", "", None)  # the last line
+@example("aa", "a", "", "aa", None)  # which of five equal lines is new?
+@example("abab", "", "a", "baba", None)
+@example("aaaa", "b", "a", "bbbb", (2, 6))
+@example("bbbb", "b", "a", "aaaa", (2, 5))
+def test_ends_are_what_a_look_at_each_line_finds(
+    head: str, new: str, old: str, tail: str, loud: tuple[int, int] | None
+) -> None:
+    """No line is left out too many, and none too few: all but the one beside what differs."""
+    now, before = head + new + tail, head + old + tail
+    loud = loud if loud and loud[1] < len(before) else None
+    assert ends(alphabet(now), alphabet(before, loud=loud)) == same_ends(now, before, loud)
+
+
+def test_no_end_is_left_out_where_lines_may_cross() -> None:
+    """An id or an absence on either side may pair any two lines: all are looked at."""
+    still, moves = alphabet("abcdef"), alphabet("abcdef", moves=True)
+    assert ends(still, still) == Ends(5, 0)
+    assert [ends(moves, still), ends(still, moves), ends(moves, moves)] == [Ends()] * 3
+
+
+def test_what_is_no_file_is_looked_at_whole() -> None:
+    """Plain tuples of entries or links, as a first meeting has them, have no ends."""
+    still = alphabet("abcdef")
+    assert [ends(still, tuple(still)), ends(tuple(still), still)] == [Ends()] * 2
+
+
 def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
     """Of ten thousand lines, three are made into entries and links."""
     tasks = [Task(f"task {n}") for n in range(10_000)]
@@ -115,6 +166,7 @@ def test_lines_are_a_sequence() -> None:
     assert file == made
     assert made == file
     assert file != made[1:]
+    assert file != made[::-1]
     assert tuple(file) == made
     assert file[2] is file[2]
     assert repr(file) == repr(made)
