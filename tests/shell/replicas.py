@@ -113,7 +113,8 @@ class Replicas:
     ``owed`` is what somebody wrote and nobody let go of, ``doubled`` what may be twice,
     ``gone`` the ids that the app let go of, ``removed`` the lines that can be pasted
     back. ``known`` are all items there ever were before a cycle; with ``deletes`` some may go with
-    their lines. ``bold`` counts how often a line was reworded since a cycle that went well.
+    their lines. ``bold`` counts how often a line was reworded since a cycle that went well,
+    ``reopened`` are those that were unticked since: one that was both is a new task, by rule.
     """
 
     person: Person
@@ -124,6 +125,7 @@ class Replicas:
     known: dict[str, str] = field(default_factory=dict)
     deletes: bool = False
     bold: Counter[str] = field(default_factory=Counter)
+    reopened: set[str] = field(default_factory=set)
     fresh: Iterator[int] = field(default_factory=count)
 
     # The file.
@@ -188,6 +190,7 @@ class Replicas:
                     self.doubled.update(line.text.split())
                 line.text += f" {self.word()}"
             case "tick":
+                self.reopened.update(line.text.split()[:1] if line.done else ())
                 line.done = not line.done
             case "date":
                 self.let_go(line.due)
@@ -197,6 +200,8 @@ class Replicas:
                 self.removed.append(lines.pop(at))
             case "move":
                 lines.insert(dice.randrange(len(lines)), lines.pop(at))
+        if self.bold[line.text[:14]] and line.text[:14] in self.reopened:
+            self.doubled.update(line.text.split())
         return self.save(lines, dice)
 
     # The account.
@@ -308,7 +313,7 @@ class Replicas:
             calm = 0 if outcome.temporary or outcome.counts else calm + 1
             if calm == 3:
                 break
-            if outcome.parked:
+            if outcome.parked or outcome.parked_before:
                 async with person.desk() as desk:
                     sync.retry(desk.store, "", person.clock())
             wait = 0.0 if outcome.retry_at is None else outcome.retry_at - person.clock.now
@@ -323,6 +328,7 @@ class Replicas:
         outcome = await self.person.cycle(now=True, allow_removals=True, yes=True, **how)
         if outcome.code == errors.OK:
             self.bold.clear()
+            self.reopened.clear()
         return outcome
 
     async def quiet(self) -> None:

@@ -23,7 +23,7 @@ from replicas import TWO_WAY, Replicas, Stopped
 from omisync.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LINE_EDITS = ("add", "reword", "tick", "date", "remove", "move", "paste")
 ITEM_EDITS = ("add", "reword", "tick", "date", "undate", "delete", "reprocess", "hide", "lock")
@@ -56,7 +56,7 @@ class BothWays(RuleBasedStateMachine):
     """Someone edits the file, someone the app, and omisync has no easy time between them."""
 
     done: ClassVar[Counter[str]] = Counter()
-    """What was done by all machines, for who runs a campaign by hand."""
+    """What was done by all machines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,3 +235,10 @@ class TestLongBothWays(BothWays.TestCase):  # type: ignore[misc]  # a class made
     """Many more of them: over 15,000 steps."""
 
     settings = _size(400, 40)
+
+    @pytest.fixture(autouse=True)
+    def _told(self, tally: Counter[str]) -> Iterator[None]:
+        """Have what was done told at the end."""
+        BothWays.done.clear()
+        yield
+        tally.update(BothWays.done)
