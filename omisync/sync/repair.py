@@ -64,7 +64,6 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     run.settle("task.adopted", *rows, detail="repair")
     with desk.store.transaction():
         desk.store.put_fact("looked", client.server_date or desk.clock())
-        desk.store.put_fact("skew", client.clock_skew or 0.0)
         desk.store.put_fact("settled", None)
     used = {item.id for item in found.values()}
     return Repaired(
