@@ -1,8 +1,8 @@
 """Everything that must survive a power cut: the ID map, intents, gates, history.
 
-Rule: what the store says happened, happened. Each settled op is one transaction
-with ``synchronous=FULL``; a store that cannot be read in full is refused, never
-taken for empty.
+Rule: what the store says happened, happened. Each settled op is one transaction;
+what a power cut must not take waits for the disk. A store that cannot be read in
+full is refused, never taken for empty.
 
 - ``coding``   how the nouns of core stand in rows
 - ``kinds``    what each column and note may hold
@@ -43,6 +43,8 @@ BUSY_SECONDS = 5.0
 HISTORY_SECONDS = 90 * 86400.0
 HISTORY_ROWS = 50_000
 TOMBSTONE_SECONDS = 90 * 86400.0
+LOG_PAGES = 4_000
+"""Of 4 kB, after which the write-ahead log is folded in: each time waits for the disk twice."""
 PRUNE_EVERY = 1_000
 """History rows between two prunings: keeps the cost of one edit constant."""
 
@@ -166,7 +168,7 @@ class Store:
         try:
             version = store._check(thorough=True)
             with store._mapped():
-                store._db.execute("PRAGMA synchronous=FULL")
+                store._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
                 if version < VERSION:
                     store._db.executescript(f"BEGIN IMMEDIATE; {MIGRATION} COMMIT;")
             store._check_content()
@@ -277,9 +279,14 @@ class Store:
                 _damaged(self.path, f"a row cannot be read ({error})")
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make everything inside durable at once, or none of it."""
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """Make everything inside durable at once, or none of it.
+
+        What is not ``durable`` outlives this process, but a power cut only if a
+        durable transaction came after it: it does not wait for the disk.
+        """
         with self._mapped():
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield

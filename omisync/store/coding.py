@@ -122,7 +122,7 @@ def intent_row(place: int, intent: Intent) -> tuple[object, ...]:
         intent.task.text,
         intent.task.completed,
         intent.task.due,
-        json.dumps(intent.known_ids),
+        json.dumps(intent.known_ids) if intent.known_ids else "[]",
         intent.server_date,
         intent.sent_at,
         intent.failure,

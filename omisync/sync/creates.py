@@ -44,15 +44,24 @@ HOUR = 3600.0
 DAY = 86400.0
 
 
-async def send(run: Run, group: Sequence[AddRemote]) -> list[list[AddRemote]]:
+async def send(
+    run: Run, group: Sequence[AddRemote], window: Sequence[Sequence[AddRemote]] = ()
+) -> list[list[AddRemote]]:
     """Create these items with one request; return groups that are to be sent instead.
+
+    ``window`` are the groups whose turn comes next, this one among them: they are
+    written down together, for the disk takes as long for one as for all. ``withdraw``
+    those that are not sent after all.
 
     Raises:
         OmisyncError: nothing was created, and nothing can be for now (429,
             unreachable, key, wrong server).
     """
     client = await run.desk.client()
-    intents = _written_down(run, group)
+    if group[0].link.key not in run.ahead:
+        later = (g for g in window if g is not group and g[0].link.key not in run.written)
+        _write_down(run, [group, *later])
+    intents = [run.ahead.pop(op.link.key) for op in group]
     fields = [intent.fields for intent in intents]
     try:
         if len(group) == 1:
@@ -73,10 +82,9 @@ async def send(run: Run, group: Sequence[AddRemote]) -> list[list[AddRemote]]:
     return []
 
 
-def _written_down(run: Run, group: Sequence[AddRemote]) -> list[Intent]:
-    """Make the intents durable, and with them the keys of the tasks."""
+def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
+    """Make the intents of these groups durable, and with them the keys of the tasks."""
     now, server_date = run.desk.clock(), run.desk.server_date()
-    ticket = secrets.token_hex(16)
     intents = [
         Intent(
             key=op.link.key,
@@ -87,13 +95,22 @@ def _written_down(run: Run, group: Sequence[AddRemote]) -> list[Intent]:
             server_date=server_date,
             sent_at=now,
         )
+        for group, ticket in ((group, secrets.token_hex(16)) for group in groups)
         for op in group
     ]
     with run.store.transaction():
-        run.store.put_links(op.link for op in group)
+        run.store.put_links(op.link for group in groups for op in group)
         run.store.put_intents(intents)
-    run.written.update(op.link.key for op in group)
-    return intents
+    run.ahead.update((intent.key, intent) for intent in intents)
+    run.written.update(intent.key for intent in intents)
+
+
+def withdraw(run: Run) -> None:
+    """Take back what was written down and never sent."""
+    if run.ahead:
+        with run.store.transaction():
+            run.store.drop_intents(run.ahead)
+        run.ahead.clear()
 
 
 def _unknown(run: Run, intents: Sequence[Intent], failure: str) -> None:

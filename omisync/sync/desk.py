@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import time as time_of_day
+from itertools import count
 from typing import TYPE_CHECKING
 
 from omisync import errors, places
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from omisync.api import OmiClient
     from omisync.config import Config
-    from omisync.core.model import Notice
+    from omisync.core.model import Intent, Notice
     from omisync.store import Store
 
 CAREFUL_AT_LEAST = 60.0
@@ -113,9 +114,14 @@ def policy(config: Config, grace: float) -> Policy:
 
 
 def keys() -> Iterator[str]:
-    """Yield new keys for tasks: 96 random bits each, never used before."""
-    while True:
-        yield secrets.token_hex(12)
+    """Yield new keys for tasks, each behind the one before and never used before.
+
+    As in a UUID of version 7 (RFC 9562): 48 bits that grow with time, then random
+    ones, here 48. So the rows of a batch stand side by side in the store, which
+    costs less to write than rows at random places.
+    """
+    for number in count(time.time_ns() // 1_000_000):
+        yield f"{number:012x}{secrets.token_hex(6)}"
 
 
 @dataclass(slots=True)
@@ -124,15 +130,16 @@ class Run:
 
     ``linked`` are all remote ids with a link, ``known`` the ids that each
     description had at the last look, ``written`` the keys whose row is up to
-    date. ``blind`` says that nothing may be created, ``unread`` that in two-way
-    the list could not be read, so that nothing may be changed or removed, ``listed``
-    that it was; ``listing`` is what it is compared by, where it is complete. ``due_at``
-    is when something but a listing is due.
-    ``decided`` is the plan of the cycle. ``unwritable`` are the keys of tasks
-    that the file cannot say as Omi does. ``retry_at`` is the earliest time at which
-    something temporary is over (Unix seconds). ``halt`` stops all further
-    requests of the cycle; ``unlucky`` counts writes without a usable answer
-    since the last success, ``refused`` the creates refused before the first.
+    date, ``ahead`` the intents that are written down and not sent, by key.
+    ``blind`` says that nothing may be created, ``unread`` that in two-way the list
+    could not be read, so that nothing may be changed or removed, ``listed`` that it
+    was; ``listing`` is what it is compared by, where it is complete. ``due_at`` is
+    when something but a listing is due. ``decided`` is the plan of the cycle.
+    ``unwritable`` are the keys of tasks that the file cannot say as Omi does.
+    ``retry_at`` is the earliest time at which something temporary is over (Unix
+    seconds). ``halt`` stops all further requests of the cycle; ``unlucky`` counts
+    writes without a usable answer since the last success, ``refused`` the creates
+    refused before the first.
     """
 
     desk: Desk
@@ -156,6 +163,7 @@ class Run:
     decided: Plan | None = None
     unwritable: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
+    ahead: dict[str, Intent] = field(default_factory=dict)
     parked: list[Link] = field(default_factory=list)
     refused: list[Link] = field(default_factory=list)
     linked: set[str] = field(default_factory=set)
@@ -241,13 +249,15 @@ class Run:
     ) -> None:
         """Write what an op came to, and its line of history, in one transaction.
 
-        The intents and tombstones of these links have served and go. ``dropped``
-        are keys of links to delete. Each link or buried task gets one event.
+        It does not wait for the disk: after a power cut the intent, or the doubt,
+        that was durable before the request is still there, and the server is asked.
+        The intents and tombstones of these links have served and go. ``dropped`` are
+        keys of links to delete. Each link or buried task gets one event.
         """
         buried, dropped = tuple(buried), tuple(dropped)
         keys = [link.key for link in links]
         now = self.desk.clock()
-        with self.store.transaction():
+        with self.store.transaction(durable=False):
             self.store.put_links(links)
             self.store.drop_intents(keys)
             self.store.drop_tombstones(keys)

@@ -113,8 +113,7 @@ class Replicas:
     ``owed`` is what somebody wrote and nobody let go of, ``doubled`` what may be twice,
     ``gone`` the ids that the app let go of, ``removed`` the lines that can be pasted
     back. ``known`` are all items there ever were before a cycle; with ``deletes`` some may go with
-    their lines. ``bold`` counts how often a line was reworded since a cycle that went well,
-    ``reopened`` are those that were unticked since: one that was both is a new task, by rule.
+    their lines. ``bold`` counts how often a line was reworded since a cycle that went well.
     """
 
     person: Person
@@ -125,7 +124,6 @@ class Replicas:
     known: dict[str, str] = field(default_factory=dict)
     deletes: bool = False
     bold: Counter[str] = field(default_factory=Counter)
-    reopened: set[str] = field(default_factory=set)
     fresh: Iterator[int] = field(default_factory=count)
 
     # The file.
@@ -141,6 +139,8 @@ class Replicas:
 
     def save(self, lines: Iterable[Line], dice: Random) -> None:
         """Save the file as one editor or another does."""
+        lines = list(lines)
+        self._chores(lines)
         source = source_of(lines, toml=self.toml)
         if dice.random() < 0.5:
             self.person.write(source)
@@ -148,6 +148,18 @@ class Replicas:
         draft = self.person.todo.with_name("draft~")
         draft.write_text(source, encoding="utf-8")
         draft.replace(self.person.todo)
+
+    def _chores(self, lines: Iterable[Line]) -> None:
+        """Let finished lines that are open and reworded be twice: the next round of a chore."""
+        store = Store.peek(self.person.store_path)
+        if store is None:
+            return
+        with store:
+            seen = [link.seen for link in store.links() if link.seen.completed]
+        finished = {task.text[:14]: task.text for task in seen}
+        for line in lines:
+            if not line.done and finished.get(line.text[:14], line.text) != line.text:
+                self.doubled.update(line.text.split())
 
     def word(self) -> str:
         """Return a word that was never used before, and is like no other."""
@@ -190,7 +202,6 @@ class Replicas:
                     self.doubled.update(line.text.split())
                 line.text += f" {self.word()}"
             case "tick":
-                self.reopened.update(line.text.split()[:1] if line.done else ())
                 line.done = not line.done
             case "date":
                 self.let_go(line.due)
@@ -200,8 +211,6 @@ class Replicas:
                 self.removed.append(lines.pop(at))
             case "move":
                 lines.insert(dice.randrange(len(lines)), lines.pop(at))
-        if self.bold[line.text[:14]] and line.text[:14] in self.reopened:
-            self.doubled.update(line.text.split())
         return self.save(lines, dice)
 
     # The account.
@@ -328,7 +337,6 @@ class Replicas:
         outcome = await self.person.cycle(now=True, allow_removals=True, yes=True, **how)
         if outcome.code == errors.OK:
             self.bold.clear()
-            self.reopened.clear()
         return outcome
 
     async def quiet(self) -> None:

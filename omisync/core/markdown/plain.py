@@ -115,7 +115,8 @@ class _Sheet:
         self.section = blocks.Section()
         self.runs: list[_Run] = []
         self._before: list[int] = []  # of each run, to find the one of an entry quickly
-        self._starts: dict[int, list[int]] = {}
+        self._latest = -1
+        self._made: list[Entry] = []
         self._lines: list[int] | None = None
 
     def fill(self, at: int, read: Read) -> None:
@@ -161,28 +162,32 @@ class _Sheet:
         self.notices += notices
 
     def entry(self, at: int) -> Entry:
-        """Return the entry of a plain line."""
+        """Return the entry of a plain line; who asks for one asks for its neighbours next."""
         number = bisect_right(self._before, at) - 1
-        run = self.runs[number]
-        starts = self._starts.get(number)
-        if starts is None:
-            starts = [one.start() for one in _ONE.finditer(self.source, run.start, run.stop)]
-            self._starts[number] = starts
-        start = starts[at - run.before]
-        one = _ONE.match(self.source, start)
-        if one is None:
-            raise ValueError(start)
-        text, completed, day, section = self.said[at]
-        return Entry(
-            Task(text, completed, day),
-            self._line(start),
-            section,
-            None,
-            Span(start, one.end()),
-            Span(*one.span(1)),
-            (Span(one.start(2), one.end()),),
-            Span(*one.span(3)) if day else None,
-        )
+        if number != self._latest:
+            self._latest, self._made = number, self._entries(self.runs[number])
+        return self._made[at - self.runs[number].before]
+
+    def _entries(self, run: _Run) -> list[Entry]:
+        """Return the entries of a run."""
+        made = []
+        for at, one in enumerate(_ONE.finditer(self.source, run.start, run.stop), run.before):
+            text, completed, day, section = self.said[at]
+            start, end = one.span()
+            marked, opened = one.span(1), one.start(2)
+            made.append(
+                Entry(
+                    Task(text, completed, day),
+                    self._line(start),
+                    section,
+                    None,
+                    Span(start, end),
+                    Span(*marked),
+                    (Span(opened, end),),
+                    Span(*one.span(3)) if day else None,
+                )
+            )
+        return made
 
     def _line(self, start: int) -> int:
         if self._lines is None:
