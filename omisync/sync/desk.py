@@ -38,8 +38,8 @@ class Desk:
     ``hurry`` is set from outside to end a cycle after the requests under way.
 
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
-    that changes something outside (``store.commit``, ``request.sent``,
-    ``reply.read``). ``report`` hears of progress: writes done, writes planned.
+    that changes something outside (``store.commit``, ``store.write``,
+    ``request.sent``, ``reply.read``). ``report`` hears of progress: writes done, writes planned.
     """
 
     config: Config

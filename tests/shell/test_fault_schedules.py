@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, get_args
 
 import pytest
 from person import Clock, Person
-from replicas import TWO_WAY, Replicas, Stopped
+from replicas import TWO_WAY, Replicas, dying
 
 from omisync.sandbox import Sandbox
 from omisync.sandbox.faults import HANGS, Fault
@@ -35,6 +34,8 @@ LINE_EDITS = ("add", "add", "reword", "reword", "tick", "date", "remove", "move"
 ITEM_EDITS = ("add", "reword", "tick", "date", "undate", "delete", "reprocess", "hide", "lock")
 BOTH_EDITS = ("reword", "tick", "date")
 WAITS = (0, 0, 1, 3, 12, 40, 4_000, 90_000)
+NEVER = 10_000
+"""A step that no cycle gets to."""
 JUMPS = (-90_000, -4_000, -60, 60, 4_000, 90_000, 40 * 86_400)
 """Seconds by which this machine's clock is set, while Omi's goes on."""
 
@@ -117,26 +118,19 @@ class Schedule:
         person, sandbox = self.both.person, self.sandbox
         sandbox.waiting.clear()
         sandbox.requests.clear()
-        if self.dice.random() < 0.2:
-            person.trace = partial(self._count, [self.dice.randint(1, 25)])
-        cycle = asyncio.create_task(self.both.cycle(grace=self.dice.choice((0.0, 0.0, 30.0))))
-        hangs = asyncio.create_task(sandbox.wait_for(_hangs))
-        try:
+        last = self.dice.choice((self.dice.randint(1, 25), *(NEVER,) * 4))
+        with dying(person, last, power=self.dice.random() < 0.5) as death:
+            cycle = asyncio.create_task(self.both.cycle(grace=self.dice.choice((0.0, 0.0, 30.0))))
+            hangs = asyncio.create_task(sandbox.wait_for(_hangs))
             await asyncio.wait({cycle, hangs}, return_when=asyncio.FIRST_COMPLETED)
             for task in (cycle, hangs):
                 task.cancel()
             await asyncio.wait({cycle, hangs})
             if not cycle.cancelled():
                 cycle.result()
-        except Stopped:
-            self.done["stops"] += 1
-        person.trace = None
+        if death.came:
+            self.done["kills" if death.power else "power cuts"] += 1
         self._tell()
-
-    def _count(self, left: list[int], _step: str) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            raise Stopped
 
     def _tell(self) -> None:
         self.done["cycles"] += 1

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from replicas import Line, Stopped, source_of
+from replicas import Line, dying, source_of
 
 from omisync import errors
 
@@ -18,19 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from person import Person
-
-
-class StopAt:
-    """Dies at step ``step``; steps are commits, requests sent and replies read."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def __call__(self, event: str) -> None:
-        """Count one step."""
-        self.left -= 1
-        if self.left == 0:
-            raise Stopped(event)
 
 
 MANY = [f"task number {n}" for n in range(1, 61)]
@@ -86,16 +72,14 @@ async def test_every_step_may_be_the_last(name: str, person: Person) -> None:
         person.write(before)
         await person.settle()
         person.write(after)
-        person.trace = stop = StopAt(step)
-        with suppress(Stopped):
+        with dying(person, step) as death:
             await person.settle()
-        person.trace = None
         await person.settle()
         assert person.omi() == expected, step
         person.sent()
         assert (await person.cycle()).code == 0
         assert person.sent() == [], "a settled state plans nothing"
-        if stop.left > 0:
+        if not death.came:
             assert step > 3, "the scenario has steps"
             return
     pytest.fail("the scenario has no end")
@@ -131,11 +115,9 @@ async def test_stopped_again_and_again(person: Person) -> None:
     dice = random.Random(7)
     person.write("".join(f"- [ ] {text}\n" for text in MANY))
     for _ in range(40):
-        person.trace = StopAt(dice.randint(1, 12))
-        with suppress(Stopped):
+        with dying(person, dice.randint(1, 12), power=dice.random() < 0.5):
             await person.settle()
         person.clock.pass_by(dice.uniform(0, 20))
-    person.trace = None
     await person.settle()
     assert person.omi() == dict.fromkeys(MANY, False)
 
@@ -163,10 +145,8 @@ async def test_an_edit_undone_after_a_stop_is_undone_in_omi(
         person.write(original)
         await person.settle()
         person.write(UNDONE[name])
-        person.trace = stop = StopAt(step)
-        with suppress(Stopped):
+        with dying(person, step) as death:
             await person.cycle()
-        person.trace = None
         person.write(original)
         await person.settle()
         held = {i.description: (i.completed, i.due_at) for i in person.sandbox.items.values()}
@@ -175,7 +155,7 @@ async def test_an_edit_undone_after_a_stop_is_undone_in_omi(
         person.sent()
         await person.cycle()
         assert person.sent() == []
-        if stop.left > 0:
+        if not death.came:
             return
     pytest.fail("the scenario has no end")
 
@@ -271,13 +251,11 @@ async def begin(person: Person, story: Story, name: str) -> None:
     person.write(source_of(last, toml=name.endswith("toml")))
 
 
-async def stopped(person: Person, step: int) -> bool:
+async def stopped(person: Person, step: int, *, power: bool) -> bool:
     """Settle, but die at this step; return whether it came to that."""
-    person.trace = stop = StopAt(step)
-    with suppress(Stopped):
+    with dying(person, step, power=power) as death:
         await person.settle()
-    person.trace = None
-    return stop.left <= 0
+    return death.came
 
 
 async def ended(person: Person) -> list[tuple[str, bool, str]]:
@@ -298,19 +276,23 @@ async def ended(person: Person) -> list[tuple[str, bool, str]]:
 async def test_every_step_may_be_the_last_but_one(
     what: str, name: str, person: Person, tally: Counter[str]
 ) -> None:
-    """Stopped after step k, resumed, stopped again anywhere or not: the same end."""
+    """Killed or without power after step k, resumed, stopped again or not: the same end."""
     dice, story = random.Random(what + name), STORIES[what]
     await begin(person, story, name)
     expected = await ended(person)
     assert {text for text, *_ in expected} >= {line.text for line in story.lists[-1]}
     for step in range(1, 1000):
-        for second in (0, *(dice.randint(1, 20) for _ in range(3))):
+        for power, second in (
+            (True, 0),
+            (False, 0),
+            *((dice.random() < 0.5, dice.randint(1, 20)) for _ in range(3)),
+        ):
             await begin(person, story, name)
-            met = await stopped(person, step)
-            met_again = second > 0 and await stopped(person, second)
+            met = await stopped(person, step, power=power)
+            met_again = second > 0 and await stopped(person, second, power=not power)
             tally["stops"] += met + met_again
             person.clock.pass_by(dice.choice((0, 0, 6, 100)))
-            assert await ended(person) == expected, (step, second)
+            assert await ended(person) == expected, (step, power, second)
         if not met:
             break
     else:

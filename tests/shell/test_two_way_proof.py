@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from person import Clock, Person
-from replicas import TWO_WAY, Replicas, Stopped
+from replicas import TWO_WAY, Replicas, dying
 
 from omisync.sandbox import Sandbox
 
@@ -122,15 +122,12 @@ class BothWays(RuleBasedStateMachine):
         self.both.person.clock.pass_by(seconds)
         self.cycle(grace=grace)
 
-    @rule(at=st.integers(1, 25))
-    def stop(self, at: int) -> None:
-        """The process dies after some step."""
-
-        def die() -> None:
-            self.done["stops"] += 1
-            raise Stopped
-
-        self.cycle(Interference(at, die))
+    @rule(at=st.integers(1, 25), power=st.booleans())
+    def stop(self, at: int, power: bool) -> None:
+        """The process dies after some step, or all the machine does."""
+        with dying(self.both.person, at, power=power) as death:
+            self.cycle()
+        self.done["stops"] += death.came
 
     @rule(
         step=st.sampled_from(("file.written", "file.checked", "file.swapped", "")),
@@ -192,12 +189,10 @@ class BothWays(RuleBasedStateMachine):
 
     def cycle(self, trace: Interference | None = None, **how: object) -> None:
         """Run one cycle, which may be stopped."""
-        self.both.person.trace = trace
+        self.both.person.trace = trace or self.both.person.trace
         self.sandbox.requests.clear()
         try:
             self.runner.run(self.both.cycle(**how))
-        except Stopped:
-            pass
         finally:
             self.both.person.trace = None
         self.done["cycles"] += 1

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from replicas import TWO_WAY, Stopped
+from replicas import TWO_WAY, dying
 
 from omisync import errors, sync
 
@@ -175,19 +175,6 @@ SCENARIOS = {
 }
 
 
-class StopAt:
-    """Dies at step ``step``."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def __call__(self, _step: str) -> None:
-        """Count one step."""
-        self.left -= 1
-        if self.left == 0:
-            raise Stopped
-
-
 async def prepare(person: Person, name: str, scenario: Scenario) -> None:
     """Let both sides agree, then edit them."""
     person.name = name
@@ -237,12 +224,10 @@ class Saved:
         person.clock.now = self.now
 
 
-async def stopped(person: Person, step: int) -> None:
+async def stopped(person: Person, step: int, *, power: bool = True) -> None:
     """Settle, but die at this step."""
-    person.trace = StopAt(step)
-    with suppress(Stopped):
+    with dying(person, step, power=power):
         await settle(person)
-    person.trace = None
 
 
 async def settle(person: Person) -> None:
@@ -290,7 +275,7 @@ async def test_every_step_may_be_the_last(
 
 
 async def stopped_at(what: str, name: str, person: Person, every: int = 1) -> int:
-    """Go through a scenario with a stop at each step, or at ``every`` so many; count them."""
+    """Kill it, and cut its power, at each step, or at ``every`` so many; count the stops."""
     await prepare(person, name, SCENARIOS[what])
     start = Saved.of(person)
     steps: list[str] = []
@@ -299,12 +284,12 @@ async def stopped_at(what: str, name: str, person: Person, every: int = 1) -> in
     expected = await end(person)
     assert len(steps) > 3, "the scenario has steps"
     for step in range(1, len(steps) + 1, every):
-        start.restore(person)
-        await stopped(person, step)
-        person.trace = None
-        await settle(person)
-        assert await end(person) == expected, step
-    return len(range(1, len(steps) + 1, every))
+        for power in (True, False):
+            start.restore(person)
+            await stopped(person, step, power=power)
+            await settle(person)
+            assert await end(person) == expected, (step, power)
+    return 2 * len(range(1, len(steps) + 1, every))
 
 
 @pytest.mark.campaign
@@ -314,7 +299,7 @@ async def stopped_at(what: str, name: str, person: Person, every: int = 1) -> in
 async def test_every_step_may_be_the_last_but_one(
     what: str, name: str, person: Person, tally: Counter[str]
 ) -> None:
-    """Stopped after step k, resumed, stopped again anywhere: the same bytes, the same items."""
+    """Killed or without power after step k, resumed, stopped again: the same bytes and items."""
     dice = random.Random(what + name)
     await prepare(person, name, SCENARIOS[what])
     start = Saved.of(person)
@@ -325,8 +310,9 @@ async def test_every_step_may_be_the_last_but_one(
     for step in range(1, len(steps) + 1):
         for _ in range(3):
             start.restore(person)
-            await stopped(person, step)
-            await stopped(person, dice.randint(1, 20))
+            power = dice.random() < 0.5
+            await stopped(person, step, power=power)
+            await stopped(person, dice.randint(1, 20), power=not power)
             person.clock.pass_by(dice.choice((0, 0, 6, 100)))
             await settle(person)
             assert await end(person) == expected, step
@@ -348,12 +334,10 @@ async def test_stopped_while_a_clash_is_put_back(person: Person) -> None:
         expected = await end(person)
         for step in range(1, 40):
             start.restore(person)
-            person.trace = stop = StopAt(step)
-            with suppress(Stopped):
+            with dying(person, step) as death:
                 await treat(person)
                 await settle(person)
-            person.trace = None
-            if stop.left > 0:
+            if not death.came:
                 break
             await settle(person)
             if (await end(person)) != expected:  # it was stopped before it had begun
