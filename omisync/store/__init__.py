@@ -155,7 +155,8 @@ class Store:
     def open(cls, path: Path, *, trace: Callable[[str], None] | None = None) -> Store:
         """Open the store, creating it (mode 0600) where there is none.
 
-        ``trace`` is called with ``"store.commit"`` after each durable commit.
+        ``trace`` is called with ``"store.commit"`` after each durable commit, with
+        ``"store.write"`` after one that a power cut may undo.
 
         Raises:
             StoreUnusable: it is damaged, of a newer version, or not writable.
@@ -297,7 +298,7 @@ class Store:
                     self._db.execute("ROLLBACK")
                 raise
         if self._trace is not None:
-            self._trace("store.commit")
+            self._trace("store.commit" if durable else "store.write")
 
     # Links
 

@@ -84,7 +84,7 @@ async def send(
 
 def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
     """Make the intents of these groups durable, and with them the keys of the tasks."""
-    now, server_now = run.desk.clock(), run.desk.server_now()
+    now, server_date = run.desk.clock(), run.desk.server_date()
     intents = [
         Intent(
             key=op.link.key,
@@ -92,7 +92,7 @@ def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
             fields=op.fields,
             task=op.entry.task,
             known_ids=run.known.get(op.fields.description, ()),
-            server_date=server_now,
+            server_date=server_date,
             sent_at=now,
         )
         for group, ticket in ((group, secrets.token_hex(16)) for group in groups)
@@ -258,7 +258,7 @@ async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) ->
         return
     client = await run.desk.client()
     since = min(intent.server_date for intent in ripe) - looks.MARGIN
-    listing = await client.window(since, run.desk.server_now() + looks.MARGIN)
+    listing = await client.window(since)
     free = [item for item in listing.items if item.id not in run.linked]
     claims = _claims(ripe, free)
     by_key = {link.key: link for link in links}
@@ -297,10 +297,15 @@ def _is_as_sent(intent: Intent, item: RemoteItem) -> bool:
 
 
 def _landed(run: Run, intents: Sequence[Intent]) -> list[Intent]:
-    """Return the intents with a failure each: one in flight when omisync died was dropped."""
+    """Return the intents with a failure each: one in flight when omisync died was dropped.
+
+    None failed in the future: a clock that jumped back would wait for it.
+    """
     now = run.desk.clock()
     landed = [
-        replace(intent, failure="dropped", failed_at=now) if intent.failure is None else intent
+        replace(intent, failure=intent.failure or "dropped", failed_at=now)
+        if intent.failure is None or intent.failed_at is None or intent.failed_at > now
+        else intent
         for intent in intents
     ]
     fresh = [new for new, old in zip(landed, intents, strict=True) if new is not old]
@@ -314,9 +319,8 @@ def _wait(intent: Intent, now: float) -> float:
     """Return the seconds before the next look at this intent is worth a request."""
     if intent.looks < LOOKS - 1 or intent.failed_at is None or intent.failure is None:
         return 0.0
-    if now < intent.failed_at:  # the clock jumped back
-        return SECOND_LOOK[intent.failure]
-    return max(0.0, intent.failed_at + SECOND_LOOK[intent.failure] - now)
+    wait = SECOND_LOOK[intent.failure]
+    return min(wait, max(0.0, intent.failed_at + wait - now))  # the clock may have jumped back
 
 
 def _claims(

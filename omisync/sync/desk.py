@@ -38,8 +38,8 @@ class Desk:
     ``hurry`` is set from outside to end a cycle after the requests under way.
 
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
-    that changes something outside (``store.commit``, ``request.sent``,
-    ``reply.read``). ``report`` hears of progress: writes done, writes planned.
+    that changes something outside (``store.commit``, ``store.write``,
+    ``request.sent``, ``reply.read``). ``report`` hears of progress: writes done, writes planned.
     """
 
     config: Config
@@ -80,13 +80,15 @@ class Desk:
         if client is not None:
             await client.__aexit__(None, None, None)
 
-    def server_now(self) -> float:
-        """Return the server's clock in Unix seconds, as well as it is known."""
-        skew = self._client.clock_skew if self._client is not None else None
-        if skew is None:
-            stored = self.store.fact("skew")
-            skew = stored if isinstance(stored, float | int) else 0.0
-        return self.clock() + skew
+    def server_date(self) -> float:
+        """Return a past time of the server's clock, whatever this machine's clock says.
+
+        It is that of the last reply, else of the last look; only without both is it a guess.
+        """
+        if self._client is not None and self._client.server_date is not None:
+            return self._client.server_date
+        looked = self.store.fact("looked")
+        return looked if isinstance(looked, float | int) else self.clock()
 
 
 def policy(config: Config, grace: float) -> Policy:
@@ -172,6 +174,16 @@ class Run:
     def store(self) -> Store:
         """Return the store that everything is settled in."""
         return self.desk.store
+
+    def recall_gates(self) -> None:
+        """Know again which buckets are shut; none since a time to come, or it would stay so."""
+        self.gates = self.store.gates()
+        early = [gate for gate in self.gates.values() if gate.set_at > self.now]
+        if early:
+            with self.store.transaction():
+                for gate in early:
+                    self.gates[gate.bucket] = replace(gate, set_at=self.now)
+                    self.store.put_gate(self.gates[gate.bucket])
 
     def shut(self, bucket: str) -> bool:
         """Return whether this bucket must not be called now; if so, note until when."""

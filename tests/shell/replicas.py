@@ -7,7 +7,9 @@ side; whatever nobody let go of has to be somewhere in the end.
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -41,6 +43,56 @@ BROKEN = ""
 
 class Stopped(BaseException):
     """The process died here."""
+
+
+class Death:
+    """Comes at step ``left``; steps are commits, requests sent, replies read, and of the file.
+
+    Nothing that is done on the way out counts, as if there had been none: SIGKILL. With
+    ``power`` off, what was not durable is lost besides.
+    """
+
+    def __init__(self, person: Person, left: int, *, power: bool = True) -> None:
+        self.left, self.power, self._state = left, power, person.store_path.parent
+        self._kept = person.home / "kept at death"
+        self._keep()
+
+    @property
+    def came(self) -> bool:
+        """Whether it came to that."""
+        return self.left <= 0
+
+    def __call__(self, step: str) -> None:
+        """Count one step."""
+        self.left -= 1
+        if self.left == 0 if self.power else step == "store.commit" and self.left >= 0:
+            self._keep()
+        if self.came:
+            raise Stopped
+
+    def _keep(self) -> None:
+        shutil.rmtree(self._kept, ignore_errors=True)
+        if self._state.exists():
+            shutil.copytree(self._state, self._kept, ignore=shutil.ignore_patterns("*-shm"))
+
+    def undo(self) -> None:
+        """Put the state back to what was left of it."""
+        shutil.rmtree(self._state, ignore_errors=True)
+        if self._kept.exists():
+            self._kept.rename(self._state)
+
+
+@contextmanager
+def dying(person: Person, step: int, *, power: bool = True) -> Iterator[Death]:
+    """Let omisync die at this step, if it comes to that; see ``Death``."""
+    person.trace = death = Death(person, step, power=power)
+    try:
+        with suppress(Stopped):
+            yield death
+    finally:
+        person.trace = None
+    if death.came:
+        death.undo()
 
 
 @dataclass
@@ -322,7 +374,7 @@ class Replicas:
             calm = 0 if outcome.temporary or outcome.counts else calm + 1
             if calm == 3:
                 break
-            if outcome.parked:
+            if outcome.parked or outcome.parked_before:
                 async with person.desk() as desk:
                     sync.retry(desk.store, "", person.clock())
             wait = 0.0 if outcome.retry_at is None else outcome.retry_at - person.clock.now
