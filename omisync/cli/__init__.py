@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read our output has gone (``| head``): nothing is wrong with the sync.
         code = errors.OK
+    gc.freeze()  # all that is left goes with the process: nobody need look for circles in it
     return _flushed(code)
 
 
@@ -57,8 +59,6 @@ def _run(argv: Sequence[str] | None) -> int:
         if ready.parked or not {"-q", "--quiet"} & set(arguments):
             print(quick.sentence(ready))  # noqa: T201 - data
         return ready.code
-    import gc
-
     from omisync.cli.arguments import parsed
 
     # Tasks are made by the thousand and hold each other in no circles: looking for those

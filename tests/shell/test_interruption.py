@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 MANY = [f"task number {n}" for n in range(1, 61)]
+BATCHES = [f"task number {n}" for n in range(1, 156)]
+"""One batch goes alone, and the three after it are written down together."""
 BEFORE = "".join(
     f"- [ ] {text}\n" for text in ("stays", "ticked", "reworded a bit", "moved", "gone")
 )
@@ -35,10 +37,10 @@ SCENARIOS: Mapping[str, tuple[str, str, dict[str, bool]]] = {
         "- [ ] a\n- [x] b\n- [ ] c 📅 2026-12-24\n",
         {"a": False, "b": True, "c": False},
     ),
-    "two batches": (
+    "batches written down together": (
         "",
-        "".join(f"- [ ] {text}\n" for text in MANY),
-        dict.fromkeys(MANY, False),
+        "".join(f"- [ ] {text}\n" for text in BATCHES),
+        dict.fromkeys(BATCHES, False),
     ),
     "everything at once": (
         BEFORE,
@@ -201,7 +203,7 @@ DONE, DATED, DELETE, KEEP = (
 USUAL = listed()
 STORIES = {
     "create": Story((USUAL, listed(Line("new")))),
-    "creates": Story((USUAL, listed(*(Line(text) for text in MANY)))),
+    "creates": Story((USUAL, listed(*(Line(text) for text in BATCHES)))),
     "create finished": Story((USUAL, listed(Line("new", done=True, due=LATER)))),
     "reword": Story((USUAL, reworded(1))),
     "rewords": Story((USUAL, reworded(4))),
