@@ -177,7 +177,8 @@ def _read_through(opened: store.Store) -> None:
     Raises:
         StoreUnusable: one cannot be read.
     """
-    for table in (opened.links, opened.intents, opened.gates):
+    tuple(opened.links())  # each is read when it is looked at
+    for table in (opened.intents, opened.gates):
         table()
     opened.tombstones(0.0)
     for name in ("settled", "last", "refused", "fingerprint", "looked"):
