@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, time
 from itertools import count
@@ -13,8 +15,8 @@ from hypothesis import strategies as st
 from omisync.core import plan
 from omisync.core.merge import Encoding, encode
 from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
-from omisync.core.still import Ends, Lines, Said, ends
-from omisync.store import coding
+from omisync.core.still import Ends, Lines, ends, sign, signs
+from omisync.store import SCHEMA, VERSION, coding
 from omisync.store.rows import Rows
 
 ENCODING = Encoding(UTC, time(9))
@@ -36,15 +38,26 @@ LOUD = (
 PLACES = st.tuples(SAYINGS, st.sampled_from(("", "Home")))
 
 
-def said(entry: Entry) -> Said:
-    """What a line says."""
-    return (entry.task.text, entry.task.completed, entry.task.due, entry.section)
+def said(entry: Entry) -> int:
+    """What stands for all that a line says."""
+    return sign(entry.task.text, entry.task.completed, entry.task.due, entry.section)
+
+
+def stored(links: list[Link]) -> Lines[Link]:
+    """These links as a store gives them."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(SCHEMA)
+        marks = ", ".join("?" * 21)
+        db.executemany(f"INSERT INTO links VALUES ({marks})", map(coding.link_row, links))  # noqa: S608 - marks
+        found = Rows(db, contextlib.nullcontext, version=VERSION).links()
+        assert list(found) == sorted(links, key=lambda link: (link.rank, link.key))
+        return found
 
 
 def lines(entries: list[Entry]) -> Lines[Entry]:
     """These entries as a file gives them."""
     moves = any(entry.explicit_id for entry in entries)
-    return Lines([said(entry) for entry in entries], entries.__getitem__, moves=moves)
+    return Lines(signs(map(said, entries)), entries.__getitem__, moves=moves)
 
 
 @st.composite
@@ -77,14 +90,14 @@ def test_a_plan_is_the_same_without_what_stands_still(
 ) -> None:
     """Whatever was edited, and whatever waits: the same ops, rows, ranks, removals."""
     entries, links = story
-    stored = Rows([coding.link_row(link) for link in links]).links()
+    known = stored(links)
     policy = plan.Policy(ENCODING)
     made = [
-        plan.make(plan.Observation(file, known, NOW), policy, (f"new{n}" for n in count()))
-        for file, known in ((entries, links), (lines(entries), stored))
+        plan.make(plan.Observation(file, rows, NOW), policy, (f"new{n}" for n in count()))
+        for file, rows in ((entries, links), (lines(entries), known))
     ]
     assert made[0] == made[1]
-    event(f"left out: {ends(lines(entries), stored) != Ends()}")
+    event(f"left out: {ends(lines(entries), known) != Ends()}")
 
 
 @pytest.mark.parametrize("new", [["a", "b", "new", "C"], ["A", "new", "b", "c"]])
@@ -94,13 +107,13 @@ def test_ranks_without_room_are_those_of_the_whole_file(new: list[str]) -> None:
         Link(f"k{n}", f"r{n}", Task(text), "", 5 + n, Base(Task(text), Fields(text)))
         for n, text in enumerate("abc")
     ]
-    stored = Rows([coding.link_row(link) for link in links]).links()
+    known = stored(links)
     entries = [Entry(Task(text), n + 1) for n, text in enumerate(new)]
-    assert ends(lines(entries), stored) != Ends()
+    assert ends(lines(entries), known) != Ends()
     policy = plan.Policy(ENCODING)
     made = [
-        plan.make(plan.Observation(file, known, NOW), policy, iter(("new", "newer")))
-        for file, known in ((entries, links), (lines(entries), stored))
+        plan.make(plan.Observation(file, rows, NOW), policy, iter(("new", "newer")))
+        for file, rows in ((entries, links), (lines(entries), known))
     ]
     assert made[0] == made[1]
 
@@ -109,7 +122,8 @@ def alphabet(
     letters: str, *, loud: tuple[int, int] | None = None, moves: bool = False
 ) -> Lines[str]:
     """Lines that say one letter each."""
-    return Lines([(each, False, None, "") for each in letters], str, loud=loud, moves=moves)
+    said = signs(sign(each, False, None, "") for each in letters)
+    return Lines(said, str, loud=loud, moves=moves)
 
 
 def same_ends(now: str, before: str, loud: tuple[int, int] | None) -> Ends:
@@ -159,10 +173,17 @@ def test_what_is_no_file_is_looked_at_whole() -> None:
 def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
     """Of ten thousand lines, three are made into entries and links."""
     tasks = [Task(f"task {n}") for n in range(10_000)]
-    rows = [
-        coding.link_row(Link(f"k{n}", f"r{n}", t, "", n << 20, Base(t, encode(t, ENCODING))))
+    links = [
+        Link(f"k{n}", f"r{n}", t, "", n << 20, Base(t, encode(t, ENCODING)))
         for n, t in enumerate(tasks)
     ]
+    asked: list[int] = []
+
+    def link(at: int) -> Link:
+        asked.append(at)
+        return links[at]
+
+    before = Lines(signs(sign(t.text, t.completed, t.due, "") for t in tasks), link)
     tasks[5000] = Task("task 5000", completed=True)
     looked: list[int] = []
 
@@ -170,11 +191,11 @@ def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
         looked.append(at)
         return Entry(tasks[at], at + 1)
 
-    file = Lines[Entry]([(t.text, t.completed, t.due, "") for t in tasks], entry)
-    seen = plan.Observation(file, Rows(rows).links(), NOW)
+    file = Lines(signs(sign(t.text, t.completed, t.due, "") for t in tasks), entry)
+    seen = plan.Observation(file, before, NOW)
     (op,) = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
     assert isinstance(op, plan.ChangeRemote)
-    assert looked == [4999, 5000, 5001]
+    assert looked == asked == [4999, 5000, 5001]
 
 
 def test_a_listing_is_looked_at_whole() -> None:
@@ -186,8 +207,7 @@ def test_a_listing_is_looked_at_whole() -> None:
         for n, task in enumerate(tasks)
     ]
     listed = {f"r{n}": RemoteItem(f"r{n}", Fields(f"Task {n}")) for n in range(5)}
-    stored = Rows([coding.link_row(link) for link in links]).links()
-    seen = plan.Observation(lines(entries), stored, NOW, unlinked=(), listed=listed)
+    seen = plan.Observation(lines(entries), stored(links), NOW, unlinked=(), listed=listed)
     ops = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
     assert [op.entry for op in ops if isinstance(op, plan.ChangeLocal)] == entries
 

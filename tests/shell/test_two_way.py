@@ -477,6 +477,37 @@ async def test_an_item_edited_before_it_was_found(both: Person, there: datetime 
     await quiet(both)
 
 
+async def test_an_item_ticked_before_it_was_found(both: Person) -> None:
+    """Its create got no answer; the tick made in the app meanwhile comes into the line."""
+    both.write("- [ ] a\n")
+    both.sandbox.fault_next("reset_after", method="POST")
+    await both.cycle(now=True)
+    both.sandbox.items[item(both, "a")].completed = True
+    both.clock.pass_by(10)
+    await both.settle()
+    assert read(both) == "- [x] a\n"
+    assert both.omi() == {"a": True}
+    await quiet(both)
+
+
+async def test_repair_lets_both_sides_agree(both: Person) -> None:
+    """What the app did while the state was lost comes in as after any first meeting."""
+    both.write("- [ ] a\n- [ ] b\n- [x] c\n")
+    await both.settle()
+    for path in both.home.glob("state/*"):
+        path.unlink()
+    items = both.sandbox.items
+    items[item(both, "a")].completed = True
+    items[item(both, "b")].due_at = datetime(2026, 6, 2, 9, tzinfo=UTC)
+    items[item(both, "c")].completed = False
+    async with both.desk() as desk:
+        await sync.repair(desk)
+    await both.settle()
+    assert read(both) == "- [x] a\n- [ ] b 📅 2026-06-02\n- [x] c\n"
+    assert both.omi() == {"a": True, "b": False, "c": True}
+    await quiet(both)
+
+
 async def test_an_unlisted_item_is_asked_for_again(both: Person) -> None:
     """It was there when last asked for; deleted since, that is found out without any other news."""
     both.settings += 'on_remote_removal = "remove"\n'

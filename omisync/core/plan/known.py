@@ -73,7 +73,8 @@ def _unparked(link: Link, task: Task | None, now: float) -> Link:
     parked = link.parked
     if parked is None:
         return link
-    due_again = parked.retry_at is not None and parked.retry_at <= now
+    # A clock that jumped back would have it wait for what was the future then.
+    due_again = parked.retry_at is not None and not parked.since <= now < parked.retry_at
     if parked.task != task or due_again:
         return link.but(parked=None, failures=0)
     return link
