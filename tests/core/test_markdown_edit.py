@@ -130,6 +130,7 @@ def test_what_would_be_read_as_a_token_gets_a_backslash(description: str, expect
         "overdue: omi: 17:00, due: soon, dues (due) #omi:b @due",
         "<!-- a --> b <b>c</b> *d* `e",
         "[[due:2026-01-31]]",
+        "`due:2026-01-31` <!-- c --> a",
         "✅ done 📅 soon ➕ 2026-02-30",
         "a\u00a0b \\due:2026-01-31 \\<!-- c -->",
     ],

@@ -8,12 +8,13 @@ from dataclasses import replace
 from datetime import UTC, time
 from itertools import count
 
+import pytest
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from omisync.core import plan
 from omisync.core.merge import Encoding, encode
-from omisync.core.model import Base, Entry, Link, Task
+from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
 from omisync.core.still import Ends, Lines, ends, sign, signs
 from omisync.store import SCHEMA, VERSION, coding
 from omisync.store.rows import Rows
@@ -99,6 +100,24 @@ def test_a_plan_is_the_same_without_what_stands_still(
     event(f"left out: {ends(lines(entries), known) != Ends()}")
 
 
+@pytest.mark.parametrize("new", [["a", "b", "new", "C"], ["A", "new", "b", "c"]])
+def test_ranks_without_room_are_those_of_the_whole_file(new: list[str]) -> None:
+    """A line that is left out keeps its rank, so its neighbour must not be moved past it."""
+    links = [
+        Link(f"k{n}", f"r{n}", Task(text), "", 5 + n, Base(Task(text), Fields(text)))
+        for n, text in enumerate("abc")
+    ]
+    known = stored(links)
+    entries = [Entry(Task(text), n + 1) for n, text in enumerate(new)]
+    assert ends(lines(entries), known) != Ends()
+    policy = plan.Policy(ENCODING)
+    made = [
+        plan.make(plan.Observation(file, rows, NOW), policy, iter(("new", "newer")))
+        for file, rows in ((entries, links), (lines(entries), known))
+    ]
+    assert made[0] == made[1]
+
+
 def alphabet(
     letters: str, *, loud: tuple[int, int] | None = None, moves: bool = False
 ) -> Lines[str]:
@@ -177,6 +196,20 @@ def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
     (op,) = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
     assert isinstance(op, plan.ChangeRemote)
     assert looked == asked == [4999, 5000, 5001]
+
+
+def test_a_listing_is_looked_at_whole() -> None:
+    """What stands still in the file may have changed in the app: at its ends too."""
+    tasks = [Task(f"task {n}") for n in range(5)]
+    entries = [Entry(task, n + 1) for n, task in enumerate(tasks)]
+    links = [
+        Link(f"k{n}", f"r{n}", task, "", n << 20, Base(task, encode(task, ENCODING)))
+        for n, task in enumerate(tasks)
+    ]
+    listed = {f"r{n}": RemoteItem(f"r{n}", Fields(f"Task {n}")) for n in range(5)}
+    seen = plan.Observation(lines(entries), stored(links), NOW, unlinked=(), listed=listed)
+    ops = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
+    assert [op.entry for op in ops if isinstance(op, plan.ChangeLocal)] == entries
 
 
 def test_lines_are_a_sequence() -> None:
