@@ -8,10 +8,11 @@ lost, nothing doubled, and another cycle has nothing to say.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from person import Clock, Person
@@ -23,6 +24,9 @@ from omisync.sandbox.faults import HANGS, Fault
 if TYPE_CHECKING:
     from collections import Counter
     from pathlib import Path
+
+    from omisync.sandbox.server import _Call
+    from omisync.sandbox.wire import Reply
 
 PUSH = '[watch]\nsettle = 0.01\n[sync]\ntimezone = "UTC"\nimport_items = "linked"\n'
 FAULTS = tuple(fault for fault in get_args(Fault) if fault != "404")
@@ -57,6 +61,60 @@ class Watch(Clock):
         self.now += seconds
 
 
+class Crooked(Sandbox):
+    """An account whose good replies are damaged on their way; what is still legible is true."""
+
+    def __init__(self, clock: Clock, dice: Random, done: Counter[str]) -> None:
+        super().__init__(clock=clock)
+        self.rate = 0.0
+        self.dice, self.done = dice, done
+
+    def _answer(self, call: _Call, fault: Fault | None) -> Reply:
+        reply = super()._answer(call, fault)
+        if reply.status == 200 and self.dice.random() < self.rate:
+            self.done["damaged replies"] += 1
+            return replace(reply, **damaged(reply.body, self.dice))
+        return reply
+
+
+def damaged(body: bytes, dice: Random) -> dict[str, Any]:
+    """Return a body, and what it is said to be, after an accident."""
+    value, plain = json.loads(body), {}
+    what = dice.choice(("cut", "types", "types", "gone", "more", "letters", "said", "huge"))
+    match what:
+        case "cut":
+            body = body[: dice.randrange(len(body))]
+        case "types" | "gone":
+            body = json.dumps(retyped(value, dice, gone=what == "gone")).encode()
+        case "more":
+            body = body[:-1] + dice.choice((b", 7]", b'"x": []}'))
+        case "letters":
+            body = json.dumps(value).encode(dice.choice(("utf-16", "utf-8-sig", "utf-32")))
+        case "huge":
+            body = b" " * (10 * 2**20 if dice.random() < 0.1 else 2**10) + body
+        case _:
+            said = dice.choice(("text/html", "image/png", "application/octet-stream"))
+            plain = {"content_type": said}
+    return {"body": body, **plain}
+
+
+def retyped(value: object, dice: Random, *, gone: bool = False) -> object:
+    """Return JSON of which one thing is of a type that it cannot be, or not there."""
+    if isinstance(value, list) and value:
+        at = dice.randrange(len(value))
+        return [*value[:at], retyped(value[at], dice, gone=gone), *value[at + 1 :]]
+    if isinstance(value, dict) and value:
+        name = dice.choice([name for name in value if name not in MAY_BE_NOTHING])
+        if gone:
+            return {one: value[one] for one in value if one != name}
+        return {**value, name: retyped(value[name], dice)}
+    return dice.choice((7, 1.5, [[]], {"x": 1})) if not isinstance(value, int | float) else "no"
+
+
+MAY_BE_NOTHING = {"due_at", "created_at"}
+"""Fields without which a row is as good, and says something else."""
+
+
 @dataclass
 class Schedule:
     """What is drawn for one story, and what it came to."""
@@ -68,9 +126,11 @@ class Schedule:
     way: str
 
     @property
-    def sandbox(self) -> Sandbox:
+    def sandbox(self) -> Crooked:
         """The server."""
-        return self.both.person.sandbox
+        sandbox = self.both.person.sandbox
+        assert isinstance(sandbox, Crooked)
+        return sandbox
 
     def configure(self) -> None:
         """Draw the policies and the format."""
@@ -92,6 +152,7 @@ class Schedule:
         """Draw which faults come from now on, and how often."""
         kinds = self.dice.sample(FAULTS, self.dice.choice((1, 1, 2, 3, 5, len(FAULTS))))
         rate = self.dice.uniform(0, WORST)
+        self.sandbox.rate = self.dice.choice((0, 0, self.dice.uniform(0, WORST)))
         self.sandbox.retry_after = self.dice.choice((1, 7, 600))
         self.sandbox.fault_rate(dict.fromkeys(kinds, rate / len(kinds)), self.dice.getrandbits(32))
 
@@ -153,6 +214,7 @@ class Schedule:
             if self.dice.random() < 0.1:
                 self.clock.set_by(self.dice.choice(JUMPS))
                 self.done["clock jumps"] += 1
+        self.sandbox.rate = 0.0
         await self.both.settle()
         await self.both.quiet()
         await self.both.agree()
@@ -172,7 +234,7 @@ async def lived(home: Path, way: str, seed: int, done: Counter[str]) -> None:
     home.mkdir()  # noqa: ASYNC240 - nothing else runs yet
     omi = Clock()
     clock = Watch(omi.now, omi)
-    async with Sandbox(clock=omi) as sandbox:
+    async with Crooked(omi, Random(seed), done) as sandbox:
         sandbox.slow_seconds = 0.0
         both = Replicas(Person(home, sandbox, clock))
         try:
