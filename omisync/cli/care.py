@@ -51,7 +51,7 @@ def _facts(config: Config) -> show.StatusFacts:
     if opened is not None:
         with opened:
             sync.check_bound(opened, config)
-            links, intents = opened.links(), len(opened.intents())
+            links, intents = tuple(opened.links()), len(opened.intents())
             gates = {name: gate.wait(now) for name, gate in opened.gates().items()}
             last, refused = opened.fact("last"), opened.fact("refused")
     last = last if isinstance(last, dict) else None

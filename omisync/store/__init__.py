@@ -6,7 +6,7 @@ full is refused, never taken for empty.
 
 - ``coding``   how the nouns of core stand in rows
 - ``kinds``    what each column and note may hold
-- ``rows``     the rows of all links, read once
+- ``rows``     the links in order, each read when it is looked at
 - ``holding``  who may write to a store
 """
 
@@ -150,6 +150,7 @@ class Store:
         self._trace = trace
         self._unpruned = 0
         self._rows: Rows | None = None
+        self._version = VERSION
 
     @classmethod
     def open(cls, path: Path, *, trace: Callable[[str], None] | None = None) -> Store:
@@ -194,7 +195,7 @@ class Store:
         try:
             with store._mapped():
                 store._db.execute("PRAGMA query_only=1")
-            store._check(thorough=thorough)
+            store._version = store._check(thorough=thorough)
         except BaseException:
             store.close()
             raise
@@ -247,7 +248,7 @@ class Store:
         """Turn what SQLite raises into what a person can act on."""
         try:
             yield
-        except sqlite3.IntegrityError:
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # a bug of ours, not damage: it must be seen as it is
         except sqlite3.OperationalError as error:
             text = str(error)
@@ -303,12 +304,14 @@ class Store:
     # Links
 
     def links(self) -> Lines[Link]:
-        """Return all links in the order of the file when last seen, each made when looked at."""
+        """Return all links in the order of the file when last seen, each read when looked at.
+
+        They are to be looked at while the store is open.
+        """
         with self._reading():
-            (version,) = self._db.execute("PRAGMA data_version").fetchone()  # of others' writes
-            if self._rows is None or self._rows.version != version:
-                query = "SELECT * FROM links ORDER BY rank, key"
-                self._rows = Rows(self._db.execute(query), version)
+            (since,) = self._db.execute("PRAGMA data_version").fetchone()  # of others' writes
+            if self._rows is None or self._rows.since != since:
+                self._rows = Rows(self._db, self._reading, version=self._version, since=since)
             return self._rows.links()
 
     def remote_ids(self) -> set[str]:

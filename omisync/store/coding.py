@@ -73,6 +73,8 @@ def _link(row: Row) -> Link:
     seen = Task(text, bool(completed), due)
     base = None
     if b_text is not None:
+        if None in {b_completed, description, r_completed}:
+            raise ValueError("half of a base")
         remote = Fields(description, bool(r_completed), moment(due_at))
         base = Base(Task(b_text, bool(b_completed), b_due), remote)
     return Link(

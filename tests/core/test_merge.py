@@ -56,6 +56,13 @@ def test_a_completed_task_has_no_date_to_ring_for() -> None:
     assert merge.encode(Task("a", False, "2026-12-24"), ENCODING).due_at == CHRISTMAS
 
 
+def test_a_bare_date_is_due_at_the_configured_time_of_its_zone() -> None:
+    """Wherever the machine stands."""
+    home = Encoding(ZoneInfo("Pacific/Kiritimati"), time(6))
+    due_at = datetime(2026, 12, 23, 16, tzinfo=UTC)
+    assert merge.encode(Task("a", False, "2026-12-24"), home) == Fields("a", False, due_at)
+
+
 AGREED = Base(Task("a", False, "2026-12-24"), Fields("a", False, CHRISTMAS))
 
 

@@ -336,7 +336,7 @@ class Replicas:
         if store is None:
             return False
         with store:
-            links, stones = store.links(), store.tombstones(0.0, kept=True)
+            links, stones = tuple(store.links()), store.tombstones(0.0, kept=True)
         return name in {one.remote_id for one in (*links, *stones)}
 
     def edit_both(self, here: str, there: str, dice: Random) -> None:
@@ -407,7 +407,7 @@ class Replicas:
         """Check that each line says what its item says, and that nothing was lost or doubled."""
         async with self.person.desk() as desk:
             document, _ = sync.preview(desk.config, desk.store, self.person.clock())
-            links = desk.store.links()
+            links = tuple(desk.store.links())
             buried = {one.remote_id for one in desk.store.tombstones(0.0, kept=True)}
             lost = [one.clash.lost_value for one in desk.store.clashes()]
             assert desk.store.intents() == []

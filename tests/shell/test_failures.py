@@ -9,7 +9,7 @@ from person import Person
 
 from omisync import errors
 from omisync.core.model import EXISTENCE, Tombstone
-from omisync.store import Store
+from omisync.store import Event, Store
 
 if TYPE_CHECKING:
     from person import Clock
@@ -122,8 +122,11 @@ async def test_a_gone_item_is_recorded_as_deleted(settled: Person) -> None:
     settled.sandbox.fault_next("5xx_before", method="PATCH")
     settled.write("- [ ] a b c d\n- [ ] stay\n")
     await settled.cycle()
+    assert link(settled, "a b c d").failures == 1
     (gone,) = [one.id for one in settled.sandbox.items.values() if one.description == "a b c"]
     del settled.sandbox.items[gone]
+    await settled.cycle()
+    assert link(settled, "a b c d").failures == 0
     await settled.settle()
     events = history(settled)
     assert ("task.gone", "a b c d", "deleted in Omi") in events
@@ -212,6 +215,66 @@ async def test_a_question_without_an_answer_is_asked_again(person: Person) -> No
     assert (row.failures, row.probed_at) == (0, person.clock.now)
 
 
+async def test_an_edit_that_is_taken_answers_the_question_too(person: Person) -> None:
+    """An item that takes an edit is there, listed or not: it is not asked for soon after."""
+    await unlisted(person, "- [ ] a")
+    await person.cycle(now=True)
+    person.write("- [x] a\n- [ ] stay\n")
+    for _ in range(3):
+        await person.cycle(now=True)
+    assert [method for method, _ in person.sent()].count("PATCH") == 1
+    assert link(person, "a").probed_at == person.clock.now
+
+
+async def test_an_edit_that_is_refused_waits_for_another_wording(settled: Person) -> None:
+    """The refusal tells that nothing was changed; what the line says next is tried again."""
+    settled.sandbox.refuse["a b c d"] = 422
+    settled.write("- [ ] a b c d\n- [ ] stay\n")
+    outcome = await settled.cycle()
+    assert outcome.code == errors.PARKED
+    row = link(settled, "a b c d")
+    assert row.parked is not None
+    assert (row.parked.status, row.parked.task, row.parked.retry_at) == (422, row.seen, None)
+    assert row.doubt == frozenset()
+    assert settled.sent() == [("PATCH", 422)]
+    assert (await settled.cycle()).idle
+    settled.write("- [ ] a b c e\n- [ ] stay\n")
+    assert (await settled.cycle()).counts == {"task.changed": 1}
+    assert link(settled, "a b c e").parked is None
+
+
+async def test_an_edit_that_gets_through_leaves_no_trace_of_its_troubles(settled: Person) -> None:
+    """Neither the failures nor the parking of before."""
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    settled.sandbox.fault_next("5xx_before", "402", method="PATCH")
+    for _ in range(2):
+        await settled.cycle()
+    row = link(settled, "a b c")
+    assert (row.failures, row.parked is None) == (1, False)
+    settled.clock.pass_by(DAY + 1)
+    assert (await settled.cycle()).code == errors.OK
+    row = link(settled, "a b c")
+    assert (row.failures, row.parked, row.probed_at) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("[ ] a b", "[x] a c", "reworded, ticked"),
+        ("[x] a", "[ ] a due:2026-12-24", "reopened, due date set"),
+        ("[ ] a due:2026-12-24", "[ ] a", "due date cleared"),
+    ],
+)
+async def test_the_history_tells_what_was_changed(
+    person: Person, before: str, after: str, told: str
+) -> None:
+    """Each field that travelled, in words."""
+    for line in (before, after):
+        person.write(f"- {line}\n")
+        await person.cycle()
+    assert history(person)[-1][::2] == ("task.changed", told)
+
+
 async def test_an_edit_that_breaks_the_server_is_set_aside(settled: Person) -> None:
     """Five failures in a row while others get through: parked, and tried again in an hour."""
     settled.sandbox.poison.add("a b c poison")
@@ -232,6 +295,42 @@ async def test_an_edit_that_breaks_the_server_is_set_aside(settled: Person) -> N
     assert settled.omi() == {"a b c": False, "stay": False, "new": False}
 
 
+@pytest.mark.parametrize(
+    ("through", "failing", "code"),
+    [
+        (0, 0, errors.TEMPORARY),
+        (1, 0, errors.PARKED),
+        (9, 1, errors.TEMPORARY),
+        (10, 1, errors.PARKED),
+        (10, 2, errors.TEMPORARY),
+    ],
+)
+async def test_only_a_task_that_fails_alone_is_to_blame(
+    settled: Person, clock: Clock, through: int, failing: int, code: int
+) -> None:
+    """Where more than one in ten others fail too, or none got through, it is the server."""
+    clock.pass_by(3601)
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.record(*(Event(clock.now, "task.changed", key=f"t{n}") for n in range(through)))
+        store.record(*(Event(clock.now, "task.failed", key=f"f{n}") for n in range(failing)))
+        store.put_links([one.but(failures=4) for one in store.links() if one.seen.text == "a b c"])
+    settled.sandbox.fault_next("5xx_before", method="PATCH")
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    assert (await settled.cycle()).code == code
+
+
+async def test_a_server_that_answers_nothing_is_left_alone(person: Person) -> None:
+    """Three writes without a usable answer, none with one, are enough for a cycle."""
+    person.write("".join(f"- [ ] task {n}\n" for n in range(6)))
+    await person.settle()
+    person.sent()
+    person.write("".join(f"- [x] task {n}\n" for n in range(6)))
+    person.sandbox.fault_next("5xx_before", "5xx_before", "5xx_before", method="PATCH")
+    outcome = await person.cycle()
+    assert (outcome.code, outcome.waiting) == (errors.TEMPORARY, 6)
+    assert [method for method, _ in person.sent()] == ["PATCH"] * 3
+
+
 async def test_a_date_that_omi_refuses_to_clear_stays_there(person: Person) -> None:
     """It is told once, and the line is known to have none."""
     person.write("- [ ] a due:2026-12-24\n")
@@ -250,6 +349,9 @@ async def test_a_date_that_omi_refuses_to_clear_stays_there(person: Person) -> N
     assert (row.base.local, row.clear_due, row.doubt) == (row.seen, True, frozenset())
     assert row.base.remote.due_at is not None
     assert (await person.cycle()).idle
+    person.write("- [ ] a due:2026-12-25\n")
+    assert (await person.cycle()).remarks == ()
+    assert not link(person, "a").clear_due
 
 
 async def test_a_line_that_goes_with_its_item_is_remembered(person: Person) -> None:
@@ -280,7 +382,7 @@ async def test_a_line_that_goes_with_its_item_is_remembered(person: Person) -> N
     assert left == ["more", "stay"]
 
 
-async def twins(both: Person, other: Person) -> None:
+async def twins(both: Person, other: Person, new: str = "- [ ] new\n") -> None:
     """Let two machines make an item each of one new line."""
     for machine in (both, other):
         machine.settings = TWO_WAY
@@ -288,7 +390,7 @@ async def twins(both: Person, other: Person) -> None:
         await machine.settle()
     both.sandbox.limits["read"] = 0
     for machine in (both, other):
-        machine.write("- [ ] start\n- [ ] new\n")
+        machine.write(f"- [ ] start\n{new}")
         await machine.cycle(now=True)
     both.sandbox.limits["read"] = None
     both.clock.pass_by(3700)
@@ -317,6 +419,21 @@ async def test_a_twin_is_taken_back_in_the_end(
     assert history(other)[-1] == ("twin.removed", "new", "")
     assert stones(other) == []
     assert person.omi() == {"start": False, "new": False}
+
+
+async def test_twins_that_cannot_be_taken_back_are_left_alone(
+    person: Person, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Three deletions without a usable answer are enough for a cycle; the next takes back all."""
+    other = Person(tmp_path_factory.mktemp("other"), person.sandbox, person.clock)
+    await twins(person, other, "".join(f"- [ ] new {n}\n" for n in range(5)))
+    await person.settle()
+    person.sandbox.fault_next("5xx_before", "5xx_before", "5xx_before", method="DELETE")
+    person.sent()
+    await other.cycle(now=True)
+    assert [method for method, _ in person.sent()].count("DELETE") == 3
+    assert (await other.cycle(now=True)).counts["twin.removed"] == 5
+    assert len(person.omi()) == 6
 
 
 async def test_the_history_tells_what_the_guard_stopped(person: Person) -> None:

@@ -1,0 +1,315 @@
+"""Creates without an answer: when they are looked for, what is concluded, what is recorded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omisync import errors
+from omisync.store import Event, Store
+
+if TYPE_CHECKING:
+    from person import Clock, Person
+
+    from omisync.core.model import Intent, Link
+    from omisync.sandbox import Fault
+
+DAY = 86_400.0
+
+
+def link(person: Person, text: str) -> Link:
+    """Return the row of the task that was last seen as this."""
+    with Store.open(person.store_path) as store:
+        return next(one for one in store.links() if one.seen.text == text)
+
+
+def intents(person: Person) -> list[Intent]:
+    """Return the creates of unknown outcome."""
+    with Store.open(person.store_path) as store:
+        return store.intents()
+
+
+def history(person: Person, limit: int) -> list[Event]:
+    """Return the last events."""
+    with Store.open(person.store_path) as store:
+        return store.history(limit)
+
+
+@pytest.fixture
+async def settled(person: Person) -> Person:
+    """Someone whose first task is in Omi."""
+    person.write("- [ ] first\n")
+    await person.cycle()
+    person.sent()
+    return person
+
+
+@pytest.mark.parametrize(
+    ("fault", "failure", "wait"), [("reset_before", "dropped", 5.0), ("5xx_before", "5xx", 2.0)]
+)
+async def test_a_create_without_an_answer_is_looked_for_twice(
+    settled: Person, clock: Clock, fault: Fault, failure: str, wait: float
+) -> None:
+    """At once and after a while; then it is given up and made anew, and found if it is there."""
+    settled.write("- [ ] first\n- [ ] a\n")
+    settled.sandbox.fault_next(fault, "reset_after", method="POST")
+    began = clock.now
+    outcome = await settled.cycle()
+    assert (outcome.code, outcome.waiting, outcome.retry_at) == (errors.TEMPORARY, 1, began)
+    key = link(settled, "a").key
+    assert re.fullmatch("[0-9a-f]{32}", settled.sandbox.requests[-1].headers["Idempotency-Key"])
+    assert history(settled, 1) == [Event(began, "task.failed", "a", key, detail=failure)]
+    settled.sent()
+    outcome = await settled.cycle()
+    assert settled.sent() == [("GET", 200)]
+    assert outcome.retry_at == began + wait
+    assert [(one.failed_at, one.looks) for one in intents(settled)] == [(began, 1)]
+    clock.pass_by(wait - 0.5)
+    outcome = await settled.cycle()
+    assert (settled.sent(), outcome.retry_at) == ([], began + wait)
+    clock.pass_by(0.5)
+    await settled.cycle()
+    voided, failed = history(settled, 2)
+    assert voided == Event(clock.now, "create.voided", "a", key)
+    assert (failed.event, failed.detail) == ("task.failed", "dropped")
+    assert link(settled, "a").failures == 1
+    assert (await settled.cycle()).counts == {"task.created": 1}
+    (item,) = (one for one in settled.sandbox.items.values() if one.description == "a")
+    assert history(settled, 1) == [Event(clock.now, "task.created", "a", key, item.id, "found")]
+    row = link(settled, "a")
+    assert item.created_at is not None
+    assert (row.failures, row.made_at) == (0, item.created_at.timestamp())
+    assert intents(settled) == []
+
+
+async def test_a_late_look_is_not_the_last(settled: Person, clock: Clock) -> None:
+    """However long ago the create was: one fruitless look proves nothing."""
+    settled.write("- [ ] first\n- [ ] a\n")
+    settled.sandbox.fault_next("reset_before", method="POST")
+    await settled.cycle()
+    clock.pass_by(60)
+    outcome = await settled.cycle()
+    assert outcome.retry_at == clock.now
+    assert [one.looks for one in intents(settled)] == [1]
+    assert (await settled.cycle()).counts == {"task.created": 1}
+    assert link(settled, "a").failures == 0
+
+
+async def test_a_create_under_way_at_the_end_counts_as_dropped(
+    settled: Person, clock: Clock
+) -> None:
+    """The program died between the request and its answer."""
+    settled.write("- [ ] first\n- [ ] a\n")
+    settled.sandbox.fault_next("5xx_before", method="POST")
+    await settled.cycle()
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.put_intents(replace(one, failure=None, failed_at=None) for one in store.intents())
+    clock.pass_by(60)
+    outcome = await settled.cycle()
+    assert outcome.retry_at == clock.now + 5
+    (intent,) = intents(settled)
+    assert (intent.failure, intent.failed_at, intent.looks) == ("dropped", clock.now, 1)
+
+
+async def test_a_batch_without_an_answer_is_one_event(settled: Person, clock: Clock) -> None:
+    """It does not tell which task is to blame."""
+    settled.write("- [ ] first\n- [ ] a\n- [ ] b\n")
+    settled.sandbox.fault_next("reset_after", method="POST")
+    outcome = await settled.cycle()
+    assert outcome.waiting == 2
+    told = Event(clock.now, "task.failed", "2 new tasks", detail="dropped")
+    assert history(settled, 1) == [told]
+    assert (await settled.cycle()).counts == {"task.created": 2}
+
+
+async def test_a_shut_read_gate_is_not_knocked_at(settled: Person, clock: Clock) -> None:
+    """What became of a create is found out when reading is possible again."""
+    settled.write("- [ ] first\n- [ ] a\n")
+    settled.sandbox.fault_next("reset_after", method="POST")
+    await settled.cycle()
+    settled.sandbox.retry_after = 100
+    settled.sandbox.fault_next("429", method="GET")
+    await settled.cycle()
+    settled.sent()
+    clock.pass_by(30)
+    outcome = await settled.cycle()
+    assert settled.sent() == []
+    assert (outcome.code, outcome.retry_at) == (errors.TEMPORARY, clock.now + 70)
+    clock.pass_by(70)
+    assert (await settled.cycle()).counts == {"task.created": 1}
+    assert settled.omi() == {"first": False, "a": False}
+
+
+async def test_a_task_that_omi_took_and_does_not_show_is_parked(
+    settled: Person, clock: Clock
+) -> None:
+    """It is not made again, for it would be there twice."""
+    settled.sandbox.batch_leaves_out.add("b")
+    settled.write("- [ ] first\n- [ ] a\n- [ ] b\n")
+    outcome = await settled.cycle()
+    assert (outcome.counts, outcome.waiting) == ({"task.created": 1}, 1)
+    for item in settled.sandbox.items.values():
+        item.hidden = item.description == "b"
+    assert (await settled.cycle()).retry_at == clock.now + 2
+    clock.pass_by(2)
+    outcome = await settled.cycle()
+    assert outcome.code == errors.PARKED
+    (row,) = outcome.parked
+    assert row.parked is not None
+    assert row.parked.reason == (
+        "Omi took this task but does not show it; look for it in the Omi app"
+    )
+    assert (row.seen.text, row.parked.status, row.parked.retry_at) == ("b", 0, None)
+    assert (await settled.cycle()).idle
+    assert settled.omi() == {"first": False, "a": False, "b": False}
+
+
+async def test_looks_at_a_list_with_holes_prove_nothing(settled: Person, clock: Clock) -> None:
+    """After five of them a person is asked; the create is never sent again."""
+    settled.write("- [ ] first\n- [ ] a\n")
+    settled.sandbox.fault_next("reset_before", method="POST")
+    await settled.cycle()
+    settled.sandbox.add("a row without an id cannot be read", item_id="")
+    settled.sent()
+    for look in range(1, 5):
+        outcome = await settled.cycle()
+        assert (outcome.code, outcome.retry_at) == (errors.TEMPORARY, clock.now + 10)
+        assert [one.looks for one in intents(settled)] == [look]
+        clock.pass_by(10)
+    outcome = await settled.cycle()
+    assert outcome.code == errors.PARKED
+    (row,) = outcome.parked
+    assert row.parked is not None
+    assert row.parked.reason.startswith("Omi took this task but does not show it")
+    assert {method for method, _ in settled.sent()} == {"GET"}
+
+
+async def test_equal_lines_are_items_of_their_own(settled: Person) -> None:
+    """In one batch, and in their order."""
+    settled.write("- [ ] milk\n- [ ] first\n\n# B\n\n- [ ] milk\n")
+    await settled.cycle()
+    one, two = (item for item in settled.sandbox.items.values() if item.description == "milk")
+    settled.write("- [ ] milk\n- [ ] first\n\n# B\n\n- [x] milk\n")
+    await settled.cycle()
+    assert (one.completed, two.completed) == (False, True)
+
+
+async def test_a_server_that_creates_nothing_is_left_alone(settled: Person) -> None:
+    """Three batches without a usable answer are enough for a cycle; each has its ticket."""
+    settled.write("- [ ] first\n" + "".join(f"- [ ] task {n}\n" for n in range(151)))
+    settled.sandbox.fault_next("5xx_before", "5xx_before", "5xx_before", method="POST")
+    assert (await settled.cycle()).waiting == 151
+    keys = {
+        one.headers["Idempotency-Key"] for one in settled.sandbox.requests if one.method == "POST"
+    }
+    assert len(keys) == 3
+    assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
+
+
+async def test_equal_tasks_are_found_in_the_order_of_their_making(settled: Person) -> None:
+    """The first line is the older item, whatever the ids are."""
+    settled.write("- [ ] first\n- [ ] milk\n\n# B\n\n- [ ] milk\n")
+    settled.sandbox.fault_next("reset_after", method="POST")
+    await settled.cycle()
+    milk = [one for one in settled.sandbox.items.values() if one.description == "milk"]
+    later, older = sorted(milk, key=lambda one: one.id)
+    assert later.created_at is not None
+    older.created_at = later.created_at - timedelta(seconds=5)
+    await settled.cycle()
+    settled.write("- [ ] first\n- [x] milk\n\n# B\n\n- [ ] milk\n")
+    await settled.cycle()
+    assert (older.completed, later.completed) == (True, False)
+
+
+async def test_a_task_is_found_by_all_that_was_sent(settled: Person) -> None:
+    """Of two items of one text each line finds the one with its date."""
+    settled.write("- [ ] first\n- [ ] milk due:2026-05-01\n- [ ] milk due:2026-05-02\n")
+    settled.sandbox.fault_next("reset_after", method="POST")
+    await settled.cycle()
+    one, two = (item for item in settled.sandbox.items.values() if item.description == "milk")
+    one.created_at, two.created_at = two.created_at, one.created_at
+    await settled.cycle()
+    settled.write("- [ ] first\n- [x] milk due:2026-05-01\n- [ ] milk due:2026-05-02\n")
+    await settled.cycle()
+    assert (one.completed, two.completed) == (True, False)
+
+
+async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person) -> None:
+    """Push leaves alone what the app changed, also of an item that is only found later."""
+    settled.write("- [ ] first\n- [ ] b\n- [ ] a due:2026-05-01\n")
+    settled.sandbox.fault_next("reset_after", method="POST")
+    await settled.cycle()
+    (item,) = (one for one in settled.sandbox.items.values() if one.description == "a")
+    item.due_at = there = datetime(2026, 6, 2, 9, tzinfo=UTC)
+    assert (await settled.settle()).code == errors.OK
+    assert item.due_at == there
+    assert (await settled.cycle()).idle
+
+
+async def test_an_item_that_was_there_before_is_none_of_ours(settled: Person, clock: Clock) -> None:
+    """A finished one of the same text, made within the margin of the clocks."""
+    settled.sandbox.add("a", completed=True)
+    settled.write("- [ ] first\n- [ ] a\n")
+    settled.sandbox.fault_next("reset_before", method="POST")
+    await settled.cycle()
+    for _ in range(3):
+        clock.pass_by(5)
+        await settled.cycle()
+    states = [one.completed for one in settled.sandbox.items.values() if one.description == "a"]
+    assert sorted(states) == [False, True]
+
+
+async def test_a_new_task_that_breaks_the_server_is_set_aside(
+    settled: Person, clock: Clock
+) -> None:
+    """Eight failures, five of them among others perhaps; it is tried again in an hour."""
+    settled.sandbox.poison.add("poison")
+    settled.write("- [ ] first\n- [ ] poison\n")
+    outcome = await settled.settle()
+    assert outcome.code == errors.PARKED
+    (row,) = outcome.parked
+    assert row.parked is not None
+    assert row.parked.reason == "Omi failed 8 times on this task alone, others got through"
+    assert (row.parked.status, row.parked.retry_at) == (0, clock.now + 3600)
+    assert [method for method, _ in settled.sent()].count("POST") == 8
+
+
+@pytest.mark.parametrize(("status", "wait"), [(422, None), (402, DAY)])
+async def test_a_refused_create_waits_for_its_person(
+    settled: Person, clock: Clock, status: int, wait: float | None
+) -> None:
+    """A lock may be over a day later; what is not acceptable stays so until it is edited."""
+    settled.sandbox.refuse["bad"] = status
+    settled.write("- [ ] first\n- [ ] bad\n")
+    outcome = await settled.cycle()
+    (row,) = outcome.parked
+    assert row.parked is not None
+    assert (row.parked.status, row.parked.task) == (status, row.seen)
+    assert row.parked.retry_at == (None if wait is None else clock.now + wait)
+    assert outcome.look_at == row.parked.retry_at
+    assert intents(settled) == []
+
+
+async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) -> None:
+    """Nothing counts as parked or done, and the history takes the parking back."""
+    tasks = [f"t{n}" for n in range(20)]
+    person.sandbox.refuse = dict.fromkeys(tasks, 422)
+    person.write("".join(f"- [ ] {t}\n" for t in tasks))
+    outcome = await person.cycle()
+    (trouble,) = outcome.troubles
+    assert trouble.message.startswith("Omi refuses every new task: Omi does not accept the task")
+    assert trouble.advice == (
+        "Check omi.base_url, and look for a newer omisync; nothing was created."
+    )
+    assert (outcome.counts, outcome.waiting, outcome.parked) == ({}, 20, ())
+    told = history(person, 10)
+    keys = {one.key for one in told}
+    assert [one.event for one in told] == ["task.parked"] * 3 + ["task.retried"] * 3
+    assert [one.text for one in told] == ["t0", "t1", "t2"] * 2
+    assert all(one.at == person.clock.now for one in told)
+    assert len(keys) == 3
+    assert None not in keys

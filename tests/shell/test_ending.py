@@ -1,0 +1,227 @@
+"""What a cycle came to: what it returns, what status tells, and when the next one may be idle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omisync import errors, file, sync
+from omisync.store import Store
+
+if TYPE_CHECKING:
+    from person import Clock, Person
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+async def settled(person: Person) -> Person:
+    """Someone whose two tasks are in Omi."""
+    person.write("- [ ] a\n- [ ] b\n")
+    await person.cycle()
+    person.sent()
+    return person
+
+
+def fact(person: Person, name: str) -> dict[str, object]:
+    """Return what the store notes under this name."""
+    with Store.open(person.store_path) as store:
+        found = store.fact(name)
+    assert isinstance(found, dict)
+    return found
+
+
+async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> None:
+    """When it was, how it ended, since when it fails, and what there is to do."""
+    began = clock.now
+    well = {
+        "at": began,
+        "code": errors.OK,
+        "tasks": 2,
+        "waiting": 0,
+        "retry_at": None,
+        "success_at": began,
+        "failing_since": None,
+        "troubles": [],
+        "guarded": False,
+    }
+    assert fact(settled, "last") == well
+    clock.pass_by(100)
+    settled.write("- [ ] a\n- [x] b\n- [ ] c\n")
+    settled.sandbox.retry_after = 60
+    settled.sandbox.fault_next("429", method="POST")
+    outcome = await settled.cycle()
+    (trouble,) = outcome.troubles
+    limited = {
+        "at": began + 100,
+        "code": errors.TEMPORARY,
+        "tasks": 3,
+        "waiting": 2,
+        "retry_at": began + 160,
+        "failing_since": began + 100,
+        "troubles": [[trouble.message, trouble.advice]],
+    }
+    assert fact(settled, "last") == well | limited
+    clock.pass_by(10)
+    settled.todo.unlink()
+    outcome = await settled.cycle()
+    (trouble,) = outcome.troubles
+    assert (outcome.code, outcome.tasks, outcome.plan) == (errors.NO_FILE, None, None)
+    missing = {
+        "at": began + 110,
+        "code": errors.NO_FILE,
+        "waiting": 0,
+        "retry_at": None,
+        "troubles": [[trouble.message, trouble.advice]],
+    }
+    assert fact(settled, "last") == well | limited | missing
+    clock.pass_by(60)
+    settled.write("- [ ] a\n- [x] b\n- [ ] c\n")
+    outcome = await settled.cycle()
+    assert (outcome.tasks, outcome.progress, outcome.idle) == (3, True, False)
+    assert fact(settled, "last") == well | {
+        "at": began + 170, "tasks": 3, "success_at": began + 170
+    }  # fmt: skip
+    settled.write("")
+    await settled.cycle()
+    assert fact(settled, "last")["guarded"] is True
+
+
+async def test_a_first_sync_that_fails_knows_no_success(person: Person, clock: Clock) -> None:
+    """And no number of tasks where there is no file."""
+    outcome = await person.cycle()
+    assert outcome.code == errors.NO_FILE
+    last = fact(person, "last")
+    assert (last["tasks"], last["success_at"], last["failing_since"]) == (None, None, clock.now)
+
+
+async def test_a_file_that_is_back_as_it_was_is_well(settled: Person, clock: Clock) -> None:
+    """The sync is idle, and status hears that all is well again."""
+    text = settled.todo.read_text()
+    settled.todo.unlink()
+    await settled.cycle()
+    clock.pass_by(10)
+    settled.write(text)
+    outcome = await settled.cycle()
+    assert (outcome.idle, outcome.code) == (True, errors.OK)
+    assert fact(settled, "last")["success_at"] == clock.now
+    at = fact(settled, "last")["at"]
+    clock.pass_by(10)
+    assert (await settled.cycle()).idle
+    assert fact(settled, "last")["at"] == at, "an idle sync after a good one writes nothing"
+
+
+async def test_an_idle_sync_tells_what_the_last_one_left(settled: Person, clock: Clock) -> None:
+    """Parked tasks, the tasks there are, and when something is due."""
+    settled.sandbox.refuse["bad"] = 402
+    settled.write("- [ ] a\n- [ ] bad\n- [x] b\n")
+    outcome = await settled.cycle()
+    assert (outcome.code, len(outcome.parked)) == (errors.PARKED, 1)
+    settled.sent()
+    idle = await settled.cycle()
+    assert idle == sync.Outcome(
+        errors.PARKED, look_at=clock.now + DAY, tasks=3, parked_before=1, idle=True
+    )
+    clock.pass_by(DAY - 1)
+    assert (await settled.cycle()).idle
+    assert settled.sent() == []
+    clock.pass_by(1)
+    outcome = await settled.cycle()
+    assert not outcome.idle
+    assert [method for method, _ in settled.sent()].count("POST") == 1
+
+
+async def test_a_sync_is_idle_only_where_nothing_else_is_so(settled: Person, clock: Clock) -> None:
+    """The same bytes, the same settings, and a clock that went on."""
+    assert (await settled.cycle()).idle
+    async with settled.desk() as desk:
+        desk.setting = "another"
+        assert not (await sync.cycle(desk)).idle
+        assert (await sync.cycle(desk)).idle
+    clock.pass_by(-1)
+    async with settled.desk() as desk:
+        desk.setting = "another"
+        assert not (await sync.cycle(desk)).idle
+    noted = fact(settled, "settled")
+    assert noted == {
+        "digest": file.read(settled.todo).digest,
+        "signature": list(file.read(settled.todo).signature),
+        "at": clock.now,
+        "setting": "another",
+        "code": errors.OK,
+        "tasks": 2,
+        "parked": 0,
+        "look_at": None,
+        "listing": None,
+        "due_at": None,
+    }
+
+
+async def test_what_is_due_first_is_looked_at_first(settled: Person, clock: Clock) -> None:
+    """The end of a grace or a parked task that is tried again."""
+    settled.sandbox.refuse["bad"] = 402
+    settled.write("- [ ] a\n- [ ] b\n- [ ] bad\n")
+    await settled.cycle()
+    settled.write("- [ ] a\n- [ ] bad\n")
+    outcome = await settled.cycle(grace=30)
+    assert outcome.look_at == clock.now + 30
+    assert [link.seen.text for link in outcome.parked] == ["bad"]
+    assert outcome.waiting == 0
+    settled.write("- [ ] a\n- [ ] b\n- [ ] bad\n")
+    assert (await settled.cycle(grace=30)).look_at == clock.now + DAY
+    settled.write("- [ ] a\n- [ ] b\n- [ ] bad\n- [ ] new\n")
+    settled.sandbox.fault_next("reset_before", method="POST")
+    outcome = await settled.cycle()
+    assert (outcome.code, outcome.waiting) == (errors.TEMPORARY, 1)
+    settled.todo.unlink()
+    outcome = await settled.cycle()
+    assert (outcome.parked, outcome.look_at, outcome.waiting) == ((), None, 1)
+
+
+async def test_an_unchanged_list_moves_the_next_look_only(settled: Person, clock: Clock) -> None:
+    """The note of what is settled stays, but for its times; a due look is not put off by it."""
+    settled.settings = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
+    settled.sandbox.refuse["bad"] = 402
+    settled.write("- [ ] a\n- [ ] b\n- [ ] bad\n")
+    for _ in range(3):
+        await settled.settle()
+    noted = fact(settled, "settled")
+    assert noted["due_at"] == clock.now + DAY
+    assert noted["listing"]
+    clock.pass_by(1000)
+    outcome = await settled.cycle()
+    assert outcome.idle
+    assert outcome.parked_before == 1
+    assert outcome.look_at == clock.now + 300
+    assert fact(settled, "settled") == noted | {"at": clock.now, "look_at": clock.now + 300}
+    clock.pass_by(DAY - 1100)
+    outcome = await settled.cycle()
+    assert (outcome.idle, outcome.look_at) == (True, clock.now + 100)
+    settled.write("- [ ] a!\n- [ ] b\n- [ ] bad\n")
+    assert not (await settled.cycle(now=True)).idle
+    settled.write("- [ ] a\n- [ ] b\n- [ ] bad\n")
+    await settled.settle()
+    await settled.settle()
+    async with settled.desk() as desk:
+        desk.setting = "another"
+        assert not (await sync.cycle(desk, now=True)).idle
+    await settled.settle()
+    clock.pass_by(100)
+    settled.sent()
+    assert not (await settled.cycle(now=True)).idle
+    assert [method for method, _ in settled.sent()].count("POST") == 1
+
+
+async def test_a_sync_in_a_hurry_is_to_go_on(settled: Person) -> None:
+    """What was planned waits, and another sync is asked for at once."""
+    settled.write("- [x] a\n- [x] b\n- [ ] c\n")
+    async with settled.desk() as desk:
+        desk.hurry = True
+        outcome = await sync.cycle(desk)
+        assert (outcome.again, outcome.temporary, outcome.waiting) == (True, True, 3)
+        assert (outcome.code, outcome.progress) == (errors.TEMPORARY, False)
+        assert settled.omi() == {"a": False, "b": False}
+        desk.hurry = False
+        assert (await sync.cycle(desk)).code == errors.OK
+    assert settled.omi() == {"a": True, "b": True, "c": False}

@@ -1,0 +1,182 @@
+"""What is refused whole: what is told, what is remembered, and what the person's word allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omisync import errors
+from omisync.store import Event, Store
+
+if TYPE_CHECKING:
+    from person import Clock, Person
+
+TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\non_remote_removal = "remove"\n'
+ADVICE = (
+    "If the file is wrong, bring it back and all is well. If you meant it, run"
+    " `omisync --once --allow-removals`."
+)
+
+
+def lines(first: int, last: int) -> str:
+    """Return some tasks."""
+    return "".join(f"- [ ] task number {n}\n" for n in range(first, last))
+
+
+def history(person: Person) -> list[Event]:
+    """Return what the guard stopped."""
+    with Store.open(person.store_path) as store:
+        return [one for one in store.history(100) if one.event == "guard.stopped"]
+
+
+def fact(person: Person, name: str) -> object:
+    """Return what the store notes under this name."""
+    with Store.open(person.store_path) as store:
+        return store.fact(name)
+
+
+async def test_a_refusal_tells_the_numbers(person: Person, clock: Clock) -> None:
+    """Of the removals, and of those before within the hour; once for the same file."""
+    person.write(lines(0, 20))
+    await person.cycle()
+    person.write(lines(0, 16))
+    assert (await person.cycle()).code == errors.OK
+    person.write(lines(0, 8))
+    for _ in range(2):
+        (trouble,) = (await person.cycle()).troubles
+        assert isinstance(trouble, errors.GuardStopped)
+        assert trouble.message == (
+            f"{person.todo} lost 8 of 20 tasks that are open in Omi"
+            " (4 more within the last hour); nothing was sent"
+        )
+        assert trouble.advice == ADVICE
+    assert history(person) == [Event(clock.now, "guard.stopped", detail="8 of 20 removals")]
+    clock.pass_by(3601)
+    person.write(lines(0, 2))
+    (trouble,) = (await person.cycle()).troubles
+    assert trouble.message == (
+        f"{person.todo} lost 14 of 16 tasks that are open in Omi; nothing was sent"
+    )
+    assert [one.detail for one in history(person)] == ["8 of 20 removals", "14 of 16 removals"]
+
+
+async def test_what_was_allowed_stays_allowed_while_the_file_is_the_same(
+    person: Person, clock: Clock
+) -> None:
+    """A limit cuts the removals into two cycles; they do not count for what is removed later."""
+    person.write(lines(0, 40))
+    await person.cycle()
+    person.write(lines(0, 15))
+    await person.cycle()
+    person.sandbox.fault_next(None, None, "429", method="PATCH")
+    outcome = await person.cycle(allow_removals=True)
+    assert outcome.code == errors.TEMPORARY
+    assert 0 < outcome.counts["task.removed"] < 25
+    assert fact(person, "refused") is None
+    clock.pass_by(2)
+    assert (await person.settle()).code == errors.OK
+    assert sum(person.omi().values()) == 25
+    person.write(lines(0, 9))
+    assert (await person.cycle()).code == errors.OK
+    person.write(lines(0, 1))
+    assert (await person.cycle()).code == errors.BAD_FILE
+
+
+async def test_a_refusal_is_forgotten_when_the_file_is_back(person: Person) -> None:
+    """What is refused later has to be seen before it can be allowed."""
+    person.write(lines(0, 20))
+    await person.cycle()
+    for change in ("", "- [ ] new\n"):
+        person.write(lines(0, 5))
+        assert (await person.cycle()).code == errors.BAD_FILE
+        assert fact(person, "refused") is not None
+        person.write(lines(0, 20) + change)
+        assert (await person.cycle()).code == errors.OK
+        assert fact(person, "refused") is None
+    person.write(lines(0, 5))
+    assert (await person.cycle(allow_removals=True)).code == errors.BAD_FILE
+
+
+async def test_a_permission_is_for_one_file(person: Person) -> None:
+    """Another file that loses as much is refused, also after one was allowed."""
+    person.write(lines(0, 30))
+    await person.cycle()
+    person.write(lines(0, 14))
+    await person.cycle()
+    assert (await person.cycle(allow_removals=True)).counts == {"task.removed": 16}
+    person.write(lines(0, 5))
+    assert (await person.cycle()).code == errors.BAD_FILE
+    assert fact(person, "allowed") is None
+    person.write(lines(0, 14))
+    assert (await person.cycle()).code == errors.OK
+
+
+async def test_items_that_vanish_together_are_not_taken_for_deleted(
+    person: Person, clock: Clock
+) -> None:
+    """Lines go when the person says so, within the hour, and no more of them than that."""
+    person.settings = TWO_WAY
+    person.write(lines(0, 20))
+    await person.settle()
+    for name in [*person.sandbox.items][:12]:
+        del person.sandbox.items[name]
+    for _ in range(3):
+        outcome = await person.cycle(now=True)
+    (trouble,) = outcome.troubles
+    assert isinstance(trouble, errors.GuardStopped)
+    assert trouble.message == (
+        f"Omi lacks 12 of 20 open tasks of {person.todo}; nothing was changed"
+    )
+    assert trouble.advice == (
+        "If that is wrong, nothing is lost: try again later. If you deleted them, run"
+        " `omisync --once --allow-removals`."
+    )
+    assert fact(person, "refused_departure") == [12, 20]
+    assert history(person) == [Event(clock.now, "guard.stopped", detail="12 of 20 lines")]
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_fact("allowed_departure", {"count": 11, "until": clock.now + 100})
+    assert (await person.cycle(now=True)).code == errors.BAD_FILE
+    assert fact(person, "refused_departure") == [12, 20]
+    outcome = await person.cycle(now=True, allow_removals=True)
+    assert outcome.code != errors.BAD_FILE
+    assert fact(person, "allowed_departure") == {"count": 12, "until": clock.now + 3600}
+    assert fact(person, "refused_departure") is None
+    clock.pass_by(3599)
+    for _ in range(3):
+        await person.settle()
+    assert person.todo.read_text() == lines(12, 20)
+    assert len(history(person)) == 1
+
+
+async def test_a_permission_ends_after_an_hour(person: Person, clock: Clock) -> None:
+    """Then it is asked again."""
+    person.settings = TWO_WAY
+    person.write(lines(0, 20))
+    await person.settle()
+    for name in [*person.sandbox.items][:12]:
+        del person.sandbox.items[name]
+    for _ in range(2):
+        await person.cycle(now=True)
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_fact("allowed_departure", {"count": 12, "until": clock.now + 3600})
+    clock.pass_by(3600)
+    assert (await person.cycle(now=True)).code == errors.BAD_FILE
+    assert person.todo.read_text() == lines(0, 20)
+
+
+async def test_a_flood_tells_how_it_is_let_in(person: Person) -> None:
+    """Or made less."""
+    person.settings = TWO_WAY
+    person.write("")
+    for n in range(26):
+        person.sandbox.add(f"item {n}")
+    (trouble,) = (await person.cycle()).troubles
+    assert isinstance(trouble, errors.ImportStopped)
+    assert trouble.items == 26
+    assert trouble.message == (
+        f"Omi has 26 tasks that are not in {person.todo}; nothing was written"
+    )
+    assert trouble.advice == (
+        "Run `omisync --once --yes` to bring them in; `omisync --dry-run` shows them. With"
+        ' sync.import_since or import_items = "linked" fewer or none come in.'
+    )
+    assert person.todo.read_text() == ""

@@ -1,0 +1,361 @@
+"""What Omi says is written into the file: cut short, refused, saved over; and what is recorded."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from replicas import Stopped
+
+from omisync import errors, file, sync
+from omisync.store import Event, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from person import Person
+
+    from omisync.sandbox import Item
+
+TWO_WAY = (
+    '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
+    'on_remote_removal = "remove"\n'
+)
+
+
+@pytest.fixture
+async def both(person: Person) -> Person:
+    """Someone whose four lines are in Omi, in both directions."""
+    person.settings = TWO_WAY
+    person.write("- [ ] call Bob\n- [ ] mow\n- [ ] stay\n- [ ] paint\n")
+    await person.settle()
+    return person
+
+
+def item(person: Person, text: str) -> Item:
+    """Return the one item with this description."""
+    (found,) = (one for one in person.sandbox.items.values() if one.description == text)
+    return found
+
+
+def read(person: Person) -> str:
+    """Return the file."""
+    return person.todo.read_bytes().decode()
+
+
+def history(person: Person, limit: int) -> list[Event]:
+    """Return the last events."""
+    with Store.open(person.store_path) as store:
+        return store.history(limit)
+
+
+def writes(person: Person) -> list[dict[str, object]]:
+    """Return the writes that can be undone; check that none is under way."""
+    with Store.open(person.store_path) as store:
+        assert store.writing() is None
+        written = store.fact("written")
+        return written if isinstance(written, list) else []
+
+
+def copies(person: Person) -> list[str]:
+    """Return the names of the former versions."""
+    return sorted(path.name for path in person.store_path.parent.glob("*.copies/*"))
+
+
+async def stopped(person: Person, at: str) -> None:
+    """Run a cycle, but die at this step of the write."""
+
+    def stop(step: str) -> None:
+        if step == at:
+            raise Stopped
+
+    person.trace = stop
+    with suppress(Stopped):
+        await person.cycle(now=True)
+    person.trace = None
+
+
+def lost(person: Person) -> list[str]:
+    """Return what gave way."""
+    with Store.open(person.store_path) as store:
+        return [one.clash.lost_value for one in store.clashes()]
+
+
+def edit_in_the_app(person: Person) -> None:
+    """Reword one item, delete another that was asked for already, add a third."""
+    item(person, "call Bob").description = "call Robert"
+    person.sandbox.add("theirs")
+
+
+DUE = datetime(2026, 5, 1, 9, tzinfo=UTC)
+BEFORE = "- [ ] call Bob\n- [ ] mow\n- [ ] stay\n- [ ] paint\n"
+AFTER = "- [ ] call Robert\n- [ ] mow\n- [ ] stay\n- [ ] paint\n- [ ] theirs\n"
+
+
+@pytest.mark.parametrize(
+    ("step", "text"), [("file.written", BEFORE), ("file.checked", BEFORE), ("file.swapped", AFTER)]
+)
+async def test_a_write_that_was_cut_short_is_found_out(both: Person, step: str, text: str) -> None:
+    """The file itself tells which of the two holds; the write is one that can be undone."""
+    edit_in_the_app(both)
+    await stopped(both, step)
+    assert read(both) == text
+    both.sent()
+    outcome = await both.cycle(now=True)
+    assert outcome.code == errors.OK
+    assert {method for method, _ in both.sent()} == {"GET"}
+    made = {"line.added": 1, "line.changed": 1}
+    assert outcome.counts == (made if text == BEFORE else {})
+    assert read(both) == AFTER
+    (write,) = writes(both)
+    with Store.open(both.store_path) as store:
+        keys = {link.seen.text: link.key for link in store.links()}
+    assert write["added"] == [keys["theirs"]]
+    assert write["former"] == {keys["call Robert"]: ["call Bob", False, None]}
+    async with both.desk() as desk:
+        sync.undo(desk)
+    assert read(both) == BEFORE
+
+
+@pytest.mark.parametrize("step", ["file.written", "file.swapped"])
+async def test_a_save_after_a_write_that_was_cut_short(both: Person, step: str) -> None:
+    """Most lines tell whether it was made: what the app says next is then no clash."""
+    edit_in_the_app(both)
+    await stopped(both, step)
+    both.write(read(both) + "- [ ] typed\n")
+    item(both, "call Robert").description = "call Bobby"
+    await both.settle()
+    assert both.omi() == dict.fromkeys(
+        ("call Bobby", "mow", "stay", "paint", "theirs", "typed"), False
+    )
+    assert read(both).startswith("- [ ] call Bobby\n- [ ] mow\n- [ ] stay\n- [ ] paint\n")
+    assert lost(both) == []
+    assert writes(both)
+
+
+@pytest.mark.parametrize("step", ["file.written", "file.swapped"])
+async def test_a_save_after_a_removal_that_was_cut_short(both: Person, step: str) -> None:
+    """A line that is gone is not asked for again, one that is still there goes."""
+    del both.sandbox.items[item(both, "mow").id]
+    for _ in range(2):
+        await both.cycle(now=True)
+    await stopped(both, step)
+    assert ("mow" in read(both)) == (step == "file.written")
+    both.write(read(both) + "- [ ] typed\n")
+    both.sent()
+    await both.settle()
+    assert [method for method, _ in both.sent()].count("PATCH") == 0
+    await both.settle()
+    assert read(both) == "- [ ] call Bob\n- [ ] stay\n- [ ] paint\n- [ ] typed\n"
+    assert both.omi() == dict.fromkeys(("call Bob", "stay", "paint", "typed"), False)
+
+
+@pytest.mark.parametrize(
+    ("back", "held"), [({"mow"}, False), ({"call Bob", "mow"}, False), ({"paint"}, True)]
+)
+async def test_most_lines_tell_whether_a_write_was_made(
+    both: Person, back: set[str], *, held: bool
+) -> None:
+    """In doubt it was not: then nothing of the app is overwritten by lines that were put back."""
+    changes = {"call Bob": "call Robert", "mow": "mow the lawn"}
+    if len(back) == 2 or held:
+        changes["paint"] = "paint the door"
+    for old, new in changes.items():
+        item(both, old).description = new
+    await stopped(both, "file.swapped")
+    text = read(both)
+    for old in back:
+        text = text.replace(changes[old], old)
+    both.write(text)
+    await both.settle()
+    if not held:
+        text = BEFORE
+        for old, new in changes.items():
+            text = text.replace(old, new)
+    assert read(both) == text
+    assert both.omi() == dict.fromkeys((line[6:] for line in text.splitlines()), False)
+    assert lost(both) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "typed", "left"),
+    [
+        ("file.swapped", ["call Bob", "stay"], ["call Bob", "stay"]),
+        ("file.written", ["call Robert", "mow", "stay", "paint"], ["call Robert", "stay"]),
+        ("file.written", ["call Bob", "mow", "stay"], ["call Robert", "stay"]),
+    ],
+)
+async def test_lines_that_are_gone_tell_it_too(
+    both: Person, step: str, typed: list[str], left: list[str]
+) -> None:
+    """As much as those that were changed."""
+    for text in ("mow", "paint"):
+        del both.sandbox.items[item(both, text).id]
+    for _ in range(2):
+        await both.cycle(now=True)
+    item(both, "call Bob").description = "call Robert"
+    await stopped(both, step)
+    both.write("".join(f"- [ ] {text}\n" for text in typed))
+    for _ in range(2):
+        await both.settle()
+    assert both.omi() == dict.fromkeys(left, False)
+    assert read(both) == "".join(f"- [ ] {text}\n" for text in left)
+    assert lost(both) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "fields", "told"),
+    [
+        ("[ ] a", {"description": "b", "completed": True}, "reworded, ticked"),
+        ("[x] a", {"completed": False, "due_at": DUE}, "reopened, due date set"),
+        ("[ ] a due:2026-05-01", {"due_at": None}, "due date cleared"),
+    ],
+)
+async def test_the_history_tells_what_the_app_changed(
+    person: Person, before: str, fields: dict[str, object], told: str
+) -> None:
+    """Each field in words, of which task, and when."""
+    person.settings = TWO_WAY
+    person.write(f"- {before}\n")
+    await person.settle()
+    (one,) = person.sandbox.items.values()
+    for name, value in fields.items():
+        setattr(one, name, value)
+    person.clock.pass_by(60)
+    await person.cycle(now=True)
+    with Store.open(person.store_path) as store:
+        (row,) = store.links()
+    assert history(person, 1) == [
+        Event(
+            person.clock.now,
+            "line.changed",
+            one.description,
+            row.key,
+            one.id,
+            f"changed in Omi: {told}",
+        )
+    ]
+
+
+async def test_new_lines_have_their_place(both: Person) -> None:
+    """Under the heading, in the order of the file, each with its event."""
+    both.settings += 'inbox_heading = "Inbox"\n'
+    for text in ("one", "two"):
+        both.sandbox.add(text)
+    outcome = await both.settle()
+    assert outcome.counts == {"line.added": 2}
+    assert read(both) == f"{BEFORE}\n## Inbox\n\n- [ ] one\n- [ ] two\n"
+    with Store.open(both.store_path) as store:
+        rows = [*store.links()]
+    assert [row.seen.text for row in rows] == ["call Bob", "mow", "stay", "paint", "one", "two"]
+    assert len({row.rank for row in rows}) == 6
+    assert [row.section for row in rows] == [""] * 4 + ["Inbox"] * 2
+    told = [(one.event, one.text, one.key, one.detail) for one in history(both, 2)]
+    assert told == [("line.added", row.seen.text, row.key, "") for row in rows[4:]]
+    (write,) = writes(both)
+    assert write["added"] == [row.key for row in rows[4:]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "edit"),
+    [
+        (
+            "- [ ] a\n- [ ] b <!-- ` -->\n",
+            lambda items: setattr(items["b"], "description", "x ` y"),
+        ),
+        ("- [ ] b\n  <!-- x\n- [ ] a\n", None),
+    ],
+)
+async def test_what_the_file_cannot_say_stays_on_both_sides(
+    person: Person, lines: str, edit: Callable[[dict[str, Item]], None] | None
+) -> None:
+    """The remark names the line; all else is written, and neither side is given the other's."""
+    person.settings = TWO_WAY
+    person.write(lines)
+    await person.settle()
+    items = {one.description: one for one in person.sandbox.items.values()}
+    if edit is None:
+        del person.sandbox.items[items["b"].id]
+        for _ in range(2):
+            await person.cycle(now=True)
+    else:
+        edit(items)
+    items["a"].completed = True
+    held = person.omi()
+    person.sent()
+    outcome = await person.cycle(now=True)
+    line = next(n for n, text in enumerate(lines.splitlines(), 1) if "] b" in text)
+    what = "x ` y" if edit else "b"
+    (remark,) = outcome.remarks
+    assert remark == (
+        f"{person.todo}:{line}: what Omi has of {what!r} cannot be written there; it stays as it"
+        " is on both sides."
+    )
+    assert outcome.counts == {"line.changed": 1}
+    assert read(person) == lines.replace("[ ] a", "[x] a")
+    assert person.omi() == held
+    assert {method for method, _ in person.sent()} == {"GET"}
+    assert (await person.cycle(now=True)).remarks == outcome.remarks
+
+
+async def test_a_write_that_is_refused_leaves_nothing(both: Person) -> None:
+    """No copy, nothing under way, nothing to undo; the reason is the trouble of the cycle."""
+    (both.home / "other name.md").hardlink_to(both.todo)
+    both.sandbox.add("theirs")
+    outcome = await both.cycle(now=True)
+    assert outcome.code == errors.BAD_FILE
+    assert [type(one) for one in outcome.troubles] == [errors.FileUnusable]
+    assert (writes(both), copies(both)) == ([], [])
+    assert read(both) == BEFORE
+
+
+async def test_each_write_leaves_a_copy(both: Person) -> None:
+    """Under a name that sorts by age, with what was there before."""
+    for text in ("one", "two"):
+        both.sandbox.add(text)
+        await both.settle()
+    assert copies(both) == ["000001-todo.md", "000002-todo.md"]
+    assert [one["copy"] for one in writes(both)] == copies(both)
+    folder = both.store_path.parent / "todo.db.copies"
+    assert (folder / "000002-todo.md").read_text() == f"{BEFORE}- [ ] one\n"
+
+
+async def test_twenty_writes_can_be_undone(both: Person) -> None:
+    """Older ones are forgotten; a write of ids alone belongs to the write before."""
+    item(both, "stay").description = "stay here"
+    await both.settle()
+    (first,) = writes(both)
+    with Store.open(both.store_path) as store, store.transaction():
+        store.put_fact("written", [{**first, "copy": f"{n}"} for n in range(20)])
+    both.settings += 'ids = "inline"\n'
+    await both.settle()
+    made = writes(both)
+    assert [one["copy"] for one in made] == [f"{n}" for n in range(20)]
+    assert [one["after"] for one in made[:-1]] == [first["after"]] * 19
+    assert made[-1]["after"] == file.read(both.todo).digest
+    item(both, "stay here").description = "stay there"
+    await both.settle()
+    made = writes(both)
+    assert [one["copy"] for one in made] == [*(f"{n}" for n in range(1, 20)), copies(both)[-1]]
+    assert made[-1]["after"] == file.read(both.todo).digest
+
+
+async def test_a_save_right_after_the_swap_wins(both: Person) -> None:
+    """The write is made again into what was typed, and nothing is lost or doubled."""
+    edit_in_the_app(both)
+    typed = iter((True,))
+
+    def save(step: str) -> None:
+        if step == "file.swapped" and next(typed, False):
+            both.write("- [ ] call Bob\n- [ ] mow\n- [ ] stay\n- [ ] paint green\n")
+
+    both.trace = save
+    await both.settle()
+    both.trace = None
+    assert read(both) == AFTER.replace("paint", "paint green")
+    assert both.omi() == dict.fromkeys(
+        ("call Robert", "mow", "stay", "paint green", "theirs"), False
+    )
+    assert lost(both) == []

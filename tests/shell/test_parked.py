@@ -1,0 +1,72 @@
+"""Parked tasks go on when their person says so: tried again, or given up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omisync import errors, sync
+from omisync.store import Event
+
+if TYPE_CHECKING:
+    from person import Person
+
+
+@pytest.fixture
+async def parked(person: Person) -> Person:
+    """Someone with two parked new tasks, a parked edit and two parked removals."""
+    person.write("- [ ] buy cat food\n- [ ] feed the cat\n- [ ] mow\n")
+    await person.cycle()
+    for item in person.sandbox.items.values():
+        item.locked = True
+    person.sandbox.refuse = {"rent": 422, "quark": 422}
+    person.write("- [x] buy cat food\n- [ ] rent\n- [ ] jog\n- [ ] quark\n")
+    assert len((await person.cycle()).parked) == 5
+    return person
+
+
+async def test_a_task_is_tried_again_when_asked_for(parked: Person) -> None:
+    """What has the text is not parked any more, is recorded, and the next cycle sends it."""
+    parked.sandbox.refuse.clear()
+    async with parked.desk() as desk:
+        assert sync.retry(desk.store, "rent", parked.clock.now) == ["rent"]
+        rows = {link.seen.text: link for link in desk.store.links()}
+        assert (rows["rent"].parked, rows["rent"].failures) == (None, 0)
+        assert rows["quark"].parked is not None
+        assert desk.store.fact("settled") is None
+        key = rows["rent"].key
+        assert desk.store.history(1) == [Event(parked.clock.now, "task.retried", "rent", key)]
+        with pytest.raises(errors.UsageError) as none:
+            sync.retry(desk.store, "jog", 0.0)
+        assert none.value.message == "No parked task has 'jog' in its text"
+        assert none.value.advice == "`omisync status` tells how things stand."
+        assert "rent" not in parked.omi()
+        assert (await sync.cycle(desk)).counts == {"task.created": 1}
+        assert set(sync.retry(desk.store, "", 0.0)) == {
+            "buy cat food", "quark", "feed the cat", "mow"
+        }  # fmt: skip
+        with pytest.raises(errors.UsageError, match="No task is parked"):
+            sync.retry(desk.store, "", 0.0)
+
+
+async def test_a_removal_is_given_up_when_asked_for(parked: Person) -> None:
+    """Its item stays as it is; a task that still has its line is never given up."""
+    async with parked.desk() as desk:
+        row = next(link for link in desk.store.links() if link.seen.text == "feed the cat")
+        assert sync.forget(desk.store, "cat", 5.0) == ["feed the cat"]
+        texts = {link.seen.text for link in desk.store.links()}
+        assert texts == {"buy cat food", "jog", "rent", "quark", "mow"}
+        assert desk.store.fact("settled") is None
+        told = Event(5.0, "task.given_up", "feed the cat", row.key, row.remote_id)
+        assert desk.store.history(1) == [told]
+        with pytest.raises(errors.UsageError) as none:
+            sync.forget(desk.store, "cat", 5.0)
+        assert none.value.message == "No parked removal fits 'cat'"
+        assert none.value.advice == (
+            "`omisync status` lists them. A task that still has its line: remove the line first."
+        )
+    assert (await parked.cycle()).code == errors.PARKED
+    assert parked.omi() == {
+        "buy cat food": False, "feed the cat": False, "mow": False, "jog": False
+    }  # fmt: skip

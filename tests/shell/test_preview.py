@@ -1,0 +1,132 @@
+"""A plan that is only shown: it is what the next cycle would do, and does nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omisync import config as configs
+from omisync import errors, sync
+from omisync.sandbox import Sandbox
+from omisync.store import Store
+
+if TYPE_CHECKING:
+    from person import Person
+
+    from omisync.core.model import Listing
+    from omisync.core.plan import Plan
+
+TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
+
+
+def shown(person: Person, listing: Listing | None = None) -> Plan:
+    """Return the plan that is shown."""
+    config = configs.load(person.configure(), person.environ)
+    store = Store.peek(config.store_path)
+    try:
+        document, decided = sync.preview(config, store, person.clock.now, listing)
+    finally:
+        if store is not None:
+            store.close()
+    assert len(document.entries) == decided.tasks
+    return decided
+
+
+def ops(plan: Plan) -> list[tuple[str, str]]:
+    """Return what is to be done, with the text of the row."""
+    return [(type(op).__name__, op.link.seen.text) for op in plan.ops]
+
+
+async def test_before_the_first_sync_every_line_is_new(person: Person) -> None:
+    """There is no store, and none is made."""
+    person.write("- [ ] a\n- [x] b\n")
+    assert ops(shown(person)) == [("AddRemote", "a"), ("AddRemote", "b")]
+    assert not person.store_path.exists()
+    assert person.sent() == []
+    person.write("\ufeff \r\n\t")
+    assert ops(shown(person)) == []
+
+
+async def test_a_plan_shows_what_the_store_knows(person: Person) -> None:
+    """Edits, lines that come back, creates under way; and what would be refused."""
+    person.write("- [ ] a\n- [ ] came back\n")
+    await person.cycle()
+    person.write("- [ ] a\n")
+    await person.cycle()
+    person.write("- [ ] a\n- [ ] under way\n")
+    person.sandbox.fault_next("reset_before", method="POST")
+    await person.cycle()
+    person.write("- [x] a\n- [ ] under way\n- [ ] came back\n- [ ] xyz\n")
+    person.sent()
+    assert sorted(ops(shown(person))) == [
+        ("AddRemote", "xyz"),
+        ("ChangeRemote", "a"),
+        ("Revive", "came back"),
+    ]
+    assert not shown(person).removal.drastic
+    for blank in ("", "\ufeff", "\0\n", " \r\n\t"):
+        person.write(blank)
+        assert shown(person).removal.drastic
+    assert person.sent() == []
+    async with Sandbox(clock=person.clock) as other:
+        person.sandbox = other
+        with pytest.raises(errors.ConfigError, match="belongs to"):
+            shown(person)
+
+
+async def test_a_plan_shows_what_omi_has(person: Person) -> None:
+    """With a list: what comes in, what is the same already, what changed there, what is missing."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n- [ ] b\n- [ ] missing\n")
+    await person.settle()
+    by_text = {item.description: item for item in person.sandbox.items.values()}
+    by_text["a"].completed = True
+    del person.sandbox.items[by_text["missing"].id]
+    person.sandbox.add("theirs")
+    person.sandbox.add("ours")
+    person.write("- [ ] a\n- [ ] b\n- [ ] missing\n- [ ] ours\n- [ ] mine\n")
+    person.sent()
+    config = configs.load(person.configure(), person.environ)
+    listing = await sync.glance(config, person.environ)
+    assert person.sent() == [("GET", 200), ("GET", 200)]
+    decided = shown(person, listing)
+    assert sorted(ops(decided)) == [
+        ("AddLocal", "theirs"),
+        ("AddRemote", "mine"),
+        ("Adopt", "ours"),
+        ("ChangeLocal", "a"),
+    ]
+    assert [link.seen.text for link in decided.rows if link.missing] == ["missing"]
+    assert sorted(ops(shown(person))) == [("AddRemote", "mine"), ("AddRemote", "ours")]
+    assert person.sent() == []
+
+
+async def test_a_glance_needs_a_key(person: Person) -> None:
+    """Without one nothing is asked."""
+    config = configs.load(person.configure(), person.environ)
+    with pytest.raises(errors.KeyProblem):
+        await sync.glance(config, {})
+    assert person.sent() == []
+
+
+async def test_a_flood_is_more_than_25_lines_at_a_first_meeting(person: Person) -> None:
+    """Later as many come in as there are."""
+    person.settings = TWO_WAY
+    person.write("")
+    for n in range(25):
+        person.sandbox.add(f"item {n}")
+    config = configs.load(person.configure(), person.environ)
+    decided = shown(person, await sync.glance(config, person.environ))
+    assert not sync.floods(None, decided)
+    await person.cycle()
+    for n in range(26):
+        person.sandbox.add(f"more {n}")
+    decided = shown(person, await sync.glance(config, person.environ))
+    assert decided.arrivals == 26
+    assert sync.floods(None, decided)
+    with Store.open(person.store_path) as store:
+        assert not sync.floods(store, decided)
+        with store.transaction():
+            store.put_fact("met", None)
+        assert sync.floods(store, decided)

@@ -1,0 +1,233 @@
+"""When the list of Omi is read: at what pace, within which budget, and what a look asks for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from person import Person
+
+from omisync import errors
+from omisync.core.model import Gate
+from omisync.sandbox import Sandbox
+from omisync.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from person import Clock
+
+TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
+
+
+@pytest.fixture
+async def both(person: Person) -> Person:
+    """Someone whose line is in Omi, in both directions."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n")
+    await person.settle()
+    person.sent()
+    return person
+
+
+def fact(person: Person, name: str) -> object:
+    """Return what the store notes under this name."""
+    with Store.open(person.store_path) as store:
+        return store.fact(name)
+
+
+def note(person: Person, name: str, value: object) -> None:
+    """Note something in the store."""
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_fact(name, value)
+
+
+def shut(person: Person, wait: float, limit: int | None) -> None:
+    """Shut the gate for reads for so many seconds."""
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_gate(Gate("read", person.clock.now, wait, limit))
+
+
+async def pauses(person: Person, looks: int) -> list[float]:
+    """Look so many times, each time when it is due; return the pauses between."""
+    found = []
+    for _ in range(looks):
+        outcome = await person.cycle()
+        assert outcome.look_at is not None
+        found.append(round(outcome.look_at - person.clock.now, 3))
+        person.clock.pass_by(outcome.look_at - person.clock.now)
+    return found
+
+
+async def test_the_list_is_read_less_often_by_and_by(both: Person) -> None:
+    """No more often than the budget bears, at the longest after ``poll``; at once after news."""
+    note(both, "settled", None)
+    assert await pauses(both, 1) == [300]
+    both.sandbox.add("theirs")
+    assert await pauses(both, 4) == [75, 150, 300, 300]
+    both.settings = both.settings.replace("settle = 0.01", "settle = 0.01\npoll = 100", 1)
+    both.sandbox.add("more")
+    assert await pauses(both, 3) == [75, 100, 100]
+
+
+async def test_a_generous_server_is_asked_more_often(both: Person) -> None:
+    """Its limit counts where it told one; thirty seconds are enough for anybody."""
+    shut(both, 0.0, 1200)
+    both.sandbox.add("theirs")
+    note(both, "settled", None)
+    assert await pauses(both, 3) == [30, 60, 120]
+    both.settings = both.settings.replace("settle = 0.01", "settle = 0.01\npoll = 20", 1)
+    both.sandbox.add("more")
+    assert await pauses(both, 2) == [20, 20]
+
+
+async def test_a_listing_is_noted_with_its_cost(both: Person, clock: Clock) -> None:
+    """Those of the last hour, none from a future that a wrong clock wrote."""
+    now = clock.now
+    spent = [[now - 3600, 2], [now - 3599, 4], [now, 2], [now + 1, 2]]
+    note(both, "listed", {"at": now, "cost": 2, "pause": 150.0, "spent": spent})
+    await both.cycle(now=True)
+    assert both.sent() == [("GET", 200), ("GET", 200)]
+    listed = fact(both, "listed")
+    assert isinstance(listed, dict)
+    assert (listed["at"], listed["cost"]) == (now, 2)
+    assert listed["spent"] == [[now - 3599, 4], [now, 2], [now, 2]]
+
+
+@pytest.mark.parametrize(
+    ("spent", "limit", "reads"),
+    [(46, None, True), (47, None, False), (470, 1200, True), (479, 1200, False)],
+)
+async def test_half_of_the_budget_is_for_looks_at_once(
+    both: Person, clock: Clock, spent: int, limit: int | None, *, reads: bool
+) -> None:
+    """Then a save has to wait, and is told until when; ``now`` goes beyond it."""
+    begun = clock.now
+    if limit:
+        shut(both, 0.0, limit)
+    old = [[begun - 3600, 1000], [begun + 500, 1000]]
+    note(both, "listed", {"at": begun, "cost": 2, "pause": 150.0, "spent": [*old, [begun, spent]]})
+    clock.pass_by(10)
+    both.write("- [ ] a!\n")
+    outcome = await both.cycle()
+    if reads:
+        assert both.omi() == {"a!": False}
+        return
+    assert both.sent() == []
+    allowed = begun + 3600 * 2 / ((limit or 120) * 0.8 / 2)
+    assert outcome.retry_at == pytest.approx(allowed)
+    assert outcome.code == errors.TEMPORARY
+    await both.cycle(now=True)
+    assert both.omi() == {"a!": False}
+
+
+async def test_a_clock_that_jumped_back_holds_nothing_up(both: Person, clock: Clock) -> None:
+    """What was noted for later counts as long ago."""
+    listed = {"at": clock.now + 1, "cost": 2, "pause": 150.0, "spent": [[clock.now, 1000]]}
+    note(both, "listed", listed)
+    both.write("- [ ] a!\n")
+    await both.cycle()
+    assert both.omi() == {"a!": False}
+
+
+async def test_a_shut_gate_is_the_trouble_of_the_cycle(both: Person, clock: Clock) -> None:
+    """It is not knocked at, and the next look is when it opens."""
+    shut(both, 500.0, 120)
+    both.write("- [ ] a!\n")
+    for _ in range(2):
+        outcome = await both.cycle(now=True)
+        (trouble,) = outcome.troubles
+        assert isinstance(trouble, errors.RateLimited)
+        assert (trouble.bucket, trouble.retry_after, trouble.limit) == ("read", 500.0, 120)
+        assert outcome.retry_at == clock.now + 500
+        assert both.sent() == []
+    assert both.omi() == {"a": False}
+    clock.pass_by(500)
+    await both.cycle(now=True)
+    assert both.omi() == {"a!": False}
+
+
+async def test_a_gate_that_shuts_is_the_trouble_of_the_cycle(both: Person, clock: Clock) -> None:
+    """Nothing is changed that could overwrite something unseen, and the cost is noted."""
+    both.sandbox.retry_after = 700
+    both.sandbox.fault_next(None, "429", method="GET")
+    both.write("- [ ] a!\n")
+    outcome = await both.cycle(now=True)
+    assert [type(one) for one in outcome.troubles] == [errors.RateLimited]
+    assert outcome.retry_at == clock.now + 700
+    assert outcome.look_at is not None
+    assert outcome.look_at >= clock.now + 700
+    assert both.omi() == {"a": False}
+    listed = fact(both, "listed")
+    assert isinstance(listed, dict)
+    assert listed["cost"] == 2
+
+
+async def test_a_look_reaches_beyond_what_the_clocks_say(tmp_path: Path, clock: Clock) -> None:
+    """From two minutes before the last look by the server's clock, and to no end."""
+    ahead = 1000.0
+    async with Sandbox(clock=lambda: clock.now + ahead) as sandbox:
+        person = Person(tmp_path, sandbox, clock)
+        person.write("- [ ] a\n")
+        await person.cycle()
+        looked = fact(person, "looked")
+        assert isinstance(looked, float)
+        assert abs(looked - clock.now - ahead) <= 1
+        clock.pass_by(5000)
+        person.write("- [ ] a\n- [ ] b\n")
+        sandbox.requests.clear()
+        await person.cycle()
+        (look, _) = sandbox.requests
+        start = datetime.fromisoformat(look.query["start_date"]).timestamp()
+        assert abs(start - (looked - 120)) < 1
+        assert "end_date" not in look.query
+        again = fact(person, "looked")
+        assert isinstance(again, float)
+        assert abs(again - clock.now - ahead) <= 1
+
+
+async def test_a_first_look_waits_for_its_gate(person: Person, clock: Clock) -> None:
+    """Everything could be there already: nothing is created unseen."""
+    person.write("- [ ] a\n")
+    person.sandbox.retry_after = 50
+    person.sandbox.fault_next("429", method="GET")
+    for number in range(2):
+        outcome = await person.cycle()
+        (trouble,) = outcome.troubles
+        assert isinstance(trouble, errors.RateLimited)
+        assert (trouble.bucket, trouble.retry_after) == ("read", 50.0)
+        assert (outcome.code, outcome.waiting) == (errors.TEMPORARY, 1)
+        assert outcome.retry_at == clock.now + 50
+        assert person.sent() == [("GET", 429)] * (1 - number)
+    clock.pass_by(50)
+    assert (await person.cycle()).code == errors.OK
+    assert person.omi() == {"a": False}
+
+
+async def test_a_later_look_may_be_left_out(person: Person, clock: Clock) -> None:
+    """What is new since the last look is in the file, as far as is known."""
+    person.write("- [ ] a\n")
+    await person.cycle()
+    person.sent()
+    clock.pass_by(60)
+    person.sandbox.retry_after = 50
+    person.sandbox.fault_next("429", method="GET")
+    person.write("- [ ] a\n- [ ] b\n")
+    assert (await person.cycle()).counts == {"task.created": 1}
+    person.write("- [ ] a\n- [ ] b\n- [ ] c\n")
+    assert (await person.cycle()).counts == {"task.created": 1}
+    assert person.sent() == [("GET", 429), ("POST", 200), ("POST", 200)]
+
+
+async def test_a_written_id_is_looked_for_everywhere(person: Person, clock: Clock) -> None:
+    """However old its item is."""
+    person.write("- [ ] a\n")
+    await person.cycle()
+    clock.pass_by(100_000)
+    old = person.sandbox.add(
+        "old", created_at=datetime.fromtimestamp(clock.now - 50_000).astimezone()
+    )
+    person.write(f"- [ ] a\n- [ ] b omi:{old.id}\n")
+    await person.settle()
+    assert person.omi() == {"a": False, "b": False}

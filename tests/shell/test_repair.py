@@ -1,0 +1,121 @@
+"""Repair: lines and items are linked again, nothing is created, the rest is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from person import Person
+
+from omisync import errors, sync
+from omisync.sandbox import Sandbox
+from omisync.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from person import Clock
+
+AHEAD = 1000.0
+
+
+@pytest.fixture
+async def ahead(tmp_path: Path, clock: Clock) -> AsyncIterator[Person]:
+    """Someone whose Omi has a clock that is ahead."""
+    async with Sandbox(clock=lambda: clock.now + AHEAD) as sandbox:
+        yield Person(tmp_path, sandbox, clock)
+
+
+async def repaired(person: Person, *, accept_account: bool = False) -> sync.Repaired:
+    """Repair, as a process of its own would."""
+    async with person.desk() as desk:
+        return await sync.repair(desk, accept_account=accept_account)
+
+
+async def test_a_lost_store_is_made_anew(ahead: Person) -> None:
+    """Equal texts are tied, whatever their state; what is left over on either side is told."""
+    person = ahead
+    person.write("# Home\n\n- [ ] kept\n")
+    await person.cycle()
+    for text, completed in (("ours", False), ("ticked", True), ("theirs", False), ("old", True)):
+        person.sandbox.add(text, completed=completed)
+    person.write("- [ ] mine\n\n# Home\n\n- [ ] ours\n- [ ] kept\n- [ ] ticked\n")
+    person.sent()
+    found = await repaired(person)
+    assert {method for method, _ in person.sent()} == {"GET"}
+    assert found.kept == 1
+    assert [(entry.line, item.fields.description) for entry, item in found.linked] == [
+        (5, "ours"),
+        (7, "ticked"),
+    ]
+    assert [entry.task.text for entry in found.lines] == ["mine"]
+    assert [item.fields.description for item in found.items] == ["theirs"]
+    assert found.complete
+    with Store.open(person.store_path) as store:
+        rows = {link.seen.text: link for link in store.links()}
+        assert [*rows] == ["ours", "kept", "ticked"]
+        assert rows["ours"].section == "Home"
+        assert rows["ours"].rank < rows["kept"].rank < rows["ticked"].rank
+        told = store.history(2)
+        assert [(one.event, one.text, one.detail) for one in told] == [
+            ("task.adopted", "ours", "repair"),
+            ("task.adopted", "ticked", "repair"),
+        ]
+        looked = store.fact("looked")
+        assert isinstance(looked, float)
+        assert abs(looked - person.clock.now - AHEAD) <= 1
+        assert store.fact("settled") is None
+    await person.settle()
+    assert person.omi() == {
+        "kept": False, "ours": False, "ticked": True, "theirs": False, "old": True, "mine": False
+    }  # fmt: skip
+
+
+async def test_an_account_is_only_changed_on_purpose(person: Person) -> None:
+    """Then all that belongs to the former one is forgotten, and its items stay as they are."""
+    person.write("- [ ] a\n- [ ] gone\n")
+    await person.cycle()
+    person.write("- [ ] a\n- [ ] lost\n")
+    person.sandbox.fault_next("reset_before", method="POST")
+    await person.cycle()
+    former = dict(person.omi())
+    async with Sandbox(clock=person.clock) as other:
+        first, person.sandbox = person.sandbox, other
+        other.keys["omi_dev_another_account_1"] = other.keys.pop(person.key)
+        person.key = "omi_dev_another_account_1"
+        other.add("a")
+        with pytest.raises(errors.ConfigError, match="belongs to"):
+            await repaired(person)
+        assert person.sent() == []
+        found = await repaired(person, accept_account=True)
+        assert found.kept == 0
+        assert [entry.task.text for entry, _ in found.linked] == ["a"]
+        with Store.open(person.store_path) as store:
+            assert [link.seen.text for link in store.links()] == ["a"]
+            assert (store.intents(), store.tombstones(person.clock.now)) == ([], [])
+            assert store.fact("base_url") == other.url
+            told = [(one.at, one.event, one.detail) for one in store.history(2)]
+        assert told == [
+            (person.clock.now, "account.accepted", other.url),
+            (person.clock.now, "task.adopted", "repair"),
+        ]
+        person.sent()
+        await person.settle()
+        assert person.omi() == {"a": False, "lost": False}
+        assert person.sent().count(("GET", 200)) == 1, "the new key is known to be the right one"
+        person.sandbox = first
+    assert person.omi() == former
+
+
+async def test_another_account_of_the_same_server_is_refused_too(person: Person) -> None:
+    """None of the linked items is in it: nothing is linked and nothing is forgotten."""
+    person.write("- [ ] a\n")
+    await person.cycle()
+    person.sandbox.keys["omi_dev_another_account_1"] = person.sandbox.keys[person.key]
+    person.key = "omi_dev_another_account_1"
+    person.sandbox.items.clear()
+    with pytest.raises(errors.KeyProblem, match="another account"):
+        await repaired(person)
+    with Store.open(person.store_path) as store:
+        assert [link.seen.text for link in store.links()] == ["a"]
