@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from person import Clock, Person
 from omisync.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 # No test asserts wall time, and an example is slow only where the machine is busy.
@@ -27,6 +28,9 @@ settings.register_profile(
 )
 settings.load_profile("omisync")
 
+TALLY = "tally"
+"""The property of a test's report that has its counts: it travels between processes."""
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -39,3 +43,25 @@ async def person(tmp_path: Path, clock: Clock) -> AsyncIterator[Person]:
     """Someone with an empty account at a running sandbox."""
     async with Sandbox(clock=clock) as sandbox:
         yield Person(tmp_path, sandbox, clock)
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Iterator[Counter[str]]:
+    """Counts of what a test did; those of all its cases are added up and told at the end."""
+    done: Counter[str] = Counter()
+    yield done
+    record_property(TALLY, dict(done))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what the campaigns did, each on a line."""
+    sums: dict[str, Counter[str]] = defaultdict(Counter)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "teardown":
+                counts = dict(report.user_properties).get(TALLY, {})
+                sums[report.nodeid.partition("[")[0]].update(counts)
+    for name, done in sums.items():
+        if done:
+            told = ", ".join(f"{count:,} {what}" for what, count in done.items())
+            terminalreporter.write_line(f"{name}: {told}")

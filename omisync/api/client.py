@@ -166,12 +166,14 @@ class OmiClient:
         """
         return await reading.read((Window(completed=False), Window(completed=True)), self._page)
 
-    async def window(self, start: float, end: float) -> Listing:
+    async def window(self, start: float, end: float | None = None) -> Listing:
         """Read the items created from ``start`` to ``end``, in Unix seconds of the server.
 
-        Usually one read, whatever state the items are in.
+        Usually one read, whatever state the items are in. Without an end it is up to now,
+        which no other clock than the server's can tell.
         """
-        from_, to = (datetime.fromtimestamp(moment, UTC) for moment in (start, end))
+        from_ = datetime.fromtimestamp(start, UTC)
+        to = None if end is None else datetime.fromtimestamp(end, UTC)
         return await reading.read([Window(start=from_, end=to)], self._page)
 
     async def _page(self, window: Window) -> Page:

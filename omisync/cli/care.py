@@ -51,7 +51,7 @@ def _facts(config: Config) -> show.StatusFacts:
     if opened is not None:
         with opened:
             sync.check_bound(opened, config)
-            links, intents = opened.links(), len(opened.intents())
+            links, intents = tuple(opened.links()), len(opened.intents())
             gates = {name: gate.wait(now) for name, gate in opened.gates().items()}
             last, refused = opened.fact("last"), opened.fact("refused")
     last = last if isinstance(last, dict) else None
@@ -177,7 +177,8 @@ def _read_through(opened: store.Store) -> None:
     Raises:
         StoreUnusable: one cannot be read.
     """
-    for table in (opened.links, opened.intents, opened.gates):
+    tuple(opened.links())  # each is read when it is looked at
+    for table in (opened.intents, opened.gates):
         table()
     opened.tombstones(0.0)
     for name in ("settled", "last", "refused", "fingerprint", "looked"):

@@ -121,7 +121,7 @@ def _state(config: Config) -> Check:
     if opened is None:
         return Check("state", errors.OK, f"{config.store_path}: none yet, nothing was synced")
     with opened:
-        links = opened.links()
+        links = tuple(opened.links())
     parked = sum(link.parked is not None for link in links)
     what = f"{config.store_path}: {show.count(len(links), 'task')}, {parked} parked"
     if parked:

@@ -74,7 +74,7 @@ def tied(link: Link, item: RemoteItem, encoding: Encoding, *, both_ways: bool = 
 
     A date or a tick that the line has and the item lacks is left to be sent;
     adopting never clears a date and never un-completes anything. With
-    ``both_ways`` the item's date is as new as the line's: it crosses, or clashes.
+    ``both_ways`` the item's tick and date are as new as the line's: they cross, or clash.
     """
     task = local = link.seen
     if both_ways:
@@ -92,8 +92,8 @@ def tied(link: Link, item: RemoteItem, encoding: Encoding, *, both_ways: bool = 
 def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:
     """Return the base of two sides that have nothing in common but what they both say."""
     local, agreed = task, remote
-    if task.completed and not remote.completed:
-        local = replace(local, completed=False)
+    if task.completed != remote.completed:  # the tick crosses, whichever side has it
+        local, agreed = replace(local, completed=False), replace(agreed, completed=False)
     if task.due is not None or remote.due_at is not None:
         same = not task.completed and merge.encode(task, encoding).due_at == remote.due_at
         if not same:

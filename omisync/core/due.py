@@ -118,7 +118,7 @@ def find(text: str) -> Found:
     at = 0
     while opening := _OPENING.search(text, at):
         one = _read(text, opening)
-        at = max(opening.end(), one.end if one else 0)
+        at = one.end if one else opening.end()
         if isinstance(one, Rejected):
             rejected.append(one)
         elif one and token:
@@ -130,7 +130,7 @@ def find(text: str) -> Found:
 
 def _read(text: str, opening: re.Match[str]) -> Token | Rejected | None:
     """Return what the opening of a token turns out to be; None is ordinary prose."""
-    kind = opening.lastgroup or ""
+    kind = str(opening.lastgroup)  # every opening has a name
     bracket = opening[0][0] if kind == "field" else "(" * (kind == "call")
     value = _VALUE.match(text, opening.end())
     closing = value and _CLOSING[bracket].match(text, value.end())
@@ -213,7 +213,7 @@ def canonical(value: date | datetime) -> str:
 
 
 def _written(value: datetime) -> str:
-    plain = value.replace(tzinfo=None, microsecond=0)
+    plain = value.replace(tzinfo=None)
     return plain.isoformat(timespec="seconds" if plain.second else "minutes")
 
 

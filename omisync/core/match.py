@@ -161,8 +161,8 @@ def _best_copy(board: _Board, copies: list[int], link: Link) -> int:
     def likeness(at: int) -> tuple[bool, float, bool, bool]:
         entry = board.entries[at]
         now = normalised(entry.task.text)
-        similarity = 1.0 if now == text else reword.similarity(now, text)
-        return now == text, similarity, entry.section == link.section, entry.task == link.seen
+        likest = now == text, reword.similarity(now, text)
+        return *likest, entry.section == link.section, entry.task == link.seen
 
     return max(copies, key=likeness)
 

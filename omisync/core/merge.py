@@ -171,7 +171,7 @@ def _judge(edits: _Edits, prefer: str) -> _Verdict:
     if edits.doubted:
         return _Verdict("out" if edits.here else "", edits.there and not edits.same)
     if edits.same:
-        return _Verdict("agreed") if edits.here or edits.there else _NOWHERE
+        return _Verdict("agreed")
     if edits.there and not edits.here and not edits.cut:
         return _NOWHERE if edits.mute else _Verdict("in")
     if edits.there:
@@ -255,7 +255,7 @@ def _join_due(came: Joined, context: _Context) -> None:
 
 
 def _same_moment(
-    local: str | None, remote: datetime | None, encoding: Encoding, *, loosely: bool = False
+    local: str | None, remote: datetime | None, encoding: Encoding, *, loosely: bool
 ) -> bool:
     """Return whether a due value means what the server has.
 

@@ -30,7 +30,7 @@ def ranks(ranks_in_file_order: Sequence[int | None]) -> list[int]:
     number is left between them, the nearest kept ranks are given up too, until
     there is room. Ranks may become negative (a line inserted at the top).
     """
-    result = [0 if rank is None else rank for rank in ranks_in_file_order]
+    result = [rank or 0 for rank in ranks_in_file_order]
     kept = _longest_rise(ranks_in_file_order)
     edges = (-1, *kept, len(result))
     for at in range(len(edges) - 1):
@@ -66,7 +66,7 @@ def _fill(result: list[int], edges: Sequence[int], left: int, right: int) -> Non
     enough = 1
     while not _fits(result, edges, left, right, enough):
         enough = min(STEP, enough + ROOM)
-        left, right = max(0, left - 1), min(len(edges) - 1, right + 1)
+        left, right = left - 1, right + 1  # not beyond an end: there is room at both
     first, count = edges[left] + 1, edges[right] - edges[left] - 1
     low, high = _limits(result, edges, left, right)
     for place in range(count):

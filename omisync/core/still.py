@@ -1,54 +1,66 @@
 """Tells what stands as it stood, so that only the rest is looked at line by line.
 
 Rule: what is left out here would have been matched with itself and left alone.
-The lines at both ends of a file that say what they said are compared as plain
-values; an ``Entry`` or a ``Link`` is made of a line only when somebody asks.
+The lines at both ends of a file that say what they said are compared by a sign
+of what they say; an ``Entry`` or a ``Link`` is made of a line only when somebody asks.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 
-Said = tuple[str, bool, str | None, str]
-"""What a line says: its text, whether it is completed, its due value, its section."""
+
+def sign(text: str, completed: bool, due: str | None, section: str) -> int:
+    """Return what stands for all that a line says, with its section: 64 bits.
+
+    Signs are those of one process, which keys them at random: the chance that an
+    edit leaves a line its sign is 1 in 2**64.
+    """
+    return hash((text, completed, due, section))
+
+
+def signs(found: Iterable[int] = ()) -> array[int]:
+    """Return signs as they are kept, at 8 bytes each."""
+    return array("q", found)
 
 
 class Lines(Sequence[T]):  # noqa: PLW1641 - nobody looks a whole file up in a set
     """Entries or links, each made when it is first asked for, and the same one from then on.
 
-    ``said`` tells of each what its line says; ``made`` are some that exist
+    ``signs`` tell of each what its line says; ``made`` are some that exist
     already, by their index. ``loud`` are the first and the last
     that wants a decision whatever its line says; None where none does.
     ``moves`` tells that an id or an absence may pair lines out of order.
     """
 
-    __slots__ = ("_made", "_make", "loud", "moves", "said")
+    __slots__ = ("_made", "_make", "loud", "moves", "signs")
 
     def __init__(
         self,
-        said: list[Said],
+        signs: array[int],
         make: Callable[[int], T],
         *,
         made: dict[int, T] | None = None,
         loud: tuple[int, int] | None = None,
         moves: bool = False,
     ) -> None:
-        self.said = said
+        self.signs = signs
         self.loud = loud
         self.moves = moves
         self._make = make
-        self._made: list[T | None] = [None] * len(said)
+        self._made: list[T | None] = [None] * len(signs)
         for at, one in (made or {}).items():
             self._made[at] = one
 
     def __len__(self) -> int:
-        return len(self.said)
+        return len(self.signs)
 
     @overload
     def __getitem__(self, at: int) -> T: ...
@@ -56,10 +68,10 @@ class Lines(Sequence[T]):  # noqa: PLW1641 - nobody looks a whole file up in a s
     def __getitem__(self, at: slice) -> tuple[T, ...]: ...
     def __getitem__(self, at: int | slice) -> T | tuple[T, ...]:
         if isinstance(at, slice):
-            return tuple([self[one] for one in range(len(self.said))[at]])
+            return tuple([self[one] for one in range(len(self.signs))[at]])
         made = self._made[at]
         if made is None:
-            made = self._made[at] = self._make(at % len(self.said))
+            made = self._made[at] = self._make(at % len(self.signs))
         return made
 
     def __eq__(self, other: object) -> bool:
@@ -88,17 +100,17 @@ def ends(entries: Sequence[object], links: Sequence[object]) -> Ends:
         return Ends()
     if entries.moves or links.moves or not entries or not links:
         return Ends()
-    said, before = entries.said, links.said
-    head = _run(said, before)
-    longest = min(len(said), len(before)) - head
-    tail = _run(said[: -longest - 1 : -1], before[: -longest - 1 : -1]) if longest else 0
+    now, before = entries.signs, links.signs
+    head = _run(now, before)
+    longest = min(len(now), len(before)) - head
+    tail = _run(now[: -longest - 1 : -1], before[: -longest - 1 : -1]) if longest else 0
     if links.loud is not None:
         first, last = links.loud
         head, tail = min(head, first), min(tail, len(before) - 1 - last)
     return Ends(max(0, head - 1), max(0, tail - 1))
 
 
-def _run(ours: list[Said], theirs: list[Said]) -> int:
+def _run(ours: array[int], theirs: array[int]) -> int:
     """Return how many are the same from the beginning; slices are compared quickly."""
     same, beyond = 0, min(len(ours), len(theirs)) + 1
     while beyond - same > 1:

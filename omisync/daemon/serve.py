@@ -23,7 +23,7 @@ from omisync.daemon import basis as bases
 from omisync.daemon.asked import Asked
 from omisync.daemon.pace import delay
 from omisync.daemon.threads import Unwaited
-from omisync.errors import OmisyncError, RateLimited, StoreBusy
+from omisync.errors import NoRoom, OmisyncError, RateLimited, StoreBusy
 from omisync.watch import Watch
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ HURRY_SECONDS = 10.0
 KEY_SECONDS = 1.0
 """Between two looks at config and key while they have to be put right."""
 LOCK_SECONDS = 0.2
+ROOM_SECONDS = 1.0
+"""Between two tries to open a store on a full disk, or one that another program writes to."""
 FATAL = {errors.WRONG_SERVER, errors.BAD_STORE}
 """What only a person can cure, and a restart of omisync belongs to the cure."""
 CURABLE = {errors.BAD_KEY, errors.BAD_CONFIG}
@@ -62,7 +64,8 @@ async def serve(
     """Run until a signal ends it; return the exit code.
 
     ``level`` wins over the config's log level. ``signals`` stand for those of
-    the process, which are listened to otherwise.
+    the process, which are listened to otherwise. A full disk at the start is waited
+    out, and so is another program that writes to the store.
 
     Raises:
         ConfigError: the config cannot be used at start.
@@ -82,10 +85,12 @@ async def serve(
         while True:
             config = basis.config
             logger = log.configure(level or config.log.level, config.log.format, environ)
-            async with _locked(config.store_path, signals, environ):
-                if signals.stop.is_set():
+            waits = _Waits(signals, environ, logger)
+            async with _locked(config.store_path, waits):
+                opened = await _opened(config.store_path, waits)
+                if opened is None:
                     return signals.code
-                with store.Store.open(config.store_path) as opened:
+                with opened:
                     desk = sync.Desk(config, opened, environ, basis.setting)
                     daemon = Daemon(desk, basis, signals, logger, asking)
                     code = await daemon.run()
@@ -119,22 +124,51 @@ class Signals:
         self.stop.set()
 
 
+@dataclass(slots=True)
+class _Waits:
+    """What keeps the daemon from its work at its start: systemd hears of it, the log once."""
+
+    signals: Signals
+    environ: Mapping[str, str]
+    log: BoundLogger
+    said: str = ""
+
+    async def out(self, why: str, seconds: float, advice: str = "") -> None:
+        """Wait, at most until a stop; only what comes with an advice is worth a line."""
+        supervisor.tell(self.environ, READY=1, STATUS=why)
+        if advice and why != self.said:
+            self.log.warning("store.waiting", what=why, next=advice)
+            self.said = why
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.signals.stop.wait(), seconds)
+
+
 @contextlib.asynccontextmanager
-async def _locked(path: Path, signals: Signals, environ: Mapping[str, str]) -> AsyncIterator[None]:
+async def _locked(path: Path, waits: _Waits) -> AsyncIterator[None]:
     """Hold the store; a run that ends by itself is waited for, another daemon is not."""
     with contextlib.ExitStack() as stack:
-        while not signals.stop.is_set():
+        while not waits.signals.stop.is_set():
             try:
                 stack.enter_context(store.lock(path, HOLDER))
                 break
+            except NoRoom as error:
+                await waits.out(error.message, ROOM_SECONDS, error.advice)
             except StoreBusy:
                 who = store.holder(path) or "another run"
                 if who.startswith(HOLDER):
                     raise
-                supervisor.tell(environ, READY=1, STATUS=f"waiting for {who}")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(signals.stop.wait(), LOCK_SECONDS)
+                await waits.out(f"waiting for {who}", LOCK_SECONDS)
         yield
+
+
+async def _opened(path: Path, waits: _Waits) -> store.Store | None:
+    """Open the store that is held, as soon as it can be; None when a stop comes first."""
+    while not waits.signals.stop.is_set():
+        try:
+            return store.Store.open(path)
+        except (NoRoom, StoreBusy) as error:
+            await waits.out(error.message, ROOM_SECONDS, error.advice)
+    return None
 
 
 @dataclass(slots=True)

@@ -1,12 +1,12 @@
 """Everything that must survive a power cut: the ID map, intents, gates, history.
 
-Rule: what the store says happened, happened. Each settled op is one transaction
-with ``synchronous=FULL``; a store that cannot be read in full is refused, never
-taken for empty.
+Rule: what the store says happened, happened. Each settled op is one transaction;
+what a power cut must not take waits for the disk. A store that cannot be read in
+full is refused, never taken for empty.
 
 - ``coding``   how the nouns of core stand in rows
 - ``kinds``    what each column and note may hold
-- ``rows``     the rows of all links, read once
+- ``rows``     the links in order, each read when it is looked at
 - ``holding``  who may write to a store
 """
 
@@ -43,6 +43,8 @@ BUSY_SECONDS = 5.0
 HISTORY_SECONDS = 90 * 86400.0
 HISTORY_ROWS = 50_000
 TOMBSTONE_SECONDS = 90 * 86400.0
+LOG_PAGES = 4_000
+"""Of 4 kB, after which the write-ahead log is folded in: each time waits for the disk twice."""
 PRUNE_EVERY = 1_000
 """History rows between two prunings: keeps the cost of one edit constant."""
 
@@ -148,12 +150,14 @@ class Store:
         self._trace = trace
         self._unpruned = 0
         self._rows: Rows | None = None
+        self._version = VERSION
 
     @classmethod
     def open(cls, path: Path, *, trace: Callable[[str], None] | None = None) -> Store:
         """Open the store, creating it (mode 0600) where there is none.
 
-        ``trace`` is called with ``"store.commit"`` after each durable commit.
+        ``trace`` is called with ``"store.commit"`` after each durable commit, with
+        ``"store.write"`` after one that a power cut may undo.
 
         Raises:
             StoreUnusable: it is damaged, of a newer version, or not writable.
@@ -166,7 +170,7 @@ class Store:
         try:
             version = store._check(thorough=True)
             with store._mapped():
-                store._db.execute("PRAGMA synchronous=FULL")
+                store._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
                 if version < VERSION:
                     store._db.executescript(f"BEGIN IMMEDIATE; {MIGRATION} COMMIT;")
             store._check_content()
@@ -191,7 +195,7 @@ class Store:
         try:
             with store._mapped():
                 store._db.execute("PRAGMA query_only=1")
-            store._check(thorough=thorough)
+            store._version = store._check(thorough=thorough)
         except BaseException:
             store.close()
             raise
@@ -244,7 +248,7 @@ class Store:
         """Turn what SQLite raises into what a person can act on."""
         try:
             yield
-        except sqlite3.IntegrityError:
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # a bug of ours, not damage: it must be seen as it is
         except sqlite3.OperationalError as error:
             text = str(error)
@@ -277,9 +281,14 @@ class Store:
                 _damaged(self.path, f"a row cannot be read ({error})")
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make everything inside durable at once, or none of it."""
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """Make everything inside durable at once, or none of it.
+
+        What is not ``durable`` outlives this process, but a power cut only if a
+        durable transaction came after it: it does not wait for the disk.
+        """
         with self._mapped():
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -290,17 +299,19 @@ class Store:
                     self._db.execute("ROLLBACK")
                 raise
         if self._trace is not None:
-            self._trace("store.commit")
+            self._trace("store.commit" if durable else "store.write")
 
     # Links
 
     def links(self) -> Lines[Link]:
-        """Return all links in the order of the file when last seen, each made when looked at."""
+        """Return all links in the order of the file when last seen, each read when looked at.
+
+        They are to be looked at while the store is open.
+        """
         with self._reading():
-            (version,) = self._db.execute("PRAGMA data_version").fetchone()  # of others' writes
-            if self._rows is None or self._rows.version != version:
-                query = "SELECT * FROM links ORDER BY rank, key"
-                self._rows = Rows(self._db.execute(query), version)
+            (since,) = self._db.execute("PRAGMA data_version").fetchone()  # of others' writes
+            if self._rows is None or self._rows.since != since:
+                self._rows = Rows(self._db, self._reading, version=self._version, since=since)
             return self._rows.links()
 
     def remote_ids(self) -> set[str]:

@@ -73,6 +73,8 @@ def _link(row: Row) -> Link:
     seen = Task(text, bool(completed), due)
     base = None
     if b_text is not None:
+        if None in {b_completed, description, r_completed}:
+            raise ValueError("half of a base")
         remote = Fields(description, bool(r_completed), moment(due_at))
         base = Base(Task(b_text, bool(b_completed), b_due), remote)
     return Link(
@@ -122,7 +124,7 @@ def intent_row(place: int, intent: Intent) -> tuple[object, ...]:
         intent.task.text,
         intent.task.completed,
         intent.task.due,
-        json.dumps(intent.known_ids),
+        json.dumps(intent.known_ids) if intent.known_ids else "[]",
         intent.server_date,
         intent.sent_at,
         intent.failure,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING, NoReturn
 
-from omisync.errors import StoreBusy, StoreUnusable
+from omisync.errors import NoRoom, StoreBusy, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 LOCK_FLAGS = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """Never through a symlink to another file, which would be emptied; nor waiting at a FIFO."""
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""A full disk, one that can hold no more files, a full quota."""
 
 
 @contextlib.contextmanager
@@ -27,6 +31,7 @@ def lock(path: Path, holder: str) -> Iterator[None]:
 
     Raises:
         StoreBusy: another process holds it; the message says which.
+        NoRoom: the disk is full.
         StoreUnusable: the folder cannot be written.
     """
     place = path.with_name(path.name + ".lock")
@@ -49,7 +54,10 @@ def lock(path: Path, holder: str) -> Iterator[None]:
                 "One omisync at a time: wait for it, or stop it first.",
             ) from None
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{holder} (process {os.getpid()})\n".encode())
+        try:
+            os.write(descriptor, f"{holder} (process {os.getpid()})\n".encode())
+        except OSError as error:
+            unwritable(path, error)
         yield
     finally:
         os.close(descriptor)
@@ -113,8 +121,14 @@ def unwritable(path: Path, error: OSError) -> NoReturn:
     """Tell that the folder of a store cannot be written.
 
     Raises:
-        StoreUnusable: always.
+        NoRoom: the disk is full; that passes.
+        StoreUnusable: otherwise.
     """
+    if error.errno in NO_ROOM:
+        raise NoRoom(
+            f"No room on the disk for the state store {path} ({error.strerror})",
+            "Free some space; nothing is lost and omisync goes on by itself.",
+        ) from error
     raise StoreUnusable(
         f"The state store {path} cannot be made: {error.strerror}",
         f"Make {path.parent} writable for you, or set [state] path in the config.",

@@ -13,7 +13,7 @@ from omisync.errors import SEVERITY
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     Kind = Callable[[object], bool]
 
@@ -65,9 +65,6 @@ def _maybe(kind: Kind) -> Kind:
 
 
 _MAYBE_TEXT = _maybe(_text)
-
-_BY_TYPE = {_text, _number, _list, _MAYBE_TEXT}
-"""Kinds that the type of a value decides."""
 
 _TASK = (_text, _flag, _maybe(_date))
 _ITEM = tuple(_maybe(kind) for kind in _TASK)
@@ -125,23 +122,6 @@ def checked(row: tuple[Any, ...], kinds: tuple[Kind, ...]) -> tuple[Any, ...]:
         if not kind(value):
             raise ValueError(f"column {place} has no sense")
     return row
-
-
-def check(rows: Sequence[tuple[Any, ...]], kinds: tuple[Kind, ...]) -> None:
-    """Check many rows as ``checked`` does one, each different value once.
-
-    Raises:
-        ValueError: one has a value of another kind.
-    """
-    for place, (column, kind) in enumerate(zip(zip(*rows, strict=True), kinds, strict=False), 1):
-        found = _of_each_type(column) if kind in _BY_TYPE else set(column)
-        if not all(map(kind, found)):
-            raise ValueError(f"column {place} has no sense")
-
-
-def _of_each_type(column: tuple[Any, ...]) -> list[Any]:
-    """Return one value of each type in a column."""
-    return [next(one for one in column if type(one) is known) for known in set(map(type, column))]
 
 
 def checked_fact(name: str, value: object) -> object:

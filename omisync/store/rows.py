@@ -1,75 +1,176 @@
-"""The rows of all links, read once and kept up to date with what is written.
+"""The links in the order of the file, each read when it is looked at.
 
-Rule: they are what a new reading would give. Where a write could change their
-order, or another process wrote, they are read anew.
+Rule: of a link that stands still only the sign of what its line says is kept, and
+kept up to date with what is written. They are what a new reading would give:
+where a write could change their order, or another process wrote, they are read anew.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from omisync.core.still import Lines
-from omisync.store import coding, kinds
+from omisync.core.still import Lines, sign, signs
+from omisync.errors import StoreBusy
+from omisync.store import coding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    import sqlite3
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from omisync.core.model import Link
-    from omisync.core.still import Said
     from omisync.store.coding import Row
 
 KEY, RANK = 0, 6
-SAID, AGREED, STATE = slice(2, 5), slice(7, 10), slice(13, 19)
-LINE = slice(2, 6)
-"""Columns: what the line said, what both sides agreed that it says, what is waited for."""
+"""Columns."""
+RUN = 64
+"""Links that are read together: who looks at one looks at its neighbours."""
 
-STILL = (None, 0, 0, None, "", 0)
-"""Not absent, no date to clear, no failures, not parked, no doubt, not missing."""
+# A link stands still where both sides agree on it and nothing is waited for: neither
+# its line, nor its item, nor an answer, nor its person. One with a value of another
+# kind than was written does not, so it is read at once, and told as damage.
+_STILL = """
+    typeof(remote_id) = 'text'
+    AND typeof(text) = 'text' AND text IS base_text
+    AND completed IN (0, 1) AND completed IS base_completed
+    AND (due IS NULL OR typeof(due) = 'text') AND due IS base_due
+    AND typeof(section) = 'text' AND typeof(rank) = 'integer'
+    AND typeof(remote_description) = 'text' AND remote_completed IN (0, 1)
+    AND (remote_due_at IS NULL OR typeof(remote_due_at) = 'text')
+    AND absent_since IS NULL AND clear_due = 0 AND failures = 0 AND parked IS NULL AND doubt = ''
+"""
+_STILL_IN_OMI = """
+    AND missing = 0 AND (probed_at IS NULL OR typeof(probed_at) = 'real')
+    AND (made_at IS NULL OR typeof(made_at) = 'real')
+"""
+"""Of columns that version 1 does not have."""
 
 
 class Rows:
-    """All rows in the order of the file; each link is made of its row when it is looked at."""
+    """All links in the order of the file."""
 
-    def __init__(self, found: Iterable[Row], version: int = 0) -> None:
-        """Take the rows as the store gives them; ``version`` counts the writes of others.
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        checked: Callable[[], AbstractContextManager[None]],
+        *,
+        version: int,
+        since: int = 0,
+    ) -> None:
+        """Read what is kept of each link; ``checked`` turns what is wrong into an error.
 
-        Raises:
-            ValueError: a row cannot be read; all are checked at once.
+        ``version`` is that of the store, ``since`` counts the writes of others.
         """
-        self.version = version
-        self._rows = list(found)
-        kinds.check(self._rows, kinds.LINK)
-        self._said: list[Said] = [row[LINE] for row in self._rows]
-        # A link stands still where both sides agree on it and nothing is waited for:
-        # neither its line, nor its item, nor an answer, nor its person.
-        self._loud = {
-            at: coding.link(row)
-            for at, row in enumerate(self._rows)
-            if row[SAID] != row[AGREED] or row[STATE] != STILL or row[1] is None
-        }
-        self._at: dict[str, int] | None = None
+        self.since = since
+        self._db = db
+        self._checked = checked
+        still = _STILL + _STILL_IN_OMI * (version > 1)
+        self._heads = f"SELECT key, rank, text, completed, due, section, {still} FROM links"  # noqa: S608 - our own words
+        self._keys: list[str] = []
+        self._ranks = array("q")
+        self._signs = signs()
+        self._loud: dict[int, Link] = {}
+        loud = []
+        with checked():
+            for key, rank, *said, is_still in db.execute(f"{self._heads} ORDER BY rank, key"):
+                if not is_still:
+                    loud.append(len(self._keys))
+                self._keys.append(key)
+                self._ranks.append(rank)
+                self._signs.append(sign(*said))
+        self._listen(loud)
 
     def links(self) -> Lines[Link]:
-        """Return the links as they are now; what is written later does not reach them."""
-        rows, loud = self._rows.copy(), self._loud.copy()
+        """Return the links as they are now; who writes one has looked at it before."""
+        loud, kept = self._loud.copy(), self._signs[:]
         return Lines(
-            self._said.copy(),
-            lambda at: coding.link(rows[at]),
+            kept,
+            _Reader(self._read, self._keys, kept),
             made=loud,
             loud=(min(loud), max(loud)) if loud else None,
             moves=any(link.absent_since is not None for link in loud.values()),
         )
 
     def updated(self, written: Sequence[Row]) -> Rows | None:
-        """Take rows in place of those of their keys; return None where the order may change."""
-        if self._at is None:
-            self._at = {row[KEY]: at for at, row in enumerate(self._rows)}
-        for row in written:
-            at = self._at.get(row[KEY])
-            if at is None or self._rows[at][RANK] != row[RANK]:
-                return None
-            self._rows[at], self._said[at] = row, row[LINE]
-            self._loud.pop(at, None)
-            if row[SAID] != row[AGREED] or row[STATE] != STILL or row[1] is None:
-                self._loud[at] = coding.link(row)
+        """Take note of rows that were written; return None where the order may have changed."""
+        places = {row[KEY]: self._place(row[KEY], row[RANK]) for row in written}
+        loud = []
+        for some in _parts([*places]):
+            for key, _, *said, is_still in self._db.execute(f"{self._heads} {_among(some)}", some):
+                at = places[key]
+                if at is None:
+                    return None
+                self._signs[at] = sign(*said)
+                self._loud.pop(at, None)
+                if not is_still:
+                    loud.append(at)
+        self._listen(loud)
         return self
+
+    def _place(self, key: str, rank: int) -> int | None:
+        """Return where a link stands, None if not where its rank is."""
+        at = bisect_left(self._ranks, rank)
+        while at < len(self._ranks) and self._ranks[at] == rank:
+            if self._keys[at] == key:
+                return at
+            at += 1
+        return None
+
+    def _listen(self, loud: Sequence[int]) -> None:
+        """Keep these links, by their places: they want a decision in each cycle."""
+        found = self._read([self._keys[at] for at in loud])
+        self._loud.update((at, found[self._keys[at]]) for at in loud)
+
+    def _read(self, keys: Sequence[str]) -> dict[str, Link]:
+        """Return the links of these keys that there are, by key."""
+        with self._checked():
+            rows = (
+                row
+                for some in _parts(keys)
+                for row in self._db.execute(f"SELECT * FROM links {_among(some)}", some)  # noqa: S608 - marks
+            )
+            return {row[KEY]: coding.link(row) for row in rows}
+
+
+class _Reader:
+    """Makes a link of its place; reads its neighbours with it."""
+
+    def __init__(
+        self,
+        read: Callable[[Sequence[str]], dict[str, Link]],
+        keys: Sequence[str],
+        signs: array[int],
+    ) -> None:
+        self._read = read
+        self._keys = keys
+        self._signs = signs
+        self._start = -1
+        self._near: dict[str, Link] = {}
+
+    def __call__(self, at: int) -> Link:
+        """Return the link at a place.
+
+        Raises:
+            StoreBusy: it is no longer what it was.
+            StoreUnusable: it is damaged.
+        """
+        start = at - at % RUN
+        if start != self._start:
+            self._near = self._read(self._keys[start : start + RUN])
+            self._start = start
+        link = self._near.get(self._keys[at])
+        seen = link and sign(link.seen.text, link.seen.completed, link.seen.due, link.section)
+        if link is None or seen != self._signs[at]:
+            raise StoreBusy("The state changed while it was read", "It will be tried again.")
+        return link
+
+
+def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield keys in parts that one question of SQLite may hold."""
+    return (keys[start : start + RUN] for start in range(0, len(keys), RUN))
+
+
+def _among(keys: Sequence[str]) -> str:
+    return f"WHERE key IN ({', '.join('?' * len(keys))})"

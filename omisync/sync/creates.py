@@ -44,15 +44,24 @@ HOUR = 3600.0
 DAY = 86400.0
 
 
-async def send(run: Run, group: Sequence[AddRemote]) -> list[list[AddRemote]]:
+async def send(
+    run: Run, group: Sequence[AddRemote], window: Sequence[Sequence[AddRemote]] = ()
+) -> list[list[AddRemote]]:
     """Create these items with one request; return groups that are to be sent instead.
+
+    ``window`` are the groups whose turn comes next, this one among them: they are
+    written down together, for the disk takes as long for one as for all. ``withdraw``
+    those that are not sent after all.
 
     Raises:
         OmisyncError: nothing was created, and nothing can be for now (429,
             unreachable, key, wrong server).
     """
     client = await run.desk.client()
-    intents = _written_down(run, group)
+    if group[0].link.key not in run.ahead:
+        later = (g for g in window if g is not group and g[0].link.key not in run.written)
+        _write_down(run, [group, *later])
+    intents = [run.ahead.pop(op.link.key) for op in group]
     fields = [intent.fields for intent in intents]
     try:
         if len(group) == 1:
@@ -73,10 +82,9 @@ async def send(run: Run, group: Sequence[AddRemote]) -> list[list[AddRemote]]:
     return []
 
 
-def _written_down(run: Run, group: Sequence[AddRemote]) -> list[Intent]:
-    """Make the intents durable, and with them the keys of the tasks."""
-    now, server_now = run.desk.clock(), run.desk.server_now()
-    ticket = secrets.token_hex(16)
+def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
+    """Make the intents of these groups durable, and with them the keys of the tasks."""
+    now, server_date = run.desk.clock(), run.desk.server_date()
     intents = [
         Intent(
             key=op.link.key,
@@ -84,16 +92,25 @@ def _written_down(run: Run, group: Sequence[AddRemote]) -> list[Intent]:
             fields=op.fields,
             task=op.entry.task,
             known_ids=run.known.get(op.fields.description, ()),
-            server_date=server_now,
+            server_date=server_date,
             sent_at=now,
         )
+        for group, ticket in ((group, secrets.token_hex(16)) for group in groups)
         for op in group
     ]
     with run.store.transaction():
-        run.store.put_links(op.link for op in group)
+        run.store.put_links(op.link for group in groups for op in group)
         run.store.put_intents(intents)
-    run.written.update(op.link.key for op in group)
-    return intents
+    run.ahead.update((intent.key, intent) for intent in intents)
+    run.written.update(intent.key for intent in intents)
+
+
+def withdraw(run: Run) -> None:
+    """Take back what was written down and never sent."""
+    if run.ahead:
+        with run.store.transaction():
+            run.store.drop_intents(run.ahead)
+        run.ahead.clear()
 
 
 def _unknown(run: Run, intents: Sequence[Intent], failure: str) -> None:
@@ -241,7 +258,7 @@ async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) ->
         return
     client = await run.desk.client()
     since = min(intent.server_date for intent in ripe) - looks.MARGIN
-    listing = await client.window(since, run.desk.server_now() + looks.MARGIN)
+    listing = await client.window(since)
     free = [item for item in listing.items if item.id not in run.linked]
     claims = _claims(ripe, free)
     by_key = {link.key: link for link in links}
@@ -280,10 +297,15 @@ def _is_as_sent(intent: Intent, item: RemoteItem) -> bool:
 
 
 def _landed(run: Run, intents: Sequence[Intent]) -> list[Intent]:
-    """Return the intents with a failure each: one in flight when omisync died was dropped."""
+    """Return the intents with a failure each: one in flight when omisync died was dropped.
+
+    None failed in the future: a clock that jumped back would wait for it.
+    """
     now = run.desk.clock()
     landed = [
-        replace(intent, failure="dropped", failed_at=now) if intent.failure is None else intent
+        replace(intent, failure=intent.failure or "dropped", failed_at=now)
+        if intent.failure is None or intent.failed_at is None or intent.failed_at > now
+        else intent
         for intent in intents
     ]
     fresh = [new for new, old in zip(landed, intents, strict=True) if new is not old]
@@ -297,9 +319,8 @@ def _wait(intent: Intent, now: float) -> float:
     """Return the seconds before the next look at this intent is worth a request."""
     if intent.looks < LOOKS - 1 or intent.failed_at is None or intent.failure is None:
         return 0.0
-    if now < intent.failed_at:  # the clock jumped back
-        return SECOND_LOOK[intent.failure]
-    return max(0.0, intent.failed_at + SECOND_LOOK[intent.failure] - now)
+    wait = SECOND_LOOK[intent.failure]
+    return min(wait, max(0.0, intent.failed_at + wait - now))  # the clock may have jumped back
 
 
 def _claims(

@@ -59,7 +59,7 @@ async def cycle(
         former = _nothing_to_do(desk, snapshot, run.now)
         if former is not None and not (now and desk.config.two_way):
             return ending.still(run, former)
-        run.gates = desk.store.gates()
+        run.recall_gates()
         asked = _Asked(grace, allow_removals, now, yes)
         if desk.config.two_way:
             await _resolve(run)

@@ -10,6 +10,7 @@ from omisync.errors import ConfigError, KeyProblem, RateLimited
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from omisync.api import OmiClient
     from omisync.config import Config
     from omisync.core.model import Link, Listing, RemoteItem
     from omisync.store import Store
@@ -41,17 +42,25 @@ async def before_creates(
         if since is None:
             listing = await client.listing()
         else:
-            listing = await client.window(since - MARGIN, run.desk.server_now() + MARGIN)
+            listing = await client.window(since - MARGIN)
     except RateLimited as error:
         run.shut_for(error)
         _check_optional(run, since)
         return None
     remember(run, listing)
     with run.store.transaction():
-        run.store.put_fact("looked", started + (client.clock_skew or 0.0))
-        run.store.put_fact("skew", client.clock_skew or 0.0)
+        run.store.put_fact("looked", began(client, started))
     taken = run.store.remote_ids()
     return [item for item in listing.items if item.id not in taken]
+
+
+def began(client: OmiClient, started: float) -> float:
+    """Return the server's time at which a reading began that ``started`` by our clock.
+
+    It is never later than the last reply: our clock may have been set meanwhile.
+    """
+    at = started + (client.clock_skew or 0.0)
+    return at if client.server_date is None else min(at, client.server_date)
 
 
 def _check_optional(run: Run, since: float | None) -> None:

@@ -111,8 +111,7 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     run.listing = digest(found) if found.complete else None
     looks.remember(run, found)
     with run.store.transaction():
-        run.store.put_fact("looked", started + (client.clock_skew or 0.0))
-        run.store.put_fact("skew", client.clock_skew or 0.0)
+        run.store.put_fact("looked", looks.began(client, started))
     return found
 
 

@@ -54,17 +54,16 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     alone = [document.entries[number] for number in matching.new]
     taken = {link.remote_id for link in links}
     free = [item for item in listing.items if item.id not in taken]
-    encoding = policy(desk.config, 0.0).encoding
+    encoding, two_way = policy(desk.config, 0.0).encoding, desk.config.two_way
     found = adopt.pairs(alone, free, encoding, repair=True)
     rows = []
     for (number, item), key in zip(found.items(), keys(), strict=False):
         entry = alone[number]
         fresh = Link(key, None, entry.task, entry.section, ranks[matching.new[number]])
-        rows.append(adopt.tied(fresh, item, encoding))
+        rows.append(adopt.tied(fresh, item, encoding, both_ways=two_way))
     run.settle("task.adopted", *rows, detail="repair")
     with desk.store.transaction():
         desk.store.put_fact("looked", client.server_date or desk.clock())
-        desk.store.put_fact("skew", client.clock_skew or 0.0)
         desk.store.put_fact("settled", None)
     used = {item.id for item in found.values()}
     return Repaired(

@@ -12,15 +12,17 @@ from omisync.errors import KeyProblem, RateLimited, Unreachable, WrongServer
 from omisync.sync import changes, creates, looks
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from omisync.core.plan import Op, Plan
+    from omisync.core.plan import AddRemote, Op, Plan
     from omisync.sync.desk import Run
 
     Unit = Callable[[], Awaitable[list["Unit"]]]
 
 HANDS = 4
 """Requests under way at once: enough to hide the latency, few enough for a small server."""
+WINDOW = 8
+"""Batches that are written down together; a power cut leaves as many to be asked for."""
 BAD_LUCK = 3
 """Writes without a usable answer, none with one, after which a cycle stops trying."""
 
@@ -35,14 +37,16 @@ async def apply(run: Run, decided: Plan) -> None:
         not isinstance(op, plan.Adopt | plan.LocalOp) and not _is_silent(op) for op in decided.ops
     ):
         await looks.check_account(run)
-    while queue and not run.halt and (not run.wrote or run.careful()):
-        await _work(run, queue)
     try:
+        while queue and not run.halt and (not run.wrote or run.careful()):
+            await _work(run, queue)
         async with asyncio.TaskGroup() as group:
             for _ in range(HANDS):
                 group.create_task(_worker(run, queue))
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
+    finally:
+        creates.withdraw(run)
 
 
 def writes(decided: Plan) -> int:
@@ -60,14 +64,20 @@ def _units(run: Run, decided: Plan) -> list[Unit]:
     local = plan.AddRemote | plan.Adopt | plan.LocalOp
     others = [] if run.unread else [op for op in decided.ops if not isinstance(op, local)]
     others.sort(key=lambda op: op.link.failures)
+    groups = plan.grouped(adds)
     return [
-        *(partial(_create, run, group) for group in plan.grouped(adds)),
+        *(partial(_create, run, group, groups[n : n + WINDOW]) for n, group in enumerate(groups)),
         *(partial(_one, run, op) for op in others),
     ]
 
 
-async def _create(run: Run, group: list[plan.AddRemote]) -> list[Unit]:
-    return [partial(_create, run, rest) for rest in await creates.send(run, group)]
+async def _create(
+    run: Run, group: list[AddRemote], window: Sequence[list[AddRemote]]
+) -> list[Unit]:
+    """Create a group and, where all is well, write down those of its window with it."""
+    steady = run.wrote and not run.careful()
+    again = await creates.send(run, group, window if steady else ())
+    return [partial(_create, run, rest, ()) for rest in again]
 
 
 async def _one(run: Run, op: Op) -> list[Unit]:

@@ -41,8 +41,7 @@ from omisync.core import markdown, match, merge, plan
 from omisync.core.markdown import plain
 from omisync.core.model import Base, Link
 from omisync.sandbox import KEY, Sandbox
-from omisync.store import coding
-from omisync.store.rows import Rows
+from omisync.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -270,7 +269,8 @@ def fields(status: str) -> Iterator[tuple[str, str, str]]:
 
 def grow(sizes: tuple[int, ...], turns: int) -> list[Row]:
     """Time reading, matching and planning, and how they grow."""
-    took = {tasks: decide(tasks, turns) for tasks in sizes}
+    with tempfile.TemporaryDirectory() as home:
+        took = {tasks: decide(Path(home), tasks, turns) for tasks in sizes}
     rows = []
     for name in took[sizes[0]]:
         small, large = (took[tasks][name] for tasks in sizes)
@@ -280,36 +280,39 @@ def grow(sizes: tuple[int, ...], turns: int) -> list[Row]:
     return rows
 
 
-def decide(tasks: int, turns: int) -> dict[str, float]:
+def decide(folder: Path, tasks: int, turns: int) -> dict[str, float]:
     """Return the CPU seconds of each step of a cycle, for one edit."""
     file = lines(tasks)
     before = markdown.parse(("\n".join(file) + "\n").encode())
     encoding = merge.Encoding(UTC, time_of_day(9))
-    rows = [coding.link_row(link(n, entry, encoding)) for n, entry in enumerate(before.entries)]
+    links = [link(n, entry, encoding) for n, entry in enumerate(before.entries)]
     source = edited(file, 0).encode()
     policy = plan.Policy(encoding)
 
     def anew() -> None:
-        plain._said.cache_clear()  # as a process that begins
+        plain._signs.cache_clear()  # as a process that begins
         markdown.parse(source)
 
     def looked() -> None:
         tuple(markdown.parse(source).entries)
 
     def decided() -> None:
-        links = Rows(rows).links()
-        made = plan.make(
-            plan.Observation(markdown.parse(source).entries, links, 0.0), policy, iter(())
-        )
-        assert len(made.ops) == 1
+        plain._signs.cache_clear()
+        with Store.open(path) as store:
+            known = store.links()
+            seen = plan.Observation(markdown.parse(source).entries, known, 0.0)
+            assert len(plan.make(seen, policy, iter(())).ops) == 1
 
-    entries, links = tuple(before.entries), list(Rows(rows).links())
+    entries = tuple(before.entries)
+    path = folder / f"{tasks}.db"
+    with Store.open(path) as store, store.transaction():
+        store.put_links(links)
     return {
         "parse": cpu(anew, turns),
         "parse again after an edit": cpu(lambda: markdown.parse(source), turns),
         "parse and look at every entry": cpu(looked, turns),
         "match every entry": cpu(lambda: match.pair(entries, links), turns),
-        "parse, links, match and plan of one edit": cpu(decided, turns),
+        "store opened, file parsed, one edit planned": cpu(decided, turns),
     }
 
 

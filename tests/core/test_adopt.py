@@ -98,6 +98,7 @@ CHRISTMAS = "2026-12-24"
         (Task("a", False, CHRISTMAS), Fields("a", False, DUE), None),
         (Task("a"), Fields("a"), None),
         (Task("a", True), Fields("a", False), Base(Task("a"), Fields("a"))),
+        (Task("a"), Fields("a", True), Base(Task("a"), Fields("a"))),
         (Task("a"), Fields("a", False, DUE), Base(Task("a"), Fields("a"))),
         (Task("a", False, CHRISTMAS), Fields("a"), Base(Task("a"), Fields("a"))),
         (Task("a", False, "2026-12-25"), Fields("a", False, DUE), Base(Task("a"), Fields("a"))),
@@ -109,7 +110,7 @@ CHRISTMAS = "2026-12-24"
 def test_in_both_directions_only_what_both_say_is_agreed(
     task: Task, remote: Fields, base: Base | None
 ) -> None:
-    """A date or a text of one side alone is as new as one of the other; None is all of both."""
+    """A tick, date or text of one side alone is as new as the other's; None is all of both."""
     link = Link("k", None, task)
     tied = adopt.tied(link, RemoteItem("r", remote), ENCODING, both_ways=True)
     assert tied == link.but(remote_id="r", base=base or Base(task, remote))

@@ -42,6 +42,18 @@ def test_the_limit_of_exactness_is_reached_exactly(size: int, random: object) ->
     assert best(gains) == set(enumerate(order))
 
 
+def test_only_a_larger_cluster_gives_up_the_greatest_total() -> None:
+    """Two pairs of two outweigh one of three and none, as long as all choices are weighed."""
+
+    def gain(size: int) -> float:
+        gains = {(at, at): 2.0 for at in range(size)}
+        gains |= {(at, at + 1): 0.5 if at % 2 else 3.0 for at in range(size - 1)}
+        return sum(gains[pair] for pair in best(gains))
+
+    assert gain(SMALL) == 2.0 * SMALL
+    assert gain(SMALL + 2) < 2.0 * SMALL
+
+
 def test_a_large_cluster_takes_the_best_pairs_first() -> None:
     """Beyond that size the choice is one-to-one, complete, and starts with the best."""
     size = 3 * SMALL

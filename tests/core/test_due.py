@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from itertools import pairwise
+from time import tzset
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +15,9 @@ from hypothesis import strategies as st
 from strategies import ZONES, clocks, due_values, moments, styles, zones
 
 from omisync.core import due
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NINE = time(9)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -148,6 +153,7 @@ def test_prose_is_no_token_and_no_warning(text: str) -> None:
         ("Pay (due:: 2026-02-30)", "(due:: 2026-02-30)"),
         ("Pay [due:: 2026-01-31)", "[due:: 2026-01-31)"),
         ("Pay [due:: 2026-01-31 or so]", "[due:: 2026-01-31 or so]"),
+        ("Pay [due:: due:2026-01-31]", "[due:: due:2026-01-31]"),
         ("Pay @due(2026-01-31 25:00)", "@due(2026-01-31 25:00)"),
         ("Pay @due(tomorrow)", "@due(tomorrow)"),
         ("Pay @due(2026-01-31", "@due(2026-01-31"),
@@ -187,6 +193,7 @@ def test_the_first_valid_token_counts() -> None:
         ("Milk ([due:: 2026-01-31])", "([due:: 2026-01-31])"),
         ("Milk (now, due:2026-01-31)", "due:2026-01-31"),
         ("Milk (due:2026-01-31 or so)", "due:2026-01-31"),
+        ("due:2026-01-31) Milk (", "due:2026-01-31"),
     ],
 )
 def test_brackets_around_nothing_else_belong_to_the_token(text: str, token: str) -> None:
@@ -207,6 +214,15 @@ def test_every_token_round_trips(canonical: str, style: due.Style) -> None:
     assert found.token.value == canonical
     assert f"Some text {written}, and more"[found.token.start : found.token.end] == written
     assert due.token(canonical, found.token.style) == written
+
+
+def test_what_may_be_a_range_says_so() -> None:
+    """A second time after a space is reported as that, and the program writes none itself."""
+    (rejected,) = due.find("Meet 📅 2026-01-31 10:00-11:00").rejected
+    assert rejected.reason == due.RANGE_OR_OFFSET
+    spaced = due.Style("📅 ", " ", "")
+    assert due.token("2026-01-31T17:00-05:00", spaced) == "📅 2026-01-31T17:00-05:00"
+    assert due.token("2026-01-31T17:00+05:00", spaced) == "📅 2026-01-31 17:00+05:00"
 
 
 @given(due_values(), styles(), styles())
@@ -234,6 +250,7 @@ def test_no_text_breaks_the_search(text: str) -> None:
         (datetime(2026, 1, 31, 17, 0, 30, 999_999), "2026-01-31T17:00:30"),  # noqa: DTZ001 - local
         (datetime(2026, 1, 31, 17, 0, tzinfo=UTC), "2026-01-31T17:00+00:00"),
         (datetime(2026, 1, 31, tzinfo=timezone(timedelta(hours=-9.5))), "2026-01-31T00:00-09:30"),
+        (datetime(2026, 1, 31, tzinfo=timezone(timedelta(minutes=331))), "2026-01-31T00:00+05:31"),
         (datetime(1930, 1, 1, tzinfo=ZoneInfo("Europe/Amsterdam")), "1929-12-31T23:40:28+00:00"),
         (date(1, 1, 1), "0001-01-01"),
     ],
@@ -285,6 +302,12 @@ def test_a_value_means_one_instant(canonical: str, zone: tzinfo, expected: str) 
     assert due.instant(canonical, zone, NINE) == datetime.fromisoformat(expected).replace(
         tzinfo=UTC
     )
+
+
+def test_a_due_time_that_comes_twice_is_the_first() -> None:
+    """Even where the configured time is marked as the second of two."""
+    twice = due.instant("2026-10-25", BERLIN, time(2, 30, fold=1))
+    assert twice == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
 
 @given(moments(), zones(), clocks())
@@ -339,6 +362,27 @@ def test_a_moment_is_written_as_short_as_it_can_be(moment: str, expected: str) -
 def test_a_moment_has_a_day_in_every_zone(moment: str, zone: tzinfo, expected: str) -> None:
     """The day of the zone; where its calendar has no such day, the day of UTC."""
     assert due.day(datetime.fromisoformat(moment).replace(tzinfo=UTC), zone) == expected
+
+
+@pytest.fixture
+def abroad(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine that stands in a zone half a day from UTC."""
+    monkeypatch.setenv("TZ", "XXX12")
+    tzset()
+    yield
+    monkeypatch.undo()
+    tzset()
+
+
+@pytest.mark.usefixtures("abroad")
+def test_the_zone_of_the_machine_plays_no_part() -> None:
+    """A time is one of the zone that was asked for, or where that has none, of UTC."""
+    evening = datetime(9999, 12, 31, 6, tzinfo=UTC)
+    east = timezone(timedelta(hours=23))
+    assert due.day(evening, east) == "9999-12-31"
+    assert due.value_of(evening, east, NINE) == "9999-12-31T06:00+00:00"
+    mean = datetime(1930, 1, 1, tzinfo=ZoneInfo("Europe/Amsterdam"))
+    assert due.canonical(mean) == "1929-12-31T23:40:28+00:00"
 
 
 @pytest.mark.parametrize("zone", ZONES, ids=str)

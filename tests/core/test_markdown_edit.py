@@ -105,6 +105,7 @@ EMBARRASSING = [
     ("a <!-- c -->", "a \\<!-- c -->"),
     ("<!-- c -->", "\\<!-- c -->"),
     ("a <!-- b --> <!-- c -->", "a <!-- b --> \\<!-- c -->"),
+    ("a <!-- b", "a \\<!-- b"),  # a comment of the person may follow
     ("a <!-- due:2026-01-31 -->", "a \\<!-- \\due:2026-01-31 -->"),
     ("a\n\n- [ ] b\tc  d", "a - [ ] b c d"),
     (" a\0b\x85\u2028c \r\n", "a b c"),
@@ -129,6 +130,7 @@ def test_what_would_be_read_as_a_token_gets_a_backslash(description: str, expect
         "overdue: omi: 17:00, due: soon, dues (due) #omi:b @due",
         "<!-- a --> b <b>c</b> *d* `e",
         "[[due:2026-01-31]]",
+        "`due:2026-01-31` <!-- c --> a",
         "✅ done 📅 soon ➕ 2026-02-30",
         "a\u00a0b \\due:2026-01-31 \\<!-- c -->",
     ],
@@ -180,9 +182,10 @@ def test_only_backslashes_and_blanks_change_in_a_text(description: str) -> None:
 
 
 def reads_back(text: str) -> None:
-    """Assert that a line with this text, alone or with tokens, says the text and nothing else."""
+    """Assert that a line with this text says the text, whatever token or comment follows."""
     values = [(style, "2026-01-31T17:00") for style in STYLES]
-    for tail, value in [("", None), *((f" {due.token(v, s)}", v) for s, v in values)]:
+    tails = [("", None), (" <!-- a -->", None), *((f" {due.token(v, s)}", v) for s, v in values)]
+    for tail, value in tails:
         for prefix in ("- [ ] ", "> 1) [x] "):
             document = markdown.parse(f"{prefix}{text}{tail}\n- [ ] next\n".encode())
             first, second = document.entries

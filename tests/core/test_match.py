@@ -531,6 +531,83 @@ def test_the_work_for_a_file_written_anew_is_bounded() -> None:
     assert {(at, old) for at, old in enumerate(order)} <= {(e.new.at, e.old.at) for e in found}
 
 
+def test_up_to_ten_thousand_pairs_all_are_weighed() -> None:
+    """One more, and a new line keeps its best eight: those near it, and those with a rare word."""
+    common = "ask bob can dan eat figs"
+    olds = [Line(0, f"{common} zebra", position=0)]
+    olds += [Line(at, f"{common} {at:x}", position=at) for at in range(1, 10_001)]
+    new = Line(0, f"{common} zebra soon", position=5_000)
+    assert {each.old.at for each in reword.candidates([new], olds[1:])} == set(range(1, 10_001))
+    found = reword.candidates([new], olds)
+    assert found[0].old.at == 0
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(("text", "alike"), [("abcxy", True), ("abxyz", False)])
+def test_three_letters_of_five_are_likeness(text: str, alike: bool) -> None:
+    """To the letter, where a neighbour vouches for it; fewer are none."""
+    olds, news = [Line(0, "abcde", above=7)], [Line(0, text, above=7)]
+    assert bool(reword.candidates(news, olds)) == alike
+
+
+def test_the_ends_of_a_file_are_no_neighbours() -> None:
+    """In a file written anew they would vouch for any line; in one of a single line they do."""
+    assert pair(entries(["PR #12", "Build 8"]), links(["PR #11", "Build 7"])).pairs == ()
+    assert pair(entries(["PR #12"]), links(["PR #11"])).pairs == ((0, 0),)
+
+
+def test_each_guess_is_left_out() -> None:
+    """Not only one of several in a file: all that told these lines apart is new."""
+    olds = links(["Mail Bob the file", "Mail Tim the file"], "A")
+    olds += links(["Call Ben at noon", "Call Max at noon"], "B")
+    news = entries(["Mail Eva the file", "Mail Ida the file"], "A")
+    news += entries(["Call Zoe at noon", "Call Lea at noon"], "B")
+    olds = [link.but(remote_id=None) for link in olds]
+    assert pair(news, olds).pairs == ()
+
+
+def test_the_same_words_with_other_signs_are_a_detail() -> None:
+    """Punctuation is no word: what the section vouches for may be as short as a detail."""
+    (found,) = reword.candidates([Line(0, "(call -- Bob!!)")], [Line(0, "call Bob")])
+    assert found.detail
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "alike"),
+    [
+        (Line(0, "abcde"), Line(0, "abcxy", "elsewhere", completed=True), False),
+        (Line(0, "call bob"), Line(0, "call tim", "elsewhere", completed=True), True),
+        (Line(0, "call bob"), Line(0, "call tim", "elsewhere"), False),
+        (Line(0, "call bob"), Line(0, "call tim"), False),
+        (Line(0, "call bob now"), Line(0, "call tim now"), True),
+        (Line(0, "call bob now"), Line(0, "call tim now", "elsewhere"), False),
+        (Line(0, "bob"), Line(0, "ask his brother bob"), False),
+        (Line(0, "call bob"), Line(0, "call his brother bob"), True),
+    ],
+)
+def test_support_needs_words(old: Line, new: Line, alike: bool) -> None:
+    """Two for a tick, or for a section where a detail came in; else three for a section."""
+    assert bool(reword.candidates([new], [old])) == alike
+
+
+@pytest.mark.parametrize(
+    ("new", "worth"),
+    [
+        (Line(0, "abcdx", "elsewhere", position=9), 0.8 - 16e-6),
+        (Line(0, "abcdx", "elsewhere", position=500), 0.8 - 1e-2),
+        (Line(0, "abcdx", position=2), 0.85 - 9e-6),
+        (Line(0, "abcdx", completed=True, position=5), 0.9),
+        (Line(0, "abcdx", "elsewhere", above=7, below=8, position=5), 1.0),
+        (Line(0, "abxyz abcde", "elsewhere", above=7, position=5), 0.8),
+    ],
+)
+def test_likeness_is_worth_what_it_shares_with_the_line(new: Line, worth: float) -> None:
+    """Letters, neighbours, tick and section; less the square of the distance, up to a hundred."""
+    olds = [Line(0, "abcde", above=7, below=8, position=5)]
+    (found,) = reword.candidates([new], olds)
+    assert found.score == pytest.approx(worth, abs=1e-9)
+
+
 def test_what_is_only_moved_needs_no_letter_by_letter_comparison() -> None:
     """The library for it is not even loaded while no line on both sides is left over."""
     program = """

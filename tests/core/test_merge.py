@@ -38,7 +38,11 @@ def test_a_cut_is_made_between_words() -> None:
         assert merge.description("a" * 300 + space + "b" * 300) == "a" * 300 + "…"
         assert merge.description("a" * 250 + space + "b" * 300) == "a" * 250 + "…"
         assert merge.description("a" * 249 + space + "b" * 300) == f"{'a' * 249}{space}{'b' * 249}…"
+        words = "a" * 260 + space + "b" * 20 + space
+        assert merge.description(words + "c" * 400) == words.rstrip() + "…"
+        assert merge.description("a" * 300 + space * 3 + "b" * 300) == "a" * 300 + "…"
     assert merge.description("w" * 600) == "w" * 499 + "…"
+    assert merge.description("w" * 500) == "w" * 500
     exact = "a" * 499 + " b"
     assert merge.description(exact) == "a" * 499 + "…"
 
@@ -54,6 +58,13 @@ def test_a_completed_task_has_no_date_to_ring_for() -> None:
     """Its date is sent when it is open again."""
     assert merge.encode(Task("a", True, "2026-12-24"), ENCODING).due_at is None
     assert merge.encode(Task("a", False, "2026-12-24"), ENCODING).due_at == CHRISTMAS
+
+
+def test_a_bare_date_is_due_at_the_configured_time_of_its_zone() -> None:
+    """Wherever the machine stands."""
+    home = Encoding(ZoneInfo("Pacific/Kiritimati"), time(6))
+    due_at = datetime(2026, 12, 23, 16, tzinfo=UTC)
+    assert merge.encode(Task("a", False, "2026-12-24"), home) == Fields("a", False, due_at)
 
 
 AGREED = Base(Task("a", False, "2026-12-24"), Fields("a", False, CHRISTMAS))
@@ -82,6 +93,14 @@ def test_a_change_of_zone_is_not_an_edit() -> None:
     """The token is the same: nothing travels, whatever it means now."""
     elsewhere = Encoding(ZoneInfo("Pacific/Kiritimati"), time(6))
     assert not merge.outgoing(AGREED.local, AGREED, AGREED.remote, elsewhere)
+
+
+def test_an_edited_date_is_sent_as_it_is_meant_now() -> None:
+    """In the zone and at the time that are configured, wherever the machine stands."""
+    elsewhere = Encoding(ZoneInfo("Pacific/Kiritimati"), time(6))
+    local = Task("a", False, "2026-12-25")
+    patch = merge.outgoing(local, AGREED, AGREED.remote, elsewhere)
+    assert patch == Patch(due_at=datetime(2026, 12, 24, 16, tzinfo=UTC))
 
 
 def test_what_the_app_changed_is_not_taken_back() -> None:

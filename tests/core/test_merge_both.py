@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -166,8 +167,34 @@ def test_a_field_in_doubt_is_the_lines(local: Task, remote: Fields) -> None:
     """What the app seems to have changed may be what was sent: the line is sent again."""
     doubt = frozenset({"description", "completed", "due_at"})
     came = joined(local, remote, "remote", doubt)
+    due_at = due.instant(local.due, UTC, time(9)) if local.due else None
+    text = merge.description(local.text)
     assert came.task == local
-    assert came.patch.names == doubt
+    assert came.patch == Patch(text, local.completed, due_at, clear_due=due_at is None)
+
+
+@given(locals_)
+def test_doubt_alone_is_no_clash(local: Task) -> None:
+    """Where the app changed nothing, nothing has to give way."""
+    doubt = frozenset({"description", "completed", "due_at"})
+    assert joined(local, AGREED.remote, "remote", doubt).clashes == []
+
+
+def test_a_doubted_date_that_the_line_never_had_is_not_cleared() -> None:
+    """What both last agreed on is sent again, and that was no edit of the line."""
+    base = Base(Task("old"), Fields("old", False, NOON))
+    came = merge.join(base.local, base, base.remote, ENCODING, doubt=frozenset({"due_at"}))
+    assert came.patch == Patch(due_at=NOON)
+
+
+@pytest.mark.parametrize(("prefer", "done"), [("local", True), ("remote", False)])
+def test_ticks_that_never_agreed_can_clash(prefer: str, done: bool) -> None:
+    """A line adopted open by a finished item: ticked here, reopened there."""
+    base = replace(AGREED, remote=replace(AGREED.remote, completed=True))
+    remote = replace(AGREED.remote, completed=False)
+    came = merge.join(replace(OLD, completed=True), base, remote, ENCODING, prefer=prefer)
+    assert came.task.completed == done
+    assert [clash.field for clash in came.clashes] == ["completed"]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +213,24 @@ def test_a_doubted_existence_asks_without_a_change() -> None:
     """The description that both agreed on is sent, for the sake of the answer."""
     came = joined(OLD, AGREED.remote, doubt=frozenset({EXISTENCE}))
     assert came.patch == Patch(description="old")
+    came = joined(OLD, AGREED.remote, doubt=frozenset({EXISTENCE, "completed"}))
+    assert came.patch == Patch(description="old", completed=False)
+
+
+def test_a_doubted_date_that_neither_has_is_cleared() -> None:
+    """A date may have been sent, and taken out of the line since."""
+    base = Base(Task("old"), Fields("old"))
+    came = merge.join(base.local, base, base.remote, ENCODING, doubt=frozenset({"due_at"}))
+    assert came.patch == Patch(clear_due=True)
+
+
+@pytest.mark.parametrize("value", ["2026-12-25", "2026-12-25T10:00"])
+def test_a_day_is_one_of_the_configured_zone(value: str) -> None:
+    """Ten in the morning there is still the evening before in UTC: both say the same."""
+    far = Encoding(ZoneInfo("Pacific/Kiritimati"), time(9))
+    remote = Fields("old", False, datetime(2026, 12, 24, 20, tzinfo=UTC))
+    came = merge.join(replace(OLD, due=value), AGREED, remote, far)
+    assert (came.task.due, came.patch, came.clashes) == (value, Patch(), [])
 
 
 @given(moments(), zones(), clocks(), st.integers(0, 999_999))
@@ -233,6 +278,27 @@ def test_reopening_in_the_app_sends_the_date_that_was_held_back() -> None:
     came = merge.join(done, base, Fields("old", False, None), ENCODING)
     assert came.task == replace(done, completed=False)
     assert came.patch == Patch(due_at=datetime(2026, 12, 24, 9, tzinfo=UTC))
+    # Written down before it is sent: that it is open, and not that the date is there.
+    assert came.base == Base(Task("old"), Fields("old"))
+
+
+def test_what_goes_out_is_not_written_down_before_it_is_there() -> None:
+    """A date that is set, or held back until the line was reopened here: the base stays."""
+    assert joined(replace(OLD, due="2026-12-26"), AGREED.remote).base == AGREED
+    done = Task("old", True, "2026-12-24")
+    base = Base(done, merge.encode(done, ENCODING))
+    came = merge.join(replace(done, completed=False), base, base.remote, ENCODING)
+    assert came.base == base
+    assert came.patch == Patch(completed=False, due_at=datetime(2026, 12, 24, 9, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("text", ["word " * 150, " old "])
+def test_a_line_stays_as_it_is_where_both_say_the_same(text: str) -> None:
+    """Though the server cut it, or cut the spaces off: what is agreed on is the whole line."""
+    local, remote = replace(OLD, text=text), Fields(merge.description(text), False, None)
+    came = joined(local, remote)
+    assert came.task == replace(local, due=None)
+    assert came.base == Base(came.task, remote)
 
 
 def test_a_description_without_end_is_not_written_into_the_file() -> None:

@@ -59,6 +59,14 @@ def test_one_inserted_line_changes_no_other_rank(old: list[int], data: st.DataOb
     place = data.draw(st.integers(0, len(old)))
     new = ranks([*old[:place], None, *old[place:]])
     assert [*new[:place], *new[place + 1 :]] == old
+    assert all(a < b for a, b in pairwise(new))
+
+
+@given(st.integers(-50, 50), st.integers(1, 12))
+def test_a_gap_is_used_up_before_any_rank_changes(low: int, count: int) -> None:
+    """New lines take the whole numbers between their neighbours, to the last one."""
+    high = low + count + 1
+    assert ranks([low, *[None] * count, high]) == list(range(low, high + 1))
 
 
 @given(SPACED.filter(lambda old: len(old) > 1).map(sorted), st.data())
@@ -74,6 +82,16 @@ def test_one_moved_line_changes_one_rank(old: list[int], data: st.DataObject) ->
 def test_a_first_file_gets_wide_gaps() -> None:
     """Lines that never had a rank stand a whole step apart."""
     assert ranks([None, None, None]) == [STEP, 2 * STEP, 3 * STEP]
+
+
+def test_a_rank_is_a_whole_number() -> None:
+    """Where the middle of a gap lies between two numbers, the lower one is taken."""
+    assert ranks([0, None, 3]) == [0, 1, 3]
+
+
+def test_a_file_without_room_is_numbered_like_a_first_one() -> None:
+    """When all ranks are given up, they start again a step from nothing."""
+    assert ranks([1, None, 2]) == [STEP, 2 * STEP, 3 * STEP]
 
 
 def test_an_empty_file_has_no_ranks() -> None:

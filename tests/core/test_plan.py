@@ -79,6 +79,7 @@ def test_an_equal_unlinked_item_is_adopted() -> None:
     item = RemoteItem("r9", Fields("a", False, datetime(2026, 1, 1, tzinfo=UTC)))
     (op,) = made([entry("a")], unlinked=[item]).ops
     assert isinstance(op, Adopt)
+    assert op == Adopt(op.link, entry("a"), item)
     assert op.link.base == Base(Task("a"), item.fields)
 
 
@@ -228,12 +229,12 @@ def test_a_create_in_flight_is_asked_about_with_its_line() -> None:
 def test_a_new_row_knows_its_place() -> None:
     """Section and rank are those of the line; finished lines may be skipped, others go on."""
     lines = [entry("done", True), Entry(Task("a"), 2, "S"), entry("old", line=3)]
-    old = linked(Task("old"), rank=8)
+    old = linked(Task("old"), rank=-8)
     decided = made(lines, [old], replace(PUSH, skip_completed=True))
     (op,) = decided.ops
     assert isinstance(op, AddRemote)
     assert op.link == Link("new0", None, Task("a"), "S", op.link.rank)
-    assert op.link.rank < 8
+    assert op.link.rank < -8
     found = RemoteItem("r9", Fields("done", True))
     decided = made(lines, [old], replace(PUSH, skip_completed=True), unlinked=[found])
     assert [type(op) for op in decided.ops] == [Adopt, AddRemote]

@@ -266,6 +266,16 @@ def test_an_item_that_came_back_under_another_id_is_the_same_task() -> None:
     assert op.link.remote_id == "z"
 
 
+def test_a_line_with_another_item_starts_as_at_a_first_meeting() -> None:
+    """Beside new lines: what became of its former item is over, and a date is news."""
+    gone = replace(GONE, missing=2, probed_at=NOW - 9, made_at=NOW - 99)
+    dated = replace(item("z", "a"), fields=Fields("a", due_at=START))
+    ops = made([entry("new"), entry("a", line=2)], [gone], [dated]).ops
+    base = Base(Task("a"), Fields("a"))
+    tied = gone.but(remote_id="z", base=base, missing=0, probed_at=None, made_at=None)
+    assert [op for op in ops if isinstance(op, Adopt)] == [Adopt(tied, entry("a", line=2), dated)]
+
+
 def test_an_item_that_is_restored_finds_its_line_again() -> None:
     """However long the line was left alone: it is not written a second time."""
     decided = made([entry("a")], [replace(GONE, missing=LET_GO)], [item("a", "a")])
@@ -304,8 +314,10 @@ def test_a_line_that_comes_back_meets_what_the_app_did() -> None:
     """Its item was edited since: the two are tied as they were, and joined by the next plan."""
     stone = Tombstone("k", "a", Task("a"), Fields("a"), "keep", 0.0)
     line = entry("a", due="2026-07-01")
-    (op,) = made([line], [], [item("a", "a", completed=True)], tombstones=[stone]).ops
+    ticked = item("a", "a", completed=True)
+    (op,) = made([line], [], [ticked], tombstones=[stone]).ops
     assert isinstance(op, Adopt)
+    assert op == Adopt(op.link, line, ticked)
     assert (op.link.key, op.link.base) == ("k", Base(Task("a"), Fields("a")))
     assert kinds(made([line], [], [item("a", "a")], tombstones=[stone])) == [Revive]
 
@@ -631,6 +643,14 @@ def test_a_departure_adds_up_for_an_hour(age: float, how: str, counted: bool, re
         tombstones=[stone],
     )
     assert decided.departure == plan.Removal(1, recent, 2 + recent)
+
+
+def test_departures_of_the_last_hour_add_up() -> None:
+    """The last of three lines is drastic, though the others went in another cycle."""
+    stones = [Tombstone(f"k{n}", "", Task("z"), Fields("z"), "gone", NOW - 9) for n in range(2)]
+    policy = replace(POLICY, on_remote_removal="remove")
+    decided = made([entry("a")], [GONE], [], policy, tombstones=stones)
+    assert decided.departure == plan.Removal(1, 2, 3, drastic=True)
 
 
 def test_finished_lines_are_in_no_danger() -> None:

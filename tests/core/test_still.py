@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, time
 from itertools import count
 
-from hypothesis import event, given
+import pytest
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from omisync.core import plan
 from omisync.core.merge import Encoding, encode
-from omisync.core.model import Base, Entry, Link, Task
-from omisync.core.still import Ends, Lines, Said, ends
-from omisync.store import coding
+from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
+from omisync.core.still import Ends, Lines, ends, sign, signs
+from omisync.store import SCHEMA, VERSION, coding
 from omisync.store.rows import Rows
 
 ENCODING = Encoding(UTC, time(9))
@@ -35,15 +38,26 @@ LOUD = (
 PLACES = st.tuples(SAYINGS, st.sampled_from(("", "Home")))
 
 
-def said(entry: Entry) -> Said:
-    """What a line says."""
-    return (entry.task.text, entry.task.completed, entry.task.due, entry.section)
+def said(entry: Entry) -> int:
+    """What stands for all that a line says."""
+    return sign(entry.task.text, entry.task.completed, entry.task.due, entry.section)
+
+
+def stored(links: list[Link]) -> Lines[Link]:
+    """These links as a store gives them."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(SCHEMA)
+        marks = ", ".join("?" * 21)
+        db.executemany(f"INSERT INTO links VALUES ({marks})", map(coding.link_row, links))  # noqa: S608 - marks
+        found = Rows(db, contextlib.nullcontext, version=VERSION).links()
+        assert list(found) == sorted(links, key=lambda link: (link.rank, link.key))
+        return found
 
 
 def lines(entries: list[Entry]) -> Lines[Entry]:
     """These entries as a file gives them."""
     moves = any(entry.explicit_id for entry in entries)
-    return Lines([said(entry) for entry in entries], entries.__getitem__, moves=moves)
+    return Lines(signs(map(said, entries)), entries.__getitem__, moves=moves)
 
 
 @st.composite
@@ -76,23 +90,100 @@ def test_a_plan_is_the_same_without_what_stands_still(
 ) -> None:
     """Whatever was edited, and whatever waits: the same ops, rows, ranks, removals."""
     entries, links = story
-    stored = Rows([coding.link_row(link) for link in links]).links()
+    known = stored(links)
     policy = plan.Policy(ENCODING)
     made = [
-        plan.make(plan.Observation(file, known, NOW), policy, (f"new{n}" for n in count()))
-        for file, known in ((entries, links), (lines(entries), stored))
+        plan.make(plan.Observation(file, rows, NOW), policy, (f"new{n}" for n in count()))
+        for file, rows in ((entries, links), (lines(entries), known))
     ]
     assert made[0] == made[1]
-    event(f"left out: {ends(lines(entries), stored) != Ends()}")
+    event(f"left out: {ends(lines(entries), known) != Ends()}")
+
+
+@pytest.mark.parametrize("new", [["a", "b", "new", "C"], ["A", "new", "b", "c"]])
+def test_ranks_without_room_are_those_of_the_whole_file(new: list[str]) -> None:
+    """A line that is left out keeps its rank, so its neighbour must not be moved past it."""
+    links = [
+        Link(f"k{n}", f"r{n}", Task(text), "", 5 + n, Base(Task(text), Fields(text)))
+        for n, text in enumerate("abc")
+    ]
+    known = stored(links)
+    entries = [Entry(Task(text), n + 1) for n, text in enumerate(new)]
+    assert ends(lines(entries), known) != Ends()
+    policy = plan.Policy(ENCODING)
+    made = [
+        plan.make(plan.Observation(file, rows, NOW), policy, iter(("new", "newer")))
+        for file, rows in ((entries, links), (lines(entries), known))
+    ]
+    assert made[0] == made[1]
+
+
+def alphabet(
+    letters: str, *, loud: tuple[int, int] | None = None, moves: bool = False
+) -> Lines[str]:
+    """Lines that say one letter each."""
+    said = signs(sign(each, False, None, "") for each in letters)
+    return Lines(said, str, loud=loud, moves=moves)
+
+
+def same_ends(now: str, before: str, loud: tuple[int, int] | None) -> Ends:
+    """What ``ends`` returns, letter by letter."""
+    head = next((at for at, (a, b) in enumerate(zip(now, before, strict=False)) if a != b), None)
+    head = min(len(now), len(before)) if head is None else head
+    tail = 0
+    while tail < min(len(now), len(before)) - head and now[-1 - tail] == before[-1 - tail]:
+        tail += 1
+    first, last = loud or (len(before), -1)
+    return Ends(max(0, min(head, first) - 1), max(0, min(tail, len(before) - 1 - last) - 1))
+
+
+LETTERS = st.text("ab", max_size=5)
+
+
+@given(LETTERS, LETTERS, LETTERS, LETTERS, st.none() | st.tuples(st.just(2), st.integers(2, 5)))
+@example("aaaa", "", "", "", None)  # nothing changed
+@example("", "b", "a", "bbbb", None)  # the first line
+@example("aaaa", "b", "a", "", None)  # the last line
+@example("aa", "a", "", "aa", None)  # which of five equal lines is new?
+@example("abab", "", "a", "baba", None)
+@example("aaaa", "b", "a", "bbbb", (2, 6))
+@example("bbbb", "b", "a", "aaaa", (2, 5))
+def test_ends_are_what_a_look_at_each_line_finds(
+    head: str, new: str, old: str, tail: str, loud: tuple[int, int] | None
+) -> None:
+    """No line is left out too many, and none too few: all but the one beside what differs."""
+    now, before = head + new + tail, head + old + tail
+    loud = loud if loud and loud[1] < len(before) else None
+    assert ends(alphabet(now), alphabet(before, loud=loud)) == same_ends(now, before, loud)
+
+
+def test_no_end_is_left_out_where_lines_may_cross() -> None:
+    """An id or an absence on either side may pair any two lines: all are looked at."""
+    still, moves = alphabet("abcdef"), alphabet("abcdef", moves=True)
+    assert ends(still, still) == Ends(5, 0)
+    assert [ends(moves, still), ends(still, moves), ends(moves, moves)] == [Ends()] * 3
+
+
+def test_what_is_no_file_is_looked_at_whole() -> None:
+    """Plain tuples of entries or links, as a first meeting has them, have no ends."""
+    still = alphabet("abcdef")
+    assert [ends(still, tuple(still)), ends(tuple(still), still)] == [Ends()] * 2
 
 
 def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
     """Of ten thousand lines, three are made into entries and links."""
     tasks = [Task(f"task {n}") for n in range(10_000)]
-    rows = [
-        coding.link_row(Link(f"k{n}", f"r{n}", t, "", n << 20, Base(t, encode(t, ENCODING))))
+    links = [
+        Link(f"k{n}", f"r{n}", t, "", n << 20, Base(t, encode(t, ENCODING)))
         for n, t in enumerate(tasks)
     ]
+    asked: list[int] = []
+
+    def link(at: int) -> Link:
+        asked.append(at)
+        return links[at]
+
+    before = Lines(signs(sign(t.text, t.completed, t.due, "") for t in tasks), link)
     tasks[5000] = Task("task 5000", completed=True)
     looked: list[int] = []
 
@@ -100,11 +191,25 @@ def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
         looked.append(at)
         return Entry(tasks[at], at + 1)
 
-    file = Lines[Entry]([(t.text, t.completed, t.due, "") for t in tasks], entry)
-    seen = plan.Observation(file, Rows(rows).links(), NOW)
+    file = Lines(signs(sign(t.text, t.completed, t.due, "") for t in tasks), entry)
+    seen = plan.Observation(file, before, NOW)
     (op,) = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
     assert isinstance(op, plan.ChangeRemote)
-    assert looked == [4999, 5000, 5001]
+    assert looked == asked == [4999, 5000, 5001]
+
+
+def test_a_listing_is_looked_at_whole() -> None:
+    """What stands still in the file may have changed in the app: at its ends too."""
+    tasks = [Task(f"task {n}") for n in range(5)]
+    entries = [Entry(task, n + 1) for n, task in enumerate(tasks)]
+    links = [
+        Link(f"k{n}", f"r{n}", task, "", n << 20, Base(task, encode(task, ENCODING)))
+        for n, task in enumerate(tasks)
+    ]
+    listed = {f"r{n}": RemoteItem(f"r{n}", Fields(f"Task {n}")) for n in range(5)}
+    seen = plan.Observation(lines(entries), stored(links), NOW, unlinked=(), listed=listed)
+    ops = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
+    assert [op.entry for op in ops if isinstance(op, plan.ChangeLocal)] == entries
 
 
 def test_lines_are_a_sequence() -> None:
@@ -115,6 +220,7 @@ def test_lines_are_a_sequence() -> None:
     assert file == made
     assert made == file
     assert file != made[1:]
+    assert file != made[::-1]
     assert tuple(file) == made
     assert file[2] is file[2]
     assert repr(file) == repr(made)

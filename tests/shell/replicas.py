@@ -7,7 +7,9 @@ side; whatever nobody let go of has to be somewhere in the end.
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -41,6 +43,56 @@ BROKEN = ""
 
 class Stopped(BaseException):
     """The process died here."""
+
+
+class Death:
+    """Comes at step ``left``; steps are commits, requests sent, replies read, and of the file.
+
+    Nothing that is done on the way out counts, as if there had been none: SIGKILL. With
+    ``power`` off, what was not durable is lost besides.
+    """
+
+    def __init__(self, person: Person, left: int, *, power: bool = True) -> None:
+        self.left, self.power, self._state = left, power, person.store_path.parent
+        self._kept = person.home / "kept at death"
+        self._keep()
+
+    @property
+    def came(self) -> bool:
+        """Whether it came to that."""
+        return self.left <= 0
+
+    def __call__(self, step: str) -> None:
+        """Count one step."""
+        self.left -= 1
+        if self.left == 0 if self.power else step == "store.commit" and self.left >= 0:
+            self._keep()
+        if self.came:
+            raise Stopped
+
+    def _keep(self) -> None:
+        shutil.rmtree(self._kept, ignore_errors=True)
+        if self._state.exists():
+            shutil.copytree(self._state, self._kept, ignore=shutil.ignore_patterns("*-shm"))
+
+    def undo(self) -> None:
+        """Put the state back to what was left of it."""
+        shutil.rmtree(self._state, ignore_errors=True)
+        if self._kept.exists():
+            self._kept.rename(self._state)
+
+
+@contextmanager
+def dying(person: Person, step: int, *, power: bool = True) -> Iterator[Death]:
+    """Let omisync die at this step, if it comes to that; see ``Death``."""
+    person.trace = death = Death(person, step, power=power)
+    try:
+        with suppress(Stopped):
+            yield death
+    finally:
+        person.trace = None
+    if death.came:
+        death.undo()
 
 
 @dataclass
@@ -139,6 +191,8 @@ class Replicas:
 
     def save(self, lines: Iterable[Line], dice: Random) -> None:
         """Save the file as one editor or another does."""
+        lines = list(lines)
+        self._chores(lines)
         source = source_of(lines, toml=self.toml)
         if dice.random() < 0.5:
             self.person.write(source)
@@ -146,6 +200,18 @@ class Replicas:
         draft = self.person.todo.with_name("draft~")
         draft.write_text(source, encoding="utf-8")
         draft.replace(self.person.todo)
+
+    def _chores(self, lines: Iterable[Line]) -> None:
+        """Let finished lines that are open and reworded be twice: the next round of a chore."""
+        store = Store.peek(self.person.store_path)
+        if store is None:
+            return
+        with store:
+            seen = [link.seen for link in store.links() if link.seen.completed]
+        finished = {task.text[:14]: task.text for task in seen}
+        for line in lines:
+            if not line.done and finished.get(line.text[:14], line.text) != line.text:
+                self.doubled.update(line.text.split())
 
     def word(self) -> str:
         """Return a word that was never used before, and is like no other."""
@@ -270,7 +336,7 @@ class Replicas:
         if store is None:
             return False
         with store:
-            links, stones = store.links(), store.tombstones(0.0, kept=True)
+            links, stones = tuple(store.links()), store.tombstones(0.0, kept=True)
         return name in {one.remote_id for one in (*links, *stones)}
 
     def edit_both(self, here: str, there: str, dice: Random) -> None:
@@ -308,7 +374,7 @@ class Replicas:
             calm = 0 if outcome.temporary or outcome.counts else calm + 1
             if calm == 3:
                 break
-            if outcome.parked:
+            if outcome.parked or outcome.parked_before:
                 async with person.desk() as desk:
                     sync.retry(desk.store, "", person.clock())
             wait = 0.0 if outcome.retry_at is None else outcome.retry_at - person.clock.now
@@ -341,7 +407,7 @@ class Replicas:
         """Check that each line says what its item says, and that nothing was lost or doubled."""
         async with self.person.desk() as desk:
             document, _ = sync.preview(desk.config, desk.store, self.person.clock())
-            links = desk.store.links()
+            links = tuple(desk.store.links())
             buried = {one.remote_id for one in desk.store.tombstones(0.0, kept=True)}
             lost = [one.clash.lost_value for one in desk.store.clashes()]
             assert desk.store.intents() == []

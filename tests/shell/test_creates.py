@@ -318,3 +318,47 @@ async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) 
     assert all(one.at == person.clock.now for one in told)
     assert len(keys) == 3
     assert None not in keys
+
+
+def many(batches: int) -> str:
+    """A file whose tasks take so many batches."""
+    return "".join(f"- [ ] task {n}\n" for n in range(50 * batches))
+
+
+async def test_what_is_written_down_and_not_sent_is_taken_back(person: Person) -> None:
+    """A limit in the middle of many batches: nothing of unknown outcome is left."""
+    person.write(many(7))
+    person.sandbox.fault_next(None, None, "429", method="POST")
+    outcome = await person.cycle()
+    posts = person.sent().count(("POST", 200))
+    assert (outcome.code, outcome.counts["task.created"]) == (errors.TEMPORARY, 50 * posts)
+    assert outcome.waiting == 350 - 50 * posts
+    assert intents(person) == []
+    await person.settle()
+    assert person.omi() == {f"task {n}": False for n in range(350)}
+
+
+async def test_the_disk_is_waited_for_once_for_many_batches(person: Person) -> None:
+    """The first batch goes alone; the next eight, and then eight more, are written down at once."""
+    steps: list[str] = []
+    person.trace = steps.append
+    person.write(many(17))
+    await person.cycle()
+    sent = [at for at, step in enumerate(steps) if step == "request.sent"]
+    creates = steps[sent[-17] - 1 : sent[-1]]
+    assert creates.count("store.commit") == 3
+    assert creates.count("store.write") >= 13
+
+
+async def test_a_batch_that_is_careful_goes_alone(person: Person, clock: Clock) -> None:
+    """In the minute after a limit each batch is written down by itself, right before it goes."""
+    person.sandbox.retry_after = 5
+    person.sandbox.fault_next("429", method="POST")
+    person.write(many(3))
+    await person.cycle()
+    clock.pass_by(6)
+    steps: list[str] = []
+    person.trace = steps.append
+    await person.cycle()
+    sent = [at for at, step in enumerate(steps) if step == "request.sent"][-3:]
+    assert [steps[at - 1] for at in sent] == ["store.commit"] * 3

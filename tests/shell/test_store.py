@@ -170,15 +170,17 @@ def test_what_is_kept_in_memory_is_what_a_new_reading_gives(
     """Whatever is written, moved, deleted or rolled back, here or by somebody else."""
     path = tmp_path_factory.mktemp("store") / "s.db"
     keys = st.sampled_from("abcdef")
-    steps = st.sampled_from(("put", "again", "drop", "undone", "other"))
+    steps = st.sampled_from(("put", "again", "still", "still", "drop", "undone", "other"))
     with Store.open(path) as kept, Store.open(path) as other:
         for step in data.draw(st.lists(steps, max_size=12)):
             key, link = data.draw(keys), data.draw(links)
             link = link.but(key=key, remote_id=f"r{key}")
             before = kept.links()
             said = [(one.key, one.seen) for one in before]
-            if step == "again":  # in its place, as most writes are
+            if step in {"again", "still"}:  # in its place, as most writes are
                 link = link.but(rank=next((old.rank for old in before if old.key == key), 0))
+            if step == "still":
+                link = standing_still(link)
             with (
                 contextlib.suppress(RuntimeError),
                 (other if step == "other" else kept).transaction(),
@@ -191,9 +193,65 @@ def test_what_is_kept_in_memory_is_what_a_new_reading_gives(
                 if step == "undone":
                     raise RuntimeError
             with Store.open(path) as fresh:
-                assert kept.links() == fresh.links()
+                ours, anew = kept.links(), fresh.links()
+                assert ours == anew
+                assert (ours.signs, ours.loud, ours.moves) == (anew.signs, anew.loud, anew.moves)
+                assert [at for at, one in enumerate(ours) if one != standing_still(one)] == (
+                    sorted(kept._rows._loud)
+                )
                 assert kept.remote_ids() == {one.remote_id for one in fresh.links()}
             assert [(one.key, one.seen) for one in before] == said
+
+
+def standing_still(link: Link) -> Link:
+    """The same link where both sides agree on it and nothing is waited for."""
+    remote = link.base.remote if link.base else Fields(link.seen.text or "a")
+    calm = {"absent_since": None, "clear_due": False, "failures": 0, "parked": None, "missing": 0}
+    base = Base(link.seen, remote)
+    return link.but(base=base, remote_id=link.remote_id or "r", doubt=frozenset(), **calm)
+
+
+def test_a_link_that_is_written_is_not_read_for_what_it_was(tmp_path: Path) -> None:
+    """What was looked at stays as it was seen; what was not is never passed off as it."""
+    rows = [standing_still(Link(f"k{n}", f"r{n}", Task(f"t{n}"), rank=n)) for n in range(200)]
+    with Store.open(tmp_path / "s.db") as opened:
+        with opened.transaction():
+            opened.put_links(rows)
+        before = opened.links()
+        assert before[3] == rows[3]
+        with opened.transaction():
+            opened.put_links([rows[3].but(seen=Task("new")), rows[150].but(seen=Task("new"))])
+            opened.drop_links(["k199"])
+        assert [before[3], before[149]] == [rows[3], rows[149]]
+        for gone in (150, 199):
+            with pytest.raises(StoreBusy):
+                before[gone]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("remote_id", b"r"), ("text", b"x"), ("completed", 2), ("completed", "x"), ("due", b"x"),
+        ("section", b"s"), ("rank", "x"), ("base_text", b"x"), ("base_completed", "y"),
+        ("base_completed", None), ("base_due", b"x"), ("remote_description", None),
+        ("remote_description", b"x"), ("remote_completed", 7), ("remote_completed", None),
+        ("remote_due_at", b"x"), ("absent_since", "soon"), ("clear_due", 5), ("failures", "x"),
+        ("parked", 1), ("parked", "[]"), ("doubt", b"x"), ("missing", "x"), ("probed_at", "x"),
+        ("made_at", "x"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_kind_is_told_at_once(
+    tmp_path: Path, column: str, value: object
+) -> None:
+    """In one link of many, and before anything is looked at."""
+    path = tmp_path / "s.db"
+    rows = [standing_still(Link(f"k{n}", f"r{n}", Task(f"t{n}"), rank=n)) for n in range(9)]
+    with Store.open(path) as opened, opened.transaction():
+        opened.put_links(rows)
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE links SET {column} = ? WHERE key = 'k4'", (value,))  # noqa: S608 - ours
+    with pytest.raises(StoreUnusable, match="damaged"), Store.open(path) as opened:
+        opened.links()
 
 
 def test_a_store_of_the_first_version_is_taken_over(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from openapi import check_request
-from person import Person
+from person import Clock, Person
 
 from omisync import errors
 from omisync.core.model import Fields
@@ -16,10 +17,10 @@ from omisync.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-    from person import Clock
+    from omisync.sandbox import Fault
 
 DUE = datetime(2026, 12, 24, 17, 0, tzinfo=UTC)
+DAY = 86_400.0
 
 
 async def settled(person: Person, code: int = errors.OK) -> None:
@@ -481,6 +482,68 @@ async def test_a_gate_is_waited_out_and_survives_a_restart(tmp_path: Path, clock
 
 
 # Keys and accounts
+
+
+async def together(person: Person, omi: Clock) -> None:
+    """Let ten minutes go by for both clocks, with a cycle each minute."""
+    for _ in range(10):
+        await person.cycle()
+        person.clock.pass_by(60)
+        omi.pass_by(60)
+
+
+@pytest.mark.parametrize("jump", [-DAY, DAY])
+async def test_a_create_is_found_whatever_this_clock_says(tmp_path: Path, jump: float) -> None:
+    """The clock was set since, as at a start without a battery: it is Omi's time that counts."""
+    clock, omi = Clock(), Clock()
+    async with Sandbox(clock=omi) as sandbox:
+        person = Person(tmp_path, sandbox, clock)
+        person.write("- [ ] a\n")
+        sandbox.fault_next("reset_after", method="POST")
+        await person.cycle()
+        clock.pass_by(jump)
+        await together(person, omi)
+        assert person.omi() == {"a": False}
+        sandbox.add("b")
+        clock.pass_by(jump)
+        person.write("- [ ] a\n- [ ] b\n")
+        await together(person, omi)
+        assert person.omi() == {"a": False, "b": False}
+
+
+async def test_a_create_that_nothing_was_read_before_is_found_too(tmp_path: Path) -> None:
+    """Reads were limited, and the clock was set forward before a create that got no answer."""
+    clock, omi = Clock(), Clock()
+    async with Sandbox(clock=omi) as sandbox:
+        person = Person(tmp_path, sandbox, clock)
+        sandbox.retry_after = 3600
+        person.write("- [ ] a\n")
+        await person.settle()
+        sandbox.fault_next("429", method="GET")
+        person.write("- [ ] a\n- [ ] b\n")
+        await person.settle()
+        clock.pass_by(1800)
+        sandbox.fault_next("reset_after", method="POST")
+        person.write("- [ ] a\n- [ ] b\n- [ ] c\n")
+        await person.settle()
+        assert person.omi() == {"a": False, "b": False, "c": False}
+
+
+@pytest.mark.parametrize("fault", ["429", "5xx_before", "402"])
+async def test_a_clock_that_was_put_right_holds_nothing_back(tmp_path: Path, fault: Fault) -> None:
+    """What had to wait in a year to come does not wait until then."""
+    omi = Clock()
+    clock = Clock(omi.now + 365 * DAY)
+    async with Sandbox(clock=omi) as sandbox:
+        person = Person(tmp_path, sandbox, clock)
+        person.write("- [ ] a\n")
+        await person.settle()
+        sandbox.fault_next(fault, method="POST")
+        person.write("- [ ] a\n- [ ] b\n")
+        await person.cycle()
+        clock.pass_by(-365 * DAY)
+        await together(person, omi)
+        assert person.omi() == {"a": False, "b": False}
 
 
 async def test_a_refused_key_stops_after_one_request(person: Person) -> None:

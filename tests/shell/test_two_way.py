@@ -256,6 +256,20 @@ async def test_a_line_put_back_overwrites_nothing_of_the_app(both: Person) -> No
     await quiet(both)
 
 
+async def test_a_tick_meets_a_line_that_was_away(both: Person) -> None:
+    """Ticked in the app while the line was cut, and pasted back in time: it is ticked."""
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.write("- [ ] a\n")
+    both.sandbox.items[item(both, "b")].completed = True
+    await both.cycle(now=True, grace=30.0)
+    both.write("- [ ] b\n- [ ] a\n")
+    await both.cycle(now=True, grace=30.0)
+    assert read(both) == "- [x] b\n- [ ] a\n"
+    assert both.omi() == {"a": False, "b": True}
+    await quiet(both)
+
+
 async def test_undo_brings_the_file_back(both: Person) -> None:
     """Lines that came in go, and their items stay as they are; edits are taken back."""
     both.write("- [ ] mine\n")
@@ -474,6 +488,37 @@ async def test_an_item_edited_before_it_was_found(both: Person, there: datetime 
     async with both.desk() as desk:
         lost = [one.clash.lost_value for one in desk.store.clashes()]
     assert lost == ([] if there is None else ["2026-06-02"])
+    await quiet(both)
+
+
+async def test_an_item_ticked_before_it_was_found(both: Person) -> None:
+    """Its create got no answer; the tick made in the app meanwhile comes into the line."""
+    both.write("- [ ] a\n")
+    both.sandbox.fault_next("reset_after", method="POST")
+    await both.cycle(now=True)
+    both.sandbox.items[item(both, "a")].completed = True
+    both.clock.pass_by(10)
+    await both.settle()
+    assert read(both) == "- [x] a\n"
+    assert both.omi() == {"a": True}
+    await quiet(both)
+
+
+async def test_repair_lets_both_sides_agree(both: Person) -> None:
+    """What the app did while the state was lost comes in as after any first meeting."""
+    both.write("- [ ] a\n- [ ] b\n- [x] c\n")
+    await both.settle()
+    for path in both.home.glob("state/*"):
+        path.unlink()
+    items = both.sandbox.items
+    items[item(both, "a")].completed = True
+    items[item(both, "b")].due_at = datetime(2026, 6, 2, 9, tzinfo=UTC)
+    items[item(both, "c")].completed = False
+    async with both.desk() as desk:
+        await sync.repair(desk)
+    await both.settle()
+    assert read(both) == "- [x] a\n- [ ] b 📅 2026-06-02\n- [x] c\n"
+    assert both.omi() == {"a": True, "b": False, "c": True}
     await quiet(both)
 
 

@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from person import Clock, Person
-from replicas import TWO_WAY, Replicas, Stopped
+from replicas import TWO_WAY, Replicas, dying
 
 from omisync.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LINE_EDITS = ("add", "reword", "tick", "date", "remove", "move", "paste")
 ITEM_EDITS = ("add", "reword", "tick", "date", "undate", "delete", "reprocess", "hide", "lock")
@@ -56,7 +56,7 @@ class BothWays(RuleBasedStateMachine):
     """Someone edits the file, someone the app, and omisync has no easy time between them."""
 
     done: ClassVar[Counter[str]] = Counter()
-    """What was done by all machines, for who runs a campaign by hand."""
+    """What was done by all machines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,15 +122,12 @@ class BothWays(RuleBasedStateMachine):
         self.both.person.clock.pass_by(seconds)
         self.cycle(grace=grace)
 
-    @rule(at=st.integers(1, 25))
-    def stop(self, at: int) -> None:
-        """The process dies after some step."""
-
-        def die() -> None:
-            self.done["stops"] += 1
-            raise Stopped
-
-        self.cycle(Interference(at, die))
+    @rule(at=st.integers(1, 25), power=st.booleans())
+    def stop(self, at: int, power: bool) -> None:
+        """The process dies after some step, or all the machine does."""
+        with dying(self.both.person, at, power=power) as death:
+            self.cycle()
+        self.done["stops"] += death.came
 
     @rule(
         step=st.sampled_from(("file.written", "file.checked", "file.swapped", "")),
@@ -192,12 +189,10 @@ class BothWays(RuleBasedStateMachine):
 
     def cycle(self, trace: Interference | None = None, **how: object) -> None:
         """Run one cycle, which may be stopped."""
-        self.both.person.trace = trace
+        self.both.person.trace = trace or self.both.person.trace
         self.sandbox.requests.clear()
         try:
             self.runner.run(self.both.cycle(**how))
-        except Stopped:
-            pass
         finally:
             self.both.person.trace = None
         self.done["cycles"] += 1
@@ -235,3 +230,10 @@ class TestLongBothWays(BothWays.TestCase):  # type: ignore[misc]  # a class made
     """Many more of them: over 15,000 steps."""
 
     settings = _size(400, 40)
+
+    @pytest.fixture(autouse=True)
+    def _told(self, tally: Counter[str]) -> Iterator[None]:
+        """Have what was done told at the end."""
+        BothWays.done.clear()
+        yield
+        tally.update(BothWays.done)

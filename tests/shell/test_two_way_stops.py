@@ -6,15 +6,16 @@ import random
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from replicas import TWO_WAY, Stopped
+from replicas import TWO_WAY, dying
 
 from omisync import errors, sync
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
@@ -38,11 +39,31 @@ MANY = [f"task number {n}" for n in range(30)]
 
 @dataclass(frozen=True)
 class Scenario:
-    """What the app and the editor do to what both agree on, and under which settings."""
+    """What the app and the editor do to what both agree on, and under which settings.
+
+    ``edits`` are replaced, ``typed`` become new lines, ``cut`` removes the last line.
+    ``earlier`` is a story of the editor that was settled before all that.
+    """
 
     app: Callable[[Items], None] = lambda _items: None
     edits: tuple[tuple[str, str], ...] = ()
     settings: str = ""
+    typed: tuple[str, ...] = ()
+    cut: bool = False
+    earlier: Scenario | None = None
+
+    def save(self, person: Person) -> None:
+        """Do what the editor does."""
+        text = person.todo.read_text(encoding="utf-8")
+        for old, new in self.edits:
+            assert old in text
+            text = text.replace(old, new, 1)
+        toml = person.name.endswith("toml")
+        if self.cut:
+            last = text.rindex("[[todo]]" if toml else "* [ ]")
+            text = text[:last]
+        form = '\n[[todo]]\ndescription = "{}"\n' if toml else "* [ ] {}\n"
+        person.write(text + "".join(form.format(line) for line in self.typed))
 
 
 def named(items: Items, text: str) -> Item:
@@ -79,6 +100,14 @@ def delete(*texts: str) -> Callable[[Items], None]:
             del items[named(items, text).id]
 
     return edit
+
+
+def twin(items: Items) -> None:
+    """Another machine made the same item a moment earlier, and we did not see it."""
+    ours = named(items, "ours")
+    assert ours.created_at is not None
+    earlier = ours.created_at - timedelta(seconds=1)
+    items["fresh"] = replace(ours, id="fresh", created_at=earlier)
 
 
 def everything(items: Items) -> None:
@@ -120,25 +149,30 @@ SCENARIOS = {
     ),
     "ids": Scenario(lambda items: add(items, ["theirs"]), settings='ids="inline"'),
     "other ids": Scenario(reprocess, settings='on_remote_removal="remove"\nids="inline"'),
+    "typed line": Scenario(typed=("mine",)),
+    "typed lines": Scenario(typed=tuple(MANY)),
+    "typed on both sides": Scenario(lambda items: add(items, ["ours", "b"]), typed=("ours", "c")),
+    "edited lines": Scenario(
+        edits=(("milk", "oat milk"), ("2026-05-01", "2026-05-09"), ("mow", "mow lawn"))
+    ),
+    "line removed": Scenario(cut=True),
+    "line removed, item deleted": Scenario(cut=True, settings='on_removal="delete"'),
+    "line removed, item kept": Scenario(cut=True, settings='on_removal="keep"'),
+    "line removed, item edited": Scenario(change("mow", description="mow lawn"), cut=True),
+    "line put back": Scenario(typed=("mow",), earlier=Scenario(cut=True)),
+    "line put back, item edited": Scenario(
+        change("mow", completed=False, description="mow lawn"),
+        typed=("mow",),
+        earlier=Scenario(cut=True),
+    ),
+    "not listed": Scenario(change("mow", hidden=True), edits=(("milk", "oat milk"),)),
+    "twin": Scenario(twin, earlier=Scenario(typed=("ours",))),
     "everything": Scenario(
         everything,
         (("call Bob", "phone Bob"), ("milk", "milk and bread")),
         settings='on_remote_removal="check"\nids="inline"',
     ),
 }
-
-
-class StopAt:
-    """Dies at step ``step``."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def __call__(self, _step: str) -> None:
-        """Count one step."""
-        self.left -= 1
-        if self.left == 0:
-            raise Stopped
 
 
 async def prepare(person: Person, name: str, scenario: Scenario) -> None:
@@ -155,12 +189,11 @@ async def prepare(person: Person, name: str, scenario: Scenario) -> None:
         person.sandbox.add(text, item_id=f"item{number}", created_at=at, due_at=due_at)
     person.write(BEFORE[name])
     await person.settle()
+    if scenario.earlier is not None:
+        scenario.earlier.save(person)
+        await settle(person)
     scenario.app(person.sandbox.items)
-    text = person.todo.read_text(encoding="utf-8")
-    for old, new in scenario.edits:
-        assert old in text
-        text = text.replace(old, new, 1)
-    person.write(text)
+    scenario.save(person)
 
 
 @dataclass(frozen=True)
@@ -191,12 +224,10 @@ class Saved:
         person.clock.now = self.now
 
 
-async def stopped(person: Person, step: int) -> None:
+async def stopped(person: Person, step: int, *, power: bool = True) -> None:
     """Settle, but die at this step."""
-    person.trace = StopAt(step)
-    with suppress(Stopped):
+    with dying(person, step, power=power):
         await settle(person)
-    person.trace = None
 
 
 async def settle(person: Person) -> None:
@@ -216,6 +247,8 @@ async def end(person: Person) -> End:
     after = person.todo.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     items = person.sandbox.items.values()
+    texts = [one.description for one in items]
+    assert len(texts) == len(set(texts)), f"doubled: {texts}"
     data = person.todo.read_bytes()
     for one in items:  # ids of items that we create are by chance
         if not one.id.startswith(("item", "fresh", "again")):
@@ -233,13 +266,16 @@ async def test_a_stop_changes_nothing(name: str, person: Person) -> None:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", BEFORE)
 @pytest.mark.parametrize("what", SCENARIOS)
-async def test_every_step_may_be_the_last(what: str, name: str, person: Person) -> None:
+async def test_every_step_may_be_the_last(
+    what: str, name: str, person: Person, tally: Counter[str]
+) -> None:
     """Stopped after step k, for every k, and resumed: the same bytes, the same items."""
-    await stopped_at(what, name, person)
+    tally["stops"] += await stopped_at(what, name, person)
+    tally["stories"] += 1
 
 
-async def stopped_at(what: str, name: str, person: Person, every: int = 1) -> None:
-    """Go through a scenario with a stop at each step, or at ``every`` so many."""
+async def stopped_at(what: str, name: str, person: Person, every: int = 1) -> int:
+    """Kill it, and cut its power, at each step, or at ``every`` so many; count the stops."""
     await prepare(person, name, SCENARIOS[what])
     start = Saved.of(person)
     steps: list[str] = []
@@ -248,19 +284,22 @@ async def stopped_at(what: str, name: str, person: Person, every: int = 1) -> No
     expected = await end(person)
     assert len(steps) > 3, "the scenario has steps"
     for step in range(1, len(steps) + 1, every):
-        start.restore(person)
-        await stopped(person, step)
-        person.trace = None
-        await settle(person)
-        assert await end(person) == expected, step
+        for power in (True, False):
+            start.restore(person)
+            await stopped(person, step, power=power)
+            await settle(person)
+            assert await end(person) == expected, (step, power)
+    return 2 * len(range(1, len(steps) + 1, every))
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", BEFORE)
 @pytest.mark.parametrize("what", SCENARIOS)
-async def test_every_step_may_be_the_last_but_one(what: str, name: str, person: Person) -> None:
-    """Stopped after step k, resumed, stopped again anywhere: the same bytes, the same items."""
+async def test_every_step_may_be_the_last_but_one(
+    what: str, name: str, person: Person, tally: Counter[str]
+) -> None:
+    """Killed or without power after step k, resumed, stopped again: the same bytes and items."""
     dice = random.Random(what + name)
     await prepare(person, name, SCENARIOS[what])
     start = Saved.of(person)
@@ -271,11 +310,14 @@ async def test_every_step_may_be_the_last_but_one(what: str, name: str, person: 
     for step in range(1, len(steps) + 1):
         for _ in range(3):
             start.restore(person)
-            await stopped(person, step)
-            await stopped(person, dice.randint(1, 20))
+            power = dice.random() < 0.5
+            await stopped(person, step, power=power)
+            await stopped(person, dice.randint(1, 20), power=not power)
             person.clock.pass_by(dice.choice((0, 0, 6, 100)))
             await settle(person)
             assert await end(person) == expected, step
+            tally["stops"] += 2
+    tally["stories"] += 1
 
 
 @pytest.mark.campaign
@@ -292,12 +334,10 @@ async def test_stopped_while_a_clash_is_put_back(person: Person) -> None:
         expected = await end(person)
         for step in range(1, 40):
             start.restore(person)
-            person.trace = stop = StopAt(step)
-            with suppress(Stopped):
+            with dying(person, step) as death:
                 await treat(person)
                 await settle(person)
-            person.trace = None
-            if stop.left > 0:
+            if not death.came:
                 break
             await settle(person)
             if (await end(person)) != expected:  # it was stopped before it had begun

@@ -25,7 +25,8 @@ _SIGN = re.compile(rf"[dD][uU][eE](?::|\()|omi:|[{_ICONS}]|<!--")
 _NAME = re.compile(rf"@?[dD][uU][eE](?=[:(])|omi:|[{_ICONS}][\ufe0e\ufe0f]?\s*")
 
 _BULLET = "- [ ] "
-_TAILS = (" 📅 2026-01-31 omi:a", "")
+_TAILS = (" 📅 2026-01-31 omi:a", " <!-- a -->", "")
+"""What may stand behind a text: tokens, a comment of the person, nothing."""
 
 
 def legible(description: str) -> str:
@@ -55,9 +56,9 @@ def _misread(text: str, tail: str) -> list[int]:
         return sorted({_before(text, at) for at in signs})
     shown = words.read(source, words.pieces(source, 0, item), item.inlines).text
     comments = [inline.start for inline in item.inlines if inline.comment]
-    if shown == text or not comments:
-        return []
-    return [len(source[len(_BULLET) : comments[-1]].decode())]
+    begun = [len(source[len(_BULLET) : start].decode()) for start in comments]
+    ours = [at for at in begun if at < len(text)]
+    return ours[-1:] if shown != text else []
 
 
 def _before(text: str, at: int) -> int:

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.markdown import blocks
 from omisync.core.model import DESCRIPTION_LIMIT, Entry, Notice, Span, Task
-from omisync.core.still import Lines
+from omisync.core.still import Lines, sign, signs
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable
 
     from omisync.core.markdown.blocks import Section
-    from omisync.core.still import Said
 
     Read = Callable[[int, int, Section], tuple[list[Entry], list[Notice], Section]]
     """Reads a part of the source, from one offset to another, below a section."""
@@ -59,12 +59,12 @@ _SWALLOWS = re.compile(rb"```|~~~|(?:\A|[\r\n])(?:[^A-Za-z\r\n]|\[[xX]\])*<")
 
 
 @lru_cache(maxsize=1 << 12)
-def _said(lines: bytes, section: str) -> list[Said]:
-    """Return what these plain lines say; most of them said it when last read, too."""
-    return [
-        (text.decode(), mark != b" ", day.decode() if day else None, section)
+def _signs(lines: bytes, section: str) -> array[int]:
+    """Return the signs of these plain lines; most of them had them when last read, too."""
+    return signs(
+        sign(text.decode(), mark != b" ", day.decode() if day else None, section)
         for mark, text, _, day in _ONE.findall(lines)
-    ]
+    )
 
 
 @cache
@@ -91,7 +91,7 @@ def entries(source: bytes, read: Read) -> tuple[Lines[Entry], list[Notice]]:
     else:
         sheet.fill(begin, read)
     moves = any(entry.explicit_id is not None for entry in sheet.known.values())
-    return Lines(sheet.said, sheet.entry, made=sheet.known, moves=moves), sheet.notices
+    return Lines(sheet.signs, sheet.entry, made=sheet.known, moves=moves), sheet.notices
 
 
 def is_readable(source: bytes, begin: int) -> bool:
@@ -109,13 +109,14 @@ class _Sheet:
 
     def __init__(self, source: bytes) -> None:
         self.source = source
-        self.said: list[Said] = []
+        self.signs = signs()
         self.known: dict[int, Entry] = {}
         self.notices: list[Notice] = []
         self.section = blocks.Section()
         self.runs: list[_Run] = []
         self._before: list[int] = []  # of each run, to find the one of an entry quickly
-        self._starts: dict[int, list[int]] = {}
+        self._latest = -1
+        self._made: list[Entry] = []
         self._lines: list[int] | None = None
 
     def fill(self, at: int, read: Read) -> None:
@@ -145,44 +146,48 @@ class _Sheet:
     def plain(self, start: int, stop: int) -> None:
         """Take the items between two offsets."""
         section = self.section.path
-        found = _said(self.source[start:stop], section)
+        found = _signs(self.source[start:stop], section)
         if found:
-            self.runs.append(_Run(start, stop, len(self.said), section))
-            self._before.append(len(self.said))
-            self.said += found
+            self.runs.append(_Run(start, stop, len(self.signs), section))
+            self._before.append(len(self.signs))
+            self.signs += found
 
     def hard(self, start: int, stop: int, read: Read) -> None:
         """Take what somebody else reads between two offsets."""
         found, notices, self.section = read(start, stop, self.section)
         for entry in found:
             task = entry.task
-            self.known[len(self.said)] = entry
-            self.said.append((task.text, task.completed, task.due, entry.section))
+            self.known[len(self.signs)] = entry
+            self.signs.append(sign(task.text, task.completed, task.due, entry.section))
         self.notices += notices
 
     def entry(self, at: int) -> Entry:
-        """Return the entry of a plain line."""
+        """Return the entry of a plain line; who asks for one asks for its neighbours next."""
         number = bisect_right(self._before, at) - 1
-        run = self.runs[number]
-        starts = self._starts.get(number)
-        if starts is None:
-            starts = [one.start() for one in _ONE.finditer(self.source, run.start, run.stop)]
-            self._starts[number] = starts
-        start = starts[at - run.before]
-        one = _ONE.match(self.source, start)
-        if one is None:
-            raise ValueError(start)
-        text, completed, day, section = self.said[at]
-        return Entry(
-            Task(text, completed, day),
-            self._line(start),
-            section,
-            None,
-            Span(start, one.end()),
-            Span(*one.span(1)),
-            (Span(one.start(2), one.end()),),
-            Span(*one.span(3)) if day else None,
-        )
+        if number != self._latest:
+            self._latest, self._made = number, self._entries(self.runs[number])
+        return self._made[at - self.runs[number].before]
+
+    def _entries(self, run: _Run) -> list[Entry]:
+        """Return the entries of a run."""
+        made = []
+        for one in _ONE.finditer(self.source, run.start, run.stop):
+            mark, text, _, day = one.groups()
+            start, end = one.span()
+            marked, opened = one.span(1), one.start(2)
+            made.append(
+                Entry(
+                    Task(text.decode(), mark != b" ", day.decode() if day else None),
+                    self._line(start),
+                    run.section,
+                    None,
+                    Span(start, end),
+                    Span(*marked),
+                    (Span(opened, end),),
+                    Span(*one.span(3)) if day else None,
+                )
+            )
+        return made
 
     def _line(self, start: int) -> int:
         if self._lines is None:

@@ -255,8 +255,8 @@ def _without(text: str, shadow: str, cuts: Sequence[tuple[int, int]]) -> tuple[s
     words: list[str] = []
     shadows: list[str] = []
     at = 0
-    for start, end in cuts:
-        left, right = max(at, start), max(at, end)
+    for start, end in _joined(shadow, cuts):
+        left, right = start, end
         while left > at and shadow[left - 1].isspace():
             left -= 1
         while right < len(shadow) and shadow[right].isspace():
@@ -268,6 +268,18 @@ def _without(text: str, shadow: str, cuts: Sequence[tuple[int, int]]) -> tuple[s
     return "".join((*words, text[at:])), "".join((*shadows, shadow[at:]))
 
 
+def _joined(shadow: str, cuts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the cuts, those with nothing but spaces between them as one."""
+    whole: list[tuple[int, int]] = []
+    for start, end in cuts:
+        if whole and not shadow[whole[-1][1] : start].strip():
+            first, last = whole.pop()
+            whole.append((first, max(last, end)))
+        else:
+            whole.append((start, end))
+    return whole
+
+
 def _apart(shadow: str, before: tuple[int, int], after: tuple[int, int]) -> bool:
     """Return whether the words around a cut need a space, given the spaces on both sides of it."""
     left, right = before[0], after[1]
@@ -277,11 +289,11 @@ def _apart(shadow: str, before: tuple[int, int], after: tuple[int, int]) -> bool
 
 
 def _opens(shadow: str, at: int) -> bool:
-    """Return whether a bracket, quote or emphasis begins right before ``at``."""
+    """Return whether the word before ``at`` has nothing so far but brackets, quotes or emphasis."""
     start = at
     while start and shadow[start - 1] in _OPENERS:
         start -= 1
-    return start < at and (not start or shadow[start - 1].isspace())
+    return not start or shadow[start - 1].isspace()
 
 
 def _bytes(source: bytes, spans: Sequence[Span], start: int, end: int) -> Span:

@@ -94,7 +94,7 @@ def _string_end(source: bytes, at: int, quote: bytes) -> int:
         return len(source)
     end += len(delimiter)
     # A multi-line string may end in one or two quotes of its own.
-    spare = 2 if len(delimiter) > 1 else 0
+    spare = len(delimiter) - 1
     while spare and source.startswith(quote, end):
         spare -= 1
         end += 1
