@@ -308,19 +308,25 @@ async def test_new_tasks_have_keys_of_their_own(settled: Person) -> None:
     assert all(re.fullmatch("[0-9a-f]{24}", key) for key in keys)
 
 
-async def test_the_skew_of_the_clocks_is_remembered(person: Person) -> None:
-    """A look beyond what was created is not needed to know it."""
+async def test_the_date_of_the_server_is_a_past_one(person: Person) -> None:
+    """That of the last reply, else of the last look, whatever this machine's clock says."""
     async with Sandbox(clock=lambda: person.clock.now + 500) as sandbox:
         person.sandbox = sandbox
         person.write("- [ ] a\n")
         await person.cycle()
+        there = float(int(person.clock.now + 500))
+        person.clock.pass_by(10)
         async with person.desk() as desk:
-            assert abs(desk.server_now() - person.clock.now - 500) <= 1
-            with desk.store.transaction():
-                desk.store.put_fact("skew", None)
-            assert desk.server_now() == person.clock.now
+            assert desk.server_date() == there
             await desk.client()
-            assert desk.server_now() == person.clock.now
+            assert desk.server_date() == there
+            person.write("- [x] a\n")
+            await sync.cycle(desk)
+            assert desk.server_date() == there + 10
+            await desk.close()
+            with desk.store.transaction():
+                desk.store.put_fact("looked", None)
+            assert desk.server_date() == person.clock.now
 
 
 # Two-way.
