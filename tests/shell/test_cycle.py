@@ -308,19 +308,21 @@ async def test_new_tasks_have_keys_of_their_own(settled: Person) -> None:
     assert all(re.fullmatch("[0-9a-f]{24}", key) for key in keys)
 
 
-async def test_the_skew_of_the_clocks_is_remembered(person: Person) -> None:
-    """A look beyond what was created is not needed to know it."""
+async def test_the_clock_of_the_server_is_that_of_its_last_reply(person: Person) -> None:
+    """Without a reply that of the last look; only without both is it a guess."""
     async with Sandbox(clock=lambda: person.clock.now + 500) as sandbox:
         person.sandbox = sandbox
+        async with person.desk() as desk:
+            assert desk.server_date() == person.clock.now
         person.write("- [ ] a\n")
         await person.cycle()
+        person.clock.pass_by(100)
         async with person.desk() as desk:
-            assert abs(desk.server_now() - person.clock.now - 500) <= 1
-            with desk.store.transaction():
-                desk.store.put_fact("skew", None)
-            assert desk.server_now() == person.clock.now
-            await desk.client()
-            assert desk.server_now() == person.clock.now
+            assert abs(desk.server_date() - person.clock.now - 400) <= 1
+            client = await desk.client()
+            assert abs(desk.server_date() - person.clock.now - 400) <= 1
+            await client.listing()
+            assert abs(desk.server_date() - person.clock.now - 500) <= 1
 
 
 # Two-way.
