@@ -86,6 +86,15 @@ async def test_a_create_without_an_answer_is_looked_for_twice(
     assert intents(settled) == []
 
 
+async def test_the_next_look_is_for_the_first_that_is_due(settled: Person, clock: Clock) -> None:
+    """Of two creates without an answer, whose failures are waited for for other times."""
+    for text, fault in (("a", "5xx_before"), ("b", "reset_before")):
+        settled.write(settled.todo.read_text() + f"- [ ] {text}\n")
+        settled.sandbox.fault_next(fault, method="POST")
+        await settled.cycle()
+    assert (await settled.cycle()).retry_at == clock.now + 2
+
+
 async def test_a_late_look_is_not_the_last(settled: Person, clock: Clock) -> None:
     """However long ago the create was: one fruitless look proves nothing."""
     settled.write("- [ ] first\n- [ ] a\n")
