@@ -247,11 +247,15 @@ def test_a_line_that_was_let_go_is_let_go_once() -> None:
     assert made([entry("a")], [replace(GONE, missing=LET_GO)], [], policy).ops == ()
 
 
-def test_a_line_that_was_let_go_and_is_edited_starts_anew() -> None:
+@pytest.mark.parametrize(("missing", "probed_at"), [(LET_GO, None), (2, NOW - 9), (0, None)])
+def test_a_line_that_was_let_go_and_is_edited_starts_anew(
+    missing: int, probed_at: float | None
+) -> None:
     """Its new item can go missing as any other."""
-    (op,) = made([entry("b")], [replace(GONE, missing=LET_GO)], []).ops
-    assert isinstance(op, AddRemote)
-    assert (op.link.missing, op.link.probed_at) == (0, None)
+    gone = replace(GONE, missing=missing, probed_at=probed_at)
+    (op,) = made([entry("a b")], [gone], []).ops
+    anew = gone.but(seen=Task("a b"), missing=0, probed_at=None)
+    assert op == AddRemote(anew, entry("a b"), Fields("a b"))
 
 
 def test_an_item_that_came_back_under_another_id_is_the_same_task() -> None:
