@@ -407,6 +407,7 @@ def test_a_whole_family_can_go() -> None:
         ("---\nx: y\n---\n", "---\nx: y\n---\n\n{}\n"),
         ("```\na\n```\n", "```\na\n```\n\n{}\n"),
         ("<div>\n", "<div>\n\n{}\n"),
+        ("- [ ] a\n\ufeff", "- [ ] a\n\ufeff\n{}"),
         # the end would swallow it
         ("```\na\n", "{}\n\n```\na\n"),
         ("<!-- a", "{}\n\n<!-- a"),
