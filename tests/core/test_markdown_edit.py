@@ -450,6 +450,7 @@ def test_a_bullet_is_the_one_that_most_tasks_have() -> None:
         ("> # Inbox\n", "Inbox", "> # Inbox\n\n## Inbox\n\n{}\n"),
         ("- # Inbox\n", "Inbox", "- # Inbox\n\n## Inbox\n\n{}\n"),
         ("```\n# Inbox\n", "Inbox", "## Inbox\n\n{}\n\n```\n# Inbox\n"),
+        ("- [ ] a\n\n```\nb\n", "Inbox", "- [ ] a\n\n## Inbox\n\n{}\n\n```\nb\n"),
         ("- [ ] a\n", " ## \n", "- [ ] a\n{}\n"),
         ("- [ ] a\n", "[r]: u", "- [ ] a\n\n## [r]: u\n\n{}\n"),
     ],
