@@ -467,6 +467,24 @@ def test_an_added_task_goes_to_the_end_of_its_section(
     assert twice.source.replace("\r\n", "\n").index("words\n- [ ] more")
 
 
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ("X files", "## X files"),
+        ("##Xmas", "## Xmas"),
+        ("#", ""),
+        ("###### Inbox", "###### Inbox"),
+        ("####### Inbox", "## Inbox"),
+        ("#######Inbox", "## Inbox"),
+        ("In\ud800box  now", "## In?box now"),
+    ],
+)
+def test_a_heading_is_created_as_it_is_asked_for(asked: str, line: str) -> None:
+    """In the level that it is given, if there is such a level, else in the second."""
+    expected = f"{line}\n\n- [ ] new words\n" if line else "- [ ] new words\n"
+    assert written("", add=[Task(TEXT)], heading=asked) == (expected, ())
+
+
 # What cannot be written
 
 
