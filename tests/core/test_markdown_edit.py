@@ -261,6 +261,8 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("- [ ] a📅 2026-01-31 b\n  c", None, "- [ ] a b\n  c"),
         ("- [ ] due:2026-01-31 a\n  b", None, "- [ ] a\n  b"),
         ("- [ ] a\n  due:2026-01-31 - b", None, "- [ ] a - b"),
+        ("- [ ] a (due:2026-01-31 b)\n  c", None, "- [ ] a (b)\n  c"),
+        ("- [ ] X📅 2026-01-31 b\n  c", None, "- [ ] X b\n  c"),
         # new: at the end
         ("- [ ] a b", "2026-02-01", "- [ ] a b 📅 2026-02-01"),
         ("- [ ] a\n  b <!-- c -->\n", "2026-02-01", "- [ ] a\n  b 📅 2026-02-01 <!-- c -->\n"),
