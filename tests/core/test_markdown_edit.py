@@ -401,6 +401,7 @@ def test_a_whole_family_can_go() -> None:
         ("- [ ] a\n  - [ ] b\nlazy\n", "- [ ] a\n  - [ ] b\nlazy\n{}\n"),
         ("- [ ] a\n  ```\n  code\n", "- [ ] a\n  ```\n  code\n{}\n"),
         ("- plain\n", "- plain\n{}\n"),
+        ("  - [ ] a\n", "  - [ ] a\n{}\n"),
         # something else before: a blank line
         ("text\n", "text\n\n{}\n"),
         ("text", "text\n\n{}"),
@@ -419,6 +420,7 @@ def test_a_whole_family_can_go() -> None:
         ("<!-- a", "{}\n\n<!-- a"),
         ("\ufeff<pre>\n\n", "\ufeff{}\n\n<pre>\n\n"),
         ("---\nx: y\n---\n~~~\n", "---\nx: y\n---\n{}\n\n~~~\n"),
+        ("  - [ ] a\n\n```\nb\n", "  - [ ] a\n{}\n\n```\nb\n"),
         ("- [ ] a\n  b\n\n- c\n\n```\nd", "- [ ] a\n  b\n{}\n\n- c\n\n```\nd"),
         ("# h\n1. [ ] a\n# i\n<!--\n- [ ] b\n", "# h\n1. [ ] a\n\n{}\n\n# i\n<!--\n- [ ] b\n"),
     ],
