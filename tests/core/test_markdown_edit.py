@@ -393,6 +393,7 @@ def test_a_whole_family_can_go() -> None:
         ("", "{}\n"),
         ("\ufeff", "\ufeff{}\n"),
         ("\n\n", "\n\n{}\n"),
+        ("\ufeff\n", "\ufeff\n{}\n"),
         ("- [ ] a\n", "- [ ] a\n{}\n"),
         ("- [ ] a", "- [ ] a\n{}"),
         ("- [ ] a\r\n- [ ] b\r\n", "- [ ] a\r\n- [ ] b\r\n{}\r\n"),
