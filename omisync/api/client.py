@@ -229,9 +229,10 @@ class OmiClient:
             trace_request_ctx=passage,
         ) as answer:
             reply = Reply(answer.status, answer.headers, await _body(answer))
-        if reply.date is not None:
-            self.server_date = reply.date
-            self.clock_skew = reply.date - self._clock()
+        date = reply.date
+        if date is not None:
+            self.server_date = date
+            self.clock_skew = date - self._clock()
         return reply
 
     def _headers(self, request: Request) -> dict[str, str]:

@@ -6,6 +6,7 @@ read raises ``ValueError``, whose text may hold task texts but never a key.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
 )
 
@@ -158,13 +160,18 @@ def rows(body: bytes) -> tuple[list[RemoteItem], int]:
     return _readable(reply), len(reply)
 
 
+_ITEMS = TypeAdapter(list[_Item])
+
+
 def _readable(raw: Sequence[object]) -> list[RemoteItem]:
+    try:
+        return [item.value() for item in _ITEMS.validate_python(raw)]
+    except ValidationError:
+        pass  # one broken row must not hide the others
     items = []
     for row in raw:
-        try:
+        with contextlib.suppress(ValidationError):
             items.append(_Item.model_validate(row).value())
-        except ValidationError:
-            continue  # one broken row must not hide the others
     return items
 
 

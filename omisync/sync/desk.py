@@ -117,11 +117,12 @@ def keys() -> Iterator[str]:
     """Yield new keys for tasks, each behind the one before and never used before.
 
     As in a UUID of version 7 (RFC 9562): 48 bits that grow with time, then random
-    ones, here 48. So the rows of a batch stand side by side in the store, which
-    costs less to write than rows at random places.
+    ones, here 48, the same for all of a plan. So the rows of a batch stand side by
+    side in the store, which costs less to write than rows at random places.
     """
+    tail = secrets.token_hex(6)
     for number in count(time.time_ns() // 1_000_000):
-        yield f"{number:012x}{secrets.token_hex(6)}"
+        yield f"{number:012x}{tail}"
 
 
 @dataclass(slots=True)

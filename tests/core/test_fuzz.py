@@ -6,22 +6,29 @@ The suite takes a sample of each; the campaign takes the rest:
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import time
+from itertools import pairwise, product
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
-from strategies import NASTY, due_values, nasty_markdown
+from strategies import NASTY, clocks, due_values, nasty_markdown, styles, zones
 
 from omisync.core import due, markdown, toml
 from omisync.core.model import Addition, Change, Document, Task
 from omisync.errors import ParseError
 
 if TYPE_CHECKING:
+    from collections import Counter
+    from datetime import tzinfo
     from types import ModuleType
 
+STYLES = (due.ICON, due.WORD, due.FIELD, due.ROUND_FIELD, due.CALL)
+BERLIN = ZoneInfo("Europe/Berlin")
 SLOW = 2.0
 """Seconds that no small file may take on a busy machine; each takes a few milliseconds."""
 
@@ -30,6 +37,17 @@ TOML_PIECES = (
     "done = true\n", "due = 2026-01-31\n", "due = 2026-02-30\n", "due = 07:00:00\n", "id = 7\n",
     'id = "x"\n', "[a.b]\n", "[[a]]\n", '"', '"""', "\\u0041", "\\ud800", "#", "\n", "\r\n", "\r",
     "\0", "\ufeff", "=", ".", ",", "1e999", "nan", "9" * 30, "0x", "é", "text.a = 1\n",
+)  # fmt: skip
+
+DUE_PIECES = (
+    "📅", "📅 ", "📅\ufe0f", "due:", "Due:", "DUE::", "[due:: ", "[ due::", "(due:: ", "@due(",
+    "@Due( ", "]", ")", " )", "2026-01-31", "2026-02-30", "0000-01-01", "0001-01-01",
+    "9999-12-31", "2026-1-31", "12026-01-31", "٢٠٢٦-٠١-٣١", "２０２６-01-31", "2026‐01‐31",
+    "20260131", "31.01.2026", "T", "t", " ", "\u00a0", "\u3000", "\u2009", "\u2028", "\u200b",
+    "\t", "\n", "\r", "\0", "17:00", "1７:00", "24:00", "00:60", "23:59:60", ":30", ":00", ".5",
+    "Z", "z", "+02:00", "+0200", "+02", "-00:00", "-05:00", "+23:59", "-23:59", "+24:00",
+    "+14:60", "\u2212", "\u2013", "a", "é", "e\u0301", "_", "-", "/", ".", ",", ":", ";", "!",
+    "…", "🔥", "`", "\\", "(", "[", "**", "~~", '"', "omi:x",
 )  # fmt: skip
 
 TEXTS = st.text(max_size=12) | st.lists(st.sampled_from(NASTY), max_size=5).map("".join)
@@ -96,17 +114,42 @@ def test_any_toml(source: str, text: str, value: str | None, at: int) -> None:
     rewritten(toml, source, text, value, at)
 
 
-@given(st.lists(st.sampled_from(NASTY) | st.text(max_size=4), max_size=30).map("".join))
-def test_any_due_token(text: str) -> None:
-    """What is found lies in the text and is a value that has an instant or is refused."""
-    _check_due(text)
+def nearly_due() -> st.SearchStrategy[str]:
+    """Due tokens, pieces of them next to each other, and what they are taken apart by."""
+    pieces = st.sampled_from(DUE_PIECES) | st.text(max_size=2) | st.sampled_from(NASTY)
+    whole = st.builds(due.token, due_values(), styles())
+    return st.lists(pieces | whole, max_size=12).map("".join)
 
 
-def _check_due(text: str) -> None:
-    token = due.find(text).token
-    if token is not None:
-        assert 0 <= token.start < token.end <= len(text)
-        assert due.find(due.token(token.value, due.WORD)).token is not None
+@given(nearly_due(), zones(), clocks())
+def test_any_due_token(text: str, zone: tzinfo, due_time: dt.time) -> None:
+    """What is found lies in the text, says a moment in any zone, and is written back the same."""
+    _check_due(text, zone, due_time)
+
+
+def _check_due(text: str, zone: tzinfo, due_time: dt.time) -> None:
+    found = due.find(text)
+    places = sorted((one.start, one.end) for one in (*found.rejected, found.token) if one)
+    assert all(0 <= start < end <= len(text) for start, end in places)
+    assert all(one < two for (one, _), (two, _) in pairwise(places))
+    token = found.token
+    if token is None:
+        return
+    assert token.value.isascii()
+    written = due.token(token.value, token.style)
+    again = due.find(text[: token.start] + written + text[token.end :]).token
+    assert again is not None
+    assert (again.start, again.value) == (token.start, token.value)
+    assert due.token(again.value, again.style) == written
+    for style in STYLES:
+        alone = due.find(due.token(token.value, style))
+        assert alone.rejected == ()
+        assert alone.token is not None
+        assert alone.token.value == token.value
+    moment = due.instant(token.value, zone, due_time)
+    if due.FIRST < moment < due.LAST:
+        assert due.instant(due.value_of(moment, zone, due_time), zone, due_time) == moment
+    assert due.is_date(due.day(moment, zone))
 
 
 @pytest.mark.parametrize("form", [markdown, toml])
@@ -172,6 +215,28 @@ def test_any_markdown_at_length(source: str, text: str, value: str | None, at: i
 def test_any_toml_at_length(source: str, text: str, value: str | None, at: int) -> None:
     """The same, for 4,000 files."""
     rewritten(toml, source, text, value, at)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+@seed(3)
+@settings(max_examples=20_000)
+@given(nearly_due(), zones(), clocks())
+def test_any_due_token_at_length(text: str, zone: tzinfo, due_time: dt.time) -> None:
+    """The same, for 20,000 texts."""
+    _check_due(text, zone, due_time)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+def test_every_piece_beside_every_token(tally: Counter[str]) -> None:
+    """Each piece before and after each way to write a date, with and without spaces."""
+    values = ("2026-01-31", "2026-01-31T17:00", "2026-10-25T02:30:30-05:00")
+    tokens = [due.token(value, style) for value, style in product(values, STYLES)]
+    for before, after, token in product(DUE_PIECES, DUE_PIECES, tokens):
+        for gap, space in product(("", " "), ("", " ")):
+            _check_due(before + space + token + gap + after, BERLIN, dt.time(9))
+            tally["texts"] += 1
 
 
 @pytest.mark.campaign

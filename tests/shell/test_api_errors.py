@@ -341,6 +341,7 @@ BAD_BODIES = {
     "huge number": b"9" * 5000,
     "no count": b'{"action_items": []}',
     "NUL": b"\x00" * 64,
+    "10 MB of text": b'{"id": 7, "description": "' + b"x" * 10 * 2**20 + b'"}',
 }
 
 
@@ -351,6 +352,15 @@ async def test_a_plain_success_is_one(operation: str) -> None:
     async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
         await OPERATIONS[operation](omi)
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("said", ["text/html", "application/json; charset=utf-16", "", "x" * 5000])
+async def test_what_a_body_is_said_to_be_does_not_count(said: str) -> None:
+    """A gateway that mislabels what it passes on is no reason to create a task twice."""
+    for operation, body in GOOD_BODIES.items():
+        reply = http(200, body, Content_Type=said)
+        async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
+            await OPERATIONS[operation](omi)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

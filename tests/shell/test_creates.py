@@ -108,7 +108,10 @@ async def test_a_create_under_way_at_the_end_counts_as_dropped(
     await settled.cycle()
     with Store.open(settled.store_path) as store, store.transaction():
         store.put_intents(replace(one, failure=None, failed_at=None) for one in store.intents())
-    clock.pass_by(60)
+    settled.sandbox.fault_next("5xx_before", method="GET")
+    await settled.cycle()
+    (intent,) = intents(settled)
+    assert (intent.failure, intent.failed_at, intent.looks) == ("dropped", clock.now, 0)
     outcome = await settled.cycle()
     assert outcome.retry_at == clock.now + 5
     (intent,) = intents(settled)
@@ -190,12 +193,13 @@ async def test_looks_at_a_list_with_holes_prove_nothing(settled: Person, clock: 
 
 async def test_equal_lines_are_items_of_their_own(settled: Person) -> None:
     """In one batch, and in their order."""
-    settled.write("- [ ] milk\n- [ ] first\n\n# B\n\n- [ ] milk\n")
+    text = "".join(f"# {n}\n\n- [ ] milk\n\n" for n in range(3)) + "- [ ] first\n"
+    settled.write(text)
     await settled.cycle()
-    one, two = (item for item in settled.sandbox.items.values() if item.description == "milk")
-    settled.write("- [ ] milk\n- [ ] first\n\n# B\n\n- [x] milk\n")
+    milk = [item for item in settled.sandbox.items.values() if item.description == "milk"]
+    settled.write(text.replace("# 1\n\n- [ ]", "# 1\n\n- [x]"))
     await settled.cycle()
-    assert (one.completed, two.completed) == (False, True)
+    assert [one.completed for one in milk] == [False, True, False]
 
 
 async def test_a_server_that_creates_nothing_is_left_alone(settled: Person) -> None:
@@ -248,6 +252,7 @@ async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person
     assert (await settled.settle()).code == errors.OK
     assert item.due_at == there
     assert (await settled.cycle()).idle
+    assert settled.omi() == {"first": False, "a": False, "b": False}
 
 
 async def test_an_item_that_was_there_before_is_none_of_ours(settled: Person, clock: Clock) -> None:

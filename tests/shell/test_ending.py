@@ -160,17 +160,19 @@ async def test_a_sync_is_idle_only_where_nothing_else_is_so(settled: Person, clo
 
 async def test_what_is_due_first_is_looked_at_first(settled: Person, clock: Clock) -> None:
     """The end of a grace or a parked task that is tried again."""
-    settled.sandbox.refuse["bad"] = 402
-    settled.write("- [ ] a\n- [ ] b\n- [ ] bad\n")
-    await settled.cycle()
-    settled.write("- [ ] a\n- [ ] bad\n")
+    settled.sandbox.refuse = {"bad": 402, "worse": 422}
+    parked = "- [ ] bad\n- [ ] worse\n"
+    for lines in (parked[10:], parked):
+        settled.write(f"- [ ] a\n- [ ] b\n{lines}")
+        await settled.cycle()
+    settled.write(f"- [ ] a\n{parked}")
     outcome = await settled.cycle(grace=30)
     assert outcome.look_at == clock.now + 30
-    assert [link.seen.text for link in outcome.parked] == ["bad"]
+    assert [link.seen.text for link in outcome.parked] == ["bad", "worse"]
     assert outcome.waiting == 0
-    settled.write("- [ ] a\n- [ ] b\n- [ ] bad\n")
+    settled.write(f"- [ ] a\n- [ ] b\n{parked}")
     assert (await settled.cycle(grace=30)).look_at == clock.now + DAY
-    settled.write("- [ ] a\n- [ ] b\n- [ ] bad\n- [ ] new\n")
+    settled.write(f"- [ ] a\n- [ ] b\n{parked}- [ ] new\n")
     settled.sandbox.fault_next("reset_before", method="POST")
     outcome = await settled.cycle()
     assert (outcome.code, outcome.waiting) == (errors.TEMPORARY, 1)
@@ -211,6 +213,31 @@ async def test_an_unchanged_list_moves_the_next_look_only(settled: Person, clock
     settled.sent()
     assert not (await settled.cycle(now=True)).idle
     assert [method for method, _ in settled.sent()].count("POST") == 1
+
+
+async def test_what_is_odd_in_the_file_is_told_each_time(settled: Person) -> None:
+    """Also where the sync did not get far; but for that there are no remarks."""
+    settled.write("- [ ] a due:2026-02-30\n- [ ] b\n")
+    outcome = await settled.cycle()
+    assert ([one.line for one in outcome.notices], outcome.remarks) == ([1], ())
+    settled.write("- [ ] a due:2026-02-30\n- [x] b\n")
+    settled.key = "omi_dev_unknown_key_000000"
+    outcome = await settled.cycle()
+    assert outcome.code == errors.BAD_KEY
+    assert ([one.line for one in outcome.notices], outcome.remarks) == ([1], ())
+
+
+async def test_what_is_refused_is_not_tried_again_by_itself(settled: Person) -> None:
+    """Status names no time then, though a create is still to be looked for."""
+    settled.write("- [ ] a\n- [ ] b\n- [ ] c\n")
+    settled.sandbox.fault_next("reset_before", method="POST")
+    await settled.cycle()
+    settled.write("")
+    outcome = await settled.cycle()
+    assert (outcome.code, outcome.waiting) == (errors.BAD_FILE, 1)
+    assert outcome.retry_at is not None
+    last = fact(settled, "last")
+    assert (last["retry_at"], last["guarded"]) == (None, True)
 
 
 async def test_a_sync_in_a_hurry_is_to_go_on(settled: Person) -> None:

@@ -329,6 +329,11 @@ async def test_a_server_that_answers_nothing_is_left_alone(person: Person) -> No
     outcome = await person.cycle()
     assert (outcome.code, outcome.waiting) == (errors.TEMPORARY, 6)
     assert [method for method, _ in person.sent()] == ["PATCH"] * 3
+    with Store.open(person.store_path) as store:
+        assert sorted(one.failures for one in store.links()) == [0, 0, 0, 1, 1, 1]
+    await person.settle()
+    with Store.open(person.store_path) as store:
+        assert {one.failures for one in store.links()} == {0}
 
 
 async def test_a_date_that_omi_refuses_to_clear_stays_there(person: Person) -> None:

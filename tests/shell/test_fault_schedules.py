@@ -8,10 +8,11 @@ lost, nothing doubled, and another cycle has nothing to say.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from person import Clock, Person
@@ -23,6 +24,9 @@ from omisync.sandbox.faults import HANGS, Fault
 if TYPE_CHECKING:
     from collections import Counter
     from pathlib import Path
+
+    from omisync.sandbox.server import _Call
+    from omisync.sandbox.wire import Reply
 
 PUSH = '[watch]\nsettle = 0.01\n[sync]\ntimezone = "UTC"\nimport_items = "linked"\n'
 FAULTS = tuple(fault for fault in get_args(Fault) if fault != "404")
@@ -57,6 +61,67 @@ class Watch(Clock):
         self.now += seconds
 
 
+class Crooked(Sandbox):
+    """An account whose good replies are damaged on their way; what is still legible is true.
+
+    In two-way no single row of a list is: nobody knows what the app did to an item that
+    is not shown.
+    """
+
+    def __init__(self, clock: Clock, dice: Random, done: Counter[str], way: str) -> None:
+        super().__init__(clock=clock)
+        self.rate = 0.0
+        self.kinds = ("cut", "more", "letters", "said", "huge")
+        self.of_rows = (*self.kinds, "types", "types", "gone")
+        self.of_lists = self.of_rows if way == "push" else self.kinds
+        self.dice, self.done = dice, done
+
+    def _answer(self, call: _Call, fault: Fault | None) -> Reply:
+        reply = super()._answer(call, fault)
+        if reply.status == 200 and self.dice.random() < self.rate:
+            self.done["damaged replies"] += 1
+            kinds = self.of_lists if call.request.method == "GET" else self.of_rows
+            return replace(reply, **damaged(reply.body, self.dice, self.dice.choice(kinds)))
+        return reply
+
+
+def damaged(body: bytes, dice: Random, what: str) -> dict[str, Any]:
+    """Return a body, and what it is said to be, after an accident."""
+    value, plain = json.loads(body), {}
+    match what:
+        case "cut":
+            body = body[: dice.randrange(len(body))]
+        case "types" | "gone":
+            body = json.dumps(retyped(value, dice, gone=what == "gone")).encode()
+        case "more":
+            body = body[:-1] + dice.choice((b", 7]", b'"x": []}'))
+        case "letters":
+            body = json.dumps(value).encode(dice.choice(("utf-16", "utf-8-sig", "utf-32")))
+        case "huge":
+            body = b" " * (10 * 2**20 if dice.random() < 0.1 else 2**10) + body
+        case _:
+            said = dice.choice(("text/html", "image/png", "application/octet-stream"))
+            plain = {"content_type": said}
+    return {"body": body, **plain}
+
+
+def retyped(value: object, dice: Random, *, gone: bool = False) -> object:
+    """Return JSON of which one thing is of a type that it cannot be, or not there."""
+    if isinstance(value, list) and value:
+        at = dice.randrange(len(value))
+        return [*value[:at], retyped(value[at], dice, gone=gone), *value[at + 1 :]]
+    if isinstance(value, dict) and value:
+        name = dice.choice([name for name in value if name not in MAY_BE_NOTHING])
+        if gone:
+            return {one: value[one] for one in value if one != name}
+        return {**value, name: retyped(value[name], dice)}
+    return dice.choice((7, 1.5, [[]], {"x": 1})) if not isinstance(value, int | float) else "no"
+
+
+MAY_BE_NOTHING = {"due_at", "created_at"}
+"""Fields without which a row is as good, and says something else."""
+
+
 @dataclass
 class Schedule:
     """What is drawn for one story, and what it came to."""
@@ -68,9 +133,11 @@ class Schedule:
     way: str
 
     @property
-    def sandbox(self) -> Sandbox:
+    def sandbox(self) -> Crooked:
         """The server."""
-        return self.both.person.sandbox
+        sandbox = self.both.person.sandbox
+        assert isinstance(sandbox, Crooked)
+        return sandbox
 
     def configure(self) -> None:
         """Draw the policies and the format."""
@@ -92,6 +159,7 @@ class Schedule:
         """Draw which faults come from now on, and how often."""
         kinds = self.dice.sample(FAULTS, self.dice.choice((1, 1, 2, 3, 5, len(FAULTS))))
         rate = self.dice.uniform(0, WORST)
+        self.sandbox.rate = self.dice.choice((0, 0, self.dice.uniform(0, WORST)))
         self.sandbox.retry_after = self.dice.choice((1, 7, 600))
         self.sandbox.fault_rate(dict.fromkeys(kinds, rate / len(kinds)), self.dice.getrandbits(32))
 
@@ -153,6 +221,7 @@ class Schedule:
             if self.dice.random() < 0.1:
                 self.clock.set_by(self.dice.choice(JUMPS))
                 self.done["clock jumps"] += 1
+        self.sandbox.rate = 0.0
         await self.both.settle()
         await self.both.quiet()
         await self.both.agree()
@@ -172,7 +241,7 @@ async def lived(home: Path, way: str, seed: int, done: Counter[str]) -> None:
     home.mkdir()  # noqa: ASYNC240 - nothing else runs yet
     omi = Clock()
     clock = Watch(omi.now, omi)
-    async with Sandbox(clock=omi) as sandbox:
+    async with Crooked(omi, Random(seed), done, way) as sandbox:
         sandbox.slow_seconds = 0.0
         both = Replicas(Person(home, sandbox, clock))
         try:
@@ -186,7 +255,7 @@ async def lived(home: Path, way: str, seed: int, done: Counter[str]) -> None:
 @pytest.mark.parametrize("way", ["push", "two-way"])
 async def test_a_few_schedules(tmp_path: Path, way: str, tally: Counter[str]) -> None:
     """Under a handful of mixtures nothing is lost or doubled."""
-    for seed in range(4):
+    for seed in range(2):
         await lived(tmp_path / str(seed), way, seed, tally)
 
 
@@ -198,5 +267,11 @@ async def test_thousands_of_schedules(
     tmp_path: Path, way: str, block: int, tally: Counter[str]
 ) -> None:
     """The same, 100 schedules a block."""
+    failed = []
     for seed in range(block * 100, block * 100 + 100):
-        await lived(tmp_path / str(seed), way, seed, tally)
+        try:
+            await lived(tmp_path / str(seed), way, seed, tally)
+        except AssertionError as error:
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} of 100", failed)

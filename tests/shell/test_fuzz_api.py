@@ -7,6 +7,7 @@ See ``tests/core/test_fuzz.py`` for how the campaigns run.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import random
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ from omisync.core.model import Patch
 from omisync.sandbox import KEY, Sandbox
 
 if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
     from pathlib import Path
 
 ODD = (
@@ -36,6 +39,7 @@ DATES = (
     "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "soon",
     "Sat, 31 Jan 2026 17:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +1400", None, None, None, None,
 )  # fmt: skip
+TEN_MEGABYTES = 10 * 2**20
 WAITS = ("1", "nan", "-5", "1e9", "9" * 30, "Fri, 31 Dec 9999 23:59:59 GMT", "")
 
 
@@ -76,11 +80,76 @@ def answer(dice: random.Random) -> bytes:
     return reply[: dice.randrange(1, len(reply))] if dice.random() < 0.03 else reply
 
 
-async def story(home: Path, number: int) -> None:
+def worse(dice: random.Random) -> bytes:
+    """Return a complete reply that is a little off: cut, of other types, huge, in other letters."""
+    rows: object = body(dice)
+    said = "application/json"
+    encoding = "utf-8"
+    kinds = ("cut", "types", "types", "said", "letters", "letters", "plain", *("none",) * 5)
+    match "huge" if dice.random() < 0.02 else dice.choice(kinds):
+        case "none":
+            rows = []
+        case "types":
+            rows = _retyped(rows, dice)
+        case "huge":
+            rows = dice.choice(HUGE)(item(dice))
+        case "said":
+            said = dice.choice(SAID)
+        case "letters":
+            encoding = dice.choice(("utf-16", "utf-8-sig", "utf-32-le", "utf-8", "utf-8"))
+            rows = [{**item(dice), "description": dice.choice(LETTERS)} for _ in range(3)]
+        case "cut":
+            encoding = "cut"
+    text = json.dumps(rows, ensure_ascii=dice.random() < 0.5)
+    if encoding == "cut":
+        text, encoding = text[: dice.randrange(len(text))], "utf-8"
+    content = text.encode(encoding, "surrogatepass")
+    if dice.random() < 0.2:
+        return http(200, gzip.compress(content, 1), Content_Encoding="gzip", Content_Type=said)
+    return http(200, content, Content_Type=said)
+
+
+HUGE = (
+    lambda row: {**row, "description": "x" * TEN_MEGABYTES},
+    lambda row: [{**row, "description": "é " * (TEN_MEGABYTES // 4)}],
+    lambda row: [{**row, "id": f"i{n}", "description": f"task {n}"} for n in range(60_000)],
+    lambda row: [row] * 60_000,
+    lambda row: {**row, "more": [[]] * (TEN_MEGABYTES // 4)},
+    lambda row: {**row, "id": "i" * TEN_MEGABYTES},
+    lambda _: [[]] * (TEN_MEGABYTES // 4),
+)
+SAID = (
+    "text/html", "application/xml", "application/octet-stream", "application/json; charset=utf-16",
+    "application/json; charset=nonsense", "multipart/form-data; boundary=x", "image/png", "",
+    "text/event-stream", "application/x-www-form-urlencoded", "a" * 5_000,
+)  # fmt: skip
+LETTERS = (
+    "task a", "cafe\u0301", "caf\u00e9", "\ufeff task a", "task\u00a0a", "t\u200bask a",
+    "\u202etask a", "TASK A", "\uff54ask a", "task a\u0000", "\r\ntask a\u2028b\u0085c",
+    "👩\u200d👩\u200d👧" * 60, "e\u0301" * 250, "\U0010ffff", "\ufffe", "\ud83d", "ﬁ İ ı ß",
+    "- [x] task a", "# task a", "> a", "due:2026-01-31", "omi:i1", "<!--", "```",
+    "[[todo]]", '"""', "\\u0041",
+)  # fmt: skip
+
+
+def _retyped(value: object, dice: random.Random) -> object:
+    """Return the value with something in it of another type."""
+    if isinstance(value, dict) and value and dice.random() < 0.8:
+        name = dice.choice(sorted(value))
+        return {**value, name: _retyped(value[name], dice)}
+    if isinstance(value, list) and value and dice.random() < 0.8:
+        at = dice.randrange(len(value))
+        return [*value[:at], _retyped(value[at], dice), *value[at + 1 :]]
+    return dice.choice((None, True, 0, -1, 1.5, 10**25, "", "x", [], {}, [value], {"x": value}))
+
+
+async def story(
+    home: Path, number: int, make: Callable[[random.Random], bytes] = answer
+) -> RawServer:
     """Let a person edit a file, in either format and direction, beside such a server."""
     dice = random.Random(number)
     clock, name = Clock(), dice.choice(("todo.md", "todo.toml"))
-    answers = tuple(answer(dice) for _ in range(30))
+    answers = tuple(make(dice) for _ in range(30))
     line = "- [ ] {}\n" if name.endswith("md") else '[[todo]]\ntext = "{}"\n'
     zone = dice.choice(("Pacific/Kiritimati", "America/New_York"))
     way = dice.choice(("push", "two-way"))
@@ -92,7 +161,13 @@ async def story(home: Path, number: int) -> None:
             person.write("".join(line.format(text) for text in texts))
             outcome = await person.cycle(now=True, yes=True, allow_removals=True)
             assert outcome.code in errors.SEVERITY
+            assert person.todo.stat().st_size < MOST
             clock.pass_by(dice.choice((5, 3_700, 90_000)))
+    return server
+
+
+MOST = 5 * 2**20
+"""Bytes that no reply makes of the file: a text is written in as far as it can be one."""
 
 
 @pytest.mark.parametrize("number", [3, 14, *range(100, 120)])
@@ -104,12 +179,18 @@ async def test_any_server(tmp_path: Path, number: int) -> None:
 @pytest.mark.campaign
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", range(10))
-async def test_any_server_at_length(tmp_path: Path, block: int) -> None:
-    """The same, 50 stories of five cycles a block."""
+@pytest.mark.parametrize("make", [answer, worse])
+async def test_any_server_at_length(
+    tmp_path: Path, block: int, make: Callable[[random.Random], bytes], tally: Counter[str]
+) -> None:
+    """The same, 50 stories of five cycles a block; replies that are odd, or nearly right."""
     for number in range(1_000 + block * 50, 1_050 + block * 50):
         home = tmp_path / str(number)
         home.mkdir()
-        await story(home, number)
+        server = await story(home, number, make)
+        tally[f"stories of {make.__name__} replies"] += 1
+        tally["cycles"] += 5
+        tally["replies"] += len(server.seen)
 
 
 # What was found so.

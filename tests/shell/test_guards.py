@@ -147,6 +147,30 @@ async def test_items_that_vanish_together_are_not_taken_for_deleted(
     assert len(history(person)) == 1
 
 
+async def test_lines_that_went_before_count_for_the_permission_too(
+    person: Person, clock: Clock
+) -> None:
+    """What was allowed is the sum of an hour."""
+    person.settings = TWO_WAY
+    person.write(lines(0, 20))
+    await person.settle()
+    for gone in (4, 8):
+        for name in [*person.sandbox.items][:gone]:
+            del person.sandbox.items[name]
+        for _ in range(4):
+            await person.cycle(now=True)
+    assert person.todo.read_text() == lines(4, 20)
+    assert fact(person, "refused_departure") == [8, 20]
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_fact("allowed_departure", {"count": 11, "until": clock.now + 100})
+    assert (await person.cycle(now=True)).code == errors.BAD_FILE
+    await person.cycle(now=True, allow_removals=True)
+    assert fact(person, "allowed_departure") == {"count": 12, "until": clock.now + 3600}
+    for _ in range(3):
+        await person.settle()
+    assert person.todo.read_text() == lines(12, 20)
+
+
 async def test_a_permission_ends_after_an_hour(person: Person, clock: Clock) -> None:
     """Then it is asked again."""
     person.settings = TWO_WAY

@@ -14,6 +14,7 @@ from omisync.store import Event, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
     from person import Person
 
@@ -359,3 +360,28 @@ async def test_a_save_right_after_the_swap_wins(both: Person) -> None:
         ("call Robert", "mow", "stay", "paint green", "theirs"), False
     )
     assert lost(both) == []
+
+
+async def test_a_file_that_is_saved_twice_at_once_loses_neither_save(both: Person) -> None:
+    """By its name and by a hand that still holds the former file: the older one is kept aside."""
+    both.sandbox.add("theirs")
+    held: list[TextIO] = []
+
+    def save(step: str) -> None:
+        if step == "file.checked" and not held:
+            held.append(both.todo.open("r+", encoding="utf-8"))
+        elif step == "file.swapped" and not held[0].closed:
+            held[0].write("- [ ] call Tom\n")
+            held[0].close()
+            both.write(f"{BEFORE}- [ ] typed\n")
+
+    both.trace = save
+    outcome = await both.cycle(now=True)
+    both.trace = None
+    kept = both.store_path.parent / "todo.db.copies" / copies(both)[1]
+    assert kept.read_text() == f"- [ ] call Tom\n{BEFORE[15:]}"
+    assert outcome.remarks == (
+        f"{both.todo} was saved twice at once; the older save is kept as {kept}",
+    )
+    await both.settle()
+    assert read(both) == f"{BEFORE}- [ ] typed\n- [ ] theirs\n"

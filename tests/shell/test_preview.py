@@ -103,11 +103,15 @@ async def test_a_plan_shows_what_omi_has(person: Person) -> None:
 
 
 async def test_a_glance_needs_a_key(person: Person) -> None:
-    """Without one nothing is asked."""
-    config = configs.load(person.configure(), person.environ)
+    """Without one nothing is asked; it may be in a file."""
+    path, key_file = person.configure(), person.home / "key"
     with pytest.raises(errors.KeyProblem):
-        await sync.glance(config, {})
+        await sync.glance(configs.load(path, {}), {})
     assert person.sent() == []
+    key_file.write_text(person.key)
+    key_file.chmod(0o600)
+    path.write_text(path.read_text().replace("[omi]\n", f'[omi]\napi_key_file = "{key_file}"\n'))
+    assert (await sync.glance(configs.load(path, {}), {})).complete
 
 
 async def test_a_flood_is_more_than_25_lines_at_a_first_meeting(person: Person) -> None:

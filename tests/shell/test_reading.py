@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from person import Person
 
-from omisync import errors
+from omisync import errors, sync
 from omisync.core.model import Gate
 from omisync.sandbox import Sandbox
 from omisync.store import Store
@@ -80,6 +80,11 @@ async def test_a_generous_server_is_asked_more_often(both: Person) -> None:
     both.settings = both.settings.replace("settle = 0.01", "settle = 0.01\npoll = 20", 1)
     both.sandbox.add("more")
     assert await pauses(both, 2) == [20, 20]
+    shut(both, 0.0, 1)
+    await both.cycle(now=True)
+    listed = fact(both, "listed")
+    assert isinstance(listed, dict)
+    assert listed["pause"] == 7200
 
 
 async def test_a_listing_is_noted_with_its_cost(both: Person, clock: Clock) -> None:
@@ -107,19 +112,66 @@ async def test_half_of_the_budget_is_for_looks_at_once(
     if limit:
         shut(both, 0.0, limit)
     old = [[begun - 3600, 1000], [begun + 500, 1000]]
-    note(both, "listed", {"at": begun, "cost": 2, "pause": 150.0, "spent": [*old, [begun, spent]]})
-    clock.pass_by(10)
+    note(both, "listed", {"at": begun, "cost": 2, "pause": 30.0, "spent": [*old, [begun, spent]]})
     both.write("- [ ] a!\n")
     outcome = await both.cycle()
     if reads:
         assert both.omi() == {"a!": False}
         return
     assert both.sent() == []
-    allowed = begun + 3600 * 2 / ((limit or 120) * 0.8 / 2)
-    assert outcome.retry_at == pytest.approx(allowed)
+    wait = 3600 * 2 / ((limit or 120) * 0.8 / 2)
     assert outcome.code == errors.TEMPORARY
+    assert outcome.retry_at is not None
+    assert outcome.retry_at - begun == pytest.approx(wait)
+    assert outcome.look_at is not None
+    assert outcome.look_at - begun == pytest.approx(max(30, wait))
     await both.cycle(now=True)
     assert both.omi() == {"a!": False}
+
+
+async def test_each_listing_has_a_cost_of_its_own(both: Person) -> None:
+    """Also where one program reads several times."""
+    async with both.desk() as desk:
+        for _ in range(2):
+            await sync.cycle(desk, now=True)
+    listed = fact(both, "listed")
+    assert isinstance(listed, dict)
+    assert [cost for _, cost in listed["spent"][-2:]] == [2, 2]
+
+
+async def test_a_list_with_holes_is_never_the_same(both: Person) -> None:
+    """What it does not show may have changed."""
+    await both.cycle(now=True)
+    assert (await both.cycle(now=True)).idle
+    both.sandbox.add("a row without an id cannot be read", item_id="")
+    for _ in range(3):
+        assert not (await both.cycle(now=True)).idle
+
+
+async def test_a_list_that_was_read_is_not_due_soon(person: Person, clock: Clock) -> None:
+    """Even where nothing came of it; without a file it is not read at all."""
+    person.settings = TWO_WAY
+    outcome = await person.cycle()
+    assert (outcome.code, outcome.look_at) == (errors.NO_FILE, None)
+    person.write("")
+    for n in range(26):
+        person.sandbox.add(f"item {n}")
+    outcome = await person.cycle()
+    assert (outcome.code, outcome.look_at) == (errors.BAD_FILE, clock.now + 300)
+
+
+@pytest.mark.parametrize("settings", ["", TWO_WAY])
+@pytest.mark.parametrize("ahead", [0.0, 1000.0])
+async def test_a_look_is_noted_by_the_clock_of_the_server(
+    tmp_path: Path, clock: Clock, ahead: float, settings: str
+) -> None:
+    """However far it is from ours."""
+    clock.now = float(int(clock.now))
+    async with Sandbox(clock=lambda: clock.now + ahead) as sandbox:
+        person = Person(tmp_path, sandbox, clock, settings=settings)
+        person.write("- [ ] a\n")
+        await person.cycle()
+        assert fact(person, "looked") == clock.now + ahead
 
 
 async def test_a_clock_that_jumped_back_holds_nothing_up(both: Person, clock: Clock) -> None:

@@ -256,6 +256,20 @@ async def test_a_line_put_back_overwrites_nothing_of_the_app(both: Person) -> No
     await quiet(both)
 
 
+async def test_a_tick_meets_a_line_that_was_away(both: Person) -> None:
+    """Ticked in the app while the line was cut, and pasted back in time: it is ticked."""
+    both.write("- [ ] a\n- [ ] b\n")
+    await both.settle()
+    both.write("- [ ] a\n")
+    both.sandbox.items[item(both, "b")].completed = True
+    await both.cycle(now=True, grace=30.0)
+    both.write("- [ ] b\n- [ ] a\n")
+    await both.cycle(now=True, grace=30.0)
+    assert read(both) == "- [x] b\n- [ ] a\n"
+    assert both.omi() == {"a": False, "b": True}
+    await quiet(both)
+
+
 async def test_undo_brings_the_file_back(both: Person) -> None:
     """Lines that came in go, and their items stay as they are; edits are taken back."""
     both.write("- [ ] mine\n")

@@ -7,10 +7,14 @@ over the work goes on: the daemon by itself, ``--once`` with its next run.
 from __future__ import annotations
 
 import os
+import random
+import re
 import signal
 import sqlite3
 import subprocess
+import threading
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,10 +22,13 @@ from machine import PATIENCE, Machine, lines
 from running import Daemon
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
     from pathlib import Path
 
     from machine import Omi
+
+    from omisync.sandbox.faults import Fault
 
 
 TWO_WAY = {"sync": 'direction = "two-way"\ntimezone = "UTC"\n', "watch": "settle = 0.01\n"}
@@ -50,7 +57,7 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
 @pytest.fixture
 def disk(machine: Machine) -> Iterator[Path]:
     """The folder of the state, on a small disk of its own."""
-    with mounted(machine.state, f"size={ROOM}", "nr_inodes=20"):
+    with mounted(machine.state, f"size={ROOM}", "nr_inodes=60"):
         yield machine.state
 
 
@@ -101,7 +108,10 @@ def test_a_full_disk_for_the_state_is_temporary(machine: Machine, omi: Omi, disk
     machine.settled()
 
 
-@pytest.mark.parametrize("left", [None, 0, 4096, 8 * 4096])
+@pytest.mark.parametrize(
+    "left",
+    [None, 0, *(pytest.param(more, marks=pytest.mark.campaign) for more in (4096, 8 * 4096))],
+)
 def test_a_first_sync_on_a_full_disk_is_temporary(
     machine: Machine, omi: Omi, disk: Path, left: int | None
 ) -> None:
@@ -268,3 +278,174 @@ def test_a_frozen_daemon_goes_on_where_it_was(machine: Machine, omi: Omi) -> Non
         assert daemon.end().code == 0
     assert omi.items() == expected
     machine.settled()
+
+
+# Bad days.
+
+
+@dataclass
+class Day:
+    """A daemon, a person at the file and, in two-way, another at the app, and what goes wrong.
+
+    ``here`` are the tasks of the file's person, ``there`` those of the app's: what each
+    says last is what both sides have to say in the end.
+    """
+
+    machine: Machine
+    dice: random.Random
+    done: Counter[str]
+    two_way: bool
+    here: dict[str, bool] = field(default_factory=dict)
+    there: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def omi(self) -> Omi:
+        """The account."""
+        return self.machine.omi
+
+    def word(self) -> str:
+        """Return the text of a new task, like no other."""
+        return f"{self.dice.randbytes(6).hex()} {self.dice.randbytes(6).hex()}"
+
+    def edited(self, tasks: dict[str, bool]) -> dict[str, str]:
+        """Tick, untick and reword a few of these tasks, and add one; return old text to new."""
+        moved = {}
+        for text in self.dice.sample(sorted(tasks), min(4, len(tasks))):
+            # A finished line that is open and different is a new task, so no task is given both.
+            if text[0] in "01234567":
+                tasks[text] = not tasks[text]
+            else:
+                moved[text] = f"{text.removesuffix(' on')}{'' if text.endswith(' on') else ' on'}"
+                tasks[moved[text]] = tasks.pop(text)
+        tasks[self.word()] = False
+        self.done["edits"] += 5
+        return moved
+
+    def edit_file(self) -> None:
+        """Edit the lines that are one's own, on the version that is there now."""
+        former = self.machine.todo.read_text() if self.machine.todo.exists() else ""
+        moved, mine = self.edited(self.here), set(self.here)
+        kept = []
+        for mark, text in re.findall(r"- \[(.)\] (.*)", former):
+            said = moved.get(text, text)
+            if said in self.here:
+                mine.discard(said)
+                kept.append(f"- [{'x' if self.here[said] else ' '}] {said}\n")
+            else:
+                kept.append(f"- [{mark}] {text}\n")
+        kept += [f"- [{'x' if self.here[text] else ' '}] {text}\n" for text in sorted(mine)]
+        if self.dice.random() < 0.5:
+            self.machine.write("".join(kept))
+            return
+        draft = self.machine.todo.with_name("draft~")
+        draft.write_text("".join(kept))
+        draft.replace(self.machine.todo)
+
+    def edit_app(self) -> None:
+        """Edit the items that are the app's."""
+
+        def edit() -> None:
+            sandbox = self.omi.sandbox
+            moved = self.edited(self.there)
+            by_text = {item.description: item for item in sandbox.items.values()}
+            for old, new in moved.items():
+                by_text[old].description = new
+                by_text[new] = by_text[old]
+            for text, done in self.there.items():
+                if text in by_text:
+                    by_text[text].completed = done
+                else:
+                    sandbox.add(text, completed=done)
+
+        self.omi.when(lambda _: True, edit).result(PATIENCE)
+
+    def later(self, seconds: float) -> None:
+        """Let the daemon go on for a while."""
+        threading.Event().wait(seconds)
+
+    def busy(self) -> None:
+        """Wait for one of the next requests, or for nothing to be asked any more."""
+        sandbox, over = self.omi.sandbox, threading.Event()
+        moment = len(sandbox.requests) + len(sandbox.waiting) + self.dice.randint(1, 12)
+        coming = self.omi.when(lambda omi: len(omi.requests) + len(omi.waiting) >= moment, over.set)
+        over.wait(self.dice.uniform(0.1, 2))
+        coming.cancel()
+
+    def go_wrong(self, daemon: Daemon, disk: Path) -> None:
+        """Let something happen to the machine, or to the daemon alone."""
+        what = self.dice.choice(("kill", "kill", "stop", "freeze", "freeze", "full", "held", "ill"))
+        self.done[what] += 1
+        match what:
+            case "kill":
+                self.busy()
+                daemon.end(signal.SIGKILL)
+            case "stop":
+                self.busy()
+                daemon.end()
+            case "freeze":
+                self.busy()
+                daemon.process.send_signal(signal.SIGSTOP)
+                if self.dice.random() < 0.5:
+                    self.edit_file()
+                self.later(self.dice.uniform(0, 2))
+                daemon.process.send_signal(signal.SIGCONT)
+                self.busy()
+            case "full":
+                with full(disk):
+                    self.busy()
+                self.busy()
+            case "held":
+                with closing(sqlite3.connect(self.machine.store, isolation_level=None)) as tool:
+                    with suppress(sqlite3.OperationalError):
+                        tool.execute("BEGIN IMMEDIATE")
+                    self.busy()
+            case "ill":
+                faults: list[Fault] = ["5xx_before", "5xx_after", "reset_after", "garbage", "429"]
+                rates = dict.fromkeys(faults, 0.1)
+                self.omi.sandbox.fault_rate(rates, self.dice.getrandbits(32))
+                self.busy()
+                self.slow()
+
+    def slow(self) -> None:
+        """Make Omi slow enough that what goes wrong meets requests under way."""
+        self.omi.sandbox.slow_seconds, self.omi.sandbox.retry_after = 0.1, 1
+        self.omi.fail("slow")
+
+    def run(self, rounds: int, disk: Path) -> None:
+        """Live through it, then compare."""
+        self.slow()
+        for _ in range(rounds):
+            # Nobody edits a version of the file that is not there any more: editors notice.
+            self.edit_file()
+            with Daemon(self.machine) as daemon:
+                daemon.until(r"daemon\.started")
+                if self.two_way:
+                    self.edit_app()
+                    daemon.process.send_signal(signal.SIGUSR1)
+                self.go_wrong(daemon, disk)
+                if daemon.process.poll() is None:
+                    assert daemon.end().code == 0
+            self.done["rounds"] += 1
+        self.omi.release()
+        for _ in range(3):
+            ran = self.machine.once("--yes")
+            assert ran.code == 0, ran.said
+        everything = self.here | self.there
+        assert self.omi.items() == everything
+        found = re.findall(r"- \[(.)\] (.*)", self.machine.todo.read_text())
+        assert sorted(text for _, text in found) == sorted(set(everything))
+        assert {text: mark == "x" for mark, text in found} == everything
+        self.done["requests"] += len(self.omi.sent())
+        assert (self.machine.once().code, self.omi.writes()) == (0, [])
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("way", ["push", "two-way"])
+def test_bad_days(machine: Machine, disk: Path, way: str, seed: int, tally: Counter[str]) -> None:
+    """Killed, stopped, frozen, without room, held and failed at random: each task once, as said."""
+    if way == "two-way":
+        machine.settings = TWO_WAY | {"sync": f'{TWO_WAY["sync"]}import_items = "all"\n'}
+        machine.configure()
+    Day(machine, random.Random(f"{way} {seed}"), tally, way == "two-way").run(25, disk)

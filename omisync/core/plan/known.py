@@ -221,9 +221,10 @@ def leave(draft: Draft, old: Link) -> Link | None:
         since = seen.now
     link = _unparked(old.but(absent_since=since), None, seen.now)
     item = draft.item(link)
+    known = link  # with what the list tells of its item
     if item is not None and not link.doubt and link.parked is None:
-        link = _caught_up(link, item)
-    back = _back(draft, link, item)
+        known = _caught_up(link, item)
+    back = _back(draft, known, item)
     if link.parked is not None:
         draft.parked.append((link, None))
     elif seen.now - since < policy.grace:
@@ -232,15 +233,15 @@ def leave(draft: Draft, old: Link) -> Link | None:
     elif back is not None:
         draft.ops.append(back)
         return None
-    elif is_silent(link, policy):
+    elif is_silent(known, policy):
         draft.dropped.append(link.key)
-        draft.buried.append(buried(link, policy.on_removal, seen.now, counted=False))
-        return link
+        draft.buried.append(buried(known, policy.on_removal, seen.now, counted=False))
+        return known
     else:
         draft.ops.append(RemoveRemote(link, policy.on_removal))
-    if link != old:
+    if link != old:  # without that tick: should the line come back, it has yet to come in
         draft.rows.append(link)
-    return link if back is None else None
+    return known if back is None else None
 
 
 def _caught_up(link: Link, item: RemoteItem) -> Link:

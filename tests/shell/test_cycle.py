@@ -1,0 +1,442 @@
+"""One cycle, in order: what is told, what is sent how, and what an obstacle holds back."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omisync import errors, sync
+from omisync.core.model import Gate
+from omisync.sandbox import Sandbox
+from omisync.store import Event, Store
+
+if TYPE_CHECKING:
+    from person import Clock, Person
+
+    from omisync.core.model import Link
+
+TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
+OTHER_KEY = "omi_dev_another_key_00001"
+
+
+@pytest.fixture
+async def settled(person: Person) -> Person:
+    """Someone whose seven tasks are in Omi."""
+    person.write(lines("[ ]"))
+    await person.cycle()
+    person.sent()
+    return person
+
+
+def lines(box: str) -> str:
+    """Return the seven tasks, open or finished."""
+    return "".join(f"- {box} task {n}\n" for n in range(7))
+
+
+def links(person: Person) -> dict[str, Link]:
+    """Return the rows by their text."""
+    with Store.open(person.store_path) as store:
+        return {one.seen.text: one for one in store.links()}
+
+
+def history(person: Person, limit: int) -> list[Event]:
+    """Return the last events."""
+    with Store.open(person.store_path) as store:
+        return store.history(limit)
+
+
+# How it is sent.
+
+
+async def test_the_first_write_goes_alone(settled: Person) -> None:
+    """Then four at a time: what a shut gate costs is known."""
+    settled.write(lines("[x]"))
+    settled.sandbox.fault_next("429", method="PATCH")
+    outcome = await settled.cycle()
+    assert settled.sent() == [("PATCH", 429)]
+    assert (outcome.waiting, len(outcome.troubles)) == (7, 1)
+    settled.clock.pass_by(3600)
+    settled.sandbox.fault_next(None, "429", "429", "429", "429", method="PATCH")
+    outcome = await settled.cycle()
+    assert settled.sent() == [("PATCH", 200)] + [("PATCH", 429)] * 4
+    assert (outcome.counts, outcome.waiting, len(outcome.troubles)) == ({"task.changed": 1}, 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("ago", "wait", "sent"), [(60, 1, 2), (61, 1, 5), (199, 100, 2), (200, 100, 5)]
+)
+async def test_after_a_limit_writes_go_one_at_a_time(
+    settled: Person, clock: Clock, ago: float, wait: float, sent: int
+) -> None:
+    """For as long as the gate was shut, a minute at least."""
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.put_gate(Gate("write", clock.now - ago, wait, 60))
+    settled.write(lines("[x]"))
+    settled.sandbox.fault_next(None, "429", "429", "429", "429", method="PATCH")
+    await settled.cycle()
+    assert len(settled.sent()) == sent
+
+
+async def test_a_shut_gate_is_told_and_not_knocked_at(settled: Person, clock: Clock) -> None:
+    """With the time it is shut for, and the limit; the gate stays as it is."""
+    gate = Gate("write", clock.now - 10, 100.0, 60)
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.put_gate(gate)
+    settled.write(lines("[x]"))
+    outcome = await settled.cycle()
+    assert settled.sent() == []
+    (trouble,) = outcome.troubles
+    assert isinstance(trouble, errors.RateLimited)
+    assert (trouble.bucket, trouble.retry_after, trouble.limit) == ("write", 90.0, 60)
+    assert (outcome.waiting, outcome.retry_at) == (7, clock.now + 90)
+    with Store.open(settled.store_path) as store:
+        assert store.gates() == {"write": gate}
+
+
+async def test_a_limit_is_remembered(settled: Person, clock: Clock) -> None:
+    """As the server told it."""
+    settled.sandbox.limits["write"] = 0
+    settled.write(lines("[x]"))
+    outcome = await settled.cycle()
+    (sent,) = settled.sandbox.requests
+    assert sent.status == 429
+    with Store.open(settled.store_path) as store:
+        gate = store.gates()["write"]
+    assert (gate.bucket, gate.set_at) == ("write", clock.now)
+    assert outcome.retry_at == clock.now + gate.retry_after
+    assert gate.retry_after > 0
+
+
+async def test_what_failed_before_is_tried_last(settled: Person) -> None:
+    """It may be to blame, and the first write goes alone."""
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.put_links(
+            one.but(failures=1 + (one.seen.text == "task 0"))
+            for one in store.links()
+            if one.seen.text != "task 3"
+        )
+    settled.write(lines("[x]"))
+    settled.sandbox.fault_next("429", method="PATCH")
+    await settled.cycle()
+    first = links(settled)["task 3"].remote_id
+    assert [one.path.rpartition("/")[2] for one in settled.sandbox.requests] == [first]
+
+
+async def test_the_same_trouble_is_told_once(settled: Person) -> None:
+    """However many requests met it."""
+    settled.write(lines("[x]"))
+    settled.sandbox.fault_next("reset_before", "reset_before", "reset_before", method="PATCH")
+    outcome = await settled.cycle()
+    assert len(settled.sent()) == 3
+    assert len(outcome.troubles) == 1
+    settled.sandbox.fault_next("reset_before", "5xx_before", "reset_before", method="PATCH")
+    assert len((await settled.cycle()).troubles) == 2
+
+
+async def test_progress_is_reported(settled: Person) -> None:
+    """What is done of what is planned, with each success."""
+    told: list[tuple[int, int]] = []
+    settled.sandbox.refuse["bad"] = 422
+    settled.write(lines("[ ]").replace("[ ] task 1", "[x] task 1") + "- [ ] new\n- [ ] bad\n")
+    async with settled.desk() as desk:
+        desk.report = lambda done, planned: told.append((done, planned))
+        await sync.cycle(desk)
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+async def test_a_look_that_fails_holds_back_creates_only(settled: Person) -> None:
+    """What is linked can be changed without looking."""
+    settled.write(lines("[ ]").replace("[ ] task 1", "[x] task 1") + "- [ ] new\n")
+    settled.sandbox.fault_next("5xx_before", method="GET")
+    outcome = await settled.cycle()
+    assert (outcome.code, outcome.counts, outcome.waiting) == (
+        errors.TEMPORARY,
+        {"task.changed": 1},
+        1,
+    )
+    assert [method for method, _ in settled.sent()] == ["GET", "PATCH"]
+    assert (await settled.cycle()).counts == {"task.created": 1}
+
+
+async def test_an_unreachable_server_ends_the_cycle(settled: Person) -> None:
+    """Nothing else is tried, and all is as it was."""
+    settled.write(lines("[ ]").replace("[ ] task 1", "[x] task 1") + "- [ ] new\n")
+    await settled.sandbox.__aexit__()
+    outcome = await settled.cycle()
+    (trouble,) = outcome.troubles
+    assert isinstance(trouble, errors.Unreachable)
+    assert (outcome.code, outcome.waiting, outcome.counts) == (errors.TEMPORARY, 2, {})
+    await settled.sandbox.__aenter__()
+    assert (await settled.cycle()).counts == {"task.changed": 1, "task.created": 1}
+
+
+async def test_a_lost_answer_does_not_hold_back_what_is_known(settled: Person) -> None:
+    """Where the look after it fails, an edit of another task is sent all the same."""
+    settled.write(lines("[ ]") + "- [ ] new\n")
+    settled.sandbox.fault_next("reset_after", method="POST")
+    await settled.cycle()
+    settled.sent()
+    settled.write(lines("[ ]").replace("[ ] task 1", "[x] task 1") + "- [ ] new\n")
+    settled.sandbox.fault_next("5xx_before", method="GET")
+    outcome = await settled.cycle()
+    assert (outcome.code, outcome.counts) == (errors.TEMPORARY, {"task.changed": 1})
+    assert (outcome.waiting, len(outcome.troubles)) == (1, 1)
+    settled.key = OTHER_KEY
+    outcome = await settled.cycle()
+    assert outcome.code == errors.BAD_KEY
+    assert outcome.plan is None
+
+
+# Whose it is.
+
+
+async def test_a_new_key_is_checked_before_it_changes_anything(settled: Person) -> None:
+    """Once, and only where something is to be changed."""
+    settled.write(lines("[x]"))
+    await settled.cycle()
+    settled.write(lines("[x]").removesuffix("- [x] task 6\n"))
+    await settled.cycle()
+    settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]
+    settled.key = OTHER_KEY
+    settled.sent()
+    settled.write(lines("[x]"))
+    assert (await settled.cycle()).counts == {"task.revived": 1}
+    assert settled.sent() == []
+    settled.write(lines("[x]").replace("[x] task 1", "[ ] task 1"))
+    await settled.cycle()
+    assert settled.sent() == [("GET", 200), ("GET", 200), ("PATCH", 200)]
+    settled.write(lines("[x]"))
+    await settled.cycle()
+    assert settled.sent() == [("PATCH", 200)]
+
+
+async def test_another_account_is_named_as_such(settled: Person) -> None:
+    """With what can be done."""
+    settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]
+    settled.key = OTHER_KEY
+    settled.sandbox.items.clear()
+    settled.write(lines("[x]"))
+    outcome = await settled.cycle()
+    (trouble,) = outcome.troubles
+    assert isinstance(trouble, errors.KeyProblem)
+    assert trouble.message == (
+        "This looks like another account: none of the 7 linked tasks is in it"
+    )
+    assert trouble.advice == (
+        "Use the former account's key, or run `omisync repair --accept-account` to link"
+        " this list with the new account."
+    )
+    async with Sandbox(clock=settled.clock) as other:
+        first, settled.sandbox = settled.sandbox, other
+        (trouble,) = (await settled.cycle()).troubles
+    assert trouble.message == (
+        f"The state store {settled.store_path} belongs to {first.url}, but the server is now"
+        f" {other.url} (omi.base_url, or OMI_API_BASE where that is set)"
+    )
+    assert trouble.advice == (
+        "Name the former server again, give this one its own [state] path, or run"
+        " `omisync repair --accept-account` to link this list with the new server."
+    )
+
+
+# What is told and remembered.
+
+
+async def test_a_finished_line_that_goes_is_archived(settled: Person) -> None:
+    """Nothing is sent; the history tells, and the line may come back as the same task."""
+    settled.write(lines("[x]"))
+    await settled.cycle()
+    row = links(settled)["task 6"]
+    settled.sent()
+    settled.write(lines("[x]").removesuffix("- [x] task 6\n"))
+    outcome = await settled.cycle()
+    assert (settled.sent(), outcome.counts) == ([], {})
+    assert "task 6" not in links(settled)
+    told = Event(settled.clock.now, "task.archived", "task 6", row.key, row.remote_id, "complete")
+    assert history(settled, 1) == [told]
+
+
+async def test_a_line_like_an_item_is_adopted(person: Person) -> None:
+    """What the line says more is sent by the next cycle at once; what says the same is quiet."""
+    same, less = person.sandbox.add("same"), person.sandbox.add("less")
+    person.write("- [ ] same\n")
+    outcome = await person.cycle()
+    assert (outcome.counts, outcome.again) == ({"task.adopted": 1}, False)
+    assert links(person)["same"].remote_id == same.id
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_fact("looked", None)
+    person.write("- [ ] same\n- [ ] less due:2026-05-01\n")
+    outcome = await person.cycle()
+    assert (outcome.counts, outcome.again, outcome.code) == (
+        {"task.adopted": 1},
+        True,
+        errors.TEMPORARY,
+    )
+    row = links(person)["less"]
+    told = Event(person.clock.now, "task.adopted", "less", row.key, less.id)
+    assert history(person, 1) == [told]
+    assert less.due_at is None
+    assert (await person.cycle()).counts == {"task.changed": 1}
+    assert less.due_at is not None
+
+
+async def test_a_line_reworded_again_and_again_in_an_outage_stays_the_same(
+    settled: Person,
+) -> None:
+    """Each wording is seen, though none is sent."""
+    wordings = ["buy some milk today", "buy oat milk today please", "get oat milk please, Bob"]
+    settled.write(lines("[ ]") + "- [ ] buy milk today\n")
+    await settled.cycle()
+    name = links(settled)["buy milk today"].remote_id
+    for wording in wordings:
+        settled.write(f"{lines('[ ]')}- [ ] {wording}\n".replace("[ ] task 0", "[x] task 0"))
+        settled.sandbox.fault_next("429", method="PATCH")
+        await settled.cycle()
+        settled.clock.pass_by(2)
+        assert links(settled)[wording].remote_id == name
+    await settled.settle()
+    assert settled.omi()[wordings[-1]] is False
+    assert len(settled.omi()) == 8
+
+
+async def test_new_tasks_have_keys_of_their_own(settled: Person) -> None:
+    """Random ones, so that no other list has them."""
+    keys = {one.key for one in links(settled).values()}
+    assert len(keys) == 7
+    assert all(re.fullmatch("[0-9a-f]{24}", key) for key in keys)
+
+
+async def test_the_clock_of_the_server_is_that_of_its_last_reply(person: Person) -> None:
+    """Without a reply that of the last look; only without both is it a guess."""
+    async with Sandbox(clock=lambda: person.clock.now + 500) as sandbox:
+        person.sandbox = sandbox
+        async with person.desk() as desk:
+            assert desk.server_date() == person.clock.now
+        person.write("- [ ] a\n")
+        await person.cycle()
+        person.clock.pass_by(100)
+        async with person.desk() as desk:
+            assert abs(desk.server_date() - person.clock.now - 400) <= 1
+            client = await desk.client()
+            assert abs(desk.server_date() - person.clock.now - 400) <= 1
+            await client.listing()
+            assert abs(desk.server_date() - person.clock.now - 500) <= 1
+
+
+# Two-way.
+
+
+@pytest.fixture
+async def both(person: Person) -> Person:
+    """Someone whose three lines are in Omi, in both directions."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n- [ ] b\n- [ ] c\n")
+    await person.settle()
+    person.sent()
+    return person
+
+
+def rid(person: Person, text: str) -> str:
+    """Return the id of the one item with this description."""
+    (found,) = (one.id for one in person.sandbox.items.values() if one.description == text)
+    return found
+
+
+async def test_what_cannot_be_shown_is_counted(both: Person) -> None:
+    """Items without a text, and tasks that the list lacks: in words, once each."""
+    both.sandbox.add(" ")
+    del both.sandbox.items[rid(both, "a")]
+    assert (await both.cycle(now=True)).remarks == (
+        "1 item of Omi has no text that a line could hold; nothing was written for it.",
+        "1 task is missing from Omi's list; the next sync that misses them too asks for them.",
+    )
+    both.sandbox.add("\t")
+    for text in "bc":
+        both.sandbox.items[rid(both, text)].hidden = True
+    assert (await both.cycle(now=True)).remarks == (
+        "2 items of Omi have no text that a line could hold; nothing was written for it.",
+        "2 tasks are missing from Omi's list; the next sync that misses them too asks for them.",
+    )
+
+
+async def test_a_clash_is_recorded_before_it_is_decided(both: Person) -> None:
+    """Once, with the field; the value that gave way can be had."""
+    both.sandbox.items[rid(both, "a")].description = "a there"
+    both.write("- [ ] a here\n- [ ] b\n- [ ] c\n")
+    both.sandbox.fault_next("429", method="PATCH")
+    outcome = await both.cycle(now=True)
+    assert outcome.counts == {"clash.decided": 1}
+    row = links(both)["a here"]
+    told = Event(both.clock.now, "clash.decided", "a here", row.key, detail="description")
+    assert history(both, 1) == [told]
+    both.clock.pass_by(2)
+    outcome = await both.settle()
+    assert outcome.counts == {"task.changed": 1}
+    with Store.open(both.store_path) as store:
+        (clash,) = store.clashes()
+    assert (clash.at, clash.clash.lost_value) == (both.clock.now - 2, "a there")
+
+
+async def test_a_file_that_is_saved_all_the_time_is_left_alone(both: Person) -> None:
+    """Eight attempts; the next cycle tries again, and nothing typed is lost."""
+    both.sandbox.add("theirs")
+    saved: list[str] = []
+
+    def save(step: str) -> None:
+        if step == "file.written":
+            saved.append(step)
+            both.write(f"- [ ] a\n- [ ] b\n- [ ] c{'!' * len(saved)}\n")
+
+    both.trace = save
+    outcome = await both.cycle(now=True)
+    both.trace = None
+    assert len(saved) == 8
+    (trouble,) = outcome.troubles
+    assert isinstance(trouble, errors.FileChanged)
+    assert both.todo.read_text() == "- [ ] a\n- [ ] b\n- [ ] c!!!!!!!!\n"
+    await both.settle()
+    assert both.todo.read_text() == "- [ ] a\n- [ ] b\n- [ ] c!!!!!!!!\n- [ ] theirs\n"
+    assert both.omi() == dict.fromkeys(("a", "b", "c!!!!!!!!", "theirs"), False)
+
+
+async def test_new_items_have_their_ids_written_at_once(both: Person) -> None:
+    """By a cycle of its own, where that is asked for."""
+    both.write("- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
+    outcome = await both.cycle(now=True)
+    assert (outcome.counts, outcome.again) == ({"task.created": 1}, False)
+    both.settings += 'ids = "inline"\n'
+    await both.settle()
+    both.write(both.todo.read_text() + "- [ ] e\n")
+    outcome = await both.cycle(now=True)
+    assert (outcome.counts, outcome.again) == ({"task.created": 1}, True)
+    outcome = await both.cycle(now=True)
+    assert (outcome.counts, outcome.again) == ({"line.changed": 1}, False)
+    assert both.todo.read_text().endswith(f"- [ ] e omi:{rid(both, 'e')}\n")
+
+
+def test_an_outcome_goes_on_from_the_one_before() -> None:
+    """Counts add up, remarks are told once, all else is as it is now."""
+    before = sync.Outcome(
+        errors.TEMPORARY,
+        counts={"task.created": 2},
+        remarks=("one", "two"),
+        progress=True,
+        again=True,
+    )
+    after = sync.Outcome(
+        errors.OK, counts={"task.created": 1, "task.changed": 3}, remarks=("two", "three"), tasks=4
+    )
+    assert before.then(after) == sync.Outcome(
+        errors.OK,
+        counts={"task.created": 3, "task.changed": 3},
+        remarks=("one", "two", "three"),
+        tasks=4,
+        progress=True,
+    )
+    assert after.then(before).progress
+    assert not after.then(after).progress
+    assert [one.temporary for one in (before, after)] == [True, False]
+    assert sync.Outcome(errors.TEMPORARY).temporary
+    assert sync.Outcome(errors.OK, again=True).temporary
