@@ -127,7 +127,6 @@ def _changed(run: Run, link: Link, patch: Patch, item: RemoteItem) -> Link:
         base=base,
         clear_due=stays,
         failures=0,
-        parked=None,
         doubt=frozenset(),
         probed_at=seen_at,
     )

@@ -145,6 +145,6 @@ def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
         }
         if not (decided.ops or decided.rows or decided.later):
             settled |= {"listing": run.listing, "due_at": run.due_at}
-    if settled is not None or desk.store.fact("settled") is not None:
+    if settled is not None:  # the former note was withdrawn before anything was done
         with desk.store.transaction():
             desk.store.put_fact("settled", settled)

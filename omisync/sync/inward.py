@@ -76,10 +76,9 @@ def _shows(document: Document, links: Sequence[Link], noted: Writing) -> bool:
     said = {entry.task for entry in document.entries}
     former = {link.key: link.seen for link in links if link.key not in noted.added}
     made = before = 0
-    for link in noted.links:
-        if former.get(link.key) != link.seen:
-            made += link.seen in said
-            before += former.get(link.key) in said
+    for link in noted.links:  # those that did not change count on both sides
+        made += link.seen in said
+        before += former.get(link.key) in said
     for key in noted.gone:
         made += former.get(key) not in said
         before += former.get(key) in said

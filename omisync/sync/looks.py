@@ -77,7 +77,7 @@ def remember(run: Run, listing: Listing) -> None:
     """Note which ids each description already had: a later create is none of them."""
     known: dict[str, list[str]] = defaultdict(list)
     for item in listing.items:
-        known[item.fields.description.strip()].append(item.id)
+        known[item.fields.description].append(item.id)
     run.known = {text: tuple(ids) for text, ids in known.items()}
 
 

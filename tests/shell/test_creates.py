@@ -86,6 +86,15 @@ async def test_a_create_without_an_answer_is_looked_for_twice(
     assert intents(settled) == []
 
 
+async def test_the_next_look_is_for_the_first_that_is_due(settled: Person, clock: Clock) -> None:
+    """Of two creates without an answer, whose failures are waited for for other times."""
+    for text, fault in (("a", "5xx_before"), ("b", "reset_before")):
+        settled.write(settled.todo.read_text() + f"- [ ] {text}\n")
+        settled.sandbox.fault_next(fault, method="POST")
+        await settled.cycle()
+    assert (await settled.cycle()).retry_at == clock.now + 2
+
+
 async def test_a_late_look_is_not_the_last(settled: Person, clock: Clock) -> None:
     """However long ago the create was: one fruitless look proves nothing."""
     settled.write("- [ ] first\n- [ ] a\n")
@@ -244,7 +253,7 @@ async def test_a_task_is_found_by_all_that_was_sent(settled: Person) -> None:
 
 async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person) -> None:
     """Push leaves alone what the app changed, also of an item that is only found later."""
-    settled.write("- [ ] first\n- [ ] b\n- [ ] a due:2026-05-01\n")
+    settled.write("- [ ] first\n- [ ] b\n- [ ] a due:2026-05-01\n- [ ] c\n")
     settled.sandbox.fault_next("reset_after", method="POST")
     await settled.cycle()
     (item,) = (one for one in settled.sandbox.items.values() if one.description == "a")
@@ -252,7 +261,7 @@ async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person
     assert (await settled.settle()).code == errors.OK
     assert item.due_at == there
     assert (await settled.cycle()).idle
-    assert settled.omi() == {"first": False, "a": False, "b": False}
+    assert settled.omi() == dict.fromkeys(("first", "a", "b", "c"), False)
 
 
 async def test_an_item_that_was_there_before_is_none_of_ours(settled: Person, clock: Clock) -> None:

@@ -79,6 +79,18 @@ async def test_after_a_limit_writes_go_one_at_a_time(
     assert len(settled.sent()) == sent
 
 
+async def test_a_success_ends_a_row_of_failures(settled: Person, clock: Clock) -> None:
+    """Two failures, then one, are not three in a row."""
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.put_gate(Gate("write", clock.now - 10, 1, 60))
+    settled.write(lines("[x]"))
+    bad = "5xx_before"
+    settled.sandbox.fault_next(None, bad, bad, None, bad, bad, None, method="PATCH")
+    outcome = await settled.cycle()
+    assert len(settled.sent()) == 7
+    assert outcome.counts == {"task.changed": 3}
+
+
 async def test_a_shut_gate_is_told_and_not_knocked_at(settled: Person, clock: Clock) -> None:
     """With the time it is shut for, and the limit; the gate stays as it is."""
     gate = Gate("write", clock.now - 10, 100.0, 60)
@@ -212,6 +224,18 @@ async def test_a_new_key_is_checked_before_it_changes_anything(settled: Person) 
     assert settled.sent() == [("PATCH", 200)]
 
 
+async def test_a_new_key_is_no_matter_where_nothing_is_linked(settled: Person) -> None:
+    """There is nothing that could be another account's."""
+    settled.write("")
+    for _ in range(2):
+        await settled.cycle(allow_removals=True)
+    settled.sandbox.items.clear()
+    settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]
+    settled.key = OTHER_KEY
+    settled.write("- [ ] new\n")
+    assert (await settled.cycle()).counts == {"task.created": 1}
+
+
 async def test_another_account_is_named_as_such(settled: Person) -> None:
     """With what can be done."""
     settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]
@@ -244,6 +268,37 @@ async def test_another_account_is_named_as_such(settled: Person) -> None:
 # What is told and remembered.
 
 
+async def test_a_removal_is_recorded_with_its_item(settled: Person) -> None:
+    """Which it was, and what became of it."""
+    row = links(settled)["task 6"]
+    settled.write(lines("[ ]").removesuffix("- [ ] task 6\n"))
+    await settled.cycle()
+    told = Event(settled.clock.now, "task.removed", "task 6", row.key, row.remote_id, "complete")
+    assert history(settled, 1) == [told]
+
+
+@pytest.mark.parametrize(
+    ("setting", "left"),
+    [
+        ('completed = "skip"', {"open": False}),
+        ("adopt = false", {"open": False, "done": True}),
+        ("", {"open": False, "done": True}),
+    ],
+)
+async def test_what_is_created_can_be_chosen(
+    person: Person, setting: str, left: dict[str, bool]
+) -> None:
+    """Finished lines may stay out; items of the same text may be left to themselves."""
+    person.settings = f"[sync]\n{setting}\n"
+    if "adopt" in setting:
+        person.sandbox.add("open").id = "theirs"
+    person.write("- [ ] open\n- [x] done\n")
+    await person.settle()
+    made = {one.description: one.completed for one in person.sandbox.items.values()}
+    assert made == left
+    assert len(person.sandbox.items) == len(left) + ("adopt" in setting)
+
+
 async def test_a_finished_line_that_goes_is_archived(settled: Person) -> None:
     """Nothing is sent; the history tells, and the line may come back as the same task."""
     settled.write(lines("[x]"))
@@ -256,6 +311,20 @@ async def test_a_finished_line_that_goes_is_archived(settled: Person) -> None:
     assert "task 6" not in links(settled)
     told = Event(settled.clock.now, "task.archived", "task 6", row.key, row.remote_id, "complete")
     assert history(settled, 1) == [told]
+
+
+async def test_a_line_that_never_came_to_omi_goes_without_a_trace(settled: Person) -> None:
+    """There is no item to complete and nothing to remember."""
+    settled.write(f"{lines('[ ]')}- [ ] new\n")
+    settled.sandbox.fault_next("429", method="POST")
+    await settled.cycle()
+    assert "new" in links(settled)
+    settled.clock.pass_by(2)
+    settled.sent()
+    settled.write(lines("[ ]"))
+    assert (await settled.cycle()).code == errors.OK
+    assert "new" not in links(settled)
+    assert settled.sent() == []
 
 
 async def test_a_line_like_an_item_is_adopted(person: Person) -> None:

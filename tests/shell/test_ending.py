@@ -227,6 +227,19 @@ async def test_what_is_odd_in_the_file_is_told_each_time(settled: Person) -> Non
     assert ([one.line for one in outcome.notices], outcome.remarks) == ([1], ())
 
 
+async def test_an_edit_that_is_undone_before_its_answer_is_undone_in_omi(settled: Person) -> None:
+    """Though the file is then as it was when nothing was left to do."""
+    before = settled.todo.read_text()
+    settled.write("- [x] a\n- [ ] b\n")
+    settled.sandbox.fault_next("reset_after", method="PATCH")
+    assert (await settled.cycle()).code == errors.TEMPORARY
+    assert settled.omi() == {"a": True, "b": False}
+    settled.write(before)
+    assert not (await settled.cycle()).idle
+    assert settled.omi() == {"a": False, "b": False}
+    assert (await settled.cycle()).idle
+
+
 async def test_what_is_refused_is_not_tried_again_by_itself(settled: Person) -> None:
     """Status names no time then, though a create is still to be looked for."""
     settled.write("- [ ] a\n- [ ] b\n- [ ] c\n")

@@ -422,6 +422,7 @@ async def test_a_twin_is_taken_back_in_the_end(
             assert outcome.troubles
     assert (await other.cycle(now=True)).counts["twin.removed"] == 1
     assert history(other)[-1] == ("twin.removed", "new", "")
+    assert "task.archived" not in {event for event, _, _ in history(other)}
     assert stones(other) == []
     assert person.omi() == {"start": False, "new": False}
 

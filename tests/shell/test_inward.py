@@ -140,8 +140,8 @@ async def test_a_save_after_a_write_that_was_cut_short(both: Person, step: str) 
 async def test_a_save_after_a_removal_that_was_cut_short(both: Person, step: str) -> None:
     """A line that is gone is not asked for again, one that is still there goes."""
     del both.sandbox.items[item(both, "mow").id]
-    for _ in range(2):
-        await both.cycle(now=True)
+    for asked in (False, True):
+        assert (await both.cycle(now=True)).again is asked
     await stopped(both, step)
     assert ("mow" in read(both)) == (step == "file.written")
     both.write(read(both) + "- [ ] typed\n")
@@ -246,7 +246,7 @@ async def test_new_lines_have_their_place(both: Person) -> None:
     for text in ("one", "two"):
         both.sandbox.add(text)
     outcome = await both.settle()
-    assert outcome.counts == {"line.added": 2}
+    assert (outcome.counts, outcome.tasks) == ({"line.added": 2}, 6)
     assert read(both) == f"{BEFORE}\n## Inbox\n\n- [ ] one\n- [ ] two\n"
     with Store.open(both.store_path) as store:
         rows = [*store.links()]
@@ -360,6 +360,23 @@ async def test_a_save_right_after_the_swap_wins(both: Person) -> None:
         ("call Robert", "mow", "stay", "paint green", "theirs"), False
     )
     assert lost(both) == []
+
+
+async def test_a_clash_counts_once_however_often_the_file_is_saved(both: Person) -> None:
+    """The second attempt decides it as the first did."""
+    edit_in_the_app(both)
+    both.write(BEFORE.replace("Bob", "Bobby"))
+    typed = iter((True,))
+
+    def save(step: str) -> None:
+        if step == "file.written" and next(typed, False):
+            both.write(BEFORE.replace("Bob", "Bobby").replace("paint", "paint green"))
+
+    both.trace = save
+    outcome = await both.cycle(now=True)
+    both.trace = None
+    assert outcome.counts == {"clash.decided": 1, "line.added": 1, "task.changed": 2}
+    assert lost(both) == ["call Robert"]
 
 
 async def test_a_file_that_is_saved_twice_at_once_loses_neither_save(both: Person) -> None:

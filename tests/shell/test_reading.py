@@ -278,8 +278,22 @@ async def test_a_written_id_is_looked_for_everywhere(person: Person, clock: Cloc
     await person.cycle()
     clock.pass_by(100_000)
     old = person.sandbox.add(
-        "old", created_at=datetime.fromtimestamp(clock.now - 50_000).astimezone()
+        "old", created_at=datetime.fromtimestamp(clock.now - 200_000).astimezone()
     )
     person.write(f"- [ ] a\n- [ ] b omi:{old.id}\n")
     await person.settle()
     assert person.omi() == {"a": False, "b": False}
+
+
+async def test_a_list_without_a_task_in_omi_is_met_anew(person: Person, clock: Clock) -> None:
+    """Whatever was looked at before: an item of any age may be what a line says."""
+    person.write("- [ ] a\n")
+    await person.cycle()
+    person.write("")
+    for _ in range(2):
+        await person.cycle(allow_removals=True)
+    assert person.omi() == {"a": True}
+    then = datetime.fromtimestamp(clock.now - 50_000).astimezone()
+    person.sandbox.add("old", created_at=then)
+    person.write("- [ ] old\n")
+    assert (await person.cycle()).counts == {"task.adopted": 1}
