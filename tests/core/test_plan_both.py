@@ -385,6 +385,25 @@ def test_an_item_without_a_time_is_no_twin() -> None:
     assert DropTwin not in kinds(made([entry("a")], [known], [item("x", "a", age=9), timeless]))
 
 
+@pytest.mark.parametrize(
+    "lines", [[entry("a", completed=True)], [entry("a", due="2026-07-01")], [entry("a b")], []]
+)
+def test_a_line_that_was_edited_since_gives_no_twin_away(lines: list[Entry]) -> None:
+    """What it says now is on its way to the item that would be deleted."""
+    known = link("y", "a", made_at=1.0)
+    decided = made(lines, [known], [item("x", "a", age=30), item("y", "a", age=10)])
+    assert DropTwin not in kinds(decided)
+    assert ChangeRemote in kinds(decided) or RemoveRemote in kinds(decided) or not lines
+
+
+def test_a_line_gets_no_id_of_a_twin_that_goes() -> None:
+    """The next plan writes that of the item that stays."""
+    known = link("y", "a", made_at=1.0)
+    policy = replace(POLICY, ids=True)
+    both = [item("x", "a", age=30), item("y", "a", age=10)]
+    assert kinds(made([entry("a")], [known], both, policy)) == [DropTwin]
+
+
 def test_an_item_that_the_app_changed_is_no_twin() -> None:
     """What was edited there is kept, though it now says what another item says."""
     known = link("y", "a b c", made_at=1.0)
