@@ -98,12 +98,12 @@ def ends(entries: Sequence[object], links: Sequence[object]) -> Ends:
     """
     if not isinstance(entries, Lines) or not isinstance(links, Lines):
         return Ends()
-    if entries.moves or links.moves or not entries or not links:
+    if entries.moves or links.moves:
         return Ends()
     now, before = entries.signs, links.signs
     head = _run(now, before)
     longest = min(len(now), len(before)) - head
-    tail = _run(now[: -longest - 1 : -1], before[: -longest - 1 : -1]) if longest else 0
+    tail = _run(now[: -longest - 1 : -1], before[: -longest - 1 : -1])
     if links.loud is not None:
         first, last = links.loud
         head, tail = min(head, first), min(tail, len(before) - 1 - last)

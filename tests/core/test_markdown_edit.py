@@ -261,6 +261,8 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("- [ ] a📅 2026-01-31 b\n  c", None, "- [ ] a b\n  c"),
         ("- [ ] due:2026-01-31 a\n  b", None, "- [ ] a\n  b"),
         ("- [ ] a\n  due:2026-01-31 - b", None, "- [ ] a - b"),
+        ("- [ ] a (due:2026-01-31 b)\n  c", None, "- [ ] a (b)\n  c"),
+        ("- [ ] X📅 2026-01-31 b\n  c", None, "- [ ] X b\n  c"),
         # new: at the end
         ("- [ ] a b", "2026-02-01", "- [ ] a b 📅 2026-02-01"),
         ("- [ ] a\n  b <!-- c -->\n", "2026-02-01", "- [ ] a\n  b 📅 2026-02-01 <!-- c -->\n"),
@@ -359,6 +361,10 @@ def test_an_id_is_written_once_and_only_where_it_can_be_read() -> None:
         ("- [ ] z\n- [ ] a\n  - [ ] b\n    c\n- [ ] d\n", 1, "- [ ] z\n- [ ] b\n  c\n- [ ] d\n"),
         ("- [ ] a\n\t- [ ] b\n\t\t- [ ] c\n", 0, "- [ ] b\n\t- [ ] c\n"),
         ("> - [ ] a\n>   - [ ] b\n", 0, "> - [ ] b\n"),
+        ("- p\n\n  10. [ ] a\n  \t  - [ ] b\n", 0, "- p\n\n  - [ ] b\n"),
+        ("> - [ ] a\n>   - [ ] b\n    c\n", 0, "> - [ ] b\n    c\n"),
+        ("- [ ] a\n  - [ ] b\n    \n    c\n", 0, "- [ ] b\n    \n  c\n"),
+        ("- [ ] a\n\n  b\n\n  \f\n", 0, "\nb\n\n\f\n"),
         ("- [ ] a\n  - [ ] b", 0, "- [ ] b"),
         ("- z\n  - [ ] a\n      - [ ] b\n", 0, "- z\n    - [ ] b\n"),
         ("1. [ ] a\n\n   b\n\n   ```\n   - [ ] c\n   ```\n", 0, "\nb\n\n```\n- [ ] c\n```\n"),
@@ -387,6 +393,7 @@ def test_a_whole_family_can_go() -> None:
         ("", "{}\n"),
         ("\ufeff", "\ufeff{}\n"),
         ("\n\n", "\n\n{}\n"),
+        ("\ufeff\n", "\ufeff\n{}\n"),
         ("- [ ] a\n", "- [ ] a\n{}\n"),
         ("- [ ] a", "- [ ] a\n{}"),
         ("- [ ] a\r\n- [ ] b\r\n", "- [ ] a\r\n- [ ] b\r\n{}\r\n"),
@@ -395,6 +402,7 @@ def test_a_whole_family_can_go() -> None:
         ("- [ ] a\n  - [ ] b\nlazy\n", "- [ ] a\n  - [ ] b\nlazy\n{}\n"),
         ("- [ ] a\n  ```\n  code\n", "- [ ] a\n  ```\n  code\n{}\n"),
         ("- plain\n", "- plain\n{}\n"),
+        ("  - [ ] a\n", "  - [ ] a\n{}\n"),
         # something else before: a blank line
         ("text\n", "text\n\n{}\n"),
         ("text", "text\n\n{}"),
@@ -407,11 +415,13 @@ def test_a_whole_family_can_go() -> None:
         ("---\nx: y\n---\n", "---\nx: y\n---\n\n{}\n"),
         ("```\na\n```\n", "```\na\n```\n\n{}\n"),
         ("<div>\n", "<div>\n\n{}\n"),
+        ("- [ ] a\n\ufeff", "- [ ] a\n\ufeff\n{}"),
         # the end would swallow it
         ("```\na\n", "{}\n\n```\na\n"),
         ("<!-- a", "{}\n\n<!-- a"),
         ("\ufeff<pre>\n\n", "\ufeff{}\n\n<pre>\n\n"),
         ("---\nx: y\n---\n~~~\n", "---\nx: y\n---\n{}\n\n~~~\n"),
+        ("  - [ ] a\n\n```\nb\n", "  - [ ] a\n{}\n\n```\nb\n"),
         ("- [ ] a\n  b\n\n- c\n\n```\nd", "- [ ] a\n  b\n{}\n\n- c\n\n```\nd"),
         ("# h\n1. [ ] a\n# i\n<!--\n- [ ] b\n", "# h\n1. [ ] a\n\n{}\n\n# i\n<!--\n- [ ] b\n"),
     ],
@@ -446,9 +456,12 @@ def test_a_bullet_is_the_one_that_most_tasks_have() -> None:
         ("# Inbox\n> - [ ] a\n\ntext\n", "Inbox", "# Inbox\n> - [ ] a\n\n{}\n\ntext\n"),
         ("# Inbox\ntext\n", "Inbox", "# Inbox\n\n{}\n\ntext\n"),
         ("# Inbox\n\n- plain\n", "Inbox", "# Inbox\n\n- plain\n{}\n"),
+        ("# Inbox\n\n- plain\n# x\n", "Inbox", "# Inbox\n\n- plain\n{}\n# x\n"),
+        ("- [ ] z\n# Inbox\n- [ ] a\n\nb\n", "Inbox", "- [ ] z\n# Inbox\n- [ ] a\n{}\n\nb\n"),
         ("> # Inbox\n", "Inbox", "> # Inbox\n\n## Inbox\n\n{}\n"),
         ("- # Inbox\n", "Inbox", "- # Inbox\n\n## Inbox\n\n{}\n"),
         ("```\n# Inbox\n", "Inbox", "## Inbox\n\n{}\n\n```\n# Inbox\n"),
+        ("- [ ] a\n\n```\nb\n", "Inbox", "- [ ] a\n\n## Inbox\n\n{}\n\n```\nb\n"),
         ("- [ ] a\n", " ## \n", "- [ ] a\n{}\n"),
         ("- [ ] a\n", "[r]: u", "- [ ] a\n\n## [r]: u\n\n{}\n"),
     ],
@@ -463,6 +476,24 @@ def test_an_added_task_goes_to_the_end_of_its_section(
     assert twice.source.count("Inbox") == once.source.count("Inbox")
     assert "- [ ] new words" in twice.source
     assert twice.source.replace("\r\n", "\n").index("words\n- [ ] more")
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ("X files", "## X files"),
+        ("##Xmas", "## Xmas"),
+        ("#", ""),
+        ("###### Inbox", "###### Inbox"),
+        ("####### Inbox", "## Inbox"),
+        ("#######Inbox", "## Inbox"),
+        ("In\ud800box  now", "## In?box now"),
+    ],
+)
+def test_a_heading_is_created_as_it_is_asked_for(asked: str, line: str) -> None:
+    """In the level that it is given, if there is such a level, else in the second."""
+    expected = f"{line}\n\n- [ ] new words\n" if line else "- [ ] new words\n"
+    assert written("", add=[Task(TEXT)], heading=asked) == (expected, ())
 
 
 # What cannot be written

@@ -162,6 +162,25 @@ def test_absence_is_asked_about_after_two_complete_lists() -> None:
     assert kinds(made([entry("a")], [replace(asked, probed_at=NOW - 90_000)], [])) == [Probe]
 
 
+def test_one_that_is_not_asked_about_yet_holds_up_no_other() -> None:
+    """The first was missed once, the second twice."""
+    links = [link("a", "a"), link("b", "b", missing=1, rank=1)]
+    (op,) = made([entry("a"), entry("b", line=2)], links, []).ops
+    assert op == Probe(links[1].but(missing=2), entry("b", line=2))
+
+
+@pytest.mark.parametrize(
+    ("ago", "asks"),
+    [(0.0, False), (0.5, False), (86_399.0, False), (86_400.0, True), (-1.0, True)],
+)
+def test_an_item_is_asked_about_once_a_day(ago: float, asks: bool) -> None:
+    """Until then it is looked at again later; a clock that jumped back does not hold it up."""
+    asked = link("a", "a", missing=2, probed_at=NOW - ago)
+    decided = made([entry("a")], [asked], [])
+    assert kinds(decided) == [Probe] * asks
+    assert decided.later is not asks
+
+
 def test_a_cycle_asks_for_a_few_items_only() -> None:
     """The others wait for the next cycle: each question is taken from the hour's budget."""
     links = [link(str(n), f"task {n}", missing=2) for n in range(41)]
@@ -247,11 +266,15 @@ def test_a_line_that_was_let_go_is_let_go_once() -> None:
     assert made([entry("a")], [replace(GONE, missing=LET_GO)], [], policy).ops == ()
 
 
-def test_a_line_that_was_let_go_and_is_edited_starts_anew() -> None:
+@pytest.mark.parametrize(("missing", "probed_at"), [(LET_GO, None), (2, NOW - 9), (0, None)])
+def test_a_line_that_was_let_go_and_is_edited_starts_anew(
+    missing: int, probed_at: float | None
+) -> None:
     """Its new item can go missing as any other."""
-    (op,) = made([entry("b")], [replace(GONE, missing=LET_GO)], []).ops
-    assert isinstance(op, AddRemote)
-    assert (op.link.missing, op.link.probed_at) == (0, None)
+    gone = replace(GONE, missing=missing, probed_at=probed_at)
+    (op,) = made([entry("a b")], [gone], []).ops
+    anew = gone.but(seen=Task("a b"), missing=0, probed_at=None)
+    assert op == AddRemote(anew, entry("a b"), Fields("a b"))
 
 
 def test_an_item_that_came_back_under_another_id_is_the_same_task() -> None:
@@ -360,6 +383,25 @@ def test_an_item_without_a_time_is_no_twin() -> None:
     assert DropTwin not in kinds(made([entry("a")], [known], [timeless, item("y", "a")]))
     timeless = replace(timeless, id="y")
     assert DropTwin not in kinds(made([entry("a")], [known], [item("x", "a", age=9), timeless]))
+
+
+@pytest.mark.parametrize(
+    "lines", [[entry("a", completed=True)], [entry("a", due="2026-07-01")], [entry("a b")], []]
+)
+def test_a_line_that_was_edited_since_gives_no_twin_away(lines: list[Entry]) -> None:
+    """What it says now is on its way to the item that would be deleted."""
+    known = link("y", "a", made_at=1.0)
+    decided = made(lines, [known], [item("x", "a", age=30), item("y", "a", age=10)])
+    assert DropTwin not in kinds(decided)
+    assert ChangeRemote in kinds(decided) or RemoveRemote in kinds(decided) or not lines
+
+
+def test_a_line_gets_no_id_of_a_twin_that_goes() -> None:
+    """The next plan writes that of the item that stays."""
+    known = link("y", "a", made_at=1.0)
+    policy = replace(POLICY, ids=True)
+    both = [item("x", "a", age=30), item("y", "a", age=10)]
+    assert kinds(made([entry("a")], [known], both, policy)) == [DropTwin]
 
 
 def test_an_item_that_the_app_changed_is_no_twin() -> None:

@@ -60,7 +60,7 @@ def choose(document: Document, bullet: bytes, heading: str) -> Place:
     body, outline = blocks.outline(source, blocks.line_starts(source)[0])
     tasks = [entry.span.start for entry in document.entries]
     written, title = _heading(heading)
-    outer = [block for block in _outer(outline) if block.kind != "Item"]
+    outer = [*_outer(outline)]
     for block in outer:
         if title and block.heading and block.heading.title == title:
             return _in_section(source, outline, block, tasks, bullet)
@@ -91,7 +91,7 @@ def _heading(asked: str) -> tuple[bytes, str]:
 
 
 def _outer(outline: Sequence[Block]) -> Iterator[Block]:
-    """Yield the blocks that stand in no other."""
+    """Yield the blocks that stand in no other: no items, whose lists are blocks."""
     end = 0
     for block in outline:
         if block.span.start >= end:
@@ -109,7 +109,7 @@ def _in_section(
     index = bisect_left(tasks, end)
     if index and tasks[index - 1] > heading.span.start:
         around = [block for block in below if block.span.start <= tasks[index - 1]]
-        *_, outer = (block for block in _outer(around) if block.kind != "Item")
+        *_, outer = _outer(around)
         return _behind(source, outer, around[-1], bullet)
     if below and _goes_on(source, outer := [*_outer(below)][-1], bullet):
         return Place(_end(source, outer))

@@ -218,15 +218,18 @@ class _Twins:
         return False
 
     def _made(self) -> dict[tuple[object, ...], list[Link]]:
-        """Return the links whose item we created and nobody changed, by what the item says."""
+        """Return the links whose item we created and nobody changed, by what the item says.
+
+        Nor was the line changed since: what it says now is on its way to our item.
+        """
         if self.made is None:
             self.made = defaultdict(list)
-            for link in self.draft.seen.links:
+            for link in self.draft.standing:
                 item = self.draft.item(link)
                 settled = link.base is not None and link.base.local == link.seen
                 if link.made_at is None or item is None or not settled or link.doubt:
                     continue
-                if link.absent_since is None and link.base and item.fields == link.base.remote:
+                if link.base and item.fields == link.base.remote:
                     self.made[_likeness(item)].append(link)
         return self.made
 
@@ -234,6 +237,7 @@ class _Twins:
         draft, now = self.draft, self.draft.seen.now
         stone = Tombstone(f"twin-{link.key}", ours.id, link.seen, ours.fields, "twin", now, False)
         draft.rows = [row for row in draft.rows if row.key != link.key]
+        draft.ops = [op for op in draft.ops if op.link.key != link.key]  # the id for its line
         draft.rows.append(link.but(remote_id=item.id, made_at=None))
         draft.buried.append(stone)
         draft.ops.append(DropTwin(_stand_in(stone), stone))

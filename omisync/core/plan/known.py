@@ -54,6 +54,8 @@ def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
         draft.orphans.append((link, entry))
     if link is not old:
         draft.rows.append(link)
+    if draft.seen.listed is not None:
+        draft.standing.append(link)
 
 
 def _seen(old: Link, entry: Entry, rank: int) -> Link:

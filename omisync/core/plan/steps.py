@@ -241,6 +241,7 @@ class Plan:
 class Draft:
     """A plan while it is being made, with what it is made from.
 
+    ``standing`` are, with a list of Omi's, the links that have a line, as that says it;
     ``departing`` are links whose line is about to go or be ticked with its item,
     ``orphans`` lines whose item is gone and may have come back under another id,
     ``missing`` lines whose item the list no longer shows.
@@ -258,6 +259,7 @@ class Draft:
     unsure: list[tuple[Link, Entry | None]] = field(default_factory=list)
     grace_ends: list[float] = field(default_factory=list)
     clashes: list[Clash] = field(default_factory=list)
+    standing: list[Link] = field(default_factory=list)
     departing: list[Link] = field(default_factory=list)
     orphans: list[tuple[Link, Entry]] = field(default_factory=list)
     missing: list[tuple[Link, Entry]] = field(default_factory=list)
