@@ -102,6 +102,20 @@ async def test_a_plan_shows_what_omi_has(person: Person) -> None:
     assert person.sent() == []
 
 
+async def test_a_plan_leaves_out_what_is_kept_out(person: Person) -> None:
+    """A line that was removed while its item stays in Omi does not come back, however long ago."""
+    person.settings = TWO_WAY + 'on_removal = "keep"\n'
+    person.write("- [ ] a\n- [ ] b\n")
+    await person.settle()
+    person.write("- [ ] a\n")
+    await person.settle()
+    person.clock.pass_by(100 * 86_400)
+    config = configs.load(person.configure(), person.environ)
+    assert ops(shown(person, await sync.glance(config, person.environ))) == []
+    assert (await person.cycle(now=True)).counts == {}
+    assert person.todo.read_text() == "- [ ] a\n"
+
+
 async def test_a_glance_needs_a_key(person: Person) -> None:
     """Without one nothing is asked; it may be in a file."""
     path, key_file = person.configure(), person.home / "key"
