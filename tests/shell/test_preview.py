@@ -116,6 +116,25 @@ async def test_a_plan_leaves_out_what_is_kept_out(person: Person) -> None:
     assert person.todo.read_text() == "- [ ] a\n"
 
 
+async def test_a_broken_toml_file_is_told_with_its_place(person: Person) -> None:
+    """And with what to do, which may be said by what is wrong."""
+    person.name = "todo.toml"
+    for text, place, advice in (
+        ('[[todo]]\ndescription = "a\n', "2:17", "correct that line; until then nothing is sent"),
+        (
+            "\ntodo = 1\n",
+            "2:1",
+            'write each task as a table of its own: [[todo]] and below it description = "..."',
+        ),
+    ):
+        person.write(text)
+        (trouble,) = (await person.cycle()).troubles
+        assert isinstance(trouble, errors.ParseError)
+        assert trouble.message.startswith(f"{person.todo}:{place}: ")
+        assert f"{trouble.line}:{trouble.column}" == place
+        assert trouble.advice == advice
+
+
 async def test_a_glance_needs_a_key(person: Person) -> None:
     """Without one nothing is asked; it may be in a file."""
     path, key_file = person.configure(), person.home / "key"

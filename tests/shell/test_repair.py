@@ -27,10 +27,10 @@ async def ahead(tmp_path: Path, clock: Clock) -> AsyncIterator[Person]:
         yield Person(tmp_path, sandbox, clock)
 
 
-async def repaired(person: Person, *, accept_account: bool = False) -> sync.Repaired:
+async def repaired(person: Person, **how: bool) -> sync.Repaired:
     """Repair, as a process of its own would."""
     async with person.desk() as desk:
-        return await sync.repair(desk, accept_account=accept_account)
+        return await sync.repair(desk, **how)
 
 
 async def test_a_lost_store_is_made_anew(ahead: Person) -> None:

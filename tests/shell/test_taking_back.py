@@ -85,6 +85,19 @@ async def test_what_cannot_be_restored_is_told(both: Person) -> None:
         assert odd.value.advice == "Write it there by hand: two\nlines"
 
 
+@pytest.mark.parametrize(("value", "named"), [("2026-12-25", "2026-12-25"), ("", "none")])
+async def test_what_was_restored_is_not_restored_again(
+    both: Person, value: str, named: str
+) -> None:
+    """The person may have changed it since; the value is named."""
+    async with both.desk() as desk:
+        number = lost(desk, "a", "due_at", value)
+        sync.restore(desk, number)
+        with pytest.raises(UsageError, match=f"clash {number} was put back already") as again:
+            sync.restore(desk, number)
+        assert again.value.advice == f"To have it again, write it into its line: {named}"
+
+
 async def test_each_write_is_undone_by_itself(both: Person) -> None:
     """The last one first; what it brought in stays in Omi and does not come back."""
     for text in ("one", "two"):
