@@ -42,6 +42,7 @@ async def test_a_lost_store_is_made_anew(ahead: Person) -> None:
         person.sandbox.add(text, completed=completed)
     person.write("- [ ] mine\n\n# Home\n\n- [ ] ours\n- [ ] kept\n- [ ] ticked\n")
     person.sent()
+    person.clock.pass_by(500)
     found = await repaired(person)
     assert {method for method, _ in person.sent()} == {"GET"}
     assert found.kept == 1
