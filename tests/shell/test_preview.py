@@ -68,6 +68,8 @@ async def test_a_plan_shows_what_the_store_knows(person: Person) -> None:
     for blank in ("", "\ufeff", "\0\n", " \r\n\t"):
         person.write(blank)
         assert shown(person).removal.drastic
+    person.write("X\n")
+    assert not shown(person).removal.drastic
     assert person.sent() == []
     async with Sandbox(clock=person.clock) as other:
         person.sandbox = other
@@ -136,7 +138,7 @@ async def test_a_broken_toml_file_is_told_with_its_place(person: Person) -> None
 
 
 async def test_a_glance_needs_a_key(person: Person) -> None:
-    """Without one nothing is asked; it may be in a file."""
+    """Without one nothing is asked; it may be in a file, or be omi-cli's for this server."""
     path, key_file = person.configure(), person.home / "key"
     with pytest.raises(errors.KeyProblem):
         await sync.glance(configs.load(path, {}), {})
@@ -145,6 +147,16 @@ async def test_a_glance_needs_a_key(person: Person) -> None:
     key_file.chmod(0o600)
     path.write_text(path.read_text().replace("[omi]\n", f'[omi]\napi_key_file = "{key_file}"\n'))
     assert (await sync.glance(configs.load(path, {}), {})).complete
+    person.configure()
+    profile = person.home / ".omi" / "config.toml"
+    profile.parent.mkdir()
+    profile.write_text(
+        'active_profile = "me"\n[profiles.me]\nauth_method = "api_key"\n'
+        f'api_key = "{person.key}"\napi_base = "{person.sandbox.url}"\n'
+    )
+    profile.chmod(0o600)
+    environ = {"HOME": str(person.home)}
+    assert (await sync.glance(configs.load(path, environ), environ)).complete
 
 
 async def test_a_flood_is_more_than_25_lines_at_a_first_meeting(person: Person) -> None:

@@ -96,6 +96,7 @@ async def test_an_account_is_only_changed_on_purpose(person: Person) -> None:
             assert [link.seen.text for link in store.links()] == ["a"]
             assert (store.intents(), store.tombstones(person.clock.now)) == ([], [])
             assert store.fact("base_url") == other.url
+            assert isinstance(store.fact("fingerprint"), str)
             told = [(one.at, one.event, one.detail) for one in store.history(2)]
         assert told == [
             (person.clock.now, "account.accepted", other.url),

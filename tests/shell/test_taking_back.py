@@ -116,10 +116,26 @@ async def test_each_write_is_undone_by_itself(both: Person) -> None:
         sync.undo(desk)
         with pytest.raises(UsageError, match="There is nothing to undo") as nothing:
             sync.undo(desk)
+        assert nothing.value.message == (
+            "There is nothing to undo: omisync has not written to the file"
+        )
         assert nothing.value.advice == "`omisync log` tells what was done."
     await both.settle()
     assert both.todo.read_text() == "- [ ] a due:2026-12-24\n- [x] b\n"
     assert both.omi() == {"a": False, "b": True, "one": False, "two": False}
+
+
+async def test_a_write_of_which_less_is_known_is_undone_too(both: Person) -> None:
+    """Where it was not noted what changed lines said, all else is taken back."""
+    both.sandbox.add("one")
+    await both.settle()
+    async with both.desk() as desk:
+        (write,) = desk.store.fact("written")  # type: ignore[misc]  # a list, of one
+        del write["former"]
+        with desk.store.transaction():
+            desk.store.put_fact("written", [write])
+        sync.undo(desk)
+    assert both.todo.read_text() == "- [ ] a due:2026-12-24\n- [x] b\n"
 
 
 async def test_a_copy_that_cannot_be_read_is_told(both: Person) -> None:
