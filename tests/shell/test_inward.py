@@ -303,6 +303,21 @@ async def test_what_the_file_cannot_say_stays_on_both_sides(
     assert (await person.cycle(now=True)).remarks == outcome.remarks
 
 
+async def test_what_the_file_cannot_say_is_noted_as_it_was(person: Person) -> None:
+    """Also where its line was ticked and moved: that is not settled either."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n- [ ] b <!-- ` -->\n")
+    await person.settle()
+    with Store.open(person.store_path) as store:
+        before = store.links()
+    item(person, "b").description = "x ` y"
+    person.write("- [ ] a\n\n# Home\n\n- [x] b <!-- ` -->\n")
+    assert len((await person.cycle(now=True)).remarks) == 1
+    with Store.open(person.store_path) as store:
+        assert store.links() == before
+    assert person.omi() == {"a": False, "x ` y": False}
+
+
 async def test_a_write_that_is_refused_leaves_nothing(both: Person) -> None:
     """No copy, nothing under way, nothing to undo; the reason is the trouble of the cycle."""
     (both.home / "other name.md").hardlink_to(both.todo)
