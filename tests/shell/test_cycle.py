@@ -117,7 +117,7 @@ async def test_a_limit_is_remembered(settled: Person, clock: Clock) -> None:
     assert sent.status == 429
     with Store.open(settled.store_path) as store:
         gate = store.gates()["write"]
-    assert (gate.bucket, gate.set_at) == ("write", clock.now)
+    assert (gate.bucket, gate.set_at, gate.limit) == ("write", clock.now, 0)
     assert outcome.retry_at == clock.now + gate.retry_after
     assert gate.retry_after > 0
 

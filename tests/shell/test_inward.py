@@ -309,12 +309,12 @@ async def test_what_the_file_cannot_say_is_noted_as_it_was(person: Person) -> No
     person.write("- [ ] a\n- [ ] b <!-- ` -->\n")
     await person.settle()
     with Store.open(person.store_path) as store:
-        before = store.links()
+        before = [*store.links()]
     item(person, "b").description = "x ` y"
     person.write("- [ ] a\n\n# Home\n\n- [x] b <!-- ` -->\n")
     assert len((await person.cycle(now=True)).remarks) == 1
     with Store.open(person.store_path) as store:
-        assert store.links() == before
+        assert [*store.links()] == before
     assert person.omi() == {"a": False, "x ` y": False}
 
 
