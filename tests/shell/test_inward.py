@@ -355,6 +355,22 @@ async def test_without_room_for_a_copy_nothing_is_written(person: Person) -> Non
     assert read(person) == rest + "- [x] a\n- [x] b\n- [ ] theirs\n"
 
 
+async def test_a_file_that_goes_while_omi_is_asked_is_not_waited_for(both: Person) -> None:
+    """It is told, and nothing follows from it."""
+
+    def go(step: str) -> None:
+        if step == "reply.read":
+            both.todo.unlink(missing_ok=True)
+
+    both.trace = go
+    outcome = await both.cycle(now=True)
+    both.trace = None
+    assert (outcome.code, outcome.counts) == (errors.NO_FILE, {})
+    both.write(BEFORE)
+    assert (await both.settle()).code == errors.OK
+    assert both.omi() == dict.fromkeys(("call Bob", "mow", "stay", "paint"), False)
+
+
 async def test_a_file_is_left_alone_while_it_is_being_saved(both: Person) -> None:
     """It is replaced no sooner than ``settle`` after the last save."""
     both.settings = TWO_WAY.replace("0.01", "0.2")
