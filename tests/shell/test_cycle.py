@@ -458,6 +458,15 @@ async def test_what_cannot_be_shown_is_counted(both: Person) -> None:
     )
 
 
+async def test_what_is_new_in_omi_may_stay_there(both: Person) -> None:
+    """Then only the tasks of the file go both ways."""
+    both.settings += 'import_items = "linked"\n'
+    both.sandbox.add("theirs")
+    both.sandbox.items[rid(both, "a")].completed = True
+    await both.settle()
+    assert both.todo.read_text() == "- [x] a\n- [ ] b\n- [ ] c\n"
+
+
 async def test_a_clash_is_recorded_before_it_is_decided(both: Person) -> None:
     """Once, with the field; the value that gave way can be had."""
     both.sandbox.items[rid(both, "a")].description = "a there"

@@ -30,6 +30,8 @@ async def test_a_task_is_tried_again_when_asked_for(parked: Person) -> None:
     """What has the text is not parked any more, is recorded, and the next cycle sends it."""
     parked.sandbox.refuse.clear()
     async with parked.desk() as desk:
+        with desk.store.transaction():
+            desk.store.put_links([link.but(failures=4) for link in desk.store.links()])
         assert sync.retry(desk.store, "rent", parked.clock.now) == ["rent"]
         rows = {link.seen.text: link for link in desk.store.links()}
         assert (rows["rent"].parked, rows["rent"].failures) == (None, 0)
@@ -46,8 +48,9 @@ async def test_a_task_is_tried_again_when_asked_for(parked: Person) -> None:
         assert set(sync.retry(desk.store, "", 0.0)) == {
             "buy cat food", "quark", "feed the cat", "mow"
         }  # fmt: skip
-        with pytest.raises(errors.UsageError, match="No task is parked"):
+        with pytest.raises(errors.UsageError) as none:
             sync.retry(desk.store, "", 0.0)
+        assert none.value.message == "No task is parked"
 
 
 async def test_a_removal_is_given_up_when_asked_for(parked: Person) -> None:
