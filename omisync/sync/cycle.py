@@ -118,7 +118,7 @@ def preview(
     if store is None:
         seen = plan.Observation(document.entries, (), now, blank=_is_blank(document))
     else:
-        seen = _observed(document, store, now)
+        seen = _observed(document, store, now, kept=config.two_way)
     if listing is not None:
         seen = _met(seen, listing)
     return document, plan.make(seen, policy(config, 0.0), keys())

@@ -134,3 +134,16 @@ async def test_a_flood_is_more_than_25_lines_at_a_first_meeting(person: Person) 
         with store.transaction():
             store.put_fact("met", None)
         assert sync.floods(store, decided)
+
+
+async def test_what_was_kept_out_of_the_file_stays_out_of_the_plan(person: Person) -> None:
+    """However long ago its line was removed: as the sync does it."""
+    person.settings = f'{TWO_WAY}on_removal = "keep"\n'
+    person.write("- [ ] a\n- [ ] b\n")
+    await person.settle()
+    person.write("- [ ] a\n")
+    await person.settle()
+    person.clock.pass_by(100 * 86_400.0)
+    config = configs.load(person.configure(), person.environ)
+    assert shown(person, await sync.glance(config, person.environ)).ops == ()
+    assert (await person.cycle(now=True)).counts == {}
