@@ -216,11 +216,13 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
         for item in repaired.items:
             say(f"  {show.safe(item.fields.description)}\n")
     if repaired.lines and repaired.items:
-        say(
-            "If one of those lines is one of these items, give it the item's exact text,"
-            " run `omisync repair` again, and edit it afterwards.\n"
+        hint = (
+            "If one of those lines is one of these items, reworded, a sync would create it a second"
+            " time: give the line the item's exact text, run `omisync repair` again, and edit it"
+            " afterwards.\n"
         )
-    say("Next: `omisync --dry-run` shows what the next sync will do.\n")
+        say(show.commands(hint))
+    say(show.commands("Next: `omisync --dry-run` shows what the next sync will do.\n"))
 
 
 def retry(options: Namespace) -> int:

@@ -559,11 +559,18 @@ def _create(path: Path) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Close a store to others that became open to them: a copy, a backup that was put back."""
-    with contextlib.suppress(OSError):  # no file, or none of ours: that is told when it is opened
-        status = path.stat()
-        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
-            path.chmod(status.st_mode & 0o700)
+    """Close a store to others that became open to them: a copy, a backup that was put back.
+
+    SQLite gives its other files the mode of the store when they were made: of one
+    that could only be read for a while they would be left unwritable.
+    """
+    for tail in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + tail)
+        with contextlib.suppress(OSError):  # none, or none of ours: told when it is opened
+            status = part.stat()
+            mode = status.st_mode & 0o700 | (0o600 if tail else 0)
+            if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
+                part.chmod(mode)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
