@@ -19,9 +19,7 @@ from omisync import errors, quick
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
-    from typing import TextIO
-
-    from _typeshed import ReadableBuffer as Buffer
+    from typing import Any, TextIO
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +57,7 @@ def _outliving(stream: TextIO) -> TextIO:
 class _Unread(io.FileIO):
     """A file that takes what nobody reads any more."""
 
-    def write(self, data: Buffer, /) -> int:
+    def write(self, data: Any, /) -> int:
         """Write; without a reader, as if into ``/dev/null`` from then on."""
         try:
             return super().write(data)
