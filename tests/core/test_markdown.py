@@ -218,6 +218,10 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("> - [ ] `a\n>   b`\n", "`a b`"),
         ("> - [ ] a\n>       > b\n", "a > b"),
         ("> > - [ ] a\n>       > b\n", "a > b"),
+        ("> - [ ]\n>   a\n", "a"),
+        (">- [ ] a\n>  b\n", "a b"),
+        ("> - [ ] a\n   >   b\n", "a b"),
+        (">\t- [ ] a\n>    b\n", "a b"),
         # lazy lines
         ("- [ ] a\nb\n", "a"),
         ("- [ ] a\n  b\nc\n  d\n", "a b"),
@@ -228,6 +232,9 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("> - [ ] a\nb\n", "a"),
         (">- [ ] a\n> b\n", "a"),
         ("> > - [ ] a\n> b\n", "a"),
+        (">> - [ ] a\n>  > b\n", "a"),
+        (">\t- [ ] a\n>   b\n", "a"),
+        ("> - [ ] a\n>bc\n", "a"),
         # only the first paragraph
         ("- [ ] a\n\n  b\n", "a"),
         ("- [ ] a\n  - b\n", "a"),
@@ -263,7 +270,11 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("- [ ] a📅 2026-01-31 b\n", "a b"),
         ("- [ ] a 📅\n  2026-01-31 b\n", "a b"),
         ("- [ ] a\n  due:2026-01-31\n  b\n", "a b"),
+        ("- [ ] due:2026-01-31 a\u00a0\n", "a"),
+        # spaces count as one
+        ("- [ ] a  b   c\n", "a b c"),
         # other tokens
+        ("- [ ] www.a.b/(due:2026-01-31) c\n", "www.a.b/(due:2026-01-31) c"),
         ("- [ ] a ➕ 2026-01-01 ❌ 2026-01-02 ✅ 2026-01-03\n", "a"),
         ("- [ ] a ✅️2026-01-03, b\n", "a, b"),
         ("- [ ] a ✅ 2026-02-30\n", "a ✅ 2026-02-30"),
@@ -416,6 +427,16 @@ def test_spans_are_the_bytes_of_box_text_and_token() -> None:
     assert entry.task == Task("ä `b` c", completed=True, due="2026-01-31")
 
 
+@pytest.mark.parametrize(
+    "source", ["- [ ] a <!-- b --><!-- c -->\n", "- [ ] a\n      <!-- b -->\n"]
+)
+def test_comments_at_the_end_stand_in_no_span(source: str) -> None:
+    """Neither two that touch nor one in a line of its own leave anything of them."""
+    (entry,) = parsed(source)
+    assert entry.span == (0, 7)
+    assert entry.text_spans == ((6, 7),)
+
+
 @given(nasty_markdown())
 @example("- [ ] a\0b\r\n")
 @example("\ufeff---\n...")
@@ -481,7 +502,7 @@ def check_words(source: bytes, entry: Entry) -> None:
 def test_boxes_agree_with_the_block_parser(source: str) -> None:
     """Every GFM task that pyromark marks is seen, and no other ``[ ]`` or ``[x]`` is taken."""
     data = source.encode()
-    begin, _ = blocks.line_starts(data)
+    begin = blocks.begin(data)
     body = blocks._front_matter_end(data, begin)
     options = pyromark.Options.ENABLE_TASKLISTS
     marked = {

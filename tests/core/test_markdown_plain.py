@@ -29,7 +29,7 @@ PARTS = (
 
 def whole(source: bytes) -> tuple[list[Entry], list[Notice]]:
     """The file as it reads line by line."""
-    begin, lines = blocks.line_starts(source)
+    begin, lines = blocks.begin(source), blocks.line_starts(source)
     known = entries._boxes(markdown.MARKS)
     found = blocks.read(source, begin)
     read, notices, _ = entries._entries(source, lines, found, known, blocks.Section())

@@ -113,14 +113,11 @@ def begin(source: bytes) -> int:
     return len(BOM) if source.startswith(BOM) else 0
 
 
-def line_starts(source: bytes) -> tuple[int, list[int]]:
-    """Return where the text begins after a byte order mark, and where each line begins."""
+def line_starts(source: bytes) -> list[int]:
+    """Return where each line begins, after a byte order mark, and where the last one ends."""
     first = begin(source)
     lines = source[first:].splitlines(keepends=True)  # of bytes: at CR, LF and CRLF only
-    starts = list(accumulate(map(len, lines), initial=first))
-    if lines and not lines[-1].endswith((b"\n", b"\r")):
-        starts.pop()
-    return first, starts
+    return list(accumulate(map(len, lines), initial=first))
 
 
 def read(source: bytes, begin: int) -> Iterator[Item | Heading | Opaque]:

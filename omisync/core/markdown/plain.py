@@ -191,5 +191,5 @@ class _Sheet:
 
     def _line(self, start: int) -> int:
         if self._lines is None:
-            self._lines = blocks.line_starts(self.source)[1]
+            self._lines = blocks.line_starts(self.source)
         return bisect_right(self._lines, start)
