@@ -239,6 +239,7 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("- [ ] a\n\n  b\n", "a"),
         ("- [ ] a\n  - b\n", "a"),
         ("- [ ] a\n  # b\n", "a"),
+        ("- [ ] # b\n  ---\n", "# b"),
         ("- [ ] a\n  > b\n", "a"),
         ("- [ ] a\n  ```\n  b\n  ```\n  c\n", "a"),
         ("- [ ] a\n  ---\n  b\n", "a"),
@@ -271,9 +272,13 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("- [ ] a 📅\n  2026-01-31 b\n", "a b"),
         ("- [ ] a\n  due:2026-01-31\n  b\n", "a b"),
         ("- [ ] due:2026-01-31 a\u00a0\n", "a"),
+        ("- [ ] a due:2026-01-31 .\n", "a ."),
+        ("- [ ] a📅 2026-01-31, b\n", "a, b"),
+        ("- [ ] a  <!-- c --> due:2026-01-31\n", "a"),
         # spaces count as one
         ("- [ ] a  b   c\n", "a b c"),
         # other tokens
+        ("- [ ] [due:2026-01-31 `c`](u) d\n", "[due:2026-01-31 `c`](u) d"),
         ("- [ ] www.a.b/(due:2026-01-31) c\n", "www.a.b/(due:2026-01-31) c"),
         ("- [ ] a ➕ 2026-01-01 ❌ 2026-01-02 ✅ 2026-01-03\n", "a"),
         ("- [ ] a ✅️2026-01-03, b\n", "a, b"),
@@ -414,6 +419,24 @@ def test_an_underline_inside_an_item_is_no_section() -> None:
     """A task with an underline is a heading to CommonMark and still a task, not a section."""
     entries = parsed("# One\n- [ ] a\n  ---\n- [ ] b\n")
     assert [(entry.task.text, entry.section) for entry in entries] == [("a", "One"), ("b", "One")]
+
+
+def test_the_outline_has_what_stands_in_nothing_else() -> None:
+    """Items of such lists and headings in quotes, too; a heading in an item is part of it."""
+    source = b"- a\n  - b\n\n  # h\n- [ ] c\n\n> # q\n\n# t\ntext\n"
+    assert parsed(source.decode())[0].section == ""
+    assert blocks.outline(source, 0) == (
+        0,
+        [
+            blocks.Block("List", Span(0, 26)),
+            blocks.Block("Item", Span(0, 17)),
+            blocks.Block("Item", Span(17, 26)),
+            blocks.Block("BlockQuote", Span(26, 32)),
+            blocks.Block("Heading", Span(28, 32), blocks.Heading(1, "q")),
+            blocks.Block("Heading", Span(33, 37), blocks.Heading(1, "t")),
+            blocks.Block("Paragraph", Span(37, 42)),
+        ],
+    )
 
 
 def test_spans_are_the_bytes_of_box_text_and_token() -> None:
@@ -601,6 +624,9 @@ def test_a_text_too_long_for_the_server_is_reported() -> None:
         ("<div>\n<!-- a -->\n- [ ] x\n<!-- b -->\n</div>\n", 1, "HTML block holds a line"),
         ("x\n\n```\n- [ ] a\n", 3, "code block is opened here and never closed"),
         ("- [ ] x\n  ~~~\n  - [ ] a\n", 2, "code block is opened here and never closed"),
+        ("```\n- [ ] a\n```X\n", 1, "code block is opened here and never closed"),
+        ("~~~\n- [ ] a\n```\n \n", 1, "code block is opened here and never closed"),
+        ("<div>\n<!-->\n- [ ] a\n</div>\n", 1, "HTML block holds a line"),
     ],
 )
 def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> None:
