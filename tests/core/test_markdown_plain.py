@@ -50,6 +50,9 @@ def mixtures() -> st.SearchStrategy[str]:
 @example("- [ ] a\n- [ ] b\n<!--\n- [ ] c\n")
 @example("---\na: b\n---\n- [ ] a\n")
 @example("- [ ] **a**\n- [ ] b\n")
+@example("- [ ] a\r- [ ] b\n- [ ] c\n\r- [ ] d\r\n- [ ] e\r\r\n# f\r- [ ] g\n")
+@example("- [ ] a 📅 2026-01-28\n- [ ] b due:2026-01-28\n")
+@example("- [ ] a 📅 2026-02-30\n- [ ] b\n- [ ] c 📅 2026-02-30\n")
 @example("- [ ] a omi:b\n- [ ] c\n")
 def test_a_file_reads_the_same_as_line_by_line(source: str) -> None:
     """Tasks, lines, sections, spans, ids and warnings."""
@@ -90,6 +93,14 @@ def test_other_marks_make_no_line_plain(done: str) -> None:
     assert {e.task.text.encode(): e.task.completed for e in found} == {
         text: known[box] for text, box in expected.items() if box in known
     }
+
+
+def test_front_matter_is_seen_with_other_marks() -> None:
+    """A file without plain lines is read from its beginning, and warned of."""
+    marks = markdown.Marks(done="x", open=" ")
+    document = markdown.parse(b"---\n- [ ] a\n---\n- [ ] b\n", marks)
+    assert [entry.task.text for entry in document.entries] == ["b"]
+    assert [notice.line for notice in document.notices] == [1]
 
 
 def test_what_most_files_consist_of_is_plain() -> None:

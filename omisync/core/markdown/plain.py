@@ -100,7 +100,6 @@ def is_readable(source: bytes, begin: int) -> bool:
         begin  # a mark that looks like a letter before the first line
         or b"]:" in source  # a link may be defined below its use
         or source.startswith((b"---", b"+++"))
-        or source.count(b"\r") != source.count(b"\r\n")
     )
 
 
