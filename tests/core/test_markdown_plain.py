@@ -51,7 +51,7 @@ def mixtures() -> st.SearchStrategy[str]:
 @example("---\na: b\n---\n- [ ] a\n")
 @example("- [ ] **a**\n- [ ] b\n")
 @example("- [ ] a\r- [ ] b\n- [ ] c\n\r- [ ] d\r\n- [ ] e\r\r\n# f\r- [ ] g\n")
-@example("- [ ] a 📅 2026-01-28\n- [ ] b due:2026-01-28\n")
+@example("- [ ] a 📅 2026-01-28\n- [ ] b due:2026-01-28\n- [ ] due due due:x\n")
 @example("- [ ] a 📅 2026-02-30\n- [ ] b\n- [ ] c 📅 2026-02-30\n")
 @example("- [ ] a omi:b\n- [ ] c\n")
 def test_a_file_reads_the_same_as_line_by_line(source: str) -> None:
@@ -109,9 +109,12 @@ def test_what_most_files_consist_of_is_plain() -> None:
     def read(*_: object) -> tuple[list[Entry], list[Notice], blocks.Section]:
         raise AssertionError
 
-    source = "# Home\n\n- [ ] Buy milk\n- [x] Pay rent! 📅 2026-12-01\n## Büro\n* [ ] 3 x 牛乳\n"
+    source = (
+        "# Home\n\n- [ ] Buy milk\n- [x] Pay rent! 📅 2026-12-01\n- [ ] due now due:2026-12-02\n"
+        "## Büro\n* [ ] 3 x 牛乳\n"
+    )
     found, _ = plain.entries(source.encode(), read)
-    assert [entry.task.text for entry in found] == ["Buy milk", "Pay rent!", "3 x 牛乳"]
+    assert [entry.task.text for entry in found] == ["Buy milk", "Pay rent!", "due now", "3 x 牛乳"]
 
 
 def test_what_is_not_plain_is_read_with_the_line_above_it() -> None:

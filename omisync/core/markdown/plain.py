@@ -46,7 +46,7 @@ _DAY = rb"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"  # a day that
 _END = rb"(?=\r?\n|\Z)"
 
 _BOX = rb"[-*+] \[([ xX])\] (?![^\n]{%d})" % DESCRIPTION_LIMIT  # none that would be cut
-_TEXT = rb"(%b(?:%b)?+(?: %b)*+)" % (_FIRST, _WORD, _WORD)
+_TEXT = rb"(%b(?:%b)?+(?: (?!due:)%b)*+)" % (_FIRST, _WORD, _WORD)
 _DUE = rb"(?: ((?:\xf0\x9f\x93\x85 |due:)(%b)))?+" % _DAY  # in UTF-8: the calendar
 _ITEM = _BOX + _TEXT + _DUE + _END
 _TITLE_SIGN = rb"(?:[!\"$%'()+,\-./0-9:;=?@A-Z\^a-z{|}~]|" + _BEYOND + rb")"
