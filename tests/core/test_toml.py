@@ -113,7 +113,11 @@ def test_a_long_description_is_noticed(size: int, notices: int) -> None:
     """Up to 500 characters are sent whole; beyond, the person is told, on the task's line."""
     document = toml.parse(f'\n[[todo]]\ntext = "{"ä" * size}"\n'.encode())
     assert len(document.entries[0].task.text) == size
-    assert [notice.line for notice in document.notices] == [2] * notices
+    said = (
+        "the description has more than 500 characters: "
+        "Omi gets it cut at a word, the file keeps it whole"
+    )
+    assert document.notices == (Notice(2, said),) * notices
 
 
 # Where they stand.
@@ -278,6 +282,7 @@ def test_every_key_is_found_on_its_line(text: str) -> None:
         ('[[todo]]\ntext "a"\n', 2, 6, "Expected '='"),
         ("[[todo]\n", 1, 7, "]]"),
         ('x = "a', 1, 7, "Unterminated string"),
+        ('\ufeffx = "a', 1, 7, "Unterminated string"),
         ("a = 1\nb = [1,\n", 3, 1, ""),
         ("a = 1\na = 2\n", 2, 6, "overwrite"),
         ("todo = 1\n[[todo]]\n", 2, None, "overwrite"),
@@ -346,6 +351,21 @@ def test_tables_that_are_not_tasks(source: str, line: int, what: str, advice: st
             "\ntodo = 1",
             "`todo` (line 2) is not a list of tables",
             'write each task as a table of its own: [[todo]] and below it description = "..."',
+        ),
+        (
+            "[[todo]]",
+            "[[todo]] number 1 (line 1): it has no description",
+            'write description = "what to do"',
+        ),
+        (
+            "[[todo]]\ntext = 'a'\nid = 7",
+            '[[todo]] number 1 "a" (line 3): id is not text in quotes',
+            'write id = "...", or remove that line',
+        ),
+        (
+            "[[todo]]\ntext = 'a'\ndue = 0001-01-01T00:00:00+05:00",
+            '[[todo]] number 1 "a" (line 3): due is outside of the years 1 to 9999',
+            "write due = 2026-01-31 or due = 2026-01-31T17:00:00, without quotes",
         ),
         (
             "[[todo]]\ntext = ''",
