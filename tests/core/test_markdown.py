@@ -218,6 +218,10 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("> - [ ] `a\n>   b`\n", "`a b`"),
         ("> - [ ] a\n>       > b\n", "a > b"),
         ("> > - [ ] a\n>       > b\n", "a > b"),
+        ("> - [ ]\n>   a\n", "a"),
+        (">- [ ] a\n>  b\n", "a b"),
+        ("> - [ ] a\n   >   b\n", "a b"),
+        (">\t- [ ] a\n>    b\n", "a b"),
         # lazy lines
         ("- [ ] a\nb\n", "a"),
         ("- [ ] a\n  b\nc\n  d\n", "a b"),
@@ -228,10 +232,14 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("> - [ ] a\nb\n", "a"),
         (">- [ ] a\n> b\n", "a"),
         ("> > - [ ] a\n> b\n", "a"),
+        (">> - [ ] a\n>  > b\n", "a"),
+        (">\t- [ ] a\n>   b\n", "a"),
+        ("> - [ ] a\n>bc\n", "a"),
         # only the first paragraph
         ("- [ ] a\n\n  b\n", "a"),
         ("- [ ] a\n  - b\n", "a"),
         ("- [ ] a\n  # b\n", "a"),
+        ("- [ ] # b\n  ---\n", "# b"),
         ("- [ ] a\n  > b\n", "a"),
         ("- [ ] a\n  ```\n  b\n  ```\n  c\n", "a"),
         ("- [ ] a\n  ---\n  b\n", "a"),
@@ -263,7 +271,15 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("- [ ] a📅 2026-01-31 b\n", "a b"),
         ("- [ ] a 📅\n  2026-01-31 b\n", "a b"),
         ("- [ ] a\n  due:2026-01-31\n  b\n", "a b"),
+        ("- [ ] due:2026-01-31 a\u00a0\n", "a"),
+        ("- [ ] a due:2026-01-31 .\n", "a ."),
+        ("- [ ] a📅 2026-01-31, b\n", "a, b"),
+        ("- [ ] a  <!-- c --> due:2026-01-31\n", "a"),
+        # spaces count as one
+        ("- [ ] a  b   c\n", "a b c"),
         # other tokens
+        ("- [ ] [due:2026-01-31 `c`](u) d\n", "[due:2026-01-31 `c`](u) d"),
+        ("- [ ] www.a.b/(due:2026-01-31) c\n", "www.a.b/(due:2026-01-31) c"),
         ("- [ ] a ➕ 2026-01-01 ❌ 2026-01-02 ✅ 2026-01-03\n", "a"),
         ("- [ ] a ✅️2026-01-03, b\n", "a, b"),
         ("- [ ] a ✅ 2026-02-30\n", "a ✅ 2026-02-30"),
@@ -405,6 +421,24 @@ def test_an_underline_inside_an_item_is_no_section() -> None:
     assert [(entry.task.text, entry.section) for entry in entries] == [("a", "One"), ("b", "One")]
 
 
+def test_the_outline_has_what_stands_in_nothing_else() -> None:
+    """Items of such lists and headings in quotes, too; a heading in an item is part of it."""
+    source = b"- a\n  - b\n\n  # h\n- [ ] c\n\n> # q\n\n# t\ntext\n"
+    assert parsed(source.decode())[0].section == ""
+    assert blocks.outline(source, 0) == (
+        0,
+        [
+            blocks.Block("List", Span(0, 26)),
+            blocks.Block("Item", Span(0, 17)),
+            blocks.Block("Item", Span(17, 26)),
+            blocks.Block("BlockQuote", Span(26, 32)),
+            blocks.Block("Heading", Span(28, 32), blocks.Heading(1, "q")),
+            blocks.Block("Heading", Span(33, 37), blocks.Heading(1, "t")),
+            blocks.Block("Paragraph", Span(37, 42)),
+        ],
+    )
+
+
 def test_spans_are_the_bytes_of_box_text_and_token() -> None:
     """Every span is a byte range of the file, its BOM included."""
     source = "\ufeffé\n\n> 1. [✔️]  ä `b`\r\n>    due:2026-01-31 c <!-- d -->\n> e\n"
@@ -414,6 +448,16 @@ def test_spans_are_the_bytes_of_box_text_and_token() -> None:
     assert [cut(source, span) for span in entry.text_spans] == ["ä `b`", "due:2026-01-31 c"]
     assert cut(source, entry.due_span) == "due:2026-01-31"
     assert entry.task == Task("ä `b` c", completed=True, due="2026-01-31")
+
+
+@pytest.mark.parametrize(
+    "source", ["- [ ] a <!-- b --><!-- c -->\n", "- [ ] a\n      <!-- b -->\n"]
+)
+def test_comments_at_the_end_stand_in_no_span(source: str) -> None:
+    """Neither two that touch nor one in a line of its own leave anything of them."""
+    (entry,) = parsed(source)
+    assert entry.span == (0, 7)
+    assert entry.text_spans == ((6, 7),)
 
 
 @given(nasty_markdown())
@@ -481,7 +525,7 @@ def check_words(source: bytes, entry: Entry) -> None:
 def test_boxes_agree_with_the_block_parser(source: str) -> None:
     """Every GFM task that pyromark marks is seen, and no other ``[ ]`` or ``[x]`` is taken."""
     data = source.encode()
-    begin, _ = blocks.line_starts(data)
+    begin = blocks.begin(data)
     body = blocks._front_matter_end(data, begin)
     options = pyromark.Options.ENABLE_TASKLISTS
     marked = {
@@ -580,6 +624,9 @@ def test_a_text_too_long_for_the_server_is_reported() -> None:
         ("<div>\n<!-- a -->\n- [ ] x\n<!-- b -->\n</div>\n", 1, "HTML block holds a line"),
         ("x\n\n```\n- [ ] a\n", 3, "code block is opened here and never closed"),
         ("- [ ] x\n  ~~~\n  - [ ] a\n", 2, "code block is opened here and never closed"),
+        ("```\n- [ ] a\n```X\n", 1, "code block is opened here and never closed"),
+        ("~~~\n- [ ] a\n```\n \n", 1, "code block is opened here and never closed"),
+        ("<div>\n<!-->\n- [ ] a\n</div>\n", 1, "HTML block holds a line"),
     ],
 )
 def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> None:

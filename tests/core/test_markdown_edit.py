@@ -225,6 +225,8 @@ def test_the_marks_are_the_persons_choice() -> None:
     assert written("- [v] a\n", Task("a"), marks=marks).source == "- [o] a\n"
     new = [Task("b"), Task("c", True)]
     assert written("* [v] a\n", add=new, marks=marks).source == "* [v] a\n* [o] b\n* [v] c\n"
+    marks = markdown.Marks(done="✓x", open="/ ")
+    assert written("", add=new, marks=marks).source == "- [ ] b\n- [x] c\n"
 
 
 @pytest.mark.parametrize(
@@ -322,6 +324,30 @@ def test_everything_at_once() -> None:
     assert result.source == "- [ ] new words omi:x-1"
 
 
+def test_a_date_in_two_lines_keeps_its_own_style() -> None:
+    """Other dates may be written otherwise."""
+    others = "- [ ] b due:2026-01-01\n- [ ] c due:2026-01-02\n"
+    new = written("- [ ] a 📅\n  2026-01-31\n" + others, Task("a", due="2026-02-01"))
+    assert new == ("- [ ] a 📅 2026-02-01\n" + others, ())
+
+
+@pytest.mark.parametrize(
+    ("source", "task", "explicit_id", "expected"),
+    [
+        ("- [ ] a  b\n", Task("a b"), "x", "- [ ] a  b omi:x\n"),
+        ("- [ ] a  b", Task("a b", due="2026-01-31"), "x", "- [ ] a  b 📅 2026-01-31 omi:x"),
+        ("- [ ] a  b omi:x", Task("a b", True), None, "- [x] a  b omi:x"),
+        ("- [ ] a  naomi:xB omi:x", Task("a naomi:xB"), "y", "- [ ] a  naomi:xB omi:y"),
+        ("- [ ] a  naomi:xb omi:x", Task("a naomi:xb"), "y", "- [ ] a  naomi:xb omi:y"),
+    ],
+)
+def test_words_that_stay_are_not_put_together_anew(
+    source: str, task: Task, explicit_id: str | None, expected: str
+) -> None:
+    """A date and an id stand behind the words, and a double space between those stays one."""
+    assert written(source, task, explicit_id=explicit_id) == (expected, ())
+
+
 def test_an_id_is_written_once_and_only_where_it_can_be_read() -> None:
     """An id stands behind the text, unless there is one or no line can say it."""
     assert written("- [ ] a\n", Task("a"), explicit_id="B_-1").source == "- [ ] a omi:B_-1\n"
@@ -366,6 +392,9 @@ def test_an_id_is_written_once_and_only_where_it_can_be_read() -> None:
         ("- [ ] a\n  - [ ] b\n    \n    c\n", 0, "- [ ] b\n    \n  c\n"),
         ("- [ ] a\n\n  b\n\n  \f\n", 0, "\nb\n\n\f\n"),
         ("- [ ] a\n  - [ ] b", 0, "- [ ] b"),
+        ("\r\n- [ ] a", 0, ""),
+        ("\n- [ ] a\n", 0, "\n"),
+        ("- [ ] a\n      <!-- c -->\n- [ ] b\n", 0, "    <!-- c -->\n- [ ] b\n"),
         ("- z\n  - [ ] a\n      - [ ] b\n", 0, "- z\n    - [ ] b\n"),
         ("1. [ ] a\n\n   b\n\n   ```\n   - [ ] c\n   ```\n", 0, "\nb\n\n```\n- [ ] c\n```\n"),
     ],
@@ -559,6 +588,33 @@ def test_a_removal_that_would_change_another_task_is_refused() -> None:
     assert result.refused == (changes[0],)
     assert result.changed == (None, 0)
     assert result.document.source == b"- [x] p\n  - [ ] a\n  b\n"
+
+
+def test_a_removal_that_would_make_a_heading_is_refused() -> None:
+    """What stands above the task and the rule below it would name the section of the others."""
+    document = markdown.parse(b"x\n- [ ] a\n---\n- [ ] b\n- [ ] c\n")
+    a, b, c = document.entries
+    for others in ([Change(b, Task("b", True)), Change(c, Task("c", True))], []):
+        result = markdown.rewrite(document, [Change(a, None), *others])
+        check(document, [Change(a, None), *others], [], result)
+        assert result.refused == (Change(a, None),)
+
+
+def test_a_text_with_half_a_comment_is_written_as_it_is() -> None:
+    """It reads back, so the person may have it, although a description gets a backslash."""
+    assert written("- [ ] x\n", Task("a <!-- b")) == ("- [ ] a <!-- b\n", ())
+
+
+def test_what_is_added_stands_below_what_is_put_behind_the_last_line() -> None:
+    """Both go to one place in a file without a last line end."""
+    new = written("- [ ] a  b", Task("a b", due="2026-01-31"), add=[Task("c")])
+    assert new == ("- [ ] a  b 📅 2026-01-31\n- [ ] c", ())
+
+
+def test_an_added_line_ends_as_most_lines_do() -> None:
+    """One line with another end does not make the manner of the file."""
+    new = written("- [ ] a\r\n- [ ] b\n- [ ] c\n", add=[Task("d")])
+    assert new == ("- [ ] a\r\n- [ ] b\n- [ ] c\n- [ ] d\n", ())
 
 
 def test_nothing_asked_is_nothing_done() -> None:

@@ -11,6 +11,7 @@ from strategies import NASTY, documents, nasty_markdown
 
 from omisync.core import markdown
 from omisync.core.markdown import blocks, entries, plain
+from omisync.core.still import Lines, sign
 
 if TYPE_CHECKING:
     from omisync.core.model import Entry, Notice
@@ -29,7 +30,7 @@ PARTS = (
 
 def whole(source: bytes) -> tuple[list[Entry], list[Notice]]:
     """The file as it reads line by line."""
-    begin, lines = blocks.line_starts(source)
+    begin, lines = blocks.begin(source), blocks.line_starts(source)
     known = entries._boxes(markdown.MARKS)
     found = blocks.read(source, begin)
     read, notices, _ = entries._entries(source, lines, found, known, blocks.Section())
@@ -48,6 +49,11 @@ def mixtures() -> st.SearchStrategy[str]:
 @example("- [ ] a\n```\n- [ ] b\n")
 @example("- [ ] a\n- [ ] b\n<!--\n- [ ] c\n")
 @example("---\na: b\n---\n- [ ] a\n")
+@example("- [ ] **a**\n- [ ] b\n")
+@example("- [ ] a\r- [ ] b\n- [ ] c\n\r- [ ] d\r\n- [ ] e\r\r\n# f\r- [ ] g\n")
+@example("- [ ] a 📅 2026-01-28\n- [ ] b due:2026-01-28\n- [ ] due due due:x\n")
+@example("- [ ] a 📅 2026-02-30\n- [ ] b\n- [ ] c 📅 2026-02-30\n")
+@example("- [ ] a omi:b\n- [ ] c\n")
 def test_a_file_reads_the_same_as_line_by_line(source: str) -> None:
     """Tasks, lines, sections, spans, ids and warnings."""
     data = source.encode()
@@ -55,6 +61,11 @@ def test_a_file_reads_the_same_as_line_by_line(source: str) -> None:
     read, notices = whole(data)
     assert list(document.entries) == read
     assert list(document.notices) == notices
+    found = document.entries
+    assert isinstance(found, Lines)
+    said = [(e.task.text, e.task.completed, e.task.due, e.section) for e in read]
+    assert list(found.signs) == [sign(*one) for one in said]
+    assert found.moves is any(e.explicit_id is not None for e in read)
 
 
 @given(mixtures(), st.data())
@@ -65,6 +76,11 @@ def test_an_entry_is_the_same_whenever_it_is_looked_at(source: str, data: st.Dat
     for at in data.draw(st.permutations(range(len(read)))):
         assert document.entries[at] == read[at]
         assert document.entries[at] is document.entries[at]
+
+
+def test_the_last_entry_may_be_looked_at_first() -> None:
+    """Lines of another section are read with each other only."""
+    assert markdown.parse(b"- [ ] a\n# b\n- [ ] c\n").entries[1].task.text == "c"
 
 
 @pytest.mark.parametrize("done", ["✓", "xX ", "x"])
@@ -79,12 +95,39 @@ def test_other_marks_make_no_line_plain(done: str) -> None:
     }
 
 
+def test_front_matter_is_seen_with_other_marks() -> None:
+    """A file without plain lines is read from its beginning, and warned of."""
+    marks = markdown.Marks(done="x", open=" ")
+    document = markdown.parse(b"---\n- [ ] a\n---\n- [ ] b\n", marks)
+    assert [entry.task.text for entry in document.entries] == ["b"]
+    assert [notice.line for notice in document.notices] == [1]
+
+
 def test_what_most_files_consist_of_is_plain() -> None:
     """None of these lines is read by itself."""
 
     def read(*_: object) -> tuple[list[Entry], list[Notice], blocks.Section]:
         raise AssertionError
 
-    source = "# Home\n\n- [ ] Buy milk\n- [x] Pay rent! 📅 2026-12-01\n## Büro\n* [ ] 3 x 牛乳\n"
+    source = (
+        "# Home\n\n- [ ] Buy milk\n- [x] Pay rent! 📅 2026-12-01\n- [ ] due now due:2026-12-02\n"
+        "## Büro\n* [ ] 3 x 牛乳\n"
+    )
     found, _ = plain.entries(source.encode(), read)
-    assert [entry.task.text for entry in found] == ["Buy milk", "Pay rent!", "3 x 牛乳"]
+    assert [entry.task.text for entry in found] == ["Buy milk", "Pay rent!", "due now", "3 x 牛乳"]
+
+
+def test_what_is_not_plain_is_read_with_the_line_above_it() -> None:
+    """From the item that it may continue to the next plain line, and no further."""
+    asked = []
+
+    def read(
+        start: int, stop: int, section: blocks.Section
+    ) -> tuple[list[Entry], list[Notice], blocks.Section]:
+        asked.append(source[start:stop])
+        return [], [], section
+
+    source = b"- [ ] a\n- [ ] b\n  c\n- [ ] d\n- [ ] e\n- [ ] *f*\n"
+    found, _ = plain.entries(source, read)
+    assert asked == [b"- [ ] b\n  c\n", b"- [ ] e\n- [ ] *f*\n"]
+    assert [entry.task.text for entry in found] == ["a", "d"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omisync.core import toml
-from omisync.core.model import Document, Span, Task
+from omisync.core.model import Document, Notice, Span, Task
 from omisync.core.toml import entries, scan
 from omisync.errors import ParseError
 
@@ -113,7 +113,11 @@ def test_a_long_description_is_noticed(size: int, notices: int) -> None:
     """Up to 500 characters are sent whole; beyond, the person is told, on the task's line."""
     document = toml.parse(f'\n[[todo]]\ntext = "{"ä" * size}"\n'.encode())
     assert len(document.entries[0].task.text) == size
-    assert [notice.line for notice in document.notices] == [2] * notices
+    said = (
+        "the description has more than 500 characters: "
+        "Omi gets it cut at a word, the file keeps it whole"
+    )
+    assert document.notices == (Notice(2, said),) * notices
 
 
 # Where they stand.
@@ -278,6 +282,7 @@ def test_every_key_is_found_on_its_line(text: str) -> None:
         ('[[todo]]\ntext "a"\n', 2, 6, "Expected '='"),
         ("[[todo]\n", 1, 7, "]]"),
         ('x = "a', 1, 7, "Unterminated string"),
+        ('\ufeffx = "a', 1, 7, "Unterminated string"),
         ("a = 1\nb = [1,\n", 3, 1, ""),
         ("a = 1\na = 2\n", 2, 6, "overwrite"),
         ("todo = 1\n[[todo]]\n", 2, None, "overwrite"),
@@ -337,6 +342,69 @@ def test_tables_that_are_not_tasks(source: str, line: int, what: str, advice: st
     assert f"line {line}" in error.message
     assert what in error.message
     assert advice in error.advice
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "advice"),
+    [
+        (
+            "\ntodo = 1",
+            "`todo` (line 2) is not a list of tables",
+            'write each task as a table of its own: [[todo]] and below it description = "..."',
+        ),
+        (
+            "[[todo]]",
+            "[[todo]] number 1 (line 1): it has no description",
+            'write description = "what to do"',
+        ),
+        (
+            "[[todo]]\ntext = 'a'\nid = 7",
+            '[[todo]] number 1 "a" (line 3): id is not text in quotes',
+            'write id = "...", or remove that line',
+        ),
+        (
+            "[[todo]]\ntext = 'a'\ndue = 0001-01-01T00:00:00+05:00",
+            '[[todo]] number 1 "a" (line 3): due is outside of the years 1 to 9999',
+            "write due = 2026-01-31 or due = 2026-01-31T17:00:00, without quotes",
+        ),
+        (
+            "[[todo]]\ntext = ''",
+            "[[todo]] number 1 (line 2): text is blank",
+            'write description = "what to do", or remove this [[todo]]',
+        ),
+        (
+            "[[todo]]\ntext = 'a'\ndue = 17:00:00",
+            '[[todo]] number 1 "a" (line 3): due is a time without a date',
+            "write due = 2026-01-31 or due = 2026-01-31T17:00:00, without quotes",
+        ),
+        (
+            "[[todo]]\ntext = 'a'\ndue_at = 2026-01-01\ndue = 2026-01-01",
+            '[[todo]] number 1 "a" (line 4): due_at and due mean the same',
+            "keep one of them, best due",
+        ),
+    ],
+)
+def test_a_fault_of_a_table_is_told_in_full(source: str, message: str, advice: str) -> None:
+    """The message is one sentence, the advice another, and the line's beginning is meant."""
+    error = refusal(source)
+    assert (error.message, error.column, error.advice) == (message, 1, advice)
+
+
+def test_a_text_that_is_no_text_is_told_in_full() -> None:
+    """Another encoding has an advice, brackets without end have none."""
+    error = refusal(b"\xff")
+    assert (error.message, error.advice) == ("the text is not UTF-8", "save it as UTF-8")
+    error = refusal("x = " + "[" * 100_000)
+    assert (error.message, error.advice) == ("brackets are nested too deeply", "")
+
+
+def test_a_list_by_another_name_is_noticed() -> None:
+    """Without any task, each list of tables has a notice at its first line."""
+    source = b"x = [1]\ny = []\n\n[[task]]\na = 1\n[[task]]\n[z]\n[[b]]\n"
+    said = "[[{}]] is not read; a task is written below [[todo]]"
+    notices = (Notice(4, said.format("task")), Notice(8, said.format("b")))
+    assert toml.parse(source).notices == notices
+    assert toml.parse(source + b"[[todo]]\ntext = 'a'").notices == ()
 
 
 FRAGMENTS = st.sampled_from(

@@ -113,14 +113,11 @@ def begin(source: bytes) -> int:
     return len(BOM) if source.startswith(BOM) else 0
 
 
-def line_starts(source: bytes) -> tuple[int, list[int]]:
-    """Return where the text begins after a byte order mark, and where each line begins."""
+def line_starts(source: bytes) -> list[int]:
+    """Return where each line begins, after a byte order mark, and where the last one ends."""
     first = begin(source)
     lines = source[first:].splitlines(keepends=True)  # of bytes: at CR, LF and CRLF only
-    starts = list(accumulate(map(len, lines), initial=first))
-    if lines and not lines[-1].endswith((b"\n", b"\r")):
-        starts.pop()
-    return first, starts
+    return list(accumulate(map(len, lines), initial=first))
 
 
 def read(source: bytes, begin: int) -> Iterator[Item | Heading | Opaque]:
@@ -223,7 +220,6 @@ def _first_paragraph(
     begins or ends: it lasts until the first block or the end of the item.
     """
     end = 0
-    begun = False
     inlines: list[Inline] = []
     for one in events:  # pragma: no branch - an item always ends
         event, reach = one
@@ -233,7 +229,6 @@ def _first_paragraph(
             continue
         if "Text" in event:  # most events; the others need a closer look
             end = body + reach["end"]
-            begun = True
             continue
         [(kind, what)] = event.items()
         if kind == "TaskListMarker":
@@ -246,9 +241,8 @@ def _first_paragraph(
             end = max(end, stop)
             if kind == "Start" and name in {"Link", "Image"}:
                 inlines.append(Inline(start, stop, comment=False))
-        elif kind == "End" or begun or not _goes_on(source, begin, start, name):
+        elif kind == "End" or not _goes_on(source, begin, start, name):
             return end, inlines, one
-        begun = True
     return end, inlines, None  # pragma: no cover - for the types
 
 
@@ -296,7 +290,7 @@ def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
 
 def _is_closed(fenced: bytes) -> bool:
     lines = LINE_END.split(fenced.rstrip(b"\r\n"))
-    return len(lines) > 1 and _FENCE_CLOSES.fullmatch(lines[-1]) is not None
+    return _FENCE_CLOSES.fullmatch(lines[-1]) is not None
 
 
 def _outside_comments(block: bytes) -> tuple[bytes, bool]:

@@ -138,7 +138,7 @@ def _draft(document: Document, asks: Sequence[_Ask], marks: Marks, heading: str)
     if any(isinstance(ask.what, Addition) for ask in asks):
         place = places.choose(document, how.bullet, heading)
     if any(isinstance(ask.what, Change) and _is_more_than_a_tick(ask.what) for ask in asks):
-        found = blocks.read(source, blocks.line_starts(source)[0])
+        found = blocks.read(source, blocks.begin(source))
         items = {item.bullet: item for item in found if isinstance(item, blocks.Item)}
     return _Draft(document, marks, how, items, place)
 

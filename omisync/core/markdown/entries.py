@@ -44,7 +44,7 @@ def parse(source: bytes, marks: Marks = MARKS) -> Document:
         start: int, stop: int, section: blocks.Section
     ) -> tuple[list[Entry], list[Notice], blocks.Section]:
         if not lines:
-            lines.extend(blocks.line_starts(source)[1])
+            lines.extend(blocks.line_starts(source))
         whole = start == begin and stop == len(source)
         found = blocks.read(source, begin) if whole else blocks.read_part(source, start, stop)
         return _entries(source, lines, found, known, section)

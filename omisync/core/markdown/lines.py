@@ -116,8 +116,7 @@ def _id_token(identifier: str | None) -> str:
 
 
 def _joined(parts: Iterable[str]) -> bytes:
-    # Half of a surrogate pair cannot be written: what reads back shows that.
-    return " ".join([part for part in parts if part]).encode(errors="replace")
+    return " ".join([part for part in parts if part]).encode()
 
 
 def changed(

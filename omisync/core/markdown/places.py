@@ -57,7 +57,7 @@ def choose(document: Document, bullet: bytes, heading: str) -> Place:
     Its leading ``#`` only matter where it is created.
     """
     source = document.source
-    body, outline = blocks.outline(source, blocks.line_starts(source)[0])
+    body, outline = blocks.outline(source, blocks.begin(source))
     tasks = [entry.span.start for entry in document.entries]
     written, title = _heading(heading)
     outer = [*_outer(outline)]
@@ -161,5 +161,5 @@ def _is_text_below(source: bytes, at: int) -> bool:
 def _swallows(source: bytes, place: Place) -> bool:
     """Return whether an item at the end of the file is part of what stands before it."""
     longer = source + put(source, place, [b"- [ ] a"], b"\n")
-    _, outline = blocks.outline(longer, blocks.line_starts(longer)[0])
+    _, outline = blocks.outline(longer, blocks.begin(longer))
     return outline[-1].kind != "Item"

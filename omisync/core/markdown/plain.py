@@ -46,7 +46,7 @@ _DAY = rb"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"  # a day that
 _END = rb"(?=\r?\n|\Z)"
 
 _BOX = rb"[-*+] \[([ xX])\] (?![^\n]{%d})" % DESCRIPTION_LIMIT  # none that would be cut
-_TEXT = rb"(%b(?:%b)?+(?: %b)*+)" % (_FIRST, _WORD, _WORD)
+_TEXT = rb"(%b(?:%b)?+(?: (?!due:)%b)*+)" % (_FIRST, _WORD, _WORD)
 _DUE = rb"(?: ((?:\xf0\x9f\x93\x85 |due:)(%b)))?+" % _DAY  # in UTF-8: the calendar
 _ITEM = _BOX + _TEXT + _DUE + _END
 _TITLE_SIGN = rb"(?:[!\"$%'()+,\-./0-9:;=?@A-Z\^a-z{|}~]|" + _BEYOND + rb")"
@@ -99,8 +99,7 @@ def is_readable(source: bytes, begin: int) -> bool:
     return not (
         begin  # a mark that looks like a letter before the first line
         or b"]:" in source  # a link may be defined below its use
-        or source.startswith((b"---", b"+++"), begin)
-        or source.count(b"\r") != source.count(b"\r\n")
+        or source.startswith((b"---", b"+++"))
     )
 
 
@@ -191,5 +190,5 @@ class _Sheet:
 
     def _line(self, start: int) -> int:
         if self._lines is None:
-            self._lines = blocks.line_starts(self.source)[1]
+            self._lines = blocks.line_starts(self.source)
         return bisect_right(self._lines, start)

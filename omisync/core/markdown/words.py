@@ -151,7 +151,7 @@ def read(source: bytes, spans: Sequence[Span], inlines: Sequence[Inline]) -> Rea
     cuts = sorted(_tokens(shadow, found.token, explicit))
     words = _tidy(text, shadow, cuts)
     if not words:
-        return Reading(_tidy(text, shadow, ()), warnings=warnings)
+        return Reading(_tidy(text, shadow, ()))
     identifier = explicit[1] if explicit else None
     if not found.token:
         return Reading(words, explicit_id=identifier, warnings=warnings)

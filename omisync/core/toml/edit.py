@@ -266,7 +266,7 @@ def _fits(
 
 
 def _todos(data: Mapping[str, object]) -> list[Mapping[str, object]]:
-    todos = data.get("todo", [])
+    todos = data.get("todo")
     return todos if isinstance(todos, list) else []
 
 

@@ -45,7 +45,7 @@ def read(source: bytes, data: dict[str, object]) -> Document:
     """Return the tasks of a TOML todo file that says ``data``, as ``parse`` does."""
     todos = data.get("todo", [])
     if not isinstance(todos, list) or not all(isinstance(todo, dict) for todo in todos):
-        line = _first_mention(source)
+        line = _first_mention(source, "todo")
         raise ParseError(
             f"`todo` (line {line}) is not a list of tables",
             line,
@@ -65,9 +65,8 @@ def _strangers(source: bytes, data: dict[str, object]) -> Iterator[Notice]:
         return
     for name, value in data.items():
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            lines = [line for path, line in key_lines(source).items() if path[0] == name]
             message = f"[[{name}]] is not read; a task is written below [[todo]]"
-            yield Notice(min(lines, default=1), message)
+            yield Notice(_first_mention(source, name), message)
 
 
 def render(document: Document) -> bytes:
@@ -108,7 +107,6 @@ class _Wrong(Exception):
     """A table is not a task, because of this key. It never leaves this file."""
 
     def __init__(self, key: str, what: str, advice: str) -> None:
-        super().__init__(what)
         self.key = key
         self.what = what
         self.advice = advice
@@ -205,15 +203,14 @@ def _places(source: bytes, count: int) -> list[Place]:
     """Return the places of the ``count`` tasks of this file, in order."""
     places = list(chunks(source))
     if not places and count:
-        line = _first_mention(source)
+        line = _first_mention(source, "todo")
         return [Place(number, line, Span(0, 0)) for number in range(1, count + 1)]
     return places
 
 
-def _first_mention(source: bytes) -> int:
-    """Return the line of the first key or header that names ``todo``, else 1."""
-    lines = key_lines(source).items()
-    return min((line for path, line in lines if path[0] == "todo"), default=1)
+def _first_mention(source: bytes, name: str) -> int:
+    """Return the line of the first key or header that names what the file has."""
+    return min(line for path, line in key_lines(source).items() if path[0] == name)
 
 
 def _key_line(source: bytes, place: Place, key: str) -> int:

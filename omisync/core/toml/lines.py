@@ -50,7 +50,7 @@ class Splice(NamedTuple):
 
 def line_end(source: bytes) -> bytes:
     """Return how the first line of a file ends."""
-    return b"\r\n" if source[: max(source.find(b"\n"), 0)].endswith(b"\r") else b"\n"
+    return b"\r\n" if source.partition(b"\n")[0].endswith(b"\r") else b"\n"
 
 
 def spliced(source: bytes, splices: Iterable[Splice]) -> bytes:

@@ -93,10 +93,8 @@ def _string_end(source: bytes, at: int, quote: bytes) -> int:
     if end < 0:  # not TOML; scan on, for a scan must end
         return len(source)
     end += len(delimiter)
-    # A multi-line string may end in one or two quotes of its own.
-    spare = len(delimiter) - 1
-    while spare and source.startswith(quote, end):
-        spare -= 1
+    # A multi-line string may end in quotes of its own, and behind no string stands one.
+    while source.startswith(quote, end):
         end += 1
     return end
 
