@@ -303,6 +303,31 @@ async def test_what_the_file_cannot_say_stays_on_both_sides(
     assert (await person.cycle(now=True)).remarks == outcome.remarks
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("todo.md", "- [ ] two lines\n"),
+        ("todo.toml", '[[todo]]\ndescription = "two\\nlines"\n'),
+    ],
+)
+async def test_what_omi_says_is_written_as_the_file_can_say_it(
+    person: Person, name: str, text: str
+) -> None:
+    """In one line of Markdown, as it is in TOML; and it is not taken for an edit."""
+    person.settings, person.name = TWO_WAY, name
+    person.write("")
+    person.sandbox.add("two\nlines")
+    await person.settle()
+    item(person, "two\nlines").due_at = DUE
+    await person.settle()
+    item(person, "two\nlines").due_at = None
+    await person.settle()
+    assert read(person).lstrip() == text
+    assert person.omi() == {"two\nlines": False}
+    with Store.open(person.store_path) as store:
+        assert store.clashes() == []
+
+
 async def test_what_the_file_cannot_say_is_noted_as_it_was(person: Person) -> None:
     """Also where its line was ticked and moved: that is not settled either."""
     person.settings = TWO_WAY
