@@ -303,6 +303,7 @@ async def test_a_removal_is_recorded_with_its_item(settled: Person) -> None:
     await settled.cycle()
     told = Event(settled.clock.now, "task.removed", "task 6", row.key, row.remote_id, "complete")
     assert history(settled, 1) == [told]
+    assert "task 6" not in links(settled)
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,17 @@ async def test_a_plan_leaves_out_what_is_kept_out(person: Person) -> None:
     assert person.todo.read_text() == "- [ ] a\n"
 
 
+async def test_the_marks_of_a_box_can_be_chosen(person: Person) -> None:
+    """Those of finished lines, and those of open ones."""
+    person.write("- [d] a\n- [o] b\n- [ ] c\n")
+    path = person.configure()
+    marks = '[todo]\ndone_marks = "xd"\nopen_marks = " o"\n'
+    path.write_text(path.read_text().replace("[todo]\n", marks))
+    document, _ = sync.preview(configs.load(path, person.environ), None, 0.0)
+    found = [(entry.task.text, entry.task.completed) for entry in document.entries]
+    assert found == [("a", True), ("b", False), ("c", False)]
+
+
 async def test_a_broken_toml_file_is_told_with_its_place(person: Person) -> None:
     """And with what to do, which may be said by what is wrong."""
     person.name = "todo.toml"
