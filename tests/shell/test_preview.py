@@ -148,7 +148,7 @@ async def test_a_broken_toml_file_is_told_with_its_place(person: Person) -> None
         assert trouble.advice == advice
 
 
-async def test_a_glance_needs_a_key(person: Person) -> None:
+async def test_a_glance_needs_a_key_as_a_sync_does(person: Person) -> None:
     """Without one nothing is asked; it may be in a file, or be omi-cli's for this server."""
     path, key_file = person.configure(), person.home / "key"
     with pytest.raises(errors.KeyProblem):
@@ -168,6 +168,9 @@ async def test_a_glance_needs_a_key(person: Person) -> None:
     profile.chmod(0o600)
     environ = {"HOME": str(person.home)}
     assert (await sync.glance(configs.load(path, environ), environ)).complete
+    person.key = ""
+    person.write("- [ ] a\n")
+    assert (await person.cycle()).code == errors.OK
 
 
 async def test_a_flood_is_more_than_25_lines_at_a_first_meeting(person: Person) -> None:
