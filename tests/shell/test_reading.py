@@ -9,9 +9,11 @@ import pytest
 from person import Clock, Person
 
 from omisync import errors, sync
+from omisync.api import OmiClient
 from omisync.core.model import Gate
-from omisync.sandbox import Sandbox
+from omisync.sandbox import KEY, Sandbox
 from omisync.store import Store
+from omisync.sync import looks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,6 +192,11 @@ async def test_a_look_is_noted_by_when_it_began(
         person.write("- [ ] a\n")
         await person.cycle()
         assert fact(person, "looked") == begun
+
+
+def test_a_look_at_a_server_without_a_clock_is_noted_by_ours() -> None:
+    """Where no reply had a date."""
+    assert looks.began(OmiClient("http://127.0.0.1:1", KEY), 5.0) == 5.0
 
 
 async def test_a_clock_that_jumped_back_holds_nothing_up(both: Person, clock: Clock) -> None:
