@@ -106,6 +106,9 @@ async def test_a_shut_gate_is_told_and_not_knocked_at(settled: Person, clock: Cl
     assert (outcome.waiting, outcome.retry_at) == (7, clock.now + 90)
     with Store.open(settled.store_path) as store:
         assert store.gates() == {"write": gate}
+    clock.pass_by(89.5)
+    assert (await settled.cycle()).retry_at == clock.now + 0.5
+    assert settled.sent() == []
 
 
 async def test_a_limit_is_remembered(settled: Person, clock: Clock) -> None:
