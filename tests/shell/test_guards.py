@@ -59,6 +59,16 @@ async def test_a_refusal_tells_the_numbers(person: Person, clock: Clock) -> None
     assert [one.detail for one in history(person)] == ["8 of 20 removals", "14 of 16 removals"]
 
 
+async def test_how_much_may_go_can_be_chosen(person: Person) -> None:
+    """Here everything."""
+    person.settings = "[sync]\nmax_removals = 1\n"
+    person.write(lines(0, 20))
+    await person.cycle()
+    person.write(lines(0, 1))
+    assert (await person.cycle()).code == errors.OK
+    assert sum(person.omi().values()) == 19
+
+
 async def test_what_was_allowed_stays_allowed_while_the_file_is_the_same(
     person: Person, clock: Clock
 ) -> None:

@@ -157,7 +157,10 @@ async def test_a_glance_needs_a_key_as_a_sync_does(person: Person) -> None:
     key_file.write_text(person.key)
     key_file.chmod(0o600)
     path.write_text(path.read_text().replace("[omi]\n", f'[omi]\napi_key_file = "{key_file}"\n'))
-    assert (await sync.glance(configs.load(path, {}), {})).complete
+    config = configs.load(path, {})
+    assert (await sync.glance(config, {})).complete
+    with Store.open(person.store_path) as store:
+        assert sync.Desk(config, store, {}).find_key().value == person.key
     person.configure()
     profile = person.home / ".omi" / "config.toml"
     profile.parent.mkdir()
