@@ -53,6 +53,7 @@ async def test_a_plan_shows_what_the_store_knows(person: Person) -> None:
     person.write("- [ ] a\n- [ ] came back\n")
     await person.cycle()
     person.write("- [ ] a\n")
+    assert ops(shown(person)) == [("RemoveRemote", "came back")]
     await person.cycle()
     person.write("- [ ] a\n- [ ] under way\n")
     person.sandbox.fault_next("reset_before", method="POST")
