@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from omisync import errors, quick
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
+    from typing import Any, TextIO
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,9 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
     except SystemExit as told:  # argparse has said what there is to say
         code = told.code if isinstance(told.code, int) else errors.OK
-    except BrokenPipeError:
-        # Whoever read our output has gone (``| head``): nothing is wrong with the sync.
-        code = errors.OK
     gc.freeze()  # all that is left goes with the process: nobody need look for circles in it
     return _flushed(code)
 
@@ -38,8 +37,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _hold_streams() -> None:
     """Open what the caller closed: else a store would get the descriptor that messages go to."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - no path of anyone's, and open to the end
+        elif mode == "w" and stream is getattr(sys, f"__{name}__"):
+            setattr(sys, name, _outliving(stream))
+
+
+def _outliving(stream: TextIO) -> TextIO:
+    """Return the stream so that the end of its reader (``| head``) ends nothing here.
+
+    The sync goes on, and its exit code is that of its result.
+    """
+    raw = io.BufferedWriter(_Unread(stream.fileno(), "w", closefd=False))
+    lines = stream.isatty() or stream is sys.__stderr__
+    return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
+
+
+class _Unread(io.FileIO):
+    """A file that takes what nobody reads any more."""
+
+    def write(self, data: Any, /) -> int:
+        """Write; without a reader, as if into ``/dev/null`` from then on."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return super().write(data)
 
 
 def _leave_no_core() -> None:
@@ -67,6 +93,10 @@ def _run(argv: Sequence[str] | None) -> int:
     # Nobody's plugins have a say here, and looking for them is a tenth of the start.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     options = parsed(argv)
+    if options.config:
+        from omisync import show
+
+        show.called_with(options.config)
     try:
         code: int = options.run(options)
     except errors.OmisyncError as error:
@@ -84,21 +114,19 @@ def _explained(error: errors.OmisyncError, *, as_json: bool) -> int:
     """Tell the person what happened and what to do; return the exit code."""
     from omisync import show
 
-    with contextlib.suppress(BrokenPipeError):  # nobody reads, but the code still tells
-        show.error(error, sys.stderr)
-        if as_json:
-            import json
+    show.error(error, sys.stderr)
+    if as_json:
+        import json
 
-            fault = {"message": error.message, "advice": error.advice}
-            data = {"version": 1, "code": error.exit_code, "error": fault}
-            print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data for programs
+        fault = {"message": error.message, "advice": error.advice}
+        data = {"version": 1, "code": error.exit_code, "error": fault}
+        print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data for programs
     return error.exit_code
 
 
 def _interrupted(options: Namespace) -> int:
     text = "Interrupted; the next run goes on from here." if options.once else "Interrupted."
-    with contextlib.suppress(BrokenPipeError):
-        sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{text}\n")
     return errors.INTERRUPTED
 
 

@@ -241,7 +241,8 @@ of the limits); nothing else is touched.
 """
 REPAIR = """\
 Reads all action items and links every line with the item of the same text.
-Creates and changes nothing in Omi. A damaged store is kept aside.
+Creates and changes nothing in Omi. A damaged store is kept aside; the links
+that can still be read in it stay.
 """
 FORGET = """\
 For a removed line whose item Omi will not complete or delete: the item stays in

@@ -136,8 +136,9 @@ def repair(options: Namespace) -> int:
 
     config = _config(options)
     with store.lock(config.store_path, "omisync repair"):
-        aside = _moved_aside(config.store_path)
+        aside, links, owner = _moved_aside(config.store_path)
         with store.Store.open(config.store_path) as opened:
+            _taken_over(opened, links, owner)
             desk = sync.Desk(config, opened, os.environ)
 
             async def run() -> Repaired:
@@ -154,8 +155,8 @@ def repair(options: Namespace) -> int:
     return errors.OK
 
 
-def _moved_aside(path: Path) -> Path | None:
-    """Move a damaged store away under a name of its own; return that name.
+def _moved_aside(path: Path) -> tuple[Path | None, list[Link], dict[str, object]]:
+    """Move a damaged store away; return where, and what it still tells (``Store.readable``).
 
     Raises:
         StoreUnusable: it is not damaged but of a newer version, or cannot be moved.
@@ -167,8 +168,18 @@ def _moved_aside(path: Path) -> Path | None:
     except StoreUnusable as error:
         if not error.damaged:
             raise
-        return store.set_aside(path)
-    return None
+        left = store.Store.readable(path)
+        return store.set_aside(path), *left
+    return None, [], {}
+
+
+def _taken_over(opened: store.Store, links: Sequence[Link], owner: dict[str, object]) -> None:
+    """Write what a damaged store still told into the new one: a reworded line keeps its item."""
+    if links:
+        with opened.transaction():
+            opened.put_links(links)
+            for name, value in owner.items():
+                opened.put_fact(name, value)
 
 
 def _read_through(opened: store.Store) -> None:
@@ -216,11 +227,13 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
         for item in repaired.items:
             say(f"  {show.safe(item.fields.description)}\n")
     if repaired.lines and repaired.items:
-        say(
-            "If one of those lines is one of these items, give it the item's exact text,"
-            " run `omisync repair` again, and edit it afterwards.\n"
+        hint = (
+            "If one of those lines is one of these items, reworded, a sync would create it a second"
+            " time: give the line the item's exact text, run `omisync repair` again, and edit it"
+            " afterwards.\n"
         )
-    say("Next: `omisync --dry-run` shows what the next sync will do.\n")
+        say(show.commands(hint))
+    say(show.commands("Next: `omisync --dry-run` shows what the next sync will do.\n"))
 
 
 def retry(options: Namespace) -> int:

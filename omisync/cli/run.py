@@ -72,7 +72,7 @@ def once(options: Namespace) -> int:
             outcome, config.todo_path, verbose=verbosity, stream=sys.stdout, err=sys.stderr
         )
         if outcome.code == errors.TEMPORARY and not options.quiet:
-            sys.stderr.write(PENDING)
+            sys.stderr.write(show.commands(PENDING))
     return outcome.code
 
 

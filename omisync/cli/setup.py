@@ -108,6 +108,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _tell(config_file: Path, key_file: Path | None, todo: Path, found: str | None) -> None:
+    from omisync import show
+
     say = sys.stdout.write
     say(f"Wrote {config_file}\n")
     if key_file is not None:
@@ -116,4 +118,5 @@ def _tell(config_file: Path, key_file: Path | None, todo: Path, found: str | Non
         say(f"No key was stored: there is one in {found}.\n")
     if not todo.exists():
         say(f"There is no {todo} yet; write one, a task is a line such as `- [ ] Buy milk`.\n")
-    say("Next: `omisync --dry-run` shows what would be sent, `omisync --once` sends it.\n")
+    next_ = "Next: `omisync --dry-run` shows what would be sent, `omisync --once` sends it.\n"
+    say(show.commands(next_))

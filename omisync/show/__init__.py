@@ -15,16 +15,18 @@ from omisync.show.plans import plan, plan_data
 from omisync.show.progress import Progress
 from omisync.show.results import checks, error, error_data, headline, outcome, outcome_data
 from omisync.show.standing import StatusFacts, status, status_data
-from omisync.show.words import ago, clock_time, count, safe
+from omisync.show.words import ago, called_with, clock_time, commands, count, safe
 
 __all__ = [
     "Progress",
     "StatusFacts",
     "ago",
+    "called_with",
     "checks",
     "clashes",
     "clashes_data",
     "clock_time",
+    "commands",
     "count",
     "error",
     "error_data",

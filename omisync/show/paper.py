@@ -85,7 +85,8 @@ class Paper:
         self._stream.write("\n")
 
     def _sayable(self, pieces: Sequence[Piece]) -> list[Piece]:
-        return [Piece(self._encodable(words.safe(text)), style) for text, style in pieces]
+        said = ((words.commands(text), style) for text, style in pieces)
+        return [Piece(self._encodable(words.safe(text)), style) for text, style in said]
 
     def _encodable(self, text: str) -> str:
         try:

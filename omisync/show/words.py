@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -42,6 +43,20 @@ def safe(text: str) -> str:
     text = re.sub(_SPACES, " ", text)
     text = re.sub(_UNSEEN, "", text)
     return re.sub(_SURROGATE, "\ufffd", text)
+
+
+_CALL = {"omisync": "omisync"}
+"""How this process was called, as far as a command to copy has to repeat it."""
+
+
+def called_with(config: str) -> None:
+    """Let each command that is said from now on name this config file."""
+    _CALL["omisync"] = f"omisync -c {shlex.quote(safe(config))}"
+
+
+def commands(text: str) -> str:
+    """Return a message whose commands (`` `omisync --once` ``) can be copied as they stand."""
+    return text.replace("`omisync", f"`{_CALL['omisync']}")
 
 
 def count(number: int, noun: str) -> str:

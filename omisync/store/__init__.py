@@ -6,6 +6,7 @@ full is refused, never taken for empty.
 
 - ``coding``   how the nouns of core stand in rows
 - ``kinds``    what each column and note may hold
+- ``schema``   the tables, and how an older store becomes one of today
 - ``rows``     the links in order, each read when it is looked at
 - ``holding``  who may write to a store
 """
@@ -25,6 +26,7 @@ from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import coding, kinds
 from omisync.store.holding import check_owner, holder, lock, set_aside, unwritable
 from omisync.store.rows import Rows
+from omisync.store.schema import APPLICATION_ID, CLASHES, MIGRATION, SCHEMA, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,70 +37,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Clashed", "Event", "Store", "Writing", "holder", "lock", "set_aside"]
 
-APPLICATION_ID = 0x6F6D6973
-"""``omis``: marks the file as ours in the SQLite header."""
-VERSION = 2
-"""2: two-way (missing items, clashes)."""
 BUSY_SECONDS = 5.0
 HISTORY_SECONDS = 90 * 86400.0
 HISTORY_ROWS = 50_000
 TOMBSTONE_SECONDS = 90 * 86400.0
+OWNER = ("base_url", "fingerprint")
+"""Notes that tell the server and the account that all links are of."""
 LOG_PAGES = 4_000
 """Of 4 kB, after which the write-ahead log is folded in: each time waits for the disk twice."""
 PRUNE_EVERY = 1_000
 """History rows between two prunings: keeps the cost of one edit constant."""
-
-SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE links (
-    key TEXT PRIMARY KEY,
-    remote_id TEXT UNIQUE,
-    text TEXT NOT NULL, completed INTEGER NOT NULL, due TEXT,
-    section TEXT NOT NULL, rank INTEGER NOT NULL,
-    base_text TEXT, base_completed INTEGER, base_due TEXT,
-    remote_description TEXT, remote_completed INTEGER, remote_due_at TEXT,
-    absent_since REAL, clear_due INTEGER NOT NULL, failures INTEGER NOT NULL, parked TEXT,
-    doubt TEXT NOT NULL,
-    missing INTEGER NOT NULL DEFAULT 0, probed_at REAL, made_at REAL
-) WITHOUT ROWID;
-CREATE TABLE intents (
-    key TEXT PRIMARY KEY, batch TEXT NOT NULL, place INTEGER NOT NULL,
-    description TEXT NOT NULL, remote_completed INTEGER NOT NULL, due_at TEXT,
-    text TEXT NOT NULL, completed INTEGER NOT NULL, due TEXT,
-    known_ids TEXT NOT NULL, server_date REAL NOT NULL, sent_at REAL NOT NULL,
-    failure TEXT, failed_at REAL, looks INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE tombstones (
-    key TEXT PRIMARY KEY, remote_id TEXT NOT NULL,
-    text TEXT NOT NULL, completed INTEGER NOT NULL, due TEXT,
-    remote_description TEXT NOT NULL, remote_completed INTEGER NOT NULL, remote_due_at TEXT,
-    how TEXT NOT NULL, removed_at REAL NOT NULL, counted INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE gates (
-    bucket TEXT PRIMARY KEY, set_at REAL NOT NULL, retry_after REAL NOT NULL, ceiling INTEGER
-) WITHOUT ROWID;
-CREATE TABLE history (
-    number INTEGER PRIMARY KEY, at REAL NOT NULL, event TEXT NOT NULL, key TEXT,
-    remote_id TEXT, text TEXT NOT NULL, detail TEXT NOT NULL
-);
-"""
-
-CLASHES = """
-CREATE TABLE clashes (
-    number INTEGER PRIMARY KEY, at REAL NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL,
-    field TEXT NOT NULL, lost TEXT NOT NULL, kept_value TEXT NOT NULL, lost_value TEXT NOT NULL,
-    restored_at REAL, UNIQUE (key, field, kept_value, lost_value)
-);
-"""
-
-MIGRATION = f"""
-ALTER TABLE links ADD COLUMN missing INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE links ADD COLUMN probed_at REAL;
-ALTER TABLE links ADD COLUMN made_at REAL;
-{CLASHES}
-PRAGMA user_version={VERSION};
-"""
-"""From version 1, whose rows are read as they are until something is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +148,31 @@ class Store:
             store.close()
             raise
         return store
+
+    @classmethod
+    def readable(cls, path: Path) -> tuple[list[Link], dict[str, object]]:
+        """Return what a damaged store still tells for certain: links to items, and whose they are.
+
+        That is nothing where its structure is damaged, or its owner unknown.
+        """
+        try:
+            store = cls.peek(path, thorough=True)
+            if store is not None:
+                with store:
+                    return store.left()
+        except StoreUnusable:
+            pass
+        return [], {}
+
+    def left(self) -> tuple[list[Link], dict[str, object]]:
+        """Return what ``readable`` does, of this store; raises ``StoreUnusable``."""
+        links: list[Link] = []
+        owner = {name: self.fact(name) for name in OWNER}
+        with self._reading():
+            for row in self._db.execute("SELECT * FROM links WHERE remote_id IS NOT NULL"):
+                with contextlib.suppress(ValueError, TypeError):
+                    links.append(coding.link(row))
+        return (links, owner) if all(owner.values()) else ([], {})
 
     def __enter__(self) -> Self:
         return self
@@ -559,11 +532,18 @@ def _create(path: Path) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Close a store to others that became open to them: a copy, a backup that was put back."""
-    with contextlib.suppress(OSError):  # no file, or none of ours: that is told when it is opened
-        status = path.stat()
-        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
-            path.chmod(status.st_mode & 0o700)
+    """Close a store to others that became open to them: a copy, a backup that was put back.
+
+    SQLite gives its other files the mode of the store when they were made: of one
+    that could only be read for a while they would be left unwritable.
+    """
+    for tail in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + tail)
+        with contextlib.suppress(OSError):  # none, or none of ours: told when it is opened
+            status = part.stat()
+            mode = status.st_mode & 0o700 | (0o600 if tail else 0)
+            if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
+                part.chmod(mode)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -28,6 +28,10 @@ def _text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _id(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 def _flag(value: object) -> bool:
     return value in (0, 1)
 
@@ -70,7 +74,7 @@ _TASK = (_text, _flag, _maybe(_date))
 _ITEM = tuple(_maybe(kind) for kind in _TASK)
 
 LINK = (
-    *(_text, _MAYBE_TEXT, *_TASK, _text, _number, *_ITEM, *_ITEM),
+    *(_text, _maybe(_id), *_TASK, _text, _number, *_ITEM, *_ITEM),
     *(_maybe(_moment), _flag, _number, _MAYBE_TEXT, _text),
     *(_number, _maybe(_moment), _maybe(_moment)),  # not in version 1
 )

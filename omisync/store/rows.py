@@ -32,7 +32,7 @@ RUN = 64
 # its line, nor its item, nor an answer, nor its person. One with a value of another
 # kind than was written does not, so it is read at once, and told as damage.
 _STILL = """
-    typeof(remote_id) = 'text'
+    typeof(remote_id) = 'text' AND remote_id != ''
     AND typeof(text) = 'text' AND text IS base_text
     AND completed IN (0, 1) AND completed IS base_completed
     AND (due IS NULL OR typeof(due) = 'text') AND due IS base_due

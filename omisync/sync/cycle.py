@@ -118,20 +118,18 @@ def preview(
     if store is None:
         seen = plan.Observation(document.entries, (), now, blank=_is_blank(document))
     else:
-        seen = _observed(document, store, now)
+        seen = _observed(config, document, store, now)
     if listing is not None:
         seen = _met(seen, listing)
     return document, plan.make(seen, policy(config, 0.0), keys())
 
 
-def _observed(
-    document: Document, store: Store, now: float, *, kept: bool = False
-) -> plan.Observation:
+def _observed(config: Config, document: Document, store: Store, now: float) -> plan.Observation:
     return plan.Observation(
         entries=document.entries,
         links=store.links(),
         now=now,
-        tombstones=store.tombstones(now, kept=kept),
+        tombstones=store.tombstones(now, kept=config.two_way),
         pending={intent.key: intent.fields.description for intent in store.intents()},
         blank=_is_blank(document),
     )
@@ -156,7 +154,7 @@ async def _cycle(run: Run, document: Document, snapshot: Snapshot, asked: _Asked
     """Bring the server to what the file says."""
     rules = policy(run.desk.config, asked.grace)
     await _resolve(run)
-    seen = _observed(document, run.store, run.now)
+    seen = _observed(run.desk.config, document, run.store, run.now)
     decided = plan.make(seen, rules, keys())
     guards.removals(run, decided, snapshot, allow=asked.allow)
     decided = await _looked(run, seen, decided, rules)
@@ -204,7 +202,7 @@ async def _both_ways(
         snapshot = file.read(path)
         document = formats.parsed(desk.config, snapshot)
         inward.recover(run, snapshot, document)
-        seen = _observed(document, run.store, run.now, kept=True)
+        seen = _observed(desk.config, document, run.store, run.now)
         if listing is None:
             decided = plan.make(seen, rules, keys())
             guards.removals(run, decided, snapshot, allow=asked.allow)

@@ -16,8 +16,9 @@ from omisync.core import plan
 from omisync.core.merge import Encoding, encode
 from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
 from omisync.core.still import Ends, Lines, ends, sign, signs
-from omisync.store import SCHEMA, VERSION, coding
+from omisync.store import coding
 from omisync.store.rows import Rows
+from omisync.store.schema import SCHEMA, VERSION
 
 ENCODING = Encoding(UTC, time(9))
 NOW = 1_800_000_000.0

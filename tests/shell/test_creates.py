@@ -251,6 +251,19 @@ async def test_a_task_is_found_by_all_that_was_sent(settled: Person) -> None:
     assert (one.completed, two.completed) == (True, False)
 
 
+async def test_each_task_is_found_though_one_was_ticked_meanwhile(settled: Person) -> None:
+    """One by all that was sent, the other by its text: one look is enough for both."""
+    settled.write(settled.todo.read_text() + "- [ ] this\n- [ ] that\n")
+    settled.sandbox.fault_next("reset_after", method="POST")
+    await settled.cycle()
+    items = settled.sandbox.items.values()
+    next(one for one in items if one.description == "that").completed = True
+    await settled.cycle()
+    assert intents(settled) == []
+    await settled.settle()
+    assert {"this", "that"} <= settled.omi().keys()
+
+
 async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person) -> None:
     """Push leaves alone what the app changed, also of an item that is only found later."""
     settled.write("- [ ] first\n- [ ] b\n- [ ] a due:2026-05-01\n- [ ] c\n")

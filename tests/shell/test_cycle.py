@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from replicas import Stopped
 
 from omisync import errors, sync
 from omisync.core.model import Gate
@@ -116,7 +117,7 @@ async def test_a_limit_is_remembered(settled: Person, clock: Clock) -> None:
     assert sent.status == 429
     with Store.open(settled.store_path) as store:
         gate = store.gates()["write"]
-    assert (gate.bucket, gate.set_at) == ("write", clock.now)
+    assert (gate.bucket, gate.set_at, gate.limit) == ("write", clock.now, 0)
     assert outcome.retry_at == clock.now + gate.retry_after
     assert gate.retry_after > 0
 
@@ -182,6 +183,33 @@ async def test_an_unreachable_server_ends_the_cycle(settled: Person) -> None:
     assert (outcome.code, outcome.waiting, outcome.counts) == (errors.TEMPORARY, 2, {})
     await settled.sandbox.__aenter__()
     assert (await settled.cycle()).counts == {"task.changed": 1, "task.created": 1}
+
+
+async def test_a_key_that_is_refused_is_not_tried_again(settled: Person) -> None:
+    """It would be refused for every task."""
+    settled.write(lines("[x]"))
+    settled.sandbox.keys.clear()
+    outcome = await settled.cycle()
+    assert (outcome.code, outcome.waiting) == (errors.BAD_KEY, 7)
+    assert settled.sent() == [("PATCH", 401)]
+
+
+async def test_what_stops_the_program_between_requests_stops_it(settled: Person) -> None:
+    """As it is, though several are under way; what was answered is settled."""
+    seen: list[str] = []
+
+    def stop(step: str) -> None:
+        seen.append(step)
+        if seen.count("request.sent") == 3:
+            raise Stopped
+
+    settled.trace = stop
+    settled.write(lines("[x]"))
+    with pytest.raises(Stopped):
+        await settled.cycle()
+    settled.trace = None
+    assert (await settled.cycle()).code == errors.OK
+    assert set(settled.omi().values()) == {True}
 
 
 async def test_a_lost_answer_does_not_hold_back_what_is_known(settled: Person) -> None:
@@ -470,8 +498,62 @@ async def test_a_file_that_is_saved_all_the_time_is_left_alone(both: Person) -> 
     assert both.omi() == dict.fromkeys(("a", "b", "c!!!!!!!!", "theirs"), False)
 
 
+async def test_what_cannot_be_read_is_created_only(both: Person, clock: Clock) -> None:
+    """Without a list a new line goes to Omi; the rest waits for the earlier of two gates."""
+    with Store.open(both.store_path) as store, store.transaction():
+        store.put_gate(Gate("read", clock.now, 100.0, 120))
+    both.write("- [x] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
+    assert (await both.cycle(now=True)).counts == {"task.created": 1}
+    with Store.open(both.store_path) as store, store.transaction():
+        store.put_gate(Gate("write", clock.now, 500.0, 60))
+    both.write("- [x] a\n- [ ] b\n- [ ] c\n- [ ] d\n- [ ] e\n")
+    assert (await both.cycle(now=True)).retry_at == clock.now + 100
+    assert both.omi() == dict.fromkeys("abcd", False)
+
+
+async def test_a_shut_gate_is_no_reason_to_go_on_at_once(both: Person, clock: Clock) -> None:
+    """Though a line that was tied to its item has something to say: it would be shut again."""
+    with Store.open(both.store_path) as store, store.transaction():
+        store.put_gate(Gate("write", clock.now, 100.0, 60))
+    both.sandbox.add("d")
+    both.write("- [x] a\n- [ ] b\n- [ ] c\n- [ ] d due:2026-05-01\n")
+    outcome = await both.cycle(now=True)
+    assert outcome.counts["task.adopted"] == 1
+    assert (outcome.again, outcome.retry_at) == (False, clock.now + 100)
+
+
+async def test_a_line_like_an_item_is_adopted_without_a_list_too(
+    both: Person, clock: Clock
+) -> None:
+    """Where the budget has room for no list, what is new in Omi is looked at all the same."""
+    spent = [[clock.now, 1000]]
+    listed = {"at": clock.now, "cost": 2, "pause": 30.0, "spent": spent}
+    with Store.open(both.store_path) as store, store.transaction():
+        store.put_fact("listed", listed)
+    both.sandbox.add("d")
+    both.write("- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
+    assert (await both.cycle()).counts == {"task.adopted": 1}
+    assert both.omi() == dict.fromkeys("abcd", False)
+
+
+async def test_a_permission_counts_without_a_list_too(person: Person, clock: Clock) -> None:
+    """The guard says nothing more; the removals wait until the list can be read."""
+    person.settings = TWO_WAY
+    person.write(lines("[ ]") + lines("[ ]").replace("task", "job"))
+    await person.settle()
+    person.write("- [ ] task 0\n")
+    assert (await person.cycle(now=True)).code == errors.BAD_FILE
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_gate(Gate("read", clock.now, 100.0, 120))
+    outcome = await person.cycle(now=True, allow_removals=True)
+    assert [type(one) for one in outcome.troubles] == [errors.RateLimited]
+    clock.pass_by(100)
+    await person.settle()
+    assert sum(person.omi().values()) == 13
+
+
 async def test_new_items_have_their_ids_written_at_once(both: Person) -> None:
-    """By a cycle of its own, where that is asked for."""
+    """With the line that an item becomes; by a cycle of its own for a line that becomes an item."""
     both.write("- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
     outcome = await both.cycle(now=True)
     assert (outcome.counts, outcome.again) == ({"task.created": 1}, False)
@@ -483,6 +565,9 @@ async def test_new_items_have_their_ids_written_at_once(both: Person) -> None:
     outcome = await both.cycle(now=True)
     assert (outcome.counts, outcome.again) == ({"line.changed": 1}, False)
     assert both.todo.read_text().endswith(f"- [ ] e omi:{rid(both, 'e')}\n")
+    both.sandbox.add("f")
+    assert (await both.cycle(now=True)).counts == {"line.added": 1}
+    assert both.todo.read_text().endswith(f"- [ ] f omi:{rid(both, 'f')}\n")
 
 
 def test_an_outcome_goes_on_from_the_one_before() -> None:

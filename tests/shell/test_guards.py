@@ -193,7 +193,10 @@ async def test_a_flood_tells_how_it_is_let_in(person: Person) -> None:
     person.write("")
     for n in range(26):
         person.sandbox.add(f"item {n}")
-    (trouble,) = (await person.cycle()).troubles
+    outcome = await person.cycle()
+    assert outcome.plan is not None
+    assert outcome.plan.arrivals == 26
+    (trouble,) = outcome.troubles
     assert isinstance(trouble, errors.ImportStopped)
     assert trouble.items == 26
     assert trouble.message == (
@@ -204,3 +207,4 @@ async def test_a_flood_tells_how_it_is_let_in(person: Person) -> None:
         ' sync.import_since or import_items = "linked" fewer or none come in.'
     )
     assert person.todo.read_text() == ""
+    assert (await person.cycle(yes=True)).counts == {"line.added": 26}

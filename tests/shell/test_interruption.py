@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 MANY = [f"task number {n}" for n in range(1, 61)]
-BATCHES = [f"task number {n}" for n in range(1, 156)]
-"""One batch goes alone, and the three after it are written down together."""
+BATCHES = [f"task number {n}" for n in range(1, 106)]
+"""One batch goes alone, and the two after it are written down together."""
 BEFORE = "".join(
     f"- [ ] {text}\n" for text in ("stays", "ticked", "reworded a bit", "moved", "gone")
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import resource
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -301,6 +303,21 @@ async def test_what_the_file_cannot_say_stays_on_both_sides(
     assert (await person.cycle(now=True)).remarks == outcome.remarks
 
 
+async def test_what_the_file_cannot_say_is_noted_as_it_was(person: Person) -> None:
+    """Also where its line was ticked and moved: that is not settled either."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n- [ ] b <!-- ` -->\n")
+    await person.settle()
+    with Store.open(person.store_path) as store:
+        before = [*store.links()]
+    item(person, "b").description = "x ` y"
+    person.write("- [ ] a\n\n# Home\n\n- [x] b <!-- ` -->\n")
+    assert len((await person.cycle(now=True)).remarks) == 1
+    with Store.open(person.store_path) as store:
+        assert [*store.links()] == before
+    assert person.omi() == {"a": False, "x ` y": False}
+
+
 async def test_a_write_that_is_refused_leaves_nothing(both: Person) -> None:
     """No copy, nothing under way, nothing to undo; the reason is the trouble of the cycle."""
     (both.home / "other name.md").hardlink_to(both.todo)
@@ -310,6 +327,66 @@ async def test_a_write_that_is_refused_leaves_nothing(both: Person) -> None:
     assert [type(one) for one in outcome.troubles] == [errors.FileUnusable]
     assert (writes(both), copies(both)) == ([], [])
     assert read(both) == BEFORE
+
+
+async def test_without_room_for_a_copy_nothing_is_written(person: Person) -> None:
+    """What was typed goes to Omi all the same; the rest follows when there is room."""
+    person.settings = TWO_WAY
+    rest = "x" * 1_000_000 + "\n\n"
+    person.write(rest + "- [ ] a\n- [ ] b\n")
+    await person.settle()
+    person.sandbox.add("theirs")
+    item(person, "a").completed = True
+    person.write(rest + "- [ ] a\n- [x] b\n")
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, room[1]))
+    try:
+        outcome = await person.cycle(now=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    (trouble,) = outcome.troubles
+    assert isinstance(trouble, errors.NoRoom)
+    assert "to keep the old version" in trouble.message
+    assert (outcome.counts, outcome.tasks) == ({"task.changed": 1}, 2)
+    assert person.omi() == {"a": True, "b": True, "theirs": False}
+    assert (writes(person), copies(person)) == ([], [])
+    assert read(person) == rest + "- [ ] a\n- [x] b\n"
+    await person.settle()
+    assert read(person) == rest + "- [x] a\n- [x] b\n- [ ] theirs\n"
+
+
+async def test_a_file_that_goes_while_omi_is_asked_is_not_waited_for(both: Person) -> None:
+    """It is told, and nothing follows from it."""
+
+    def go(step: str) -> None:
+        if step == "reply.read":
+            both.todo.unlink(missing_ok=True)
+
+    both.trace = go
+    outcome = await both.cycle(now=True)
+    both.trace = None
+    assert (outcome.code, outcome.counts) == (errors.NO_FILE, {})
+    both.write(BEFORE)
+    assert (await both.settle()).code == errors.OK
+    assert both.omi() == dict.fromkeys(("call Bob", "mow", "stay", "paint"), False)
+
+
+async def test_a_file_is_left_alone_while_it_is_being_saved(both: Person) -> None:
+    """It is replaced no sooner than ``settle`` after the last save."""
+    both.settings = TWO_WAY.replace("0.01", "0.2")
+    both.sandbox.add("theirs")
+    saved: list[float] = []
+
+    def save() -> None:
+        both.write(f"{BEFORE}- [ ] typed {len(saved)}\n")
+        saved.append(both.todo.stat().st_mtime)
+
+    save()
+    asyncio.get_running_loop().call_later(0.1, save)
+    await both.cycle(now=True)
+    assert read(both) == f"{BEFORE}- [ ] typed 1\n- [ ] theirs\n"
+    # A file is dated by a clock that ticks a few hundred times a second.
+    assert both.todo.stat().st_mtime - saved[1] >= 0.19
 
 
 async def test_each_write_leaves_a_copy(both: Person) -> None:
@@ -329,12 +406,13 @@ async def test_twenty_writes_can_be_undone(both: Person) -> None:
     await both.settle()
     (first,) = writes(both)
     with Store.open(both.store_path) as store, store.transaction():
-        store.put_fact("written", [{**first, "copy": f"{n}"} for n in range(20)])
+        older = [{**first, "copy": f"{n}", "after": f"{n}"} for n in range(19)]
+        store.put_fact("written", [*older, {**first, "copy": "19"}])
     both.settings += 'ids = "inline"\n'
     await both.settle()
     made = writes(both)
     assert [one["copy"] for one in made] == [f"{n}" for n in range(20)]
-    assert [one["after"] for one in made[:-1]] == [first["after"]] * 19
+    assert [one["after"] for one in made[:-1]] == [f"{n}" for n in range(19)]
     assert made[-1]["after"] == file.read(both.todo).digest
     item(both, "stay here").description = "stay there"
     await both.settle()

@@ -68,6 +68,8 @@ async def test_a_plan_shows_what_the_store_knows(person: Person) -> None:
     for blank in ("", "\ufeff", "\0\n", " \r\n\t"):
         person.write(blank)
         assert shown(person).removal.drastic
+    person.write("X\n")
+    assert not shown(person).removal.drastic
     assert person.sent() == []
     async with Sandbox(clock=person.clock) as other:
         person.sandbox = other
@@ -102,8 +104,41 @@ async def test_a_plan_shows_what_omi_has(person: Person) -> None:
     assert person.sent() == []
 
 
+async def test_a_plan_leaves_out_what_is_kept_out(person: Person) -> None:
+    """A line that was removed while its item stays in Omi does not come back, however long ago."""
+    person.settings = TWO_WAY + 'on_removal = "keep"\n'
+    person.write("- [ ] a\n- [ ] b\n")
+    await person.settle()
+    person.write("- [ ] a\n")
+    await person.settle()
+    person.clock.pass_by(100 * 86_400)
+    config = configs.load(person.configure(), person.environ)
+    assert ops(shown(person, await sync.glance(config, person.environ))) == []
+    assert (await person.cycle(now=True)).counts == {}
+    assert person.todo.read_text() == "- [ ] a\n"
+
+
+async def test_a_broken_toml_file_is_told_with_its_place(person: Person) -> None:
+    """And with what to do, which may be said by what is wrong."""
+    person.name = "todo.toml"
+    for text, place, advice in (
+        ('[[todo]]\ndescription = "a\n', "2:17", "correct that line; until then nothing is sent"),
+        (
+            "\ntodo = 1\n",
+            "2:1",
+            'write each task as a table of its own: [[todo]] and below it description = "..."',
+        ),
+    ):
+        person.write(text)
+        (trouble,) = (await person.cycle()).troubles
+        assert isinstance(trouble, errors.ParseError)
+        assert trouble.message.startswith(f"{person.todo}:{place}: ")
+        assert f"{trouble.line}:{trouble.column}" == place
+        assert trouble.advice == advice
+
+
 async def test_a_glance_needs_a_key(person: Person) -> None:
-    """Without one nothing is asked; it may be in a file."""
+    """Without one nothing is asked; it may be in a file, or be omi-cli's for this server."""
     path, key_file = person.configure(), person.home / "key"
     with pytest.raises(errors.KeyProblem):
         await sync.glance(configs.load(path, {}), {})
@@ -112,6 +147,16 @@ async def test_a_glance_needs_a_key(person: Person) -> None:
     key_file.chmod(0o600)
     path.write_text(path.read_text().replace("[omi]\n", f'[omi]\napi_key_file = "{key_file}"\n'))
     assert (await sync.glance(configs.load(path, {}), {})).complete
+    person.configure()
+    profile = person.home / ".omi" / "config.toml"
+    profile.parent.mkdir()
+    profile.write_text(
+        'active_profile = "me"\n[profiles.me]\nauth_method = "api_key"\n'
+        f'api_key = "{person.key}"\napi_base = "{person.sandbox.url}"\n'
+    )
+    profile.chmod(0o600)
+    environ = {"HOME": str(person.home)}
+    assert (await sync.glance(configs.load(path, environ), environ)).complete
 
 
 async def test_a_flood_is_more_than_25_lines_at_a_first_meeting(person: Person) -> None:

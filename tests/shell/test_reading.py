@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from person import Person
+from person import Clock, Person
 
 from omisync import errors, sync
 from omisync.core.model import Gate
@@ -15,8 +15,6 @@ from omisync.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from person import Clock
 
 TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
 
@@ -172,6 +170,26 @@ async def test_a_look_is_noted_by_the_clock_of_the_server(
         person.write("- [ ] a\n")
         await person.cycle()
         assert fact(person, "looked") == clock.now + ahead
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(5.0, 5.0), (-1000.0, 0.0)])
+async def test_a_look_is_noted_by_when_it_began(
+    tmp_path: Path, clock: Clock, ours: float, theirs: float
+) -> None:
+    """However long it took, and whatever was done to our clock meanwhile."""
+    begun = clock.now = float(int(clock.now))
+    omi = Clock(begun)
+
+    def pass_by(step: str) -> None:
+        if step == "request.sent" and clock.now == begun:
+            clock.pass_by(ours)
+            omi.pass_by(theirs)
+
+    async with Sandbox(clock=omi) as sandbox:
+        person = Person(tmp_path, sandbox, clock, trace=pass_by)
+        person.write("- [ ] a\n")
+        await person.cycle()
+        assert fact(person, "looked") == begun
 
 
 async def test_a_clock_that_jumped_back_holds_nothing_up(both: Person, clock: Clock) -> None:

@@ -27,10 +27,10 @@ async def ahead(tmp_path: Path, clock: Clock) -> AsyncIterator[Person]:
         yield Person(tmp_path, sandbox, clock)
 
 
-async def repaired(person: Person, *, accept_account: bool = False) -> sync.Repaired:
+async def repaired(person: Person, **how: bool) -> sync.Repaired:
     """Repair, as a process of its own would."""
     async with person.desk() as desk:
-        return await sync.repair(desk, accept_account=accept_account)
+        return await sync.repair(desk, **how)
 
 
 async def test_a_lost_store_is_made_anew(ahead: Person) -> None:
@@ -42,6 +42,7 @@ async def test_a_lost_store_is_made_anew(ahead: Person) -> None:
         person.sandbox.add(text, completed=completed)
     person.write("- [ ] mine\n\n# Home\n\n- [ ] ours\n- [ ] kept\n- [ ] ticked\n")
     person.sent()
+    person.clock.pass_by(500)
     found = await repaired(person)
     assert {method for method, _ in person.sent()} == {"GET"}
     assert found.kept == 1
@@ -95,6 +96,7 @@ async def test_an_account_is_only_changed_on_purpose(person: Person) -> None:
             assert [link.seen.text for link in store.links()] == ["a"]
             assert (store.intents(), store.tombstones(person.clock.now)) == ([], [])
             assert store.fact("base_url") == other.url
+            assert isinstance(store.fact("fingerprint"), str)
             told = [(one.at, one.event, one.detail) for one in store.history(2)]
         assert told == [
             (person.clock.now, "account.accepted", other.url),

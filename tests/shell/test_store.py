@@ -231,8 +231,9 @@ def test_a_link_that_is_written_is_not_read_for_what_it_was(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("remote_id", b"r"), ("text", b"x"), ("completed", 2), ("completed", "x"), ("due", b"x"),
-        ("section", b"s"), ("rank", "x"), ("base_text", b"x"), ("base_completed", "y"),
+        ("remote_id", b"r"), ("remote_id", ""), ("text", b"x"), ("completed", 2),
+        ("completed", "x"), ("due", b"x"), ("section", b"s"), ("rank", "x"),
+        ("base_text", b"x"), ("base_completed", "y"),
         ("base_completed", None), ("base_due", b"x"), ("remote_description", None),
         ("remote_description", b"x"), ("remote_completed", 7), ("remote_completed", None),
         ("remote_due_at", b"x"), ("absent_since", "soon"), ("clear_due", 5), ("failures", "x"),
@@ -312,6 +313,21 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
         for part in path.parent.iterdir():
             assert stat.S_IMODE(part.stat().st_mode) == 0o600, part
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_what_was_made_beside_a_store_that_could_only_be_read_is_writable_again(
+    tmp_path: Path,
+) -> None:
+    """SQLite copies the mode of the store, and would trip over it for ever."""
+    path = tmp_path / "s.db"
+    with Store.open(path) as opened, opened.transaction():
+        opened.put_fact("a", 1)
+        beside = [path.with_name(f"s.db{tail}") for tail in ("-wal", "-shm")]
+        for part in beside:
+            part.chmod(0o444)
+        with Store.open(path) as again:
+            assert [stat.S_IMODE(part.stat().st_mode) for part in beside] == [0o600, 0o600]
+            assert again.fact("a") is None
 
 
 @pytest.mark.parametrize(

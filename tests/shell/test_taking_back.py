@@ -85,6 +85,19 @@ async def test_what_cannot_be_restored_is_told(both: Person) -> None:
         assert odd.value.advice == "Write it there by hand: two\nlines"
 
 
+@pytest.mark.parametrize(("value", "named"), [("2026-12-25", "2026-12-25"), ("", "none")])
+async def test_what_was_restored_is_not_restored_again(
+    both: Person, value: str, named: str
+) -> None:
+    """The person may have changed it since; the value is named."""
+    async with both.desk() as desk:
+        number = lost(desk, "a", "due_at", value)
+        sync.restore(desk, number)
+        with pytest.raises(UsageError, match=f"clash {number} was put back already") as again:
+            sync.restore(desk, number)
+        assert again.value.advice == f"To have it again, write it into its line: {named}"
+
+
 async def test_each_write_is_undone_by_itself(both: Person) -> None:
     """The last one first; what it brought in stays in Omi and does not come back."""
     for text in ("one", "two"):
@@ -103,10 +116,26 @@ async def test_each_write_is_undone_by_itself(both: Person) -> None:
         sync.undo(desk)
         with pytest.raises(UsageError, match="There is nothing to undo") as nothing:
             sync.undo(desk)
+        assert nothing.value.message == (
+            "There is nothing to undo: omisync has not written to the file"
+        )
         assert nothing.value.advice == "`omisync log` tells what was done."
     await both.settle()
     assert both.todo.read_text() == "- [ ] a due:2026-12-24\n- [x] b\n"
     assert both.omi() == {"a": False, "b": True, "one": False, "two": False}
+
+
+async def test_a_write_of_which_less_is_known_is_undone_too(both: Person) -> None:
+    """Where it was not noted what changed lines said, all else is taken back."""
+    both.sandbox.add("one")
+    await both.settle()
+    async with both.desk() as desk:
+        (write,) = desk.store.fact("written")  # type: ignore[misc]  # a list, of one
+        del write["former"]
+        with desk.store.transaction():
+            desk.store.put_fact("written", [write])
+        sync.undo(desk)
+    assert both.todo.read_text() == "- [ ] a due:2026-12-24\n- [x] b\n"
 
 
 async def test_a_copy_that_cannot_be_read_is_told(both: Person) -> None:

@@ -321,6 +321,7 @@ async def test_every_step_may_be_the_last_but_one(
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(600)
 async def test_stopped_while_a_clash_is_put_back(person: Person) -> None:
     """`restore` and `undo` are stopped after each step, and what they began is completed."""
     scenario = SCENARIOS["line wins"]

@@ -615,6 +615,28 @@ def test_nobody_reads_what_went_wrong(machine: Machine) -> None:
     assert shell(machine, "omisync --once --json 2>&1 | head -0").code == 78
 
 
+def test_the_code_is_that_of_the_result_whoever_reads(machine: Machine) -> None:
+    """Also of what is told on standard output, and to somebody who reads the first line only."""
+    machine.synced(lines(*range(300)))
+    machine.todo.unlink()
+    assert shell(machine, "omisync --once | true").code == 66
+    assert shell(machine, "omisync status | true").code == 66
+    assert shell(machine, "omisync doctor | head -1").code == 66
+
+
+def test_a_hint_can_be_copied_with_the_config_that_was_named(machine: Machine) -> None:
+    """Without it, it would speak of another list, and another account."""
+    config = machine.config_file.rename(machine.home / "my list.toml")
+    machine.write(lines(*range(30)))
+    said = machine.run("-c", str(config), "status").out
+    assert f"`omisync -c '{config}' --dry-run` shows" in said
+    assert "`omisync --" not in said
+    machine.run("-c", str(config), "--once")
+    machine.write("- [ ] task 0\n")
+    ran = machine.run("-c", str(config), "--once")
+    assert f"`omisync -c '{config}' --once --allow-removals`" in ran.said
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
 def test_streams_that_are_closed(closed: str, machine: Machine, omi: Omi) -> None:
     """Started without one of the standard streams, it works all the same."""

@@ -718,6 +718,24 @@ def test_a_row_that_cannot_be_read(machine: Machine, omi: Omi) -> None:
     assert len(omi.items()) == 3
 
 
+def test_one_bad_value_costs_no_other_link(machine: Machine, omi: Omi) -> None:
+    """A line reworded meanwhile keeps its item, and the line of the bad row finds its own."""
+    machine.synced(lines(1, 2, 3, 4, 5))
+    with closing(sqlite3.connect(machine.store)) as store, store:
+        store.execute("UPDATE links SET completed = 7 WHERE text = 'task 1'")
+    machine.write(lines(1, 2, 3, 4) + "- [ ] task 5, reworded at length\n")
+    assert machine.once().code == 74
+    ran = machine.run("repair")
+    assert "4 links kept, 1 task linked by text" in ran.out
+    omi.sent()
+    assert machine.once().code == 0
+    assert omi.writes() == ["PATCH"]
+    assert sorted(omi.items()) == [
+        *(f"task {n}" for n in range(1, 5)),
+        "task 5, reworded at length",
+    ]
+
+
 def test_a_store_of_a_newer_omisync(machine: Machine, omi: Omi) -> None:
     """74, what to install; repair leaves it alone; nothing sent."""
     machine.synced(lines(1))
