@@ -148,7 +148,7 @@ def test_done_marks_complete_a_task(mark: str) -> None:
     assert [entry.task for entry in parsed(f"- [{mark}] a\n")] == [Task("a", completed=True)]
 
 
-@pytest.mark.parametrize("mark", " /><!?*~")
+@pytest.mark.parametrize("mark", " \t/><!?*~")
 def test_open_marks_keep_a_task_open(mark: str) -> None:
     """The marks for open, as Obsidian users have them, make an open task."""
     assert [entry.task for entry in parsed(f"- [{mark}] a\n")] == [Task("a", completed=False)]
@@ -625,6 +625,8 @@ def test_a_text_too_long_for_the_server_is_reported() -> None:
         ("x\n\n```\n- [ ] a\n", 3, "code block is opened here and never closed"),
         ("- [ ] x\n  ~~~\n  - [ ] a\n", 2, "code block is opened here and never closed"),
         ("```\n- [ ] a\n```X\n", 1, "code block is opened here and never closed"),
+        ("~~~\n- [ ] a\n```", 1, "code block is opened here and never closed"),
+        ("````\n- [ ] a\n```\n", 1, "code block is opened here and never closed"),
         ("~~~\n- [ ] a\n```\n \n", 1, "code block is opened here and never closed"),
         ("<div>\n<!-->\n- [ ] a\n</div>\n", 1, "HTML block holds a line"),
     ],
@@ -648,6 +650,8 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
         "```\n- [ ] an example\n```\n",
         "~~~~ md\n- [ ] an example\n~~~~~\n",
         "> ```\n> - [ ] an example\n> ```\n",
+        "  ```\r\n- [ ] an example\r\n  ```  \r\n\r\n",
+        "- [ ] x\n  ```\n  - [ ] an example\n  ```\n- [ ] y\n",
         "```\nno task\n",
         "    - [ ] an example\n",
         "- [ ] a `due:x`\n",

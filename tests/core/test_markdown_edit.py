@@ -324,8 +324,11 @@ def test_everything_at_once() -> None:
     assert result.source == "- [ ] new words omi:x-1"
 
 
-def test_a_date_in_two_lines_keeps_its_own_style() -> None:
+def test_a_date_keeps_its_own_style() -> None:
     """Other dates may be written otherwise."""
+    source = "- [ ] a due:2026-01-31\n- [ ] b 📅 2026-01-01\n- [ ] c 📅 2026-01-02\n"
+    new = written(source, Task("d", due="2026-02-01"))
+    assert new.source == source.replace("a due:2026-01-31", "d due:2026-02-01")
     others = "- [ ] b due:2026-01-01\n- [ ] c due:2026-01-02\n"
     new = written("- [ ] a 📅\n  2026-01-31\n" + others, Task("a", due="2026-02-01"))
     assert new == ("- [ ] a 📅 2026-02-01\n" + others, ())
@@ -393,6 +396,7 @@ def test_an_id_is_written_once_and_only_where_it_can_be_read() -> None:
         ("- [ ] a\n\n  b\n\n  \f\n", 0, "\nb\n\n\f\n"),
         ("- [ ] a\n  - [ ] b", 0, "- [ ] b"),
         ("\r\n- [ ] a", 0, ""),
+        ("\n- [ ] a", 0, ""),
         ("\n- [ ] a\n", 0, "\n"),
         ("- [ ] a\n      <!-- c -->\n- [ ] b\n", 0, "    <!-- c -->\n- [ ] b\n"),
         ("- z\n  - [ ] a\n      - [ ] b\n", 0, "- z\n    - [ ] b\n"),
@@ -592,9 +596,10 @@ def test_a_removal_that_would_change_another_task_is_refused() -> None:
 
 def test_a_removal_that_would_make_a_heading_is_refused() -> None:
     """What stands above the task and the rule below it would name the section of the others."""
-    document = markdown.parse(b"x\n- [ ] a\n---\n- [ ] b\n- [ ] c\n")
-    a, b, c = document.entries
-    for others in ([Change(b, Task("b", True)), Change(c, Task("c", True))], []):
+    document = markdown.parse(b"x\n- [ ] a\n---\n" + b"- [ ] b\n" * 9)
+    a, *rest = document.entries
+    ticks = [Change(entry, Task("b", True)) for entry in rest]
+    for others in (ticks, ticks[:2], []):
         result = markdown.rewrite(document, [Change(a, None), *others])
         check(document, [Change(a, None), *others], [], result)
         assert result.refused == (Change(a, None),)
@@ -622,6 +627,7 @@ def test_nothing_asked_is_nothing_done() -> None:
     document = markdown.parse(b"* [x] a\n")
     (entry,) = document.entries
     assert markdown.rewrite(document, ()) == Rewriting(document, (), ())
+    assert markdown.rewrite(document, ()).document is document
     same = markdown.rewrite(document, [Change(entry, entry.task)], heading="Inbox")
     assert same == Rewriting(document, (0,), ())
 

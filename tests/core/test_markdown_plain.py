@@ -50,6 +50,8 @@ def mixtures() -> st.SearchStrategy[str]:
 @example("- [ ] a\n- [ ] b\n<!--\n- [ ] c\n")
 @example("---\na: b\n---\n- [ ] a\n")
 @example("- [ ] **a**\n- [ ] b\n")
+@example("- [ ] x [due:2026-01-28] y\n# h\n[due:2026-01-28]: /u\n")
+@example("+++\n- [ ] a\n+++\n- [ ] b\n")
 @example("- [ ] a\r- [ ] b\n- [ ] c\n\r- [ ] d\r\n- [ ] e\r\r\n# f\r- [ ] g\n")
 @example("- [ ] a 📅 2026-01-28\n- [ ] b due:2026-01-28\n- [ ] due due due:x\n")
 @example("- [ ] a 📅 2026-02-30\n- [ ] b\n- [ ] c 📅 2026-02-30\n")
@@ -98,7 +100,7 @@ def test_other_marks_make_no_line_plain(done: str) -> None:
 def test_front_matter_is_seen_with_other_marks() -> None:
     """A file without plain lines is read from its beginning, and warned of."""
     marks = markdown.Marks(done="x", open=" ")
-    document = markdown.parse(b"---\n- [ ] a\n---\n- [ ] b\n", marks)
+    document = markdown.parse(b"---\n- [ ] a\n---\n- [ ] b\n- [X] c\n", marks)
     assert [entry.task.text for entry in document.entries] == ["b"]
     assert [notice.line for notice in document.notices] == [1]
 

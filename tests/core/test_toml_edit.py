@@ -242,6 +242,11 @@ def test_nothing_is_cut_where_nothing_goes() -> None:
     assert list(lines.removals(A.encode(), set())) == []
 
 
+def test_a_key_of_another_table_may_have_the_name_of_the_list() -> None:
+    """It is no array of tasks: those are tables in this file."""
+    assert rewritten(f"{A}[x]\ntodo = 1\n", text="b") == f"{B}[x]\ntodo = 1\n"
+
+
 def test_equal_tasks_of_an_array_are_told_apart() -> None:
     """The entry that is meant changes, though another has the same task on the same line."""
     read = document("todo = [{text='a', x=1}, {text='a', x=2}]")

@@ -37,6 +37,7 @@ _FRONT_MATTER_CLOSES = {
     b"---": re.compile(rb"[\r\n](?:---|\.\.\.)[ \t]*(?:\r\n|\n|\r|\Z)"),
     b"+++": re.compile(rb"[\r\n]\+\+\+[ \t]*(?:\r\n|\n|\r|\Z)"),
 }
+_FENCE = re.compile(rb"`{3,}|~{3,}")
 _FENCE_CLOSES = re.compile(rb"[ \t>]*(?:`{3,}|~{3,})[ \t]*")
 
 _INLINE_TAGS = frozenset({"Emphasis", "Strong", "Link", "Image"})
@@ -289,8 +290,10 @@ def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
 
 
 def _is_closed(fenced: bytes) -> bool:
-    lines = LINE_END.split(fenced.rstrip(b"\r\n"))
-    return _FENCE_CLOSES.fullmatch(lines[-1]) is not None
+    """Return whether the last line is a fence like the first; one alone hides nothing."""
+    *_, last = LINE_END.split(fenced)
+    opens = _FENCE.search(fenced)
+    return opens is not None and opens[0] in last and _FENCE_CLOSES.fullmatch(last) is not None
 
 
 def _outside_comments(block: bytes) -> tuple[bytes, bool]:
