@@ -577,6 +577,7 @@ async def test_new_items_have_their_ids_written_at_once(both: Person) -> None:
     assert (outcome.counts, outcome.again) == ({"task.created": 1}, True)
     outcome = await both.cycle(now=True)
     assert (outcome.counts, outcome.again) == ({"line.changed": 1}, False)
+    assert history(both, 1)[0].detail == "its id"
     assert both.todo.read_text().endswith(f"- [ ] e omi:{rid(both, 'e')}\n")
     both.sandbox.add("f")
     assert (await both.cycle(now=True)).counts == {"line.added": 1}
