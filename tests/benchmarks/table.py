@@ -448,7 +448,7 @@ def measure(scale: Scale) -> Iterator[Row]:
     for tasks in sorted({*scale.pushes, *scale.edits, scale.idle}):
         large = tasks == max(scale.pushes)
         with at_home(tasks) as (machine, file):
-            row, peak = push(machine, 1 if large else min(3, scale.turns))
+            row, peak = push(machine, 1 if large else scale.turns)
             if tasks in scale.pushes:
                 yield row
                 yield Row(f"memory at most, first push of {tasks:,} tasks", f"{peak:.0f} MB")
