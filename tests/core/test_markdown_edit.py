@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import NASTY, documents, due_values, nasty_markdown, tasks, texts
 
 from omisync.core import due, markdown
+from omisync.core.markdown import lines
 from omisync.core.model import Addition, Change, Document, Rewriting, Task
 
 if TYPE_CHECKING:
@@ -349,6 +350,13 @@ def test_words_that_stay_are_not_put_together_anew(
 ) -> None:
     """A date and an id stand behind the words, and a double space between those stays one."""
     assert written(source, task, explicit_id=explicit_id) == (expected, ())
+
+
+def test_an_id_that_is_not_in_the_line_is_not_replaced() -> None:
+    """Nothing stands where it would have to go; the reading that follows refuses such a change."""
+    (entry,) = markdown.parse(b"- [ ] a\n").entries
+    change = Change(replace(entry, explicit_id="b"), entry.task, "c")
+    assert list(lines._named(b"- [ ] a\n", change)) == []
 
 
 def test_an_id_is_written_once_and_only_where_it_can_be_read() -> None:

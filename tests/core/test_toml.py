@@ -491,3 +491,9 @@ def test_a_hundred_thousand_tasks() -> None:
     """A list of 100,000 tables is read within the time limit of a test, each on its line."""
     source = "".join(f'[[todo]]\ntext = "task {n}"\n\n' for n in range(100_000))
     assert lines(source) == list(range(1, 300_000, 3))
+
+
+@pytest.mark.parametrize("source", [b'a = "x', b"a = 'x", b'a = """x"', b'a = "x\\"', b'a = "\\'])
+def test_a_scan_of_what_is_no_toml_ends(source: bytes) -> None:
+    """A string without an end takes in the rest: it is for the parser to say what is wrong."""
+    assert toml.key_lines(source + b"\nb = 1") == {("a",): 1}
