@@ -464,7 +464,7 @@ def test_two_way_needs_the_unit_of_two_way(user: User) -> None:
     user.wait_for(r"config\.loaded")
     (item,) = user.omi.sandbox.items.values()
     item.completed = True
-    assert "`omisync service install`" in user.omisync("--once", code=65)
+    assert "config.toml service install` again" in user.omisync("--once", code=65)
     assert user.run("cat", user.todo) == "- [ ] Buy milk\n"
     user.install()
     assert "In sync" in user.omisync("--once")
