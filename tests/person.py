@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from omisync.core.model import Link
+    from omisync.store import Event
     from omisync.sync import Outcome
 
 
@@ -125,3 +127,24 @@ class Person:
         requests = [(request.method, request.status) for request in self.sandbox.requests]
         self.sandbox.requests.clear()
         return requests
+
+
+# What the store has, between two cycles.
+
+
+def link(person: Person, text: str) -> Link:
+    """Return the row of the task that was last seen as this."""
+    with Store.open(person.store_path) as store:
+        return next(one for one in store.links() if one.seen.text == text)
+
+
+def history(person: Person, limit: int) -> list[Event]:
+    """Return the last events."""
+    with Store.open(person.store_path) as store:
+        return store.history(limit)
+
+
+def fact(person: Person, name: str) -> object:
+    """Return what the store notes under this name."""
+    with Store.open(person.store_path) as store:
+        return store.fact(name)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from person import history, link
 
 from omisync import errors
 from omisync.store import Event, Store
@@ -15,28 +16,16 @@ from omisync.store import Event, Store
 if TYPE_CHECKING:
     from person import Clock, Person
 
-    from omisync.core.model import Intent, Link
+    from omisync.core.model import Intent
     from omisync.sandbox import Fault
 
 DAY = 86_400.0
-
-
-def link(person: Person, text: str) -> Link:
-    """Return the row of the task that was last seen as this."""
-    with Store.open(person.store_path) as store:
-        return next(one for one in store.links() if one.seen.text == text)
 
 
 def intents(person: Person) -> list[Intent]:
     """Return the creates of unknown outcome."""
     with Store.open(person.store_path) as store:
         return store.intents()
-
-
-def history(person: Person, limit: int) -> list[Event]:
-    """Return the last events."""
-    with Store.open(person.store_path) as store:
-        return store.history(limit)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from person import history
 from replicas import Stopped
 
 from omisync import errors, sync
@@ -40,12 +41,6 @@ def links(person: Person) -> dict[str, Link]:
     """Return the rows by their text."""
     with Store.open(person.store_path) as store:
         return {one.seen.text: one for one in store.links()}
-
-
-def history(person: Person, limit: int) -> list[Event]:
-    """Return the last events."""
-    with Store.open(person.store_path) as store:
-        return store.history(limit)
 
 
 # How it is sent.

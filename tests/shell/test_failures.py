@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from person import Person
+from person import Person, link
 
 from omisync import errors
 from omisync.core.model import EXISTENCE, Tombstone
@@ -14,7 +14,6 @@ from omisync.store import Event, Store
 if TYPE_CHECKING:
     from person import Clock
 
-    from omisync.core.model import Link
     from omisync.sandbox import Fault
 
 TWO_WAY = '[sync]\ndirection = "two-way"\n'
@@ -34,12 +33,6 @@ def history(person: Person) -> list[tuple[str, str, str]]:
     """Return the events, the latest last: what, to which task, and why."""
     with Store.open(person.store_path) as store:
         return [(event.event, event.text, event.detail) for event in store.history(20)]
-
-
-def link(person: Person, text: str) -> Link:
-    """Return the row of the task that was last seen as this."""
-    with Store.open(person.store_path) as store:
-        return next(one for one in store.links() if one.seen.text == text)
 
 
 def stones(person: Person) -> list[Tombstone]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from person import fact
+
 from omisync import errors
 from omisync.store import Event, Store
 
@@ -26,12 +28,6 @@ def history(person: Person) -> list[Event]:
     """Return what the guard stopped."""
     with Store.open(person.store_path) as store:
         return [one for one in store.history(100) if one.event == "guard.stopped"]
-
-
-def fact(person: Person, name: str) -> object:
-    """Return what the store notes under this name."""
-    with Store.open(person.store_path) as store:
-        return store.fact(name)
 
 
 async def test_a_refusal_tells_the_numbers(person: Person, clock: Clock) -> None:

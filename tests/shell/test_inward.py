@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from person import history
 from replicas import Stopped
 
 from omisync import errors, file, sync
@@ -46,12 +47,6 @@ def item(person: Person, text: str) -> Item:
 def read(person: Person) -> str:
     """Return the file."""
     return person.todo.read_bytes().decode()
-
-
-def history(person: Person, limit: int) -> list[Event]:
-    """Return the last events."""
-    with Store.open(person.store_path) as store:
-        return store.history(limit)
 
 
 def writes(person: Person) -> list[dict[str, object]]:

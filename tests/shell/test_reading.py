@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from person import Clock, Person
+from person import Clock, Person, fact
 
 from omisync import errors, sync
 from omisync.api import OmiClient
@@ -29,12 +29,6 @@ async def both(person: Person) -> Person:
     await person.settle()
     person.sent()
     return person
-
-
-def fact(person: Person, name: str) -> object:
-    """Return what the store notes under this name."""
-    with Store.open(person.store_path) as store:
-        return store.fact(name)
 
 
 def note(person: Person, name: str, value: object) -> None:
