@@ -275,6 +275,7 @@ class Intent:
     names what came instead of a usable reply (None while in flight):
     ``"5xx"``, ``"dropped"``, ``"timeout"``, or ``"unlisted"`` for a success
     that left this item out. ``looks`` counts the fruitless looks since then.
+    ``section`` and ``rank`` are the place of the line, as in ``Link``.
     """
 
     key: str
@@ -287,6 +288,13 @@ class Intent:
     failure: str | None = None
     failed_at: float | None = None
     looks: int = 0
+    section: str = ""
+    rank: int = 0
+
+    @property
+    def link(self) -> Link:
+        """Return the link of a task of which nothing else is known: a key on its way."""
+        return Link(self.key, None, self.task, self.section, self.rank)
 
 
 @dataclass(frozen=True, slots=True)

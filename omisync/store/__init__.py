@@ -26,7 +26,7 @@ from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import coding, kinds
 from omisync.store.holding import check_owner, holder, lock, set_aside, unwritable
 from omisync.store.rows import Rows
-from omisync.store.schema import APPLICATION_ID, CLASHES, MIGRATION, SCHEMA, VERSION
+from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION, migration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -120,7 +120,7 @@ class Store:
             with store._mapped():
                 store._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
                 if version < VERSION:
-                    store._db.executescript(f"BEGIN IMMEDIATE; {MIGRATION} COMMIT;")
+                    store._db.executescript(f"BEGIN IMMEDIATE; {migration(version)} COMMIT;")
             store._check_content()
         except BaseException:
             store.close()
@@ -317,12 +317,24 @@ class Store:
             return [coding.intent(row) for row in rows]
 
     def put_intents(self, intents: Iterable[Intent]) -> None:
-        """Write intents, new or changed; call inside ``transaction``."""
-        self._put("intents", 15, (coding.intent_row(*pair) for pair in enumerate(intents)))
+        """Write intents, new or changed; call inside ``transaction``.
+
+        One whose key has no link is read as a link, too, until it has one.
+        """
+        self._rows = None
+        self._put("intents", 17, (coding.intent_row(*pair) for pair in enumerate(intents)))
 
     def drop_intents(self, keys: Iterable[str]) -> None:
-        """Delete intents by key; call inside ``transaction``."""
-        self._db.executemany("DELETE FROM intents WHERE key = ?", [(key,) for key in keys])
+        """Delete intents by key, with the links that they carry; call inside ``transaction``."""
+        gone = [(key,) for key in keys]
+        if self._db.executemany("DELETE FROM intents WHERE key = ?", gone).rowcount > 0:
+            self._rows = None
+
+    def withdraw(self, intents: Iterable[Intent]) -> None:
+        """Delete intents of which nothing came; their links stay; call inside ``transaction``."""
+        links = [intent.link for intent in intents]
+        self._put("links", 21, map(coding.link_row, links), "INSERT OR IGNORE")
+        self.drop_intents(link.key for link in links)
 
     # Tombstones
 

@@ -130,11 +130,13 @@ def intent_row(place: int, intent: Intent) -> tuple[object, ...]:
         intent.failure,
         intent.failed_at,
         intent.looks,
+        intent.section,
+        intent.rank,
     )
 
 
 def intent(row: Row) -> Intent:
-    """Return the intent of a row."""
+    """Return the intent of a row, of any version."""
     row = kinds.checked(row, kinds.INTENT)
     (key, group, _, description, r_completed, due_at, text, completed, due, known, *rest) = row
     return Intent(

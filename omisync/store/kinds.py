@@ -81,6 +81,7 @@ LINK = (
 INTENT = (
     *(_text, _text, _number, *_TASK, *_TASK, _text, _moment, _moment),
     *(_maybe(_failure), _maybe(_moment), _number),
+    *(_text, _number),  # not before version 3
 )
 TOMBSTONE = (_text, _text, *_TASK, *_TASK, _text, _moment, _flag)
 GATE = (_text, _moment, _wait, _maybe(_number))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from omisync.core.still import Lines, sign, signs
 from omisync.errors import StoreBusy
 from omisync.store import coding
+from omisync.store.schema import CARRIED, TWO_WAY
 
 if TYPE_CHECKING:
     import sqlite3
@@ -46,6 +47,11 @@ _STILL_IN_OMI = """
     AND (made_at IS NULL OR typeof(made_at) = 'real')
 """
 """Of columns that version 1 does not have."""
+_HEAD = "key, rank, text, completed, due, section"
+_CARRIED = f"""
+    UNION ALL SELECT {_HEAD}, 0 FROM intents WHERE key NOT IN (SELECT key FROM links)
+"""  # noqa: S608 - our own words
+"""An intent is all there is of a link that nothing else is known of."""
 
 
 class Rows:
@@ -66,15 +72,18 @@ class Rows:
         self.since = since
         self._db = db
         self._checked = checked
-        still = _STILL + _STILL_IN_OMI * (version > 1)
-        self._heads = f"SELECT key, rank, text, completed, due, section, {still} FROM links"  # noqa: S608 - our own words
+        still = _STILL + _STILL_IN_OMI * (version >= TWO_WAY)
+        self._heads = f"SELECT {_HEAD}, {still} FROM links"  # noqa: S608 - our own words
+        self._carried = _CARRIED if version >= CARRIED else ""
         self._keys: list[str] = []
         self._ranks = array("q")
         self._signs = signs()
         self._loud: dict[int, Link] = {}
         loud = []
         with checked():
-            for key, rank, *said, is_still in db.execute(f"{self._heads} ORDER BY rank, key"):
+            for key, rank, *said, is_still in db.execute(
+                f"{self._heads} {self._carried} ORDER BY rank, key"
+            ):
                 if not is_still:
                     loud.append(len(self._keys))
                 self._keys.append(key)
@@ -126,12 +135,19 @@ class Rows:
     def _read(self, keys: Sequence[str]) -> dict[str, Link]:
         """Return the links of these keys that there are, by key."""
         with self._checked():
-            rows = (
-                row
-                for some in _parts(keys)
-                for row in self._db.execute(f"SELECT * FROM links {_among(some)}", some)  # noqa: S608 - marks
-            )
-            return {row[KEY]: coding.link(row) for row in rows}
+            found = {row[KEY]: coding.link(row) for row in self._rows("links", keys)}
+            lost = [key for key in keys if key not in found]
+            if lost and self._carried:
+                for row in self._rows("intents", lost):
+                    found[row[KEY]] = coding.intent(row).link
+            return found
+
+    def _rows(self, table: str, keys: Sequence[str]) -> list[Row]:
+        return [
+            row
+            for some in _parts(keys)
+            for row in self._db.execute(f"SELECT * FROM {table} {_among(some)}", some)  # noqa: S608 - marks
+        ]
 
 
 class _Reader:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 APPLICATION_ID = 0x6F6D6973
 """``omis``: marks the file as ours in the SQLite header."""
-VERSION = 2
-"""2: two-way (missing items, clashes)."""
+TWO_WAY = 2
+"""The version since which there are missing items and clashes."""
+CARRIED = 3
+"""The version since which an intent may be all there is of a link."""
+VERSION = CARRIED
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -28,7 +31,8 @@ CREATE TABLE intents (
     description TEXT NOT NULL, remote_completed INTEGER NOT NULL, due_at TEXT,
     text TEXT NOT NULL, completed INTEGER NOT NULL, due TEXT,
     known_ids TEXT NOT NULL, server_date REAL NOT NULL, sent_at REAL NOT NULL,
-    failure TEXT, failed_at REAL, looks INTEGER NOT NULL
+    failure TEXT, failed_at REAL, looks INTEGER NOT NULL,
+    section TEXT NOT NULL DEFAULT '', rank INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE tombstones (
     key TEXT PRIMARY KEY, remote_id TEXT NOT NULL,
@@ -53,11 +57,21 @@ CREATE TABLE clashes (
 );
 """
 
-MIGRATION = f"""
+_TO_2 = f"""
 ALTER TABLE links ADD COLUMN missing INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE links ADD COLUMN probed_at REAL;
 ALTER TABLE links ADD COLUMN made_at REAL;
 {CLASHES}
-PRAGMA user_version={VERSION};
 """
-"""From version 1, whose rows are read as they are until something is written."""
+_TO_3 = """
+ALTER TABLE intents ADD COLUMN section TEXT NOT NULL DEFAULT '';
+ALTER TABLE intents ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
+"""
+
+
+def migration(version: int) -> str:
+    """Return what makes a store of an older version one of today.
+
+    Its rows are read as they are until something is written.
+    """
+    return f"{_TO_2 * (version < TWO_WAY)} {_TO_3} PRAGMA user_version={VERSION};"

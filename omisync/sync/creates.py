@@ -21,7 +21,7 @@ from omisync.sync import looks
 from omisync.sync.desk import policy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from omisync.core.model import Fields, RemoteItem
     from omisync.core.plan import AddRemote
@@ -74,16 +74,20 @@ async def send(
         run.trouble(error)
         return []
     except ItemProblem as error:
+        _take_back(run, intents)
         return _refused(run, group, error)
     except OmisyncError:
-        _withdraw(run, group)
+        _take_back(run, intents)
         raise
     _settle(run, group, intents, items)
     return []
 
 
 def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
-    """Make the intents of these groups durable, and with them the keys of the tasks."""
+    """Make the intents of these groups durable, and with them the keys of the tasks.
+
+    Only a link that says more than its intent gets a row of its own before it has an item.
+    """
     now, server_date = run.desk.clock(), run.desk.server_date()
     intents = [
         Intent(
@@ -94,12 +98,18 @@ def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
             known_ids=run.known.get(op.fields.description, ()),
             server_date=server_date,
             sent_at=now,
+            section=op.link.section,
+            rank=op.link.rank,
         )
         for group, ticket in ((group, secrets.token_hex(16)) for group in groups)
         for op in group
     ]
+    links = [op.link for group in groups for op in group]
     with run.store.transaction():
-        run.store.put_links(op.link for group in groups for op in group)
+        run.store.drop_links(link.key for link in links)
+        run.store.put_links(
+            link for link, intent in zip(links, intents, strict=True) if link != intent.link
+        )
         run.store.put_intents(intents)
     run.ahead.update((intent.key, intent) for intent in intents)
     run.written.update(intent.key for intent in intents)
@@ -108,8 +118,7 @@ def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
 def withdraw(run: Run) -> None:
     """Take back what was written down and never sent."""
     if run.ahead:
-        with run.store.transaction():
-            run.store.drop_intents(run.ahead)
+        _take_back(run, run.ahead.values())
         run.ahead.clear()
 
 
@@ -129,15 +138,14 @@ def _failed(now: float, intents: Sequence[Intent], failure: str) -> Event:
     return Event(now, "task.failed", intent.fields.description, intent.key, detail=failure)
 
 
-def _withdraw(run: Run, group: Sequence[AddRemote]) -> None:
-    """Take the intents back: the server did not create anything."""
+def _take_back(run: Run, intents: Iterable[Intent]) -> None:
+    """Delete the intents: the server did not create anything."""
     with run.store.transaction():
-        run.store.drop_intents(op.link.key for op in group)
+        run.store.withdraw(intents)
 
 
 def _refused(run: Run, group: Sequence[AddRemote], error: ItemProblem) -> list[list[AddRemote]]:
     """Park what the server refused; what it did not name travels on in other groups."""
-    _withdraw(run, group)
     if len(group) == 1:
         _refused_alone(run, group[0], error)
         return []

@@ -70,6 +70,8 @@ intents = st.builds(
     st.sampled_from([None, "5xx", "dropped", "timeout", "unlisted"]),
     st.none() | seconds,
     st.integers(0, 9),
+    words,
+    st.integers(-(2**60), 2**60),
 )
 stones = st.builds(
     Tombstone,
@@ -170,7 +172,9 @@ def test_what_is_kept_in_memory_is_what_a_new_reading_gives(
     """Whatever is written, moved, deleted or rolled back, here or by somebody else."""
     path = tmp_path_factory.mktemp("store") / "s.db"
     keys = st.sampled_from("abcdef")
-    steps = st.sampled_from(("put", "again", "still", "still", "drop", "undone", "other"))
+    steps = st.sampled_from(
+        ("put", "again", "still", "still", "drop", "undone", "other", "intend", "serve", "withdraw")
+    )
     with Store.open(path) as kept, Store.open(path) as other:
         for step in data.draw(st.lists(steps, max_size=12)):
             key, link = data.draw(keys), data.draw(links)
@@ -188,6 +192,12 @@ def test_what_is_kept_in_memory_is_what_a_new_reading_gives(
                 writer = other if step == "other" else kept
                 if step == "drop":
                     writer.drop_links([key])
+                elif step == "intend":
+                    writer.put_intents([replace(data.draw(intents), key=key)])
+                elif step == "serve":
+                    writer.drop_intents([key])
+                elif step == "withdraw":
+                    writer.withdraw(one for one in writer.intents() if one.key == key)
                 else:
                     writer.put_links([link])
                 if step == "undone":
@@ -199,8 +209,43 @@ def test_what_is_kept_in_memory_is_what_a_new_reading_gives(
                 assert [at for at, one in enumerate(ours) if one != standing_still(one)] == (
                     sorted(kept._rows._loud)
                 )
-                assert kept.remote_ids() == {one.remote_id for one in fresh.links()}
+                assert kept.remote_ids() == {one.remote_id for one in anew} - {None}
             assert [(one.key, one.seen) for one in before] == said
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_an_intent_is_a_link_until_its_key_has_one(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Served it goes with its link, withdrawn it leaves it behind; a row of its own counts more."""
+    steps = st.sampled_from(("put", "drop", "intend", "intend", "serve", "withdraw"))
+    rows: dict[str, Link] = {}
+    open_: dict[str, Intent] = {}
+    with Store.open(tmp_path_factory.mktemp("store") / "s.db") as opened:
+        for step in data.draw(st.lists(steps, max_size=12)):
+            key = data.draw(st.sampled_from("abc"))
+            with opened.transaction():
+                match step:
+                    case "put":
+                        rows[key] = data.draw(links).but(key=key, remote_id=f"r{key}")
+                        opened.put_links([rows[key]])
+                    case "drop":
+                        rows.pop(key, None)
+                        opened.drop_links([key])
+                    case "intend":
+                        open_[key] = replace(data.draw(intents), key=key)
+                        opened.put_intents([open_[key]])
+                    case "serve":
+                        open_.pop(key, None)
+                        opened.drop_intents([key])
+                    case "withdraw":
+                        withdrawn = [open_.pop(key)] if key in open_ else []
+                        opened.withdraw(withdrawn)
+                        rows = {one.key: one.link for one in withdrawn} | rows
+            wanted = {one.key: one.link for one in open_.values()} | rows
+            assert opened.links() == sorted(wanted.values(), key=lambda one: (one.rank, one.key))
+            assert {one.key: one for one in opened.intents()} == open_
 
 
 def standing_still(link: Link) -> Link:
@@ -255,27 +300,49 @@ def test_a_value_of_another_kind_is_told_at_once(
         opened.links()
 
 
-def test_a_store_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
-    """It can be looked at as it is; opened for writing it becomes one of today."""
-    path, link = tmp_path / "s.db", Link("a", "r", Task("a"), rank=7)
+@pytest.mark.parametrize("column", ["text", "completed", "due", "section", "rank"])
+def test_an_intent_that_carries_its_link_is_told_at_once_too(tmp_path: Path, column: str) -> None:
+    """Where what it says of the line has no sense."""
+    path = tmp_path / "s.db"
     with Store.open(path) as opened, opened.transaction():
-        opened.put_links([link])
+        opened.put_intents([Intent("k", "g", Fields("t"), Task("t"), (), 0.0, 0.0)])
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE intents SET {column} = ?", (b"x",))  # noqa: S608 - ours
+    with pytest.raises(StoreUnusable, match="damaged"), Store.open(path) as opened:
+        opened.links()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int) -> None:
+    """It can be looked at as it is; opened for writing it becomes one of today."""
+    path = tmp_path / "s.db"
+    sent, link = Link("b", None, Task("b"), "head", 3), Link("a", "r", Task("a"), rank=7)
+    intent = Intent("b", "g", Fields("b"), Task("b"), (), 1.0, 2.0)
+    with Store.open(path) as opened, opened.transaction():
+        opened.put_links([sent, link])
+        opened.put_intents([intent])
     db = sqlite3.connect(path)
-    for column in ("missing", "probed_at", "made_at"):
-        db.execute(f"ALTER TABLE links DROP COLUMN {column}")
-    db.executescript("DROP TABLE clashes; PRAGMA user_version=1;")
+    for column in ("section", "rank"):
+        db.execute(f"ALTER TABLE intents DROP COLUMN {column}")
+    if version == 1:
+        for column in ("missing", "probed_at", "made_at"):
+            db.execute(f"ALTER TABLE links DROP COLUMN {column}")
+        db.execute("DROP TABLE clashes")
+    db.execute(f"PRAGMA user_version={version}")
     db.close()
     looked = Store.peek(path)
     assert looked is not None
     with looked:
-        assert looked.links() == [link]
+        assert (looked.links(), looked.intents()) == ([sent, link], [intent])
         assert looked.clashes() == []
     with Store.open(path) as opened:
-        assert opened.links() == [link]
+        assert (opened.links(), opened.intents()) == ([sent, link], [intent])
         with opened.transaction():
             opened.put_links([link.but(missing=2)])
+            opened.put_intents([replace(intent, section="head", rank=3)])
             opened.prune(0.0)
-        assert opened.links() == [link.but(missing=2)]
+        assert opened.links() == [sent, link.but(missing=2)]
+        assert opened.intents() == [replace(intent, section="head", rank=3)]
         assert opened.clashes() == []
 
 
