@@ -7,6 +7,7 @@ stores. *Local edited* compares two ``Task``; *remote edited* two ``Fields``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,6 +82,16 @@ class RemoteItem:
     id: str
     fields: Fields
     created_at: datetime | None = None
+
+    @property
+    def made_at(self) -> float | None:
+        """Return when the server made the item, in Unix seconds."""
+        return None if self.created_at is None else self.created_at.timestamp()
+
+    @property
+    def age_order(self) -> tuple[float, str]:
+        """Return what sorts items the oldest first, and those without a time last."""
+        return (math.inf if self.made_at is None else self.made_at, self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@
 - ``guards``    what is refused whole
 - ``inward``    two-way: what happened in Omi reaches the file
 - ``creates``   creates exactly once
+- ``unknown``   what became of creates without an answer
 - ``changes``   patches, removals, probes
 - ``sending``   sends what a plan says
 - ``ending``    what a cycle came to

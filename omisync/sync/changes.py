@@ -21,7 +21,7 @@ from omisync.errors import (
     ServerTrouble,
 )
 from omisync.store import Event
-from omisync.sync.creates import DAY, HOUR, is_poison, park
+from omisync.sync.parked import DAY, HOUR, is_poison, park
 
 if TYPE_CHECKING:
     from omisync.core.model import RemoteItem

@@ -7,18 +7,14 @@ created. Between the two its outcome is unknown and it is never sent again.
 
 from __future__ import annotations
 
-import math
 import secrets
-from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from omisync.core import adopt
-from omisync.core.model import Base, Intent, Link, Parked
+from omisync.core.model import Base, Intent
 from omisync.errors import ItemLocked, ItemProblem, OmisyncError, OutcomeUnknown, WrongServer
 from omisync.store import Event
-from omisync.sync import looks
-from omisync.sync.desk import policy
+from omisync.sync.parked import DAY, park
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,21 +23,8 @@ if TYPE_CHECKING:
     from omisync.core.plan import AddRemote
     from omisync.sync.desk import Run
 
-SECOND_LOOK = {"5xx": 2.0, "dropped": 5.0, "timeout": 10.0, "unlisted": 2.0}
-"""Seconds after a failure before a fruitless look may count as the last one."""
-LOOKS = 2
-BLIND_LOOKS = 5
-"""Looks at incomplete listings before a person is asked: they prove nothing."""
-PATIENCE = 5
-"""Failures in a row after which a task is parked, if others get through."""
-ALONE = 3
-"""More failures that a new task is granted: in the first five it travelled with others."""
-CHANCE = 0.1
-"""Share of failing tasks, to those settled in the last hour, up to which a server is well."""
 REFUSALS = 3
 """Refused creates, before any write succeeded, that speak of the server itself."""
-HOUR = 3600.0
-DAY = 86400.0
 
 
 async def send(
@@ -184,22 +167,6 @@ def _refused_alone(run: Run, op: AddRemote, error: ItemProblem) -> None:
         )
 
 
-def park(run: Run, link: Link, error: ItemProblem, *, retry_in: float | None = None) -> None:
-    """Set a task aside until its line changes, or ``retry_in`` seconds have passed."""
-    now = run.desk.clock()
-    parked = Parked(
-        status=error.status,
-        reason=error.message,
-        since=now,
-        task=link.seen if link.absent_since is None else None,
-        retry_at=None if retry_in is None else now + retry_in,
-    )
-    link = link.but(parked=parked)
-    run.settle("task.parked", link, detail=parked.reason)
-    run.parked.append(link)
-    run.finished()
-
-
 def _settle(
     run: Run, group: Sequence[AddRemote], intents: Sequence[Intent], items: Sequence[RemoteItem]
 ) -> None:
@@ -212,7 +179,7 @@ def _settle(
             remote_id=items[pairs[n]].id,
             base=Base(op.entry.task, items[pairs[n]].fields),
             failures=0,
-            made_at=made_at(items[pairs[n]]),
+            made_at=items[pairs[n]].made_at,
         )
         for n, op in enumerate(group)
         if n in pairs
@@ -223,11 +190,6 @@ def _settle(
     missing = [intent for n, intent in enumerate(intents) if n not in pairs]
     if missing:
         _unknown(run, missing, "unlisted")
-
-
-def made_at(item: RemoteItem) -> float | None:
-    """Return when the server made an item, in Unix seconds."""
-    return None if item.created_at is None else item.created_at.timestamp()
 
 
 def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, int]:
@@ -245,161 +207,3 @@ def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, in
                 start = m + 1
                 break
     return pairs
-
-
-async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) -> None:
-    """Find out what became of creates whose outcome is unknown, as far as it is time to.
-
-    Raises:
-        OmisyncError: the server could not be read; the intents stay.
-    """
-    intents = _landed(run, intents)
-    now = run.desk.clock()
-    ripe = []
-    for intent in intents:
-        wait = _wait(intent, now)
-        if wait > 0:
-            run.look_again(now + wait)
-        else:
-            ripe.append(intent)
-    if not ripe or run.shut("read"):
-        return
-    client = await run.desk.client()
-    since = min(intent.server_date for intent in ripe) - looks.MARGIN
-    listing = await client.window(since)
-    free = [item for item in listing.items if item.id not in run.linked]
-    claims = _claims(ripe, free)
-    by_key = {link.key: link for link in links}
-    found = [
-        by_key[intent.key].but(
-            remote_id=item.id,
-            base=_base(run, by_key[intent.key], intent, item),
-            failures=0,
-            made_at=made_at(item),
-        )
-        for intent, item in claims
-    ]
-    if found:
-        run.settle("task.created", *found, detail="found")
-        run.linked.update(item.id for _, item in claims)
-    taken = {link.key for link in found}
-    for intent in ripe:
-        if intent.key not in taken:
-            _fruitless(run, intent, by_key[intent.key], complete=listing.complete)
-
-
-def _base(run: Run, link: Link, intent: Intent, item: RemoteItem) -> Base | None:
-    """Return what a line and its found item agree on.
-
-    In two-way, what the item says otherwise than it was sent is for the next plan:
-    it was edited since, or is not ours but of the same text.
-    """
-    if not run.desk.config.two_way or _is_as_sent(intent, item):
-        return Base(intent.task, item.fields)
-    encoding = policy(run.desk.config, 0.0).encoding
-    return adopt.tied(link.but(seen=intent.task), item, encoding, both_ways=True).base
-
-
-def _is_as_sent(intent: Intent, item: RemoteItem) -> bool:
-    return replace(item.fields, description=intent.fields.description) == intent.fields
-
-
-def _landed(run: Run, intents: Sequence[Intent]) -> list[Intent]:
-    """Return the intents with a failure each: one in flight when omisync died was dropped.
-
-    None failed in the future: a clock that jumped back would wait for it.
-    """
-    now = run.desk.clock()
-    landed = [
-        replace(intent, failure=intent.failure or "dropped", failed_at=now)
-        if intent.failure is None or intent.failed_at is None or intent.failed_at > now
-        else intent
-        for intent in intents
-    ]
-    fresh = [new for new, old in zip(landed, intents, strict=True) if new is not old]
-    if fresh:
-        with run.store.transaction():
-            run.store.put_intents(fresh)
-    return landed
-
-
-def _wait(intent: Intent, now: float) -> float:
-    """Return the seconds before the next look at this intent is worth a request."""
-    if intent.looks < LOOKS - 1 or intent.failed_at is None or intent.failure is None:
-        return 0.0
-    wait = SECOND_LOOK[intent.failure]
-    return min(wait, max(0.0, intent.failed_at + wait - now))  # the clock may have jumped back
-
-
-def _claims(
-    intents: Sequence[Intent], items: Sequence[RemoteItem]
-) -> list[tuple[Intent, RemoteItem]]:
-    """Return which unlinked item came from which intent: one to one, in creation order.
-
-    Agreement of text, completed and due goes before agreement of text alone.
-    """
-    by_text: dict[str, list[RemoteItem]] = defaultdict(list)
-    oldest_first = sorted(items, key=_creation_order)
-    for item in oldest_first:
-        by_text[item.fields.description.strip()].append(item)
-    claims: dict[str, tuple[Intent, RemoteItem]] = {}
-    for exact in (True, False):
-        for intent in intents:
-            if intent.key in claims:
-                continue
-            offered = by_text.get(intent.fields.description, [])
-            for item in offered:
-                fits = _is_as_sent(intent, item) or not exact
-                if item.id not in intent.known_ids and fits:
-                    offered.remove(item)
-                    claims[intent.key] = (intent, item)
-                    break
-    return list(claims.values())
-
-
-def is_poison(run: Run, link: Link) -> bool:
-    """Return whether this task keeps failing while nearly all others get through.
-
-    Where others fail too, the server is ill, not the task; five failures in a
-    row happen by chance there.
-    """
-    if link.failures < PATIENCE:
-        return False
-    settled, failing = run.store.luck(run.desk.clock() - HOUR, link.key)
-    return settled > 0 and failing <= settled * CHANCE
-
-
-def _creation_order(item: RemoteItem) -> tuple[float, str]:
-    created = item.created_at
-    return (math.inf if created is None else created.timestamp(), item.id)
-
-
-def _fruitless(run: Run, intent: Intent, link: Link, *, complete: bool) -> None:
-    """Count a look that did not find the item; after the last one, decide."""
-    now = run.desk.clock()
-    intent = replace(intent, looks=intent.looks + 1)
-    last = intent.looks >= LOOKS and _wait(intent, now) == 0
-    if not complete:
-        last = intent.looks >= BLIND_LOOKS
-    if not last:
-        with run.store.transaction():
-            run.store.put_intents([intent])
-        run.look_again(now + max(_wait(intent, now), 0.0 if complete else SECOND_LOOK["timeout"]))
-    elif intent.failure == "unlisted" or not complete:
-        reason = "Omi took this task but does not show it; look for it in the Omi app"
-        park(run, link, ItemProblem(reason, 0))
-    else:
-        _void(run, intent, link.but(failures=link.failures + 1))
-
-
-def _void(run: Run, intent: Intent, link: Link) -> None:
-    """Give the create up: it did not happen. The next plan makes it anew, or parks it."""
-    now = run.desk.clock()
-    if link.failures >= PATIENCE + ALONE and is_poison(run, link):
-        reason = f"Omi failed {link.failures} times on this task alone, others got through"
-        park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
-        return
-    with run.store.transaction():
-        run.store.drop_intents([intent.key])
-        run.store.put_links([link])
-        run.store.record(Event(now, "create.voided", intent.fields.description, intent.key))

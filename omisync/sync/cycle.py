@@ -17,7 +17,7 @@ from omisync.errors import (
     WrongServer,
 )
 from omisync.store import Event
-from omisync.sync import creates, ending, formats, guards, inward, looks, reading, sending
+from omisync.sync import ending, formats, guards, inward, looks, reading, sending, unknown
 from omisync.sync.desk import Outcome, Run, keys, policy
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ async def _resolve(run: Run) -> None:
     run.linked = run.store.remote_ids()
     try:
         await looks.check_account(run)
-        await creates.resolve(run, intents, links)
+        await unknown.resolve(run, intents, links)
     except (KeyProblem, WrongServer, StoreBusy, StoreUnusable):
         raise
     except OmisyncError as error:

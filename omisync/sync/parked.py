@@ -1,9 +1,10 @@
-"""Let parked tasks go on: try them again, or give a removal up."""
+"""Tasks that wait for their person: set aside, tried again, or given up."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from omisync.core.model import Parked
 from omisync.errors import UsageError
 from omisync.store import Event
 
@@ -11,7 +12,44 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from omisync.core.model import Link
+    from omisync.errors import ItemProblem
     from omisync.store import Store
+    from omisync.sync.desk import Run
+
+PATIENCE = 5
+"""Failures in a row after which a task is parked, if others get through."""
+CHANCE = 0.1
+"""Share of failing tasks, to those settled in the last hour, up to which a server is well."""
+HOUR = 3600.0
+DAY = 86400.0
+
+
+def park(run: Run, link: Link, error: ItemProblem, *, retry_in: float | None = None) -> None:
+    """Set a task aside until its line changes, or ``retry_in`` seconds have passed."""
+    now = run.desk.clock()
+    parked = Parked(
+        status=error.status,
+        reason=error.message,
+        since=now,
+        task=link.seen if link.absent_since is None else None,
+        retry_at=None if retry_in is None else now + retry_in,
+    )
+    link = link.but(parked=parked)
+    run.settle("task.parked", link, detail=parked.reason)
+    run.parked.append(link)
+    run.finished()
+
+
+def is_poison(run: Run, link: Link) -> bool:
+    """Return whether this task keeps failing while nearly all others get through.
+
+    Where others fail too, the server is ill, not the task; five failures in a
+    row happen by chance there.
+    """
+    if link.failures < PATIENCE:
+        return False
+    settled, failing = run.store.luck(run.desk.clock() - HOUR, link.key)
+    return settled > 0 and failing <= settled * CHANCE
 
 
 def retry(store: Store, text: str, now: float) -> list[str]:

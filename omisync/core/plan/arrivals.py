@@ -6,7 +6,6 @@ Only what is left then is created there, or written here.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -122,7 +121,7 @@ def _import(draft: Draft, taken: set[str]) -> None:
     stones = {stone.remote_id: stone for stone in draft.seen.tombstones}
     waiting = _awaited(draft)
     twins = _Twins(draft)
-    for item in sorted(draft.seen.unlinked or (), key=_age):
+    for item in sorted(draft.seen.unlinked or (), key=lambda item: item.age_order):
         stone = stones.get(item.id)
         if item.id in taken:
             continue
@@ -141,11 +140,6 @@ def _import(draft: Draft, taken: set[str]) -> None:
             link = Link(next(draft.keys), item.id, task, base=Base(task, item.fields))
             identifier = item.id if policy.ids and known.WRITABLE_ID.fullmatch(item.id) else None
             draft.ops.append(AddLocal(link, item, identifier))
-
-
-def _age(item: RemoteItem) -> tuple[float, str]:
-    created = item.created_at
-    return (math.inf if created is None else created.timestamp(), item.id)
 
 
 def _awaited(draft: Draft) -> set[str]:
@@ -174,7 +168,7 @@ def _wanted(item: RemoteItem, policy: Policy) -> bool:
     if policy.import_items == "linked":
         return False
     if policy.import_since is not None and (
-        item.created_at is None or item.created_at.timestamp() < policy.import_since
+        item.made_at is None or item.made_at < policy.import_since
     ):
         return False
     return policy.import_items == "all" or not item.fields.completed
@@ -208,7 +202,7 @@ class _Twins:
             apart = abs((item.created_at - ours.created_at).total_seconds())
             if apart > TWIN_SECONDS:
                 continue
-            if _age(item) < _age(ours):
+            if item.age_order < ours.age_order:
                 made.remove(link)
                 self._give_way(link, ours, item)
                 return True
