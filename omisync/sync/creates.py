@@ -240,7 +240,7 @@ def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, in
     start = 0
     for n, fields in enumerate(sent):
         for m in range(start, len(items)):
-            if items[m].fields.description.strip() == fields.description:
+            if items[m].fields.description == fields.description:
                 pairs[n] = m
                 start = m + 1
                 break
@@ -341,7 +341,7 @@ def _claims(
     by_text: dict[str, list[RemoteItem]] = defaultdict(list)
     oldest_first = sorted(items, key=_creation_order)
     for item in oldest_first:
-        by_text[item.fields.description.strip()].append(item)
+        by_text[item.fields.description].append(item)
     claims: dict[str, tuple[Intent, RemoteItem]] = {}
     for exact in (True, False):
         for intent in intents:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -187,6 +189,18 @@ async def test_looks_at_a_list_with_holes_prove_nothing(settled: Person, clock: 
     assert row.parked is not None
     assert row.parked.reason.startswith("Omi took this task but does not show it")
     assert {method for method, _ in settled.sent()} == {"GET"}
+
+
+async def test_a_create_on_its_way_is_written_down_once(settled: Person) -> None:
+    """Its intent says all there is to say of its task, and of the place of its line."""
+    settled.write("- [ ] first\n\n# B\n\n- [ ] a\n")
+    settled.sandbox.fault_next("reset_before", method="POST")
+    await settled.cycle()
+    (intent,) = intents(settled)
+    assert link(settled, "a") == intent.link
+    assert (intent.section, intent.rank > link(settled, "first").rank) == ("B", True)
+    with closing(sqlite3.connect(settled.store_path)) as db:
+        assert db.execute("SELECT text FROM links").fetchall() == [("first",)]
 
 
 async def test_equal_lines_are_items_of_their_own(settled: Person) -> None:
