@@ -104,12 +104,10 @@ def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
         for group, ticket in ((group, secrets.token_hex(16)) for group in groups)
         for op in group
     ]
-    links = [op.link for group in groups for op in group]
+    links = {op.link.key: op.link for group in groups for op in group}
     with run.store.transaction():
-        run.store.drop_links(link.key for link in links)
-        run.store.put_links(
-            link for link, intent in zip(links, intents, strict=True) if link != intent.link
-        )
+        run.store.drop_links(links)
+        run.store.put_links(links[one.key] for one in intents if links[one.key] != one.link)
         run.store.put_intents(intents)
     run.ahead.update((intent.key, intent) for intent in intents)
     run.written.update(intent.key for intent in intents)

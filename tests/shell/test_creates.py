@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from person import history, link
+from rawserver import RawServer, http
 
 from omisync import errors
 from omisync.store import Event, Store
@@ -322,6 +323,18 @@ async def test_a_refused_create_waits_for_its_person(
     assert row.parked.retry_at == (None if wait is None else clock.now + wait)
     assert outcome.look_at == row.parked.retry_at
     assert intents(settled) == []
+
+
+async def test_an_element_that_was_not_sent_is_none(person: Person) -> None:
+    """A server that blames a third of two tasks blames none: each is tried alone."""
+    third = http(422, {"detail": [{"loc": ["body", "action_items", 2], "msg": "no"}]})
+    empty, no = http(200, []), http(422, {"detail": "no"})
+    async with RawServer((empty, empty, third, no)) as server:
+        person = replace(person, sandbox=server)  # its address is all that counts
+        person.write("- [ ] a\n- [ ] b\n")
+        outcome = await person.cycle()
+        assert [row.seen.text for row in outcome.parked] == ["a", "b"]
+        assert len(server.seen) == 5
 
 
 async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) -> None:
