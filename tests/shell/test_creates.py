@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from person import history, link
-from rawserver import RawServer, http
+from rawserver import CLOSE, RawServer, http
 
 from omisync import errors
 from omisync.store import Event, Store
@@ -279,6 +279,17 @@ async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person
     assert item.due_at == there
     assert (await settled.cycle()).idle
     assert settled.omi() == dict.fromkeys(("first", "a", "b", "c"), False)
+
+
+async def test_a_server_that_dates_nothing_is_no_obstacle(person: Person) -> None:
+    """An item is linked, or found, also if nobody says when it was made; then it has no age."""
+    empty, rows = http(200, []), [{"id": "1", "description": "a", "completed": False}]
+    async with RawServer((empty, empty, CLOSE, http(200, rows))) as server:
+        person = replace(person, sandbox=server)  # its address is all that counts
+        person.write("- [ ] a\n")
+        assert (await person.cycle()).waiting == 1
+        assert (await person.cycle()).counts == {"task.created": 1}
+        assert (link(person, "a").remote_id, link(person, "a").made_at) == ("1", None)
 
 
 async def test_an_item_that_was_there_before_is_none_of_ours(settled: Person, clock: Clock) -> None:
