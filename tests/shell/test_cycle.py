@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from person import history
+from person import fact, history
 from replicas import Stopped
 
 from omisync import errors, sync
@@ -561,6 +561,16 @@ async def test_a_permission_counts_without_a_list_too(
     clock.pass_by(100)
     await person.settle()
     assert sum(person.omi().values()) == 13
+
+
+async def test_that_file_and_account_have_met_is_noted_once(both: Person) -> None:
+    """By the first cycle that saw both; the later ones leave the note alone."""
+    assert fact(both, "met") is True
+    with Store.open(both.store_path) as store, store.transaction():
+        store.put_fact("met", "before")
+    both.write("- [x] a\n- [ ] b\n- [ ] c\n")
+    assert (await both.cycle(now=True)).counts == {"task.changed": 1}
+    assert fact(both, "met") == "before"
 
 
 async def test_new_items_have_their_ids_written_at_once(both: Person) -> None:
