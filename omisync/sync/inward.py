@@ -225,9 +225,8 @@ def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:
                 written.former[op.link.key] = said(op.entry.task)
         else:
             _note_removal(run, written, op.link)
-    rank = 0
-    if wishes.adding:  # all links are looked at for this
-        rank = max((link.rank for link in run.store.links()), default=0)
+    links = run.store.links() if wishes.adding else ()  # each is looked at
+    rank = max((link.rank for link in links), default=0)
     for (op, addition), at in zip(wishes.adding, rewriting.added, strict=True):
         if id(addition) in refused or at is None:
             _refuse(run, written, op, f"{run.desk.config.todo_path}")
