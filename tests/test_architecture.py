@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "core.still": "",
     "core.assign": "",
     "core.markdown": "core.model core.due core.still",
-    "core.toml": "core.model core.due errors",
+    "core.toml": "core.model core.due core.reword errors",
     "core.reword": "core.assign",
     "core.match": "core.model core.order core.reword",
     "core.merge": "core.model core.due",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
 DESCRIPTION_LIMIT = 500
@@ -171,6 +171,25 @@ class Rewriting:
     changed: tuple[int | None, ...]
     added: tuple[int | None, ...]
     refused: tuple[Change | Addition, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        document: Document,
+        changes: Sequence[Change],
+        additions: Sequence[Addition],
+        places: Mapping[int, int],
+        kept: Collection[int],
+    ) -> Rewriting:
+        """Return what came of changes and additions, which are numbered through in this order.
+
+        ``places`` has the index of the entry for each number that has one, ``kept``
+        the numbers of those that were written.
+        """
+        every: tuple[Change | Addition, ...] = (*changes, *additions)
+        found = tuple(places.get(number) for number in range(len(every)))
+        refused = tuple(what for number, what in enumerate(every) if number not in kept)
+        return cls(document, found[: len(changes)], found[len(changes) :], refused)
 
 
 @dataclass(frozen=True, slots=True)

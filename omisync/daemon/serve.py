@@ -259,7 +259,9 @@ class Daemon:
                     asked.answer(asking, outcome, self.config.todo_path)
                 if outcome is not None and outcome.code in FATAL:
                     return outcome.code
-                code = await self._pause(saved, outcome)
+                until = self._due(outcome)
+                del outcome  # and its plan, which may be large
+                code = await self._pause(saved, until)
                 if code is not None:
                     return code
                 if saved.done():
@@ -343,9 +345,8 @@ class Daemon:
 
     # Waiting
 
-    async def _pause(self, saved: asyncio.Task[str], outcome: Outcome | None) -> int | None:
+    async def _pause(self, saved: asyncio.Task[str], until: float | None) -> int | None:
         """Wait for a reason to run again; return an exit code when it is to end."""
-        until = self._due(outcome)
         while True:
             events = (self.signals.stop, self.signals.reload, self.signals.now, self.asked.came)
             waits = {asyncio.create_task(event.wait()) for event in events}

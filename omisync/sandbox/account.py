@@ -6,6 +6,7 @@ Nothing here knows of sockets, keys or faults; an answer is either a row or a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -21,7 +22,7 @@ from omisync.sandbox.items import Item
 from omisync.sandbox.wire import Batch, Change, ListQuery, NewItem, Refusal, refused_element
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 _PLAIN = string.ascii_letters + string.digits
@@ -133,7 +134,8 @@ class Account:
     def create_batch(self, batch: Batch) -> dict[str, object]:
         """Answer a batch: all or nothing; ``created_count`` counts the rows shown."""
         self._admit(batch.action_items, batch=True)
-        made = [self._commit(new) for new in batch.action_items]
+        with self._saved_once():
+            made = [self._commit(new) for new in batch.action_items]
         told = [item for item in made if item.description not in self.batch_leaves_out]
         return {"action_items": [self._shown(item) for item in told], "created_count": len(told)}
 
@@ -215,12 +217,12 @@ class Account:
 
     def save(self, path: Path) -> None:
         """Write items and notifications to ``path``, atomically."""
-        state = {
-            "items": [rows.stored(item) for item in self.items.values()],
-            "notifications": self.notifications,
-        }
+        items = _listed(rows.stored(item) for item in self.items.values())
+        notifications = _listed(self.notifications)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(json.dumps(state, indent=1, ensure_ascii=False).encode())
+        temporary.write_text(
+            f'{{"items": {items},\n"notifications": {notifications}}}\n', encoding="utf-8"
+        )
         temporary.replace(path)
 
     def load(self, path: Path) -> None:
@@ -245,3 +247,18 @@ class Account:
     def _changed(self) -> None:
         if self.state is not None:
             self.save(self.state)
+
+    @contextlib.contextmanager
+    def _saved_once(self) -> Iterator[None]:
+        """Save what is changed inside with one write of the state file."""
+        state, self.state = self.state, None
+        try:
+            yield
+        finally:
+            self.state = state
+            self._changed()
+
+
+def _listed(values: Iterable[object]) -> str:
+    """Return a JSON array with a line for each value."""
+    return "[" + ",".join(f"\n{json.dumps(value, ensure_ascii=False)}" for value in values) + "]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import sys
 import time
@@ -35,7 +36,11 @@ async def serve(
     """
     output = sys.stdout if out is None else out
     sandbox = Sandbox(
-        port=port, state=state, reads_per_hour=reads_per_hour, writes_per_hour=writes_per_hour
+        seed=secrets.randbits(64),  # ids of its own: one that it forgot names no other item later
+        port=port,
+        state=state,
+        reads_per_hour=reads_per_hour,
+        writes_per_hour=writes_per_hour,
     )
 
     def say(text: str) -> None:

@@ -585,7 +585,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _damaged(path: Path, reason: str) -> NoReturn:
     raise StoreUnusable(
         f"The state store {path} is damaged: {reason}",
-        "Run `omisync repair`: it keeps the damaged file aside, links your tasks with Omi's"
-        " again by their text and creates nothing.",
+        "Run `omisync repair`: it keeps the damaged file aside, keeps the links that can still"
+        " be read, finds the other tasks in Omi by their text, and creates nothing.",
         damaged=True,
     ) from None

@@ -121,7 +121,22 @@ def preview(
         seen = _observed(config, document, store, now)
     if listing is not None:
         seen = _met(seen, listing)
-    return document, plan.make(seen, policy(config, 0.0), keys())
+    rules = policy(config, 0.0)
+    return document, _followed(seen, plan.make(seen, rules, keys()), rules)
+
+
+def _followed(seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan:
+    """Return the plan with what comes right after it: the changes of what it links."""
+    tied = {op.link.key: op.link for op in _adoptions(decided) if _says_else(op)}
+    if not tied:
+        return decided
+    links = sorted([*seen.links, *tied.values()], key=lambda link: (link.rank, link.key))
+    then = plan.make(replace(seen, links=links, unlinked=()), rules, keys())
+    return replace(
+        decided,
+        ops=(*decided.ops, *(op for op in then.ops if op.link.key in tied)),
+        clashes=(*decided.clashes, *(clash for clash in then.clashes if clash.key in tied)),
+    )
 
 
 def _observed(config: Config, document: Document, store: Store, now: float) -> plan.Observation:
@@ -333,11 +348,14 @@ def _keep_house(run: Run, decided: Plan) -> None:
                     if s.how != "twin"  # told when it is gone from Omi
                 )
             )
-    adopted = [op for op in decided.ops if isinstance(op, plan.Adopt)]
-    if adopted:
+    if adopted := _adoptions(decided):
         run.settle("task.adopted", *(op.link for op in adopted))
         # What the line says differently is a change, and that is the next plan's.
         run.again = any(_says_else(op) for op in adopted)
+
+
+def _adoptions(decided: Plan) -> list[plan.Adopt]:
+    return [op for op in decided.ops if isinstance(op, plan.Adopt)]
 
 
 def _says_else(op: plan.Adopt) -> bool:

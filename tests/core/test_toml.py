@@ -358,6 +358,11 @@ def test_tables_that_are_not_tasks(source: str, line: int, what: str, advice: st
             'write description = "what to do"',
         ),
         (
+            "[[todo]]\ndone = true\ndescripton = 'a'",
+            "[[todo]] number 1 (line 3): it has no description, but descripton",
+            'write description = "what to do"',
+        ),
+        (
             "[[todo]]\ntext = 'a'\nid = 7",
             '[[todo]] number 1 "a" (line 3): id is not text in quotes',
             'write id = "...", or remove that line',
@@ -405,6 +410,36 @@ def test_a_list_by_another_name_is_noticed() -> None:
     notices = (Notice(4, said.format("task")), Notice(8, said.format("b")))
     assert toml.parse(source).notices == notices
     assert toml.parse(source + b"[[todo]]\ntext = 'a'").notices == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "said"),
+    [
+        ("[[todo]]\ntext = 'a'\n\n[[todos]]\ntext = 'b'", 4, "[[todos]] is not read"),
+        ("[[Todo]]\ntext = 'b'\n[[todo]]\ntext = 'a'", 1, "[[Todo]] is not read"),
+        ("[[todo]]\ntext = 'a'\n[[tood]]\ntext = 'b'", 3, "[[tood]] is not read"),
+        (
+            "[[todo]]\ntext = 'a'\ncomplete = true",
+            3,
+            "complete is not read; did you mean completed",
+        ),
+        ("[[todo]]\ntext = 'a'\nDue = 2026-01-01", 3, "Due is not read; did you mean due?"),
+        ("[[todo]]\ntext = 'a'\nID = 'x'", 3, "ID is not read; did you mean id?"),
+        ("todo = [{text = 'a', donee = 1}]", 1, "donee is not read; did you mean done?"),
+    ],
+)
+def test_a_name_that_is_nearly_ours_is_noticed(source: str, line: int, said: str) -> None:
+    """In its line, with what was likely meant."""
+    (notice,) = toml.parse(source.encode()).notices
+    assert notice.line == line
+    assert said in notice.message
+
+
+def test_the_keys_of_a_person_are_not_noticed() -> None:
+    """Those that are alike by chance, and those that say more about one of ours."""
+    keys = "next", "note", "node", "tags", "uid", "subtitle", "completed_on", "due-time", "date"
+    own = "".join(f"{key} = 1\n" for key in keys)
+    assert toml.parse(f"[[todo]]\ntext = 'a'\n{own}[[project]]\n[[done]]".encode()).notices == ()
 
 
 FRAGMENTS = st.sampled_from(

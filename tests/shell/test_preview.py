@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,6 +104,33 @@ async def test_a_plan_shows_what_omi_has(person: Person) -> None:
     assert [link.seen.text for link in decided.rows if link.missing] == ["missing"]
     assert sorted(ops(shown(person))) == [("AddRemote", "mine"), ("AddRemote", "ours")]
     assert person.sent() == []
+
+
+async def test_a_plan_shows_what_a_link_brings_with_it(person: Person) -> None:
+    """What only one side of a line and its item says crosses right after."""
+    person.settings = TWO_WAY
+    there = datetime(2026, 12, 24, 9, tzinfo=UTC)
+    item = person.sandbox.add("named")
+    for text in ("dated there", "dated twice"):
+        person.sandbox.add(text, due_at=there)
+    person.sandbox.add("same")
+    person.write(
+        f"- [x] named omi:{item.id}\n- [ ] dated there\n"
+        "- [ ] dated twice due:2026-12-01\n- [ ] same\n"
+    )
+    config = configs.load(person.configure(), person.environ)
+    decided = shown(person, await sync.glance(config, person.environ))
+    assert [name for name, _ in ops(decided)[:4]] == ["Adopt"] * 4
+    assert sorted(ops(decided)[4:]) == [
+        ("ChangeLocal", "dated there"),
+        ("ChangeRemote", "dated twice"),
+        ("ChangeRemote", "named"),
+    ]
+    assert [clash.text for clash in decided.clashes] == ["dated twice"]
+    person.sent()
+    await person.settle()
+    assert [method for method, _ in person.sent() if method != "GET"] == ["PATCH", "PATCH"]
+    assert "- [ ] dated there due:2026-12-24\n" in person.todo.read_text()
 
 
 async def test_a_plan_leaves_out_what_is_kept_out(person: Person) -> None:

@@ -1101,7 +1101,10 @@ async def test_a_taken_port_is_said(omi: Client) -> None:
 async def test_the_command_prints_address_key_and_requests(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Address and key come first, then a line for each request; a signal ends it with 0."""
+    """Address and key come first, then a line for each request; a signal ends it with 0.
+
+    Its ids are its own: one that a former server gave is nobody's.
+    """
     program = (
         "import asyncio, pathlib, sys; from omisync import sandbox; "
         "asyncio.run(sandbox.serve(0, pathlib.Path(sys.argv[1])))"
@@ -1125,6 +1128,9 @@ async def test_the_command_prints_address_key_and_requests(
     process.send_signal(number)
     assert (await process.communicate())[0] == b""
     assert process.returncode == 0
+    saved = {row["id"] for row in json.loads((tmp_path / "state.json").read_text())["items"]}
+    assert len(saved) == 50
+    assert Sandbox().add("x").id not in saved
 
 
 async def test_serving_can_be_watched_in_process() -> None:

@@ -92,13 +92,10 @@ def rewrite(
     attempt = _attempt(draft, asks)
     if not _fits(attempt):
         attempt = _without_faults(draft, attempt)
-    indices = {row.number: index for index, row in enumerate(attempt.rows)}
+    rows = enumerate(attempt.rows)
+    places = {row.number: index for index, row in rows if row.number is not None}
     kept = {ask.number for ask in attempt.asks}
-    every: list[Change | Addition] = [*changes, *additions]
-    found = [indices.get(number) for number in range(len(every))]
-    refused = tuple(what for number, what in enumerate(every) if number not in kept)
-    count = len(changes)
-    return Rewriting(attempt.document, tuple(found[:count]), tuple(found[count:]), refused)
+    return Rewriting.of(attempt.document, changes, additions, places, kept)
 
 
 def _asks(

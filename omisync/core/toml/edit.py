@@ -98,11 +98,7 @@ def rewrite(
     attempt = _settled(document, [ask for ask in unsaid if _can_be_said(ask)])
     kept = {ask.number for ask in (*said, *attempt.asks)}
     places = _indices(document, [*said, *attempt.asks])
-    every: list[Change | Addition] = [*changes, *additions]
-    found = [places.get(number) for number in range(len(every))]
-    refused = tuple(what for number, what in enumerate(every) if number not in kept)
-    count = len(changes)
-    return Rewriting(attempt.document, tuple(found[:count]), tuple(found[count:]), refused)
+    return Rewriting.of(attempt.document, changes, additions, places, kept)
 
 
 def _asks(

@@ -13,17 +13,26 @@ from typing import TYPE_CHECKING
 
 from omisync.core import due
 from omisync.core.model import DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
+from omisync.core.reword import similarity
 from omisync.core.toml.scan import BOM, Place, chunks, key_lines
 from omisync.errors import ParseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 TEXT_KEYS = ("description", "text", "title")
 COMPLETED_KEYS = ("completed", "done")
 DUE_KEYS = ("due", "due_at")
 ID_KEYS = ("id",)
 """The keys of a task; the first of each is ours, the others are aliases."""
+KEYS = (*TEXT_KEYS, *COMPLETED_KEYS, *DUE_KEYS, *ID_KEYS)
+ADDED = tuple(key + mark for key in KEYS for mark in "_-")
+"""What keys begin with that say more about one of ours: ``completed_on``."""
+
+NEARLY = 0.81
+"""Likeness of a key to ours from which it was likely meant; ``uid`` is 0.8 of ``id``."""
+ROUGHLY = 0.75
+"""The same for the name of a list, which is one name among few: ``tood``."""
 
 NAMED_CHARACTERS = 60
 """How much of a task's text an error quotes: enough to find it, short enough for a line."""
@@ -52,21 +61,39 @@ def read(source: bytes, data: dict[str, object]) -> Document:
             1,
             'write each task as a table of its own: [[todo]] and below it description = "..."',
         )
-    entries = tuple(
-        _entry(source, place, todo)
-        for place, todo in zip(_places(source, len(todos)), todos, strict=True)
-    )
-    return Document(source, entries, (*_strangers(source, data), *_notices(entries)))
+    tables = list(zip(_places(source, len(todos)), todos, strict=True))
+    entries = tuple(_entry(source, place, todo) for place, todo in tables)
+    notices = *_strangers(source, data), *_notices(entries), *_mistyped(source, tables)
+    return Document(source, entries, notices)
 
 
 def _strangers(source: bytes, data: dict[str, object]) -> Iterator[Notice]:
-    """Warn of lists of tables in a file without any task: the name is easily mistyped."""
-    if "todo" in data:
-        return
+    """Warn of lists of tables that were likely meant: by their name, or where there is no task."""
     for name, value in data.items():
-        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        meant = name != "todo" and ("todo" not in data or similarity(name, "todo") >= ROUGHLY)
+        tables = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
+        if meant and tables:
             message = f"[[{name}]] is not read; a task is written below [[todo]]"
             yield Notice(_first_mention(source, name), message)
+
+
+def _mistyped(
+    source: bytes, tables: Sequence[tuple[Place, Mapping[str, object]]]
+) -> Iterator[Notice]:
+    """Warn of keys that are nearly ours. Others are the person's, also what adds to ours."""
+    every = {key for _, table in tables for key in table}
+    foreign = (key for key in every.difference(KEYS) if not key.startswith(ADDED))
+    near = {key: meant for key in foreign if (meant := _nearest(key, KEYS))}
+    for place, table in tables if near else ():
+        for key in filter(near.__contains__, table):
+            message = f"{key} is not read; did you mean {near[key]}?"
+            yield Notice(_key_line(source, place, key), message)
+
+
+def _nearest(word: str, words: Sequence[str]) -> str:
+    """Return the word that was likely meant, an empty text where none was."""
+    likeness, near = max((similarity(word, one), one) for one in words)
+    return near if likeness >= NEARLY else ""
 
 
 def render(document: Document) -> bytes:
@@ -127,7 +154,9 @@ def _text(table: dict[str, object]) -> str:
     advice = 'write description = "what to do"'
     text = table.get(key)
     if text is None:
-        raise _Wrong("", "it has no description", advice)
+        near = next((key for key in table if _nearest(key, TEXT_KEYS)), "")
+        said = f", but {near}" if near else ""
+        raise _Wrong(near, f"it has no description{said}", advice)
     if not isinstance(text, str):
         raise _Wrong(key, f"{key} is not text in quotes", advice)
     if not text.strip():
