@@ -18,7 +18,7 @@ from omisync.core.model import Base, Intent, Link, Parked
 from omisync.errors import ItemLocked, ItemProblem, OmisyncError, OutcomeUnknown, WrongServer
 from omisync.store import Event
 from omisync.sync import looks
-from omisync.sync.desk import policy
+from omisync.sync.desk import encoding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -294,7 +294,7 @@ def _base(run: Run, link: Link, intent: Intent, item: RemoteItem) -> Base | None
     """
     if not run.desk.config.two_way or item.fields == intent.fields:
         return Base(intent.task, item.fields)
-    encoding = policy(run.desk.config, 0.0).encoding
+    encoding = encoding_of(run.desk.config)
     return adopt.tied(link.but(seen=intent.task), item, encoding, both_ways=True).base
 
 
