@@ -87,12 +87,10 @@ def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
         for group, ticket in ((group, secrets.token_hex(16)) for group in groups)
         for op in group
     ]
-    links = [op.link for group in groups for op in group]
+    links = {op.link.key: op.link for group in groups for op in group}
     with run.store.transaction():
-        run.store.drop_links(link.key for link in links)
-        run.store.put_links(
-            link for link, intent in zip(links, intents, strict=True) if link != intent.link
-        )
+        run.store.drop_links(links)
+        run.store.put_links(links[one.key] for one in intents if links[one.key] != one.link)
         run.store.put_intents(intents)
     run.ahead.update((intent.key, intent) for intent in intents)
     run.written.update(intent.key for intent in intents)
@@ -202,7 +200,7 @@ def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, in
     start = 0
     for n, fields in enumerate(sent):
         for m in range(start, len(items)):
-            if items[m].fields.description.strip() == fields.description:
+            if items[m].fields.description == fields.description:
                 pairs[n] = m
                 start = m + 1
                 break

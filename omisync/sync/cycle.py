@@ -116,7 +116,7 @@ def preview(
         looks.check_bound(store, config)
     document = formats.parsed(config, file.read(config.todo_path))
     if store is None:
-        seen = plan.Observation(document.entries, (), now, blank=_is_blank(document))
+        seen = plan.Observation(document.entries, (), now)  # nothing could be removed
     else:
         seen = _observed(config, document, store, now)
     if listing is not None:

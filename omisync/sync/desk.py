@@ -94,12 +94,8 @@ class Desk:
 def policy(config: Config, grace: float) -> Policy:
     """Return what the config says about decisions, with this grace in seconds."""
     said = config.sync
-    due_time = time_of_day.fromisoformat(said.due_time)
-    encoding = Encoding(config.zone(), due_time)
-    if config.two_way:
-        encoding = Encoding(config.zone(), due_time, formats.legible(config))
     return Policy(
-        encoding=encoding,
+        encoding=encoding_of(config),
         on_removal=said.on_removal,
         grace=grace,
         max_removals=said.max_removals,
@@ -111,6 +107,14 @@ def policy(config: Config, grace: float) -> Policy:
         import_since=config.import_since(),
         ids=said.ids == "inline",
     )
+
+
+def encoding_of(config: Config) -> Encoding:
+    """Return how the config has lines said as items and, in two-way, items as lines."""
+    due_time = time_of_day.fromisoformat(config.sync.due_time)
+    if config.two_way:
+        return Encoding(config.zone(), due_time, formats.legible(config))
+    return Encoding(config.zone(), due_time)
 
 
 def keys() -> Iterator[str]:

@@ -215,21 +215,20 @@ def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:
     written = Written()
     entries = rewriting.document.entries
     refused = {id(wish) for wish in rewriting.refused}
-    for (op, change), at in zip(wishes.changing, rewriting.changed, strict=True):
+    for op, change in wishes.changing:
         if id(change) in refused:
             _refuse(run, written, op, f"{run.desk.config.todo_path}:{change.entry.line}")
         elif isinstance(op, ChangeLocal):
-            entry = op.entry if at is None else entries[at]
-            _note(written, "line.changed", op.link.but(section=entry.section), _described(op))
+            row = op.link.but(section=op.entry.section)  # no rewriting changes it
+            _note(written, "line.changed", row, _described(op))
             if op.task != op.entry.task:
                 written.former[op.link.key] = said(op.entry.task)
         else:
             _note_removal(run, written, op.link)
-    rank = 0
-    if wishes.adding:  # all links are looked at for this
-        rank = max((link.rank for link in run.store.links()), default=0)
-    for (op, addition), at in zip(wishes.adding, rewriting.added, strict=True):
-        if id(addition) in refused or at is None:
+    links = run.store.links() if wishes.adding else ()  # each is looked at
+    rank = max((link.rank for link in links), default=0)
+    for (op, _), at in zip(wishes.adding, rewriting.added, strict=True):
+        if at is None:
             _refuse(run, written, op, f"{run.desk.config.todo_path}")
             continue
         rank += STEP

@@ -10,7 +10,7 @@ from omisync.core import adopt, match
 from omisync.core.model import Link
 from omisync.store import Event
 from omisync.sync import looks
-from omisync.sync.desk import Run, keys, policy
+from omisync.sync.desk import Run, encoding_of, keys
 from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     alone = [document.entries[number] for number in matching.new]
     taken = {link.remote_id for link in links}
     free = [item for item in listing.items if item.id not in taken]
-    encoding, two_way = policy(desk.config, 0.0).encoding, desk.config.two_way
+    encoding, two_way = encoding_of(desk.config), desk.config.two_way
     found = adopt.pairs(alone, free, encoding, repair=True)
     rows = []
     for (number, item), key in zip(found.items(), keys(), strict=False):

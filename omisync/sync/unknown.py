@@ -16,7 +16,7 @@ from omisync.core.model import Base
 from omisync.errors import ItemProblem
 from omisync.store import Event
 from omisync.sync import looks
-from omisync.sync.desk import policy
+from omisync.sync.desk import encoding_of
 from omisync.sync.parked import HOUR, PATIENCE, is_poison, park
 
 if TYPE_CHECKING:
@@ -81,14 +81,10 @@ def _base(run: Run, link: Link, intent: Intent, item: RemoteItem) -> Base | None
     In two-way, what the item says otherwise than it was sent is for the next plan:
     it was edited since, or is not ours but of the same text.
     """
-    if not run.desk.config.two_way or _is_as_sent(intent, item):
+    if not run.desk.config.two_way or item.fields == intent.fields:
         return Base(intent.task, item.fields)
-    encoding = policy(run.desk.config, 0.0).encoding
+    encoding = encoding_of(run.desk.config)
     return adopt.tied(link.but(seen=intent.task), item, encoding, both_ways=True).base
-
-
-def _is_as_sent(intent: Intent, item: RemoteItem) -> bool:
-    return replace(item.fields, description=intent.fields.description) == intent.fields
 
 
 def _landed(run: Run, intents: Sequence[Intent]) -> list[Intent]:
@@ -97,17 +93,15 @@ def _landed(run: Run, intents: Sequence[Intent]) -> list[Intent]:
     None failed in the future: a clock that jumped back would wait for it.
     """
     now = run.desk.clock()
-    landed = [
-        replace(intent, failure=intent.failure or "dropped", failed_at=now)
-        if intent.failure is None or intent.failed_at is None or intent.failed_at > now
-        else intent
+    fresh = {
+        intent.key: replace(intent, failure=intent.failure or "dropped", failed_at=now)
         for intent in intents
-    ]
-    fresh = [new for new, old in zip(landed, intents, strict=True) if new is not old]
+        if intent.failed_at is None or intent.failed_at > now
+    }
     if fresh:
         with run.store.transaction():
-            run.store.put_intents(fresh)
-    return landed
+            run.store.put_intents(fresh.values())
+    return [fresh.get(intent.key, intent) for intent in intents]
 
 
 def _wait(intent: Intent, now: float) -> float:
@@ -128,7 +122,7 @@ def _claims(
     by_text: dict[str, list[RemoteItem]] = defaultdict(list)
     oldest_first = sorted(items, key=lambda item: item.age_order)
     for item in oldest_first:
-        by_text[item.fields.description.strip()].append(item)
+        by_text[item.fields.description].append(item)
     claims: dict[str, tuple[Intent, RemoteItem]] = {}
     for exact in (True, False):
         for intent in intents:
@@ -136,7 +130,7 @@ def _claims(
                 continue
             offered = by_text.get(intent.fields.description, [])
             for item in offered:
-                fits = _is_as_sent(intent, item) or not exact
+                fits = item.fields == intent.fields or not exact
                 if item.id not in intent.known_ids and fits:
                     offered.remove(item)
                     claims[intent.key] = (intent, item)

@@ -573,7 +573,7 @@ def test_a_date_that_would_take_in_the_words_behind_it_moves_to_the_end() -> Non
 
 def test_many_dates_move_to_the_end_as_one_does() -> None:
     """What takes long to find for each line alone is found for all of them at once."""
-    lines = [f"- [ ] due:2026-01-31T10:00 17:00 train {n}\n" for n in range(20)]
+    lines = [f"- [ ] due:2026-01-31T10:00 17:00 train {n}\n" for n in range(100)]
     document = markdown.parse("".join(lines).encode())
     changes = [Change(entry, replace(entry.task, due="2026-02-01")) for entry in document.entries]
     result = markdown.rewrite(document, changes)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from person import history, link
+from rawserver import CLOSE, RawServer, http
 
 from omisync import errors
 from omisync.store import Event, Store
@@ -104,16 +107,21 @@ async def test_a_create_under_way_at_the_end_counts_as_dropped(
     settled.write("- [ ] first\n- [ ] a\n")
     settled.sandbox.fault_next("5xx_before", method="POST")
     await settled.cycle()
+    (sent,) = intents(settled)
+    sent = replace(sent, failure=None, failed_at=None)
     with Store.open(settled.store_path) as store, store.transaction():
-        store.put_intents(replace(one, failure=None, failed_at=None) for one in store.intents())
+        store.put_intents([sent])
     settled.sandbox.fault_next("5xx_before", method="GET")
     await settled.cycle()
-    (intent,) = intents(settled)
-    assert (intent.failure, intent.failed_at, intent.looks) == ("dropped", clock.now, 0)
+    dropped = replace(sent, failure="dropped", failed_at=clock.now)
+    assert intents(settled) == [dropped]
     outcome = await settled.cycle()
     assert outcome.retry_at == clock.now + 5
-    (intent,) = intents(settled)
-    assert (intent.failure, intent.failed_at, intent.looks) == ("dropped", clock.now, 1)
+    assert intents(settled) == [replace(dropped, looks=1)]
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.put_intents([sent])
+    await settled.cycle()
+    assert intents(settled) == [replace(dropped, looks=1)]
 
 
 async def test_a_batch_without_an_answer_is_one_event(settled: Person, clock: Clock) -> None:
@@ -187,6 +195,18 @@ async def test_looks_at_a_list_with_holes_prove_nothing(settled: Person, clock: 
     assert row.parked is not None
     assert row.parked.reason.startswith("Omi took this task but does not show it")
     assert {method for method, _ in settled.sent()} == {"GET"}
+
+
+async def test_a_create_on_its_way_is_written_down_once(settled: Person) -> None:
+    """Its intent says all there is to say of its task, and of the place of its line."""
+    settled.write("- [ ] first\n\n# B\n\n- [ ] a\n")
+    settled.sandbox.fault_next("reset_before", method="POST")
+    await settled.cycle()
+    (intent,) = intents(settled)
+    assert link(settled, "a") == intent.link
+    assert (intent.section, intent.rank > link(settled, "first").rank) == ("B", True)
+    with closing(sqlite3.connect(settled.store_path)) as db:
+        assert db.execute("SELECT text FROM links").fetchall() == [("first",)]
 
 
 async def test_equal_lines_are_items_of_their_own(settled: Person) -> None:
@@ -266,6 +286,17 @@ async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person
     assert settled.omi() == dict.fromkeys(("first", "a", "b", "c"), False)
 
 
+async def test_a_server_that_dates_nothing_is_no_obstacle(person: Person) -> None:
+    """An item is linked, or found, also if nobody says when it was made; then it has no age."""
+    empty, rows = http(200, []), [{"id": "1", "description": "a", "completed": False}]
+    async with RawServer((empty, empty, CLOSE, http(200, rows))) as server:
+        person = replace(person, sandbox=server)  # its address is all that counts
+        person.write("- [ ] a\n")
+        assert (await person.cycle()).waiting == 1
+        assert (await person.cycle()).counts == {"task.created": 1}
+        assert (link(person, "a").remote_id, link(person, "a").made_at) == ("1", None)
+
+
 async def test_an_item_that_was_there_before_is_none_of_ours(settled: Person, clock: Clock) -> None:
     """A finished one of the same text, made within the margin of the clocks."""
     settled.sandbox.add("a", completed=True)
@@ -308,6 +339,18 @@ async def test_a_refused_create_waits_for_its_person(
     assert row.parked.retry_at == (None if wait is None else clock.now + wait)
     assert outcome.look_at == row.parked.retry_at
     assert intents(settled) == []
+
+
+async def test_an_element_that_was_not_sent_is_none(person: Person) -> None:
+    """A server that blames a third of two tasks blames none: each is tried alone."""
+    third = http(422, {"detail": [{"loc": ["body", "action_items", 2], "msg": "no"}]})
+    empty, no = http(200, []), http(422, {"detail": "no"})
+    async with RawServer((empty, empty, third, no)) as server:
+        person = replace(person, sandbox=server)  # its address is all that counts
+        person.write("- [ ] a\n- [ ] b\n")
+        outcome = await person.cycle()
+        assert [row.seen.text for row in outcome.parked] == ["a", "b"]
+        assert len(server.seen) == 5
 
 
 async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) -> None:

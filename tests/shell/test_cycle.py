@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from person import history
+from person import fact, history
 from replicas import Stopped
 
 from omisync import errors, sync
@@ -544,7 +544,10 @@ async def test_a_line_like_an_item_is_adopted_without_a_list_too(
     assert both.omi() == dict.fromkeys("abcd", False)
 
 
-async def test_a_permission_counts_without_a_list_too(person: Person, clock: Clock) -> None:
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_permission_counts_without_a_list_too(
+    person: Person, clock: Clock, listed: bool
+) -> None:
     """The guard says nothing more; the removals wait until the list can be read."""
     person.settings = TWO_WAY
     person.write(lines("[ ]") + lines("[ ]").replace("task", "job"))
@@ -552,12 +555,22 @@ async def test_a_permission_counts_without_a_list_too(person: Person, clock: Clo
     person.write("- [ ] task 0\n")
     assert (await person.cycle(now=True)).code == errors.BAD_FILE
     with Store.open(person.store_path) as store, store.transaction():
-        store.put_gate(Gate("read", clock.now, 100.0, 120))
+        store.put_gate(Gate("read", clock.now, 0.0 if listed else 100.0, 120))
     outcome = await person.cycle(now=True, allow_removals=True)
-    assert [type(one) for one in outcome.troubles] == [errors.RateLimited]
+    assert [type(one) for one in outcome.troubles] == ([] if listed else [errors.RateLimited])
     clock.pass_by(100)
     await person.settle()
     assert sum(person.omi().values()) == 13
+
+
+async def test_that_file_and_account_have_met_is_noted_once(both: Person) -> None:
+    """By the first cycle that saw both; the later ones leave the note alone."""
+    assert fact(both, "met") is True
+    with Store.open(both.store_path) as store, store.transaction():
+        store.put_fact("met", "before")
+    both.write("- [x] a\n- [ ] b\n- [ ] c\n")
+    assert (await both.cycle(now=True)).counts == {"task.changed": 1}
+    assert fact(both, "met") == "before"
 
 
 async def test_new_items_have_their_ids_written_at_once(both: Person) -> None:

@@ -256,6 +256,25 @@ async def test_new_lines_have_their_place(both: Person) -> None:
     assert write["added"] == [row.key for row in rows[4:]]
 
 
+async def test_what_has_no_place_in_the_file_waits_for_one(person: Person) -> None:
+    """Each item is told; once the open code block is closed, they are written."""
+    person.settings = TWO_WAY + 'inbox_heading = "Inbox"\n'
+    person.write("> - [ ] a\n~~~\n")
+    await person.settle()
+    for text in ("b", "c"):
+        person.sandbox.add(text)
+    outcome = await person.cycle(now=True)
+    assert outcome.remarks == tuple(
+        f"{person.todo}: what Omi has of {text!r} cannot be written there; it stays as it is on"
+        " both sides."
+        for text in ("b", "c")
+    )
+    assert (outcome.counts, read(person)) == ({}, "> - [ ] a\n~~~\n")
+    person.write("> - [ ] a\n\n~~~\n~~~\n")
+    assert (await person.cycle(now=True)).counts == {"line.added": 2}
+    assert person.omi() == dict.fromkeys("abc", False)
+
+
 @pytest.mark.parametrize(
     ("lines", "edit"),
     [

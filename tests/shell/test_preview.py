@@ -67,7 +67,7 @@ async def test_a_plan_shows_what_the_store_knows(person: Person) -> None:
         ("Revive", "came back"),
     ]
     assert not shown(person).removal.drastic
-    for blank in ("", "\ufeff", "\0\n", " \r\n\t"):
+    for blank in ("", "\ufeff\n", "\0\n", " \r\n\t"):
         person.write(blank)
         assert shown(person).removal.drastic
     person.write("X\n")

@@ -250,7 +250,6 @@ def _joined(draft: _Draft, good: _Attempt, group: Sequence[_Ask]) -> _Attempt:
         again = [ask._replace(anew=True) for ask in group]
         wrong = _wrong(_attempt(draft, [*good.asks, *again]))
         left = [ask for ask in again if ask.number not in wrong]
-        if len(left) < len(group):
-            return _joined(draft, good, left) if left else good
+        return _joined(draft, good, left) if left else good
     middle = len(group) // 2
     return _joined(draft, _joined(draft, good, group[:middle]), group[middle:])
