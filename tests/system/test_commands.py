@@ -635,6 +635,21 @@ def test_a_hint_can_be_copied_with_the_config_that_was_named(machine: Machine) -
     machine.write("- [ ] task 0\n")
     ran = machine.run("-c", str(config), "--once")
     assert f"`omisync -c '{config}' --once --allow-removals`" in ran.said
+    for words in (("--once", "--json"), ("status", "--json"), ("doctor", "--json")):
+        said = machine.run("-c", str(config), *words).out
+        assert f"`omisync -c '{config}' --once --allow-removals`" in said, words
+
+
+def test_doctor_looks_for_the_command_that_tells_of_failures(machine: Machine) -> None:
+    """One that is not there would be missed on the day that it is needed."""
+    machine.synced(lines(1))
+    machine.configure(watch='notify_command = "no-such-command x"\n')
+    ran = machine.run("doctor")
+    assert ran.code == 78
+    assert "there is no command no-such-command" in ran.out
+    assert "notify_command" in ran.out
+    machine.configure(watch='notify_command = "true x"\n')
+    assert machine.run("doctor").code == 0
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
