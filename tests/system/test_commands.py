@@ -462,17 +462,23 @@ def test_the_demo_names_the_persons_file(fresh: Machine) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_sandbox_serves_until_told_to_stop(number: signal.Signals, machine: Machine) -> None:
-    """It prints how to use it, shows each request, keeps its items in a file, and ends with 0."""
+    """It prints how to use it, shows each request, keeps its items in a file, and ends with 0.
+
+    A limit is that of reads and of writes in an hour.
+    """
     machine.write(lines(1))
-    process = machine.start("sandbox", "--state", "omi.json")
+    process = machine.start("sandbox", "--state", "omi.json", "--limit", "2")
     assert process.stdout is not None
     said = dict(process.stdout.readline().removeprefix("export ").strip().split("=") for _ in "ab")
     assert said["OMI_API_BASE"].startswith("http://127.0.0.1:")
     assert machine.once(**said).code == 0
+    machine.write(lines(1, 2))
+    assert machine.once(**said).code == 75
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
-    assert [line.split()[1] for line in out.splitlines()] == ["GET", "GET", "POST"]
+    answers = [(line.split()[1], line.split()[3]) for line in out.splitlines()]
+    assert answers == [("GET", "200"), ("GET", "200"), ("POST", "200"), ("GET", "429")]
     items = json.loads((machine.home / "omi.json").read_text())["items"]
     assert [item["description"] for item in items] == ["task 1"]
 
