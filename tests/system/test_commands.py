@@ -472,13 +472,16 @@ def test_the_sandbox_serves_until_told_to_stop(number: signal.Signals, machine: 
     said = dict(process.stdout.readline().removeprefix("export ").strip().split("=") for _ in "ab")
     assert said["OMI_API_BASE"].startswith("http://127.0.0.1:")
     assert machine.once(**said).code == 0
-    machine.write(lines(1, 2))
+    machine.write("- [x] task 1\n")
+    assert machine.once(**said).code == 0
+    machine.write("- [ ] task 1\n")
     assert machine.once(**said).code == 75
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
     answers = [(line.split()[1], line.split()[3]) for line in out.splitlines()]
-    assert answers == [("GET", "200"), ("GET", "200"), ("POST", "200"), ("GET", "429")]
+    reads, writes = [("GET", "200")] * 2, [("POST", "200"), ("PATCH", "200"), ("PATCH", "429")]
+    assert answers == [*reads, *writes]
     items = json.loads((machine.home / "omi.json").read_text())["items"]
     assert [item["description"] for item in items] == ["task 1"]
 
