@@ -17,7 +17,7 @@ from omisync.file.reading import SIZE_LIMIT, Signature, Snapshot, digest, read, 
 
 if TYPE_CHECKING:
     from omisync.file.exchange import Replacement, check_replaceable, replace, replacing
-    from omisync.file.versions import copies, keep_copy
+    from omisync.file.versions import copies, drop_copies, keep_copy
 
 __all__ = [
     "SIZE_LIMIT",
@@ -27,6 +27,7 @@ __all__ = [
     "check_replaceable",
     "copies",
     "digest",
+    "drop_copies",
     "keep_copy",
     "read",
     "replace",
@@ -41,7 +42,7 @@ if not TYPE_CHECKING:  # for mypy it would make every misspelt name an object
             from omisync.file import exchange
 
             return getattr(exchange, name)
-        if name in {"copies", "keep_copy"}:
+        if name in {"copies", "drop_copies", "keep_copy"}:
             from omisync.file import versions
 
             return getattr(versions, name)

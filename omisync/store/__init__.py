@@ -74,8 +74,8 @@ class Clashed:
 class Writing(NamedTuple):
     """A write of the file: digests before and after, the links that hold then, keys that go.
 
-    ``copy`` names what is kept of the former version, empty where only ids were
-    written; ``added`` are the keys of new lines, ``former`` what changed lines said.
+    ``copy`` names what is kept of the former version; ``added`` are the keys of new
+    lines, ``former`` what changed lines said.
     """
 
     before: str
@@ -85,6 +85,11 @@ class Writing(NamedTuple):
     copy: str
     added: tuple[str, ...]
     former: dict[str, tuple[str, bool, str | None]]
+
+    @property
+    def only_ids(self) -> bool:
+        """Return whether nothing but ids is written, so that there is nothing to take back."""
+        return not (self.gone or self.added or self.former)
 
 
 class Store:

@@ -216,7 +216,7 @@ async def _both_ways(
         await inward.quiet(path, desk.config.watch.settle)
         snapshot = file.read(path)
         document = formats.parsed(desk.config, snapshot)
-        inward.recover(run, snapshot, document)
+        inward.recover(desk, snapshot, document)
         seen = _observed(desk.config, document, run.store, run.now)
         if listing is None:
             decided = plan.make(seen, rules, keys())

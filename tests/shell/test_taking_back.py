@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from replicas import Stopped
 
 from omisync import sync
 from omisync.core.model import Clash
-from omisync.errors import UsageError
+from omisync.errors import FileChanged, UsageError
 
 if TYPE_CHECKING:
     from person import Person
@@ -139,13 +141,66 @@ async def test_a_write_of_which_less_is_known_is_undone_too(both: Person) -> Non
 
 
 async def test_a_copy_that_cannot_be_read_is_told(both: Person) -> None:
-    """Nothing is changed then."""
+    """Nothing is changed then, and what else is kept is named: never what is gone."""
+    for text in ("one", "two"):
+        both.sandbox.add(text)
+        await both.settle()
+    older, gone = sorted((both.home / "state").glob("*.copies/*"))
+    before = both.todo.read_text()
+    gone.unlink()
+    async with both.desk() as desk:
+        for text, message in (
+            (before, rf"{gone} cannot be read \(No such file or directory\); .* left as it is"),
+            ("- [ ] b\n", "was edited since"),
+        ):
+            both.write(text)
+            with pytest.raises(UsageError, match=message) as some:
+                sync.undo(desk)
+            assert f"that is kept is {older}: take" in some.value.advice
+        older.unlink()
+        with pytest.raises(UsageError) as none:
+            sync.undo(desk)
+        assert none.value.advice.startswith("No former version is kept any more")
+        both.write(before)
+    both.sandbox.add("three")
+    await both.settle()
+    async with both.desk() as desk:
+        sync.undo(desk)
+    assert both.todo.read_text() == before
+
+
+async def test_what_is_open_elsewhere_is_undone_later(both: Person) -> None:
+    """Until then everything is as it was."""
+    before = both.todo.read_text()
     both.sandbox.add("one")
     await both.settle()
-    before = both.todo.read_text()
-    for copy in (both.home / "state").glob("*.copies/*"):
-        copy.unlink()
     async with both.desk() as desk:
-        with pytest.raises(UsageError, match=r"cannot be read: No such file or directory"):
+        rows = [*desk.store.links()]
+        with both.todo.open("a"), pytest.raises(FileChanged):
             sync.undo(desk)
+        assert [*desk.store.links()] == rows
+        assert desk.store.tombstones(both.clock.now) == []
+        assert desk.store.history(1)[-1].event != "file.restored"
+        sync.undo(desk)
+    assert both.todo.read_text() == before
+    await both.settle()
+    assert both.todo.read_text() == before
+
+
+async def test_a_write_that_was_cut_short_is_the_last_one(both: Person) -> None:
+    """It is undone although no cycle has found out that it was made."""
+    before = both.todo.read_text()
+    both.sandbox.add("one")
+
+    def stop(step: str) -> None:
+        if step == "file.swapped":
+            raise Stopped
+
+    both.trace = stop
+    with suppress(Stopped):
+        await both.cycle(now=True)
+    both.trace = None
+    assert both.todo.read_text() != before
+    async with both.desk() as desk:
+        sync.undo(desk)
     assert both.todo.read_text() == before
