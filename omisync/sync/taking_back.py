@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from omisync.core.model import Clash, Entry, Link
+    from omisync.core.model import Clash, Document, Entry, Link
+    from omisync.file import Snapshot
     from omisync.store import Clashed
     from omisync.sync.desk import Desk
 
@@ -128,31 +129,62 @@ def restore(desk: Desk, number: int) -> str:
             f"Its lost value was: {found.clash.lost_value or 'none'}",
         )
     task = _with(entry.task, found.clash)
+    made = None
     if task != entry.task:
-        rewriting = formats.rewritten(desk.config, document, [Change(entry, task)])
-        if rewriting.refused:
-            raise UsageError(
-                f"{path}:{entry.line} cannot be changed to that",
-                f"Write it there by hand: {found.clash.lost_value or 'none'}",
-            )
-        data = rewriting.document.source
-        former = {found.clash.key: inward.said(entry.task)}
-        planned = Writing(snapshot.digest, file.digest(data), (), (), "", (), former)
-        noted = inward.announce(desk, snapshot, planned)
-        try:
-            file.replace(path, data, snapshot)
-        except (FileUnusable, NoRoom):
-            inward.withdraw(desk, noted)
-            raise
-        with store.transaction():
-            inward.remember(store, noted)
-        inward.drop_copies(desk)
+        made = _rewritten(desk, snapshot, document, entry, found.clash)
     now = desk.clock()
     with store.transaction():
+        if made is not None:
+            store.put_links(made.links)
+            inward.remember(store, made)
         store.mark_restored(number, now)
         store.put_fact("settled", None)
         store.record(Event(now, "clash.restored", task.text, found.clash.key))
+    if made is not None:
+        inward.drop_copies(desk)
     return f"{path}:{entry.line} has again what gave way: {found.clash.lost_value or 'none'}"
+
+
+def _rewritten(
+    desk: Desk, snapshot: Snapshot, document: Document, entry: Entry, clash: Clash
+) -> Writing:
+    """Write the value that gave way into its line; return what was done, still to be settled.
+
+    However little the line is like what it said, it stays that of its item.
+
+    Raises:
+        UsageError: the line cannot say that.
+        OmisyncError: the file cannot be written.
+    """
+    path, task = desk.config.todo_path, _with(entry.task, clash)
+    rewriting = formats.rewritten(desk.config, document, [Change(entry, task)])
+    if rewriting.refused:
+        raise UsageError(
+            f"{path}:{entry.line} cannot be changed to that",
+            f"Write it there by hand: {clash.lost_value or 'none'}",
+        )
+    data = rewriting.document.source
+    planned = Writing(
+        before=snapshot.digest,
+        after=file.digest(data),
+        links=tuple(
+            link.but(seen=task, section=entry.section)
+            for link in desk.store.links()
+            if link.key == clash.key
+        ),
+        gone=(),
+        copy="",
+        added=(),
+        former={clash.key: inward.said(entry.task)},
+    )
+    noted = inward.announce(desk, snapshot, planned)
+    try:
+        with file.replacing(path, data, snapshot, trace=desk.trace):
+            pass
+    except (FileUnusable, NoRoom):
+        inward.withdraw(desk, noted)
+        raise
+    return noted
 
 
 def _entry_of(found: Clashed, entries: Sequence[Entry], links: Sequence[Link]) -> Entry | None:

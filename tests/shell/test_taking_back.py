@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from replicas import Stopped
+from replicas import Stopped, dying
 
 from omisync import sync
 from omisync.core.model import Clash
@@ -85,6 +85,35 @@ async def test_what_cannot_be_restored_is_told(both: Person) -> None:
         with pytest.raises(UsageError) as odd:
             sync.restore(desk, number)
         assert odd.value.advice == "Write it there by hand: two\nlines"
+
+
+@pytest.mark.parametrize("power", [True, False])
+@pytest.mark.parametrize("step", range(1, 7))
+async def test_a_restored_wording_is_that_of_the_same_item(
+    person: Person, step: int, *, power: bool
+) -> None:
+    """However unlike the one that won it is, and wherever the write is cut short."""
+    person.settings = TWO_WAY
+    person.write("- [ ] plan the trip\n")
+    await person.settle()
+    (item,) = person.sandbox.items.values()
+    item.description = "book flights"
+    person.write("- [ ] plan the trip to Rome\n")
+    await person.settle()
+    assert person.omi() == {"plan the trip to Rome": False}
+    with dying(person, step, power=power) as death:
+        async with person.desk() as desk:
+            sync.restore(desk, 1)
+    assert death.came == (step < 6)
+    await person.settle()
+    async with person.desk() as desk:
+        with suppress(UsageError):  # where it was done
+            sync.restore(desk, 1)
+    assert "task.created" not in (await person.settle()).counts
+    assert person.todo.read_text() == "- [ ] book flights\n"
+    assert [(one.id, one.description) for one in person.sandbox.items.values()] == [
+        (item.id, "book flights")
+    ]
 
 
 @pytest.mark.parametrize(("value", "named"), [("2026-12-25", "2026-12-25"), ("", "none")])
