@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from omisync.file.reading import SIZE_LIMIT, Signature, Snapshot, digest, read, signature
 
 if TYPE_CHECKING:
-    from omisync.file.exchange import Replacement, check_replaceable, replace, replacing
+    from omisync.file.exchange import Replacement, check_held, check_replaceable, replace, replacing
     from omisync.file.versions import copies, drop_copies, keep_copy
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Replacement",
     "Signature",
     "Snapshot",
+    "check_held",
     "check_replaceable",
     "copies",
     "digest",
@@ -38,7 +39,7 @@ __all__ = [
 if not TYPE_CHECKING:  # for mypy it would make every misspelt name an object
 
     def __getattr__(name: str) -> object:
-        if name in {"Replacement", "check_replaceable", "replace", "replacing"}:
+        if name in {"Replacement", "check_held", "check_replaceable", "replace", "replacing"}:
             from omisync.file import exchange
 
             return getattr(exchange, name)

@@ -93,7 +93,7 @@ class _Asked(NamedTuple):
 def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Outcome | None:
     """Return the former outcome if the bytes are the same and nothing is due."""
     settled = desk.store.fact("settled")
-    if not isinstance(settled, dict):
+    if not isinstance(settled, dict) or reading.is_owed(desk):
         return None
     same = settled["digest"] == snapshot.digest and settled["setting"] == desk.setting
     look_at = settled["look_at"]
@@ -236,6 +236,7 @@ async def _both_ways(
             continue
         break
     else:
+        reading.owe(desk, changed)
         raise changed
     decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))
     if decided.mute:
@@ -246,6 +247,8 @@ async def _both_ways(
     if listing is not None:
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
         reading.pace(desk, news=news)
+        if not run.troubles and not any(_says_else(op) for op in _adoptions(decided)):
+            reading.paid(desk)
         _acquainted(run)
         run.again |= rules.ids and run.counts["task.created"] > 0  # they have ids to write now
     return snapshot, document, decided

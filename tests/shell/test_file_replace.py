@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from omisync import file
-from omisync.errors import FileChanged, FileMissing, FileUnusable, NoRoom, StoreUnusable
+from omisync.errors import FileChanged, FileHeld, FileMissing, FileUnusable, NoRoom, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -356,11 +356,16 @@ def test_a_save_across_the_swap_stands(todo: Path, any_system: str) -> None:
 
 def test_a_file_open_for_writing_is_left_alone(todo: Path) -> None:
     """A program that has it open and has not written yet keeps its file; the way out is said."""
-    with todo.open("r+b"), pytest.raises(FileChanged, match="open in a program") as caught:
+    with todo.open("r+b"), pytest.raises(FileHeld, match="open in a program") as caught:
         file.replace(todo, NEW, file.read(todo))
     assert "fuser" in caught.value.advice
     assert todo.read_bytes() == OLD
+    with todo.open("r+b"), pytest.raises(FileHeld) as again:
+        file.check_held(todo)
+    assert (again.value.message, again.value.advice) == (caught.value.message, caught.value.advice)
+    file.check_held(todo.parent / "missing.md")
     with todo.open("rb"):  # a reader is no reason
+        file.check_held(todo)
         file.replace(todo, NEW, file.read(todo))
     assert todo.read_bytes() == NEW
 

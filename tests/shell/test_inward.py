@@ -450,7 +450,7 @@ async def test_a_write_that_is_held_up_leaves_at_most_one_copy(both: Person) -> 
     with both.todo.open("a"):
         for _ in range(2):
             outcome = await both.cycle(now=True)
-            assert [type(one) for one in outcome.troubles] == [errors.FileChanged]
+            assert [type(one) for one in outcome.troubles] == [errors.FileHeld]
             assert copies(both) == ["000001-todo.md", "000002-todo.md"]
     await both.settle()
     assert copies(both) == ["000001-todo.md", "000002-todo.md"]
