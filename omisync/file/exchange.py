@@ -127,7 +127,7 @@ def check_held(path: Path) -> None:
 def _held(path: Path, target: Path) -> FileHeld:
     return FileHeld(
         f"{path} is open in a program that may be writing to it",
-        f"it is tried again; if this lasts: fuser -v {quoted(target)}",
+        f"close it there, then this can go on; fuser -v {quoted(target)} names the program",
     )
 
 
