@@ -581,9 +581,14 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             timeout=BUSY_SECONDS,
         )
     except (OSError, sqlite3.Error) as error:
+        if path.is_dir():
+            raise StoreUnusable(
+                f"The state store {path} is a folder", "Name a file in it under [state] path."
+            ) from error
         raise StoreUnusable(
             f"The state store {path} cannot be opened ({error})",
-            f"Check the permissions of {path.parent}, or set [state] path in the config.",
+            f"Make it and {path.parent} readable and writable for you, or set [state] path"
+            " in the config.",
         ) from error
 
 

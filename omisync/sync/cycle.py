@@ -21,6 +21,8 @@ from omisync.sync import ending, formats, guards, inward, looks, reading, sendin
 from omisync.sync.desk import Outcome, Run, keys, policy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from omisync.config import Config
     from omisync.core.model import Document, Listing, RemoteItem
     from omisync.core.plan import Plan
@@ -195,6 +197,7 @@ async def _carried_out(run: Run, decided: Plan) -> None:
     _keep_house(run, decided)
     await sending.apply(run, decided)
     _remember_places(run, decided)
+    run.remarks += _strays(run, decided)
 
 
 async def _both_ways(
@@ -252,6 +255,18 @@ async def _both_ways(
         _acquainted(run)
         run.again |= rules.ids and run.counts["task.created"] > 0  # they have ids to write now
     return snapshot, document, decided
+
+
+def _strays(run: Run, decided: Plan) -> Iterator[str]:
+    """Yield what is to be said of lines that name an item which is not theirs."""
+    created = (op for op in decided.ops if isinstance(op, plan.AddRemote))
+    for op in created:
+        if op.entry.explicit_id and op.link.base is None and op.link.key in run.written:
+            where = f"{run.desk.config.todo_path}:{op.entry.line}"
+            yield (
+                f"{where}: {op.entry.explicit_id} is no item of Omi's list, or that of another"
+                " line; this line is a new task"
+            )
 
 
 def _acquainted(run: Run) -> None:
