@@ -86,11 +86,6 @@ class Writing(NamedTuple):
     added: tuple[str, ...]
     former: dict[str, tuple[str, bool, str | None]]
 
-    @property
-    def only_ids(self) -> bool:
-        """Return whether nothing but ids is written, so that there is nothing to take back."""
-        return not (self.gone or self.added or self.former)
-
 
 class Store:
     """An open store. Use ``with Store.open(path)``; one writer at a time, see ``lock``."""

@@ -334,7 +334,7 @@ def remember(store: Store, made: Writing) -> None:
     """
     written = store.fact("written")
     last = [*written] if isinstance(written, list) else []
-    if not made.only_ids:
+    if made.gone or made.added or made.former:
         now = {"copy": made.copy, "after": made.after}
         last.append({**now, "added": [*made.added], "former": made.former})
     elif last and last[-1]["after"] == made.before:
