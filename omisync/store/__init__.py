@@ -74,8 +74,8 @@ class Clashed:
 class Writing(NamedTuple):
     """A write of the file: digests before and after, the links that hold then, keys that go.
 
-    ``copy`` names what is kept of the former version, empty where only ids were
-    written; ``added`` are the keys of new lines, ``former`` what changed lines said.
+    ``copy`` names what is kept of the former version; ``added`` are the keys of new
+    lines, ``former`` what changed lines said.
     """
 
     before: str

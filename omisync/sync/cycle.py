@@ -95,7 +95,7 @@ class _Asked(NamedTuple):
 def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Outcome | None:
     """Return the former outcome if the bytes are the same and nothing is due."""
     settled = desk.store.fact("settled")
-    if not isinstance(settled, dict):
+    if not isinstance(settled, dict) or reading.is_owed(desk):
         return None
     same = settled["digest"] == snapshot.digest and settled["setting"] == desk.setting
     look_at = settled["look_at"]
@@ -219,7 +219,7 @@ async def _both_ways(
         await inward.quiet(path, desk.config.watch.settle)
         snapshot = file.read(path)
         document = formats.parsed(desk.config, snapshot)
-        inward.recover(run, snapshot, document)
+        inward.recover(desk, snapshot, document)
         seen = _observed(desk.config, document, run.store, run.now)
         if listing is None:
             decided = plan.make(seen, rules, keys())
@@ -239,6 +239,7 @@ async def _both_ways(
             continue
         break
     else:
+        reading.owe(desk, changed)
         raise changed
     decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))
     if decided.mute:
@@ -249,6 +250,8 @@ async def _both_ways(
     if listing is not None:
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
         reading.pace(desk, news=news)
+        if not run.troubles and not any(_says_else(op) for op in _adoptions(decided)):
+            reading.paid(desk)
         _acquainted(run)
         run.again |= rules.ids and run.counts["task.created"] > 0  # they have ids to write now
     return snapshot, document, decided

@@ -438,6 +438,28 @@ async def test_trouble_is_said_once(person: Person) -> None:
         await daemon.until(lambda _: True in person.omi().values())
 
 
+async def test_a_file_that_is_held_open_is_written_once_it_is_closed(person: Person) -> None:
+    """By itself, although nothing tells that it was closed: the trouble is said once till then."""
+    person.settings += 'direction = "two-way"\n'
+    person.write("- [ ] buy milk\n")
+    async with living(person) as daemon:
+        await daemon.holds(buy_milk=False)
+        await daemon.log.until("cycle.done", created=1)
+        await daemon.ask(do="cycle")
+        spent = [[time.time(), 60]]  # more than is read at once
+        listed = {"at": time.time(), "cost": 2, "pause": 300.0, "spent": spent}
+        with daemon.daemon.desk.store.transaction():
+            daemon.daemon.desk.store.put_fact("listed", listed)
+        person.sandbox.add("theirs")
+        with person.todo.open("a"):
+            daemon.signals.now.set()
+            for _ in range(2):
+                await daemon.log.until("cycle.done", code=errors.TEMPORARY)
+        await daemon.log.until("cycle.done", code=errors.OK, line_added=1)
+        assert person.todo.read_text() == "- [ ] buy milk\n- [ ] theirs\n"
+        assert len(daemon.log.said("cycle.trouble")) == 1
+
+
 async def test_a_rate_limit_is_waited_out(person: Person) -> None:
     """While the gate is shut nothing is sent, however often the file is saved; then all goes."""
     person.write("- [ ] buy milk\n- [ ] walk\n")
