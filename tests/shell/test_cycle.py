@@ -46,6 +46,14 @@ def links(person: Person) -> dict[str, Link]:
 # How it is sent.
 
 
+async def test_a_sync_with_nothing_to_do_leaves_no_trace(settled: Person) -> None:
+    """Nothing is asked, and nothing is written that is there already."""
+    steps: list[str] = []
+    settled.trace = steps.append
+    assert (await settled.cycle()).idle
+    assert steps == []
+
+
 async def test_the_first_write_goes_alone(settled: Person) -> None:
     """Then four at a time: what a shut gate costs is known."""
     settled.write(lines("[x]"))
