@@ -28,7 +28,7 @@ from itertools import product, takewhile
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from omisync.core.reword import Line
 
@@ -41,12 +41,13 @@ ENOUGH = 2
 RUN = 8
 """Words and signs replaced at most: it bounds the work for a line of hundreds."""
 
-MANY = 8
+MANY = 4
 """Texts of one side, beyond which the rest that they share tells none from another."""
 
 _DIGITS = re.compile(r"\d+")
-_PARTS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
-"""Words, and each sign: "client," and "client" are replaced alike."""
+_NO_LETTERS = re.compile(r"[\W\d_]+")
+_PARTS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]|_")
+"""Words and signs: in "client" and "client," the same word is replaced."""
 
 
 class _Text(NamedTuple):
@@ -78,7 +79,7 @@ def pair(news: Sequence[Line], olds: Sequence[Line]) -> list[tuple[int, int]]:
 
     Both come in the order of their places. The work grows with their length.
     """
-    changes = list(_changes(_texts(news), _texts(old for old in olds if not old.absent)))
+    changes = _changes(_texts(news), _texts(old for old in olds if not old.absent))
     return sorted(
         (new.at, old.at)
         for change in _clear(changes)
@@ -97,54 +98,75 @@ def _texts(lines: Iterable[Line]) -> list[_Text]:
 
 def _changes(news: Sequence[_Text], olds: Sequence[_Text]) -> Iterator[_Change]:
     """Yield the changes that a single replacement explains, each once."""
-    new_cuts, old_cuts = _cuts(news, olds)
-    for frame, mine in new_cuts.items():
-        its = old_cuts.get(frame, ())
-        if max(len(mine), len(its)) > MANY:
-            continue
-        for new, old in product(mine, its):
-            if _is_whole(new, old) and _may_be(new.text, old.text):
-                yield _Change(new.text, old.text, _words(old), _words(new))
+    starts = _shared([text.words for text in news], [text.words for text in olds])
+    ends = _shared([text.words[::-1] for text in news], [text.words[::-1] for text in olds])
+    having: defaultdict[Frame, tuple[list[_Cut], list[_Cut]]] = defaultdict(lambda: ([], []))
+    for text, heads, tails in zip(news, starts.of_news, ends.of_news, strict=True):
+        for frame, cut in _cuts(text, heads, tails, starts.forks):
+            having[frame][0].append(cut)
+    for text, heads, tails in zip(olds, starts.of_olds, ends.of_olds, strict=True):
+        for frame, cut in _cuts(text, heads, tails, starts.forks):
+            if frame in having:
+                having[frame][1].append(cut)
+    for mine, its in having.values():
+        if max(len(mine), len(its)) <= MANY:
+            for new, old in product(mine, its):
+                if _is_whole(new, old) and _may_be(new.text, old.text):
+                    yield _Change(new.text, old.text, _words(old), _words(new))
 
 
 def _cuts(
-    news: Sequence[_Text], olds: Sequence[_Text]
-) -> tuple[dict[Frame, list[_Cut]], dict[Frame, list[_Cut]]]:
-    """Return the texts of both sides by each rest they may have in common."""
-    starts = _shared([text.words for text in news], [text.words for text in olds])
-    ends = _shared([text.words[::-1] for text in news], [text.words[::-1] for text in olds])
-    found: tuple[defaultdict[Frame, list[_Cut]], ...] = (defaultdict(list), defaultdict(list))
-    for cuts, texts, before, after in zip(found, (news, olds), starts, ends, strict=True):
-        for text, heads, tails in zip(texts, before, after, strict=True):
-            size = len(text.words)
-            for start, head in enumerate(heads):
-                fewest = max(0, size - start - RUN)
-                for kept, tail in enumerate(tails[fewest : size - start + 1], fewest):
-                    cuts[head, tail].append(_Cut(text, start, size - kept))
-    return found[0], found[1]
+    text: _Text, heads: Sequence[int], tails: Sequence[int], forks: Collection[int]
+) -> Iterator[tuple[Frame, _Cut]]:
+    """Yield each rest that the other side may have too, and what of the text it leaves."""
+    size = len(text.words)
+    for start, head in enumerate(heads):
+        if head in forks:  # else all that begin like this go on alike: more than this is kept
+            fewest = max(0, size - start - RUN)
+            for kept, tail in enumerate(tails[fewest : size - start + 1], fewest):
+                yield (head, tail), _Cut(text, start, size - kept)
 
 
-def _shared(
-    news: Sequence[Words], olds: Sequence[Words]
-) -> tuple[list[list[int]], list[list[int]]]:
-    """Return the beginnings of each, from none of it on, numbered, while both sides have them."""
+class _Shared(NamedTuple):
+    """The beginnings of each text that both sides have, as numbers; none of it is the first.
+
+    ``forks`` are those after which the texts differ.
+    """
+
+    of_news: list[list[int]]
+    of_olds: list[list[int]]
+    forks: set[int]
+
+
+def _shared(news: Sequence[Words], olds: Sequence[Words]) -> _Shared:
+    """Return what the texts of both sides have in common, from their first words on."""
     numbers: dict[tuple[int, str], int] = {}
-    of_olds: list[list[int]] = []
-    for words in olds:
-        heads = [0]
-        for word in words:
-            heads.append(numbers.setdefault((heads[-1], word), len(numbers) + 1))
-        of_olds.append(heads)
-    of_news: list[list[int]] = []
-    for words in news:
-        heads = [0]
-        for word in words:
-            if (number := numbers.get((heads[-1], word))) is None:
-                break
-            heads.append(number)
-        of_news.append(heads)
-    both = {head for heads in of_news for head in heads} | {0}
-    return of_news, [list(takewhile(both.__contains__, heads)) for heads in of_olds]
+    of_olds = [[*_heads(words, numbers, grow=True)] for words in olds]
+    of_news = [[*_heads(words, numbers, grow=False)] for words in news]
+    both = {head for heads in of_news for head in heads}
+    of_olds = [[*takewhile(both.__contains__, heads)] for heads in of_olds]
+    forks: set[int] = set()
+    goes_on: dict[int, str] = {}
+    for texts, beginnings in ((news, of_news), (olds, of_olds)):
+        for words, heads in zip(texts, beginnings, strict=True):
+            for head, word in zip(heads, (*words, ""), strict=False):
+                if not word or goes_on.setdefault(head, word) != word:
+                    forks.add(head)
+    return _Shared(of_news, of_olds, forks)
+
+
+def _heads(words: Words, numbers: dict[tuple[int, str], int], *, grow: bool) -> Iterator[int]:
+    """Yield the number of each beginning; unless they ``grow``, up to the first without one."""
+    head = 0
+    yield head
+    for word in words:
+        found = numbers.get((head, word))
+        if found is None:
+            if not grow:
+                return
+            found = numbers[head, word] = len(numbers) + 1
+        head = found
+        yield head
 
 
 def _words(cut: _Cut) -> Words:
@@ -154,14 +176,13 @@ def _words(cut: _Cut) -> Words:
 
 def _is_whole(new: _Cut, old: _Cut) -> bool:
     """Return whether the rest is all that the two have in common at both ends, and has a word."""
-    mine, its = _words(new), _words(old)
-    after = its or old.text.words[old.stop :]  # of words put in twice, the second is new
-    before = mine or new.text.words[new.stop :]
-    if before and after and before[0] == after[0]:
+    put, out = _words(new), _words(old)
+    at = old.start
+    if new.text.words[at : at + 1] == old.text.words[at : at + 1] != ():
         return False
-    if mine and its and mine[-1] == its[-1]:
+    if put and out and put[-1] == out[-1]:
         return False
-    rest = *old.text.words[: old.start], *old.text.words[old.stop :]
+    rest = *old.text.words[:at], *old.text.words[old.stop :]
     return any(word[0].isalnum() for word in rest)
 
 
@@ -181,34 +202,36 @@ def _is_in_place(new: Line, old: Line) -> bool:
     return new.section == old.section or new.above == old.above or new.below == old.below
 
 
-def _clear(changes: Sequence[_Change]) -> Iterator[_Change]:
+def _clear(changes: Iterable[_Change]) -> Iterator[_Change]:
     """Yield the changes that are part of one edit, and better explained by no other."""
-    evidence = _evidence(changes)
-    weights = [_weight(change, evidence[change.out, change.put]) for change in changes]
+    weighed = list(_weighed(changes))
     of_new: defaultdict[Words, list[int]] = defaultdict(list)
     of_old: defaultdict[Words, list[int]] = defaultdict(list)
-    for change, weight in zip(changes, weights, strict=True):
+    for change, _, weight in weighed:
         of_new[change.new.words].append(weight)
         of_old[change.old.words].append(weight)
-    for weighed in (of_new, of_old):
-        for each in weighed.values():
-            each.sort(reverse=True)
-    for change in changes:
-        weight = evidence[change.out, change.put]
+    for weights in (*of_new.values(), *of_old.values()):
+        weights.sort(reverse=True)
+    for change, evidence, _ in weighed:
         rivals = *of_new[change.new.words][1:2], *of_old[change.old.words][1:2]
-        if weight >= ENOUGH and all(weight > rival for rival in rivals):
+        if evidence >= ENOUGH and all(evidence > rival for rival in rivals):
             yield change
 
 
-def _evidence(changes: Sequence[_Change]) -> dict[tuple[Words, Words], int]:
-    """Return in how many lines, one below the other on both sides, each replacement is made."""
+def _weighed(changes: Iterable[_Change]) -> Iterator[tuple[_Change, int, int]]:
+    """Yield each change that counts, with its evidence and its weight against others.
+
+    Evidence are the lines, one below the other on both sides, with this replacement.
+    """
     alike: defaultdict[tuple[Words, Words], list[_Change]] = defaultdict(list)
     for change in changes:
         alike[change.out, change.put].append(change)
-    return {
-        replacement: 0 if _is_next(*replacement) else _in_order(group)
-        for replacement, group in alike.items()
-    }
+    for (out, put), group in alike.items():
+        evidence = 0 if _is_next(out, put) else _in_order(group)
+        weight = evidence if out and put else max(evidence, ENOUGH)
+        if weight >= ENOUGH:
+            for change in group:
+                yield change, evidence, weight
 
 
 def _in_order(changes: Iterable[_Change]) -> int:
@@ -223,13 +246,12 @@ def _in_order(changes: Iterable[_Change]) -> int:
 
 def _is_next(out: Words, put: Words) -> bool:
     """Return whether a number was replaced by another, or is all that came or went."""
-    was, now = " ".join(out), " ".join(put)
-    numbers = _DIGITS.findall(was), _DIGITS.findall(now)
-    return numbers[0] != numbers[1] and (
-        all(numbers) or _DIGITS.sub("", was).strip() == _DIGITS.sub("", now).strip()
-    )
+    was, now = (_DIGITS.findall(" ".join(words)) for words in (out, put))
+    if was == now:
+        return False
+    return bool(was and now) or _letters(out) == _letters(put)
 
 
-def _weight(change: _Change, evidence: int) -> int:
-    """Return what the change counts against others of its lines."""
-    return evidence if change.out and change.put else max(evidence, ENOUGH)
+def _letters(words: Words) -> str:
+    """Return the words without numbers and signs."""
+    return _NO_LETTERS.sub("", "".join(words))
