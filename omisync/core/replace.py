@@ -16,7 +16,8 @@ What counts, and what does not:
   or at one end of the file, for the words vouch for more than the place here. A
   tick stands for it. A line that was absent already was in no edit of this file.
 - The replacement is made in more lines than any other that would explain either
-  line. Words added or dropped explain it by themselves, as much as two lines do.
+  line, and this is so in two of them. Words added or dropped explain a line by
+  themselves, as much as two lines do.
 """
 
 from __future__ import annotations
@@ -212,10 +213,22 @@ def _clear(changes: Iterable[_Change]) -> Iterator[_Change]:
         of_old[change.old.words].append(weight)
     for weights in (*of_new.values(), *of_old.values()):
         weights.sort(reverse=True)
-    for change, evidence, _ in weighed:
-        rivals = *of_new[change.new.words][1:2], *of_old[change.old.words][1:2]
-        if evidence >= ENOUGH and all(evidence > rival for rival in rivals):
-            yield change
+    clear = _alike(
+        change
+        for change, evidence, _ in weighed
+        if evidence > max((0, *of_new[change.new.words][1:2], *of_old[change.old.words][1:2]))
+    )
+    for group in clear.values():
+        if _in_order(group) >= ENOUGH:
+            yield from group
+
+
+def _alike(changes: Iterable[_Change]) -> dict[tuple[Words, Words], list[_Change]]:
+    """Return the changes by what was replaced by what."""
+    groups: defaultdict[tuple[Words, Words], list[_Change]] = defaultdict(list)
+    for change in changes:
+        groups[change.out, change.put].append(change)
+    return groups
 
 
 def _weighed(changes: Iterable[_Change]) -> Iterator[tuple[_Change, int, int]]:
@@ -223,10 +236,7 @@ def _weighed(changes: Iterable[_Change]) -> Iterator[tuple[_Change, int, int]]:
 
     Evidence are the lines, one below the other on both sides, with this replacement.
     """
-    alike: defaultdict[tuple[Words, Words], list[_Change]] = defaultdict(list)
-    for change in changes:
-        alike[change.out, change.put].append(change)
-    for (out, put), group in alike.items():
+    for (out, put), group in _alike(changes).items():
         evidence = 0 if _is_next(out, put) else _in_order(group)
         weight = evidence if out and put else max(evidence, ENOUGH)
         if weight >= ENOUGH:
