@@ -18,13 +18,16 @@ What counts, and what does not:
 - The replacement is made in more lines than any other that would explain either
   line, and this is so in two of them. Words added or dropped explain a line by
   themselves, as much as two lines do.
+- It reaches most of the lines left over that had the words taken out, and makes
+  most of those that now have the words put in: where lines came and went, some
+  will always have their words in common.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import product, takewhile
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 
 ENOUGH = 2
 """Lines that make a replacement one edit: once is any two lines of one pattern."""
+
+MOST = 0.65
+"""Share of the lines left over with such words, two of three: words in common come by chance."""
 
 RUN = 8
 """Words and signs replaced at most: it bounds the work for a line of hundreds."""
@@ -80,12 +86,34 @@ def pair(news: Sequence[Line], olds: Sequence[Line]) -> list[tuple[int, int]]:
 
     Both come in the order of their places. The work grows with their length.
     """
-    changes = _changes(_texts(news), _texts(old for old in olds if not old.absent))
+    now, was = _texts(news), _texts(old for old in olds if not old.absent)
     return sorted(
         (new.at, old.at)
-        for change in _clear(changes)
+        for change in _throughout(list(_clear(_changes(now, was))), now, was)
         for new, old in zip(change.new.lines, change.old.lines, strict=True)
     )
+
+
+def _throughout(
+    edits: Collection[Sequence[_Change]], news: Sequence[_Text], olds: Sequence[_Text]
+) -> Iterator[_Change]:
+    """Yield the changes of the edits that reach most lines with their words."""
+    having_out = _having(olds, {edit[0].out for edit in edits})
+    having_put = _having(news, {edit[0].put for edit in edits})
+    for edit in edits:
+        if len(edit) >= MOST * max(having_out[edit[0].out], having_put[edit[0].put]):
+            yield from edit
+
+
+def _having(texts: Iterable[_Text], runs: Collection[Words]) -> Counter[Words]:
+    """Return in how many texts each of the runs of words stands."""
+    sizes = sorted({len(run) for run in runs} - {0})
+    found: Counter[Words] = Counter()
+    for text in texts:
+        ends = len(text.words) + 1
+        windows = {text.words[at : at + size] for size in sizes for at in range(ends - size)}
+        found.update(windows.intersection(runs))
+    return found
 
 
 def _texts(lines: Iterable[Line]) -> list[_Text]:
@@ -203,8 +231,8 @@ def _is_in_place(new: Line, old: Line) -> bool:
     return new.section == old.section or new.above == old.above or new.below == old.below
 
 
-def _clear(changes: Iterable[_Change]) -> Iterator[_Change]:
-    """Yield the changes that are part of one edit, and better explained by no other."""
+def _clear(changes: Iterable[_Change]) -> Iterator[list[_Change]]:
+    """Yield the edits: changes alike and in order, each better explained by no other."""
     weighed = list(_weighed(changes))
     of_new: defaultdict[Words, list[int]] = defaultdict(list)
     of_old: defaultdict[Words, list[int]] = defaultdict(list)
@@ -220,7 +248,7 @@ def _clear(changes: Iterable[_Change]) -> Iterator[_Change]:
     )
     for group in clear.values():
         if _in_order(group) >= ENOUGH:
-            yield from group
+            yield group
 
 
 def _alike(changes: Iterable[_Change]) -> dict[tuple[Words, Words], list[_Change]]:

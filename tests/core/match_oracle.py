@@ -181,11 +181,17 @@ def replacements(news: Sequence[Line], olds: Sequence[Line]) -> Pairs:
             clear.setdefault(edit, set()).add((new, old))
     return frozenset(
         (a.at, b.at)
-        for pairs in clear.values()
+        for (out, put), pairs in clear.items()
         if in_order([(its[old][0].at, mine[new][0].at) for new, old in pairs]) >= replace.ENOUGH
+        and len(pairs) * 3 >= 2 * max(having(out, its), having(put, mine))
         for new, old in pairs
         for a, b in zip(mine[new], its[old], strict=True)
     )
+
+
+def having(run: Sequence[str], texts: Iterable[Sequence[str]]) -> int:
+    """Return how many of the texts have this run of words, none if it is empty."""
+    return sum(f" {' '.join(run)} " in f" {' '.join(text)} " for text in texts) if run else 0
 
 
 def by_words(lines: Iterable[Line]) -> dict[tuple[str, ...], list[Line]]:

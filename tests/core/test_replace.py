@@ -316,6 +316,16 @@ def test_a_rest_that_many_lines_share(more: int, told: bool) -> None:
     )
 
 
+@pytest.mark.parametrize(("more", "told"), [(("a",), True), (("a", "b"), False)])
+def test_words_in_common_by_chance(more: tuple[str, ...], told: bool) -> None:
+    """Two of three lines left over with the words are one edit; two of four are not."""
+    olds, news = ["buy milk", "buy figs"], ["get milk", "get figs"]
+    pairs = everything(2) if told else []
+    gone, come = [f"buy {text}" for text in more], [f"get {text}" for text in more]
+    assert replace.pair(lines(*news), lines(*olds, *gone)) == pairs
+    assert replace.pair(lines(*news, *come), lines(*olds)) == pairs
+
+
 def test_ten_thousand_lines_of_one_pattern() -> None:
     """Any number of lines is compared by what they have in common, not each with each."""
     olds = [f"limited task number {at}" for at in range(10_000)]
