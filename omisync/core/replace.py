@@ -13,8 +13,9 @@ What counts, and what does not:
 - A number that gives way to another is the next round of a series, as likely as
   an edit. A finished line that is now open and different is one of a chore.
 - Both lines stand in one place: under one heading, below or above the same line,
-  or at one end of the file, for the words vouch for more than the place here. A
-  tick stands for it. A line that was absent already was in no edit of this file.
+  or at one end of the file (the place need not vouch for everything here, and a
+  file replaced from top to bottom has no other). A tick stands for it. A line that
+  was absent already was in no edit of this file.
 - The replacement is made in more lines than any other that would explain either
   line, and this is so in two of them. Words added or dropped explain a line by
   themselves, as much as two lines do.
