@@ -94,6 +94,10 @@ class FileChanged(OmisyncError):
         self.aside = aside
 
 
+class FileHeld(FileChanged):
+    """A program has the todo file open for writing: it is not replaced under its hands."""
+
+
 class GuardStopped(OmisyncError):
     """The plan would remove too much; it was refused whole."""
 
@@ -158,6 +162,10 @@ class RateLimited(OmisyncError):
         self.bucket = bucket
         self.retry_after = retry_after
         self.limit = limit
+
+
+class ListUnread(OmisyncError):
+    """What an earlier reading of the list brought is not done, and the next has to wait."""
 
 
 class ServerTrouble(OmisyncError):

@@ -266,7 +266,9 @@ def _from_key_file(key_file: str) -> Key:
         advice = f"make it this user's, and only this user's: {_chmod(path)}"
         raise ConfigError(f"the key file {path} {found.problem}", advice)
     if found.problem:
-        advice = f"write the key into it, then {_chmod(path)}; or correct omi.api_key_file"
+        fillable = found.problem in {MISSING, EMPTY}
+        fill = f"write the key into it, then {_chmod(path)}; or " if fillable else ""
+        advice = f"{fill}correct omi.api_key_file: it names a file with the key and nothing else"
         raise ConfigError(f"the key file {path} {found.problem}", advice)
     if found.mode:
         what = f"the key file {path} is readable by others (mode {found.mode})"

@@ -118,7 +118,7 @@ def _explained(error: errors.OmisyncError, *, as_json: bool) -> int:
     if as_json:
         import json
 
-        fault = {"message": error.message, "advice": error.advice}
+        fault = {"message": error.message, "advice": show.commands(error.advice)}
         data = {"version": 1, "code": error.exit_code, "error": fault}
         print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data for programs
     return error.exit_code

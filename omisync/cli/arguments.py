@@ -220,6 +220,12 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--port", type=_port, default=0, metavar="PORT", help="the port (default: a free one)"
     )
     sandbox.add_argument("--state", metavar="FILE", help="keep the items in this JSON file")
+    sandbox.add_argument(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="allow N reads and N writes an hour, as Omi allows 120 (default: no limit)",
+    )
 
 
 INIT = """\

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import secrets
+import shlex
+import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -46,7 +48,11 @@ def doctor(options: Namespace) -> int:
     checks = list(_checks(options))
     code = errors.worst(*(check.code for check in checks))
     if options.json:
-        facts = {"version": 1, "code": code, "checks": [asdict(check) for check in checks]}
+        told = [
+            asdict(c) | {"what": show.commands(c.what), "advice": show.commands(c.advice)}
+            for c in checks
+        ]
+        facts = {"version": 1, "code": code, "checks": told}
         print(json.dumps(facts, ensure_ascii=False))  # noqa: T201 - data
     else:
         show.checks([(c.name, c.code == errors.OK, c.what, c.advice) for c in checks], sys.stdout)
@@ -65,6 +71,8 @@ def _checks(options: Namespace) -> Iterator[Check]:
     if config.two_way:
         yield _guarded("writing", lambda: _writable(config))
     yield asyncio.run(_watching(config))
+    if config.watch.notify_command:
+        yield _alarm(config)
     yield _guarded("state", lambda: _state(config))
     yield _last(config)
     yield _daemon(config)
@@ -76,6 +84,15 @@ def _checks(options: Namespace) -> Iterator[Check]:
         return
     yield Check("key", errors.OK, f"{key} from {key.where}")
     yield from asyncio.run(_server(config, key.value))
+
+
+def _alarm(config: Config) -> Check:
+    """Look for the person's command without running it."""
+    command = shlex.split(config.watch.notify_command)[0]
+    if shutil.which(command) is None:
+        advice = "Correct notify_command under [watch], or give its whole path."
+        return Check("alarm", errors.BAD_CONFIG, f"there is no command {command} to run", advice)
+    return Check("alarm", errors.OK, f"{command} will be run")
 
 
 def _failed(name: str, error: OmisyncError) -> Check:

@@ -23,5 +23,6 @@ def sandbox(options: Namespace) -> int:
             f"There is no folder {state.parent} to keep {state.name} in",
             "Make it, or name a file in another one.",
         )
-    asyncio.run(serve(options.port, state))
+    limit = options.limit
+    asyncio.run(serve(options.port, state, reads_per_hour=limit, writes_per_hour=limit))
     return errors.OK

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from omisync import config as configs
-from omisync import errors, places
+from omisync import errors, places, show
 from omisync.cli import installation, units
 from omisync.errors import ConfigError, OmisyncError, UsageError
 
@@ -36,6 +36,8 @@ PROPERTIES = (
     "ActiveState", "SubState", "Result", "StatusText",
 )  # fmt: skip
 """What ``systemctl show`` is asked for (org.freedesktop.systemd1(5))."""
+
+NO_UNIT = "`omisync service install` puts one in place"
 
 STATES = {
     "current": "is in place and up to date",
@@ -219,7 +221,7 @@ def _status(options: Namespace) -> int:
         details = [*unit.differences(), *_systemd_says(unit, known[unit.name])]
         _say(sys.stdout, details, before="  ")
     if not present:
-        _say(sys.stdout, [f"There is no unit for {config.path}: omisync service install"])
+        _say(sys.stdout, [f"There is no unit for {config.path}; {NO_UNIT}"])
     _say(sys.stderr, notes, before="Note: ")
     return code
 
@@ -233,7 +235,7 @@ def standing(options: Namespace) -> str:
     config = _config(options)
     present = _present(config.path, installation.found(config, os.environ))
     if not present:
-        return "not installed; `omisync service install` puts it in place"
+        return f"not installed; {NO_UNIT}"
     words = []
     for unit in present:
         active = (_asked(unit.name) or {}).get("ActiveState", "systemd does not answer")
@@ -354,7 +356,7 @@ def _config(options: Namespace) -> Config:
 
 
 def _say(stream: TextIO, lines: Iterable[str], *, before: str = "") -> None:
-    stream.writelines(f"{before}{line}\n" for line in lines)
+    stream.writelines(f"{before}{show.commands(line)}\n" for line in lines)
 
 
 def _data(code: int, **facts: object) -> None:

@@ -184,7 +184,7 @@ class Watch(Section):
             shlex.split(line)
         except ValueError as error:
             raise ValueError(f"the quotes do not fit together ({error})") from None
-        return line
+        return line.strip()
 
 
 class State(Section):

@@ -7,7 +7,6 @@ failure tells it again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shlex
 from typing import TYPE_CHECKING
@@ -47,8 +46,11 @@ def news(desk: Desk) -> str | None:
     return "failing" if failing else "recovered"
 
 
-async def ring(desk: Desk, event: str) -> None:
-    """Run the person's command without a shell: the event in its environment, the message last."""
+async def ring(desk: Desk, event: str) -> str:
+    """Run the person's command without a shell: the event in its environment, the message last.
+
+    Return what went wrong, nothing where it did not: that is no reason to stop syncing.
+    """
     environ = {
         **os.environ,
         "OMISYNC_EVENT": event,
@@ -56,18 +58,22 @@ async def ring(desk: Desk, event: str) -> None:
     }
     environ.pop("OMI_API_KEY", None)
     line = shlex.split(desk.config.watch.notify_command)
-    # A command that cannot be started is no reason to stop syncing; the log has the event.
-    with contextlib.suppress(OSError):
+    try:
         process = await asyncio.create_subprocess_exec(
             *line, environ["OMISYNC_MESSAGE"], env=environ, stdin=asyncio.subprocess.DEVNULL
         )
-        try:
-            async with asyncio.timeout(COMMAND_SECONDS):
-                await process.wait()
-        except (TimeoutError, asyncio.CancelledError) as error:
-            process.kill()
-            if isinstance(error, asyncio.CancelledError):
-                raise
+    except OSError as error:
+        return f"{line[0]} cannot be started ({error.strerror})"
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS):
+            code = await process.wait()
+    except TimeoutError:
+        process.kill()
+        return f"{line[0]} did not end within {COMMAND_SECONDS:.0f} seconds and was killed"
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    return f"{line[0]} ended with {code}" if code else ""
 
 
 def _message(desk: Desk) -> str:

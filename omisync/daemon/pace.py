@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 300.0
+HELD_DELAY = 15.0
+"""Seconds at most to the next try where a program has the file open: nothing tells when it
+closes it without a save, and to look costs no request."""
 
 
-def backoff(attempt: int, chance: float) -> float:
+def backoff(attempt: int, chance: float, longest: float = LONGEST_DELAY) -> float:
     """Return the seconds to wait before attempt number ``attempt`` (1 is the first repeat).
 
     Exponential with full jitter: ``chance`` (0..1) picks a point between nothing
-    and the bound, which doubles with each attempt up to five minutes.
+    and the bound, which doubles with each attempt up to ``longest``, five minutes.
     """
-    bound: float = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 32))
+    bound: float = min(longest, FIRST_DELAY * 2.0 ** min(attempt - 1, 32))
     return chance * bound
 
 
@@ -42,7 +45,8 @@ def delay(outcome: Outcome, attempt: int, now: float, chance: float) -> float:
     wait = max(0.0, outcome.retry_at - now) if outcome.retry_at is not None else 0.0
     vague = any(not isinstance(error, errors.RateLimited) for error in outcome.troubles)
     if vague or not known:
-        wait = max(wait, backoff(attempt, chance))
+        held = any(isinstance(error, errors.FileHeld) for error in outcome.troubles)
+        wait = max(wait, backoff(attempt, chance, HELD_DELAY if held else LONGEST_DELAY))
     return wait
 
 

@@ -137,7 +137,7 @@ class _Waits:
         """Wait, at most until a stop; only what comes with an advice is worth a line."""
         supervisor.tell(self.environ, READY=1, STATUS=why)
         if advice and why != self.said:
-            self.log.warning("store.waiting", what=why, next=advice)
+            self.log.warning("store.waiting", what=why, next=show.commands(advice))
             self.said = why
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.signals.stop.wait(), seconds)
@@ -324,7 +324,7 @@ class Daemon:
         loud = self.log.info if outcome.progress or news else self.log.debug
         loud("cycle.done", **fields)
         for error in outcome.troubles if news else ():
-            self.log.warning("cycle.trouble", what=error.message, next=error.advice)
+            self.log.warning("cycle.trouble", what=error.message, next=show.commands(error.advice))
         for remark in outcome.remarks:
             self.log.debug("cycle.remark", what=remark)  # it has the task's text
         self.said = said
@@ -390,9 +390,18 @@ class Daemon:
         about = alarm.news(self.desk)
         if about is not None:
             self.log.warning("alarm.rung", about=about)
-            ringing = asyncio.create_task(alarm.ring(self.desk, about))
+            ringing = asyncio.create_task(self._rung(about))
             self.ringing.add(ringing)
             ringing.add_done_callback(self.ringing.discard)
+
+    async def _rung(self, about: str) -> None:
+        """Run the person's command; only the log can tell that it cannot be run."""
+        wrong = await alarm.ring(self.desk, about)
+        if wrong:
+            advice = "correct notify_command under [watch] in the config"
+            self.log.warning("alarm.failed", what=wrong, next=advice)
+        else:
+            self.log.debug("alarm.heard", about=about)
 
     def _reloaded(self) -> bool:
         """Return whether the config was read anew: asked by SIGHUP, or config or key changed."""
@@ -406,7 +415,7 @@ class Daemon:
         try:
             self.fresh = bases.read(self.config.path, environ)
         except OmisyncError as error:
-            self.log.warning("config.refused", what=error.message, next=error.advice)
+            self.log.warning("config.refused", what=error.message, next=show.commands(error.advice))
             supervisor.tell(environ, READY=1, STATUS=f"old config kept: {error.message}")
             return False
         self.log.info("config.loaded", path=str(self.config.path))

@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING
 from omisync.file.reading import SIZE_LIMIT, Signature, Snapshot, digest, read, signature
 
 if TYPE_CHECKING:
-    from omisync.file.exchange import Replacement, check_replaceable, replace, replacing
-    from omisync.file.versions import copies, keep_copy
+    from omisync.file.exchange import Replacement, check_held, check_replaceable, replace, replacing
+    from omisync.file.versions import copies, drop_copies, keep_copy
 
 __all__ = [
     "SIZE_LIMIT",
     "Replacement",
     "Signature",
     "Snapshot",
+    "check_held",
     "check_replaceable",
     "copies",
     "digest",
+    "drop_copies",
     "keep_copy",
     "read",
     "replace",
@@ -37,11 +39,11 @@ __all__ = [
 if not TYPE_CHECKING:  # for mypy it would make every misspelt name an object
 
     def __getattr__(name: str) -> object:
-        if name in {"Replacement", "check_replaceable", "replace", "replacing"}:
+        if name in {"Replacement", "check_held", "check_replaceable", "replace", "replacing"}:
             from omisync.file import exchange
 
             return getattr(exchange, name)
-        if name in {"copies", "keep_copy"}:
+        if name in {"copies", "drop_copies", "keep_copy"}:
             from omisync.file import versions
 
             return getattr(versions, name)

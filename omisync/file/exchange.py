@@ -24,7 +24,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
+from omisync.errors import FileChanged, FileHeld, FileUnusable, NoRoom, OmisyncError
 from omisync.file import rights, writing
 from omisync.file.reading import Snapshot, digest, missing, quoted, signature_of, unreadable
 
@@ -74,7 +74,8 @@ def replacing(
     ``"file.written"``, ``"file.checked"`` and ``"file.swapped"`` after these steps.
 
     Raises (entering and leaving):
-        FileChanged: Somebody saved it since it was seen, or is about to: their save stands.
+        FileChanged: Somebody saved it since it was seen: their save stands.
+        FileHeld: A program has it open for writing, and may be about to.
         FileMissing: There is no file.
         FileUnusable: It, or its folder, does not let itself be replaced.
         NoRoom: The disk is full; the old file stands.
@@ -101,6 +102,33 @@ def check_replaceable(path: Path) -> Path:
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise _folder_refused(path, target.parent, "it is not writable")
     return target.parent
+
+
+def check_held(path: Path) -> None:
+    """Look whether the program that had the file open for writing still has.
+
+    Only where ``replacing`` has found one: it knows that this can be told there.
+
+    Raises:
+        FileHeld: It has, or another one.
+    """
+    try:
+        target = os.path.realpath(path, strict=True)
+        opened = os.open(target, OLD_FLAGS)
+    except (OSError, ValueError):  # whoever reads it next tells why
+        return
+    try:
+        if _is_open_for_writing(opened):
+            raise _held(path, Path(target))
+    finally:
+        os.close(opened)
+
+
+def _held(path: Path, target: Path) -> FileHeld:
+    return FileHeld(
+        f"{path} is open in a program that may be writing to it",
+        f"close it there, then this can go on; fuser -v {quoted(target)} names the program",
+    )
 
 
 def _check_status(path: Path, target: Path, status: os.stat_result) -> None:
@@ -227,10 +255,7 @@ class Replacement:
         if not (there and same_way) or _differs(self._old, self._seen.data):
             raise self._changed()
         if self._is_open(self._old):
-            raise FileChanged(
-                f"{self._path} is open in a program that may be writing to it",
-                f"it is tried again; if this lasts: fuser -v {quoted(self._target)}",
-            )
+            raise _held(self._path, self._target)
 
     def _put(self) -> None:
         if not self._swap_until(self._seen.signature.inode):

@@ -6,40 +6,56 @@ somebody else has put into the folder is followed or overwritten.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omisync.errors import NoRoom, StoreUnusable
 from omisync.file import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 NAME_BYTES = 200
 """How much of the file's name a version has: with number and hidden name below 255."""
 
 
-def keep_copy(folder: Path, name: str, data: bytes, limit: int = 20) -> Path:
+def keep_copy(folder: Path, name: str, data: bytes) -> Path:
     """Keep these bytes as the newest version of ``name`` and return where they are.
 
-    Versions are called ``000042-todo.md``: they sort by age. The last ``limit`` (at
-    least one) stay. The folder is made for this user only if it is not there.
+    Versions are called ``000042-todo.md``: they sort by age. No older one goes, see
+    ``drop_copies``. The folder is made for this user only if it is not there.
 
     Raises:
-        NoRoom: The disk is full; no older version was removed.
+        NoRoom: The disk is full.
         StoreUnusable: The folder is a symlink, another user's, or cannot be written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
+        with _opened(folder) as opened:
             _make_private(folder, opened)
             kept = _add(opened, _short(name), data)
-            _drop_old(opened, _short(name), limit)
-        finally:
-            os.close(opened)
     except OSError as error:
         raise _refusal(folder, name, error) from None
     return folder / kept
+
+
+def drop_copies(folder: Path, name: str, *, limit: int = 20, needed: Collection[str] = ()) -> None:
+    """Remove the versions of ``name`` but the last ``limit`` (at least one) and the ``needed``.
+
+    Raises:
+        StoreUnusable: The folder cannot be read or written.
+    """
+    try:
+        with _opened(folder) as opened:
+            _drop_old(opened, _short(name), limit, needed)
+    except FileNotFoundError:  # the person has removed it
+        return
+    except OSError as error:
+        raise _refusal(folder, name, error) from None
 
 
 def copies(folder: Path, name: str) -> list[Path]:
@@ -50,6 +66,15 @@ def copies(folder: Path, name: str) -> list[Path]:
         return []
     paths = [folder / entry for _, entry in _numbered(entries, _short(name))]
     return [path for path in paths if not path.is_symlink() and path.is_file()]
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield opened
+    finally:
+        os.close(opened)
 
 
 def _make_private(folder: Path, opened: int) -> None:
@@ -82,8 +107,10 @@ def _add(folder: int, name: str, data: bytes) -> str:
     return kept
 
 
-def _drop_old(folder: int, name: str, limit: int) -> None:
+def _drop_old(folder: int, name: str, limit: int, needed: Collection[str]) -> None:
     for _, entry in _numbered(os.listdir(folder), name)[: -max(limit, 1)]:
+        if entry in needed:
+            continue
         status = os.stat(entry, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             os.unlink(entry, dir_fd=folder)

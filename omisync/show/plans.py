@@ -96,10 +96,7 @@ def write_notice(paper: Paper, notice: Notice, todo_path: Path) -> None:
 
 def _write_step(paper: Paper, step: Step, name: str, *, links_exist: bool) -> None:
     sign = SIGNS[step.verb]
-    named = step.entry is not None and step.entry.explicit_id is not None
-    first = step.link.base is None and (named or not links_exist)
-    may_link = step.verb == "create" and first
-    verb = "create or link" if may_link else step.verb
+    verb = "create or link" if _may_link(step, links_exist=links_exist) else step.verb
     width = 8 if links_exist else 14  # "complete", "create or link"
     head = [sign, Piece(f" {verb:<{width}}  ", sign.style)]
     where = f"  {name}:{step.entry.line}" if step.entry is not None else ""
@@ -110,6 +107,12 @@ def _write_step(paper: Paper, step: Step, name: str, *, links_exist: bool) -> No
     before, after = _compared(step.former, step.text)
     paper.line(head, before, tail)
     paper.line([Piece(" " * (width + 2)), Piece("→ ", sign.style)], after)
+
+
+def _may_link(step: Step, *, links_exist: bool) -> bool:
+    """Return whether a create may turn out to be a link, once the list is read."""
+    named = step.entry is not None and step.entry.explicit_id is not None
+    return step.verb == "create" and step.link.base is None and (named or not links_exist)
 
 
 def _compared(before: str, after: str) -> tuple[list[Piece], list[Piece]]:
@@ -175,7 +178,8 @@ def _sentence(decided: Plan, todo: Sequence[Step], *, links_exist: bool) -> str:
     parts = [f"{tally[verb]} {said}" for verb, said in SUMMARY.items() if tally[verb]]
     if tally["create"]:
         number = words.count(_create_requests(decided), "request")
-        said = "to create in" if links_exist else "to create or link in at most"
+        may_link = any(_may_link(step, links_exist=links_exist) for step in todo)
+        said = "to create or link in at most" if may_link else "to create in"
         parts[0] = f"{tally['create']} {said} {number}"
     return ", ".join(parts) + "."
 

@@ -181,7 +181,7 @@ def error_data(error: OmisyncError) -> dict[str, object]:
         "kind": type(error).__name__,
         "code": error.exit_code,
         "message": error.message,
-        "advice": error.advice,
+        "advice": words.commands(error.advice),
     }
 
 

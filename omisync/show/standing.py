@@ -238,7 +238,10 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
         "success_at": words.instant(last.success_at),
         "failing_since": words.instant(last.failing_since),
         "retry_at": words.instant(last.retry_at),
-        "troubles": [{"message": message, "advice": advice} for message, advice in last.troubles],
+        "troubles": [
+            {"message": message, "advice": words.commands(advice)}
+            for message, advice in last.troubles
+        ],
         "gates": {
             bucket: {"wait": round(wait, 1), "until": words.instant(facts.now + wait)}
             for bucket, wait in sorted(facts.gates.items())

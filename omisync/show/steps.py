@@ -138,14 +138,15 @@ def _why_change(link: Link, entry: Entry, patch: Patch) -> Iterator[str]:
 def _former(link: Link, patch: Patch) -> str | None:
     if patch.description is None or link.base is None:
         return None
-    return link.base.local.text
+    return link.base.local.text or None  # none of a link by id to other words
 
 
 def _patched(link: Link, patch: Patch) -> dict[str, dict[str, object]]:
     remote = link.base.remote if link.base is not None else None
     pairs: dict[str, tuple[object, object]] = {}
     if patch.description is not None:
-        pairs["description"] = (remote.description if remote else None, patch.description)
+        before = remote.description if remote else ""
+        pairs["description"] = (before or None, patch.description)
     if patch.completed is not None:
         pairs["completed"] = (remote.completed if remote else None, patch.completed)
     if patch.due_at is not None or patch.clear_due:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MINUTE = 60.0
+NEAR = 5 * MINUTE
+"""Seconds up to which a wait is worth its seconds."""
 HOUR = 3600.0
 DAY = 86400.0
 JUST_NOW = 5.0
@@ -101,16 +103,20 @@ def countdown(seconds: float) -> str:
 def clock_time(unix: float, now: float | None = None) -> str:
     """Return a moment as a local ``14:05``, with its date unless that is today's.
 
-    A started minute counts as over, so that ``until 14:05`` is never too early.
-    ``now`` (Unix seconds) tells what today is; by default the clock does.
+    One that is near has its seconds. What has begun of a minute, or second, counts as
+    over, so that ``until 14:05`` is never too early. ``now`` (Unix seconds) tells
+    what today is; by default the clock does.
     """
     now = time.time() if now is None else now
-    moment = _local(-(-unix // MINUTE) * MINUTE)
+    near = unix - now < NEAR
+    step = 1.0 if near else MINUTE
+    moment = _local(-(-unix // step) * step)
     if moment is None:
         return "an unknown time"
     today = _local(now)
     is_today = today is not None and moment.date() == today.date()
-    return moment.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
+    time_of_day = "%H:%M:%S" if near else "%H:%M"
+    return moment.strftime(time_of_day if is_today else f"%Y-%m-%d {time_of_day}")
 
 
 def stamp(unix: float) -> str:

@@ -74,8 +74,8 @@ class Clashed:
 class Writing(NamedTuple):
     """A write of the file: digests before and after, the links that hold then, keys that go.
 
-    ``copy`` names what is kept of the former version, empty where only ids were
-    written; ``added`` are the keys of new lines, ``former`` what changed lines said.
+    ``copy`` names what is kept of the former version; ``added`` are the keys of new
+    lines, ``former`` what changed lines said.
     """
 
     before: str
@@ -576,9 +576,14 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             timeout=BUSY_SECONDS,
         )
     except (OSError, sqlite3.Error) as error:
+        if path.is_dir():
+            raise StoreUnusable(
+                f"The state store {path} is a folder", "Name a file in it under [state] path."
+            ) from error
         raise StoreUnusable(
             f"The state store {path} cannot be opened ({error})",
-            f"Check the permissions of {path.parent}, or set [state] path in the config.",
+            f"Make it and {path.parent} readable and writable for you, or set [state] path"
+            " in the config.",
         ) from error
 
 

@@ -21,6 +21,8 @@ from omisync.sync import ending, formats, guards, inward, looks, reading, sendin
 from omisync.sync.desk import Outcome, Run, keys, policy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from omisync.config import Config
     from omisync.core.model import Document, Listing, RemoteItem
     from omisync.core.plan import Plan
@@ -93,7 +95,7 @@ class _Asked(NamedTuple):
 def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Outcome | None:
     """Return the former outcome if the bytes are the same and nothing is due."""
     settled = desk.store.fact("settled")
-    if not isinstance(settled, dict):
+    if not isinstance(settled, dict) or reading.is_owed(desk):
         return None
     same = settled["digest"] == snapshot.digest and settled["setting"] == desk.setting
     look_at = settled["look_at"]
@@ -195,6 +197,7 @@ async def _carried_out(run: Run, decided: Plan) -> None:
     _keep_house(run, decided)
     await sending.apply(run, decided)
     _remember_places(run, decided)
+    run.remarks += _strays(run, decided)
 
 
 async def _both_ways(
@@ -216,7 +219,7 @@ async def _both_ways(
         await inward.quiet(path, desk.config.watch.settle)
         snapshot = file.read(path)
         document = formats.parsed(desk.config, snapshot)
-        inward.recover(run, snapshot, document)
+        inward.recover(desk, snapshot, document)
         seen = _observed(desk.config, document, run.store, run.now)
         if listing is None:
             decided = plan.make(seen, rules, keys())
@@ -236,6 +239,7 @@ async def _both_ways(
             continue
         break
     else:
+        reading.owe(desk, changed)
         raise changed
     decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))
     if decided.mute:
@@ -246,9 +250,23 @@ async def _both_ways(
     if listing is not None:
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
         reading.pace(desk, news=news)
+        if not run.troubles and not any(_says_else(op) for op in _adoptions(decided)):
+            reading.paid(desk)
         _acquainted(run)
         run.again |= rules.ids and run.counts["task.created"] > 0  # they have ids to write now
     return snapshot, document, decided
+
+
+def _strays(run: Run, decided: Plan) -> Iterator[str]:
+    """Yield what is to be said of lines that name an item which is not theirs."""
+    created = (op for op in decided.ops if isinstance(op, plan.AddRemote))
+    for op in created:
+        if op.entry.explicit_id and op.link.base is None and op.link.key in run.written:
+            where = f"{run.desk.config.todo_path}:{op.entry.line}"
+            yield (
+                f"{where}: {op.entry.explicit_id} is no item of Omi's list, or that of another"
+                " line; this line is a new task"
+            )
 
 
 def _acquainted(run: Run) -> None:

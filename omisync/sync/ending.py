@@ -109,6 +109,7 @@ def still_listed(run: Run, snapshot: Snapshot) -> Outcome | None:
     if due_at is not None and run.now >= due_at:
         return None
     reading.pace(desk, news=False)
+    reading.paid(desk)
     times = [at for at in (due_at, reading.next_at(desk)) if at is not None]
     settled |= {"at": run.now, "look_at": min(times, default=None)}
     with desk.store.transaction():

@@ -17,7 +17,7 @@ from omisync import file
 from omisync.core.model import Addition, Change, Tombstone
 from omisync.core.order import STEP
 from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
-from omisync.errors import FileChanged, FileUnusable, NoRoom
+from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
 from omisync.store import Event, Writing
 from omisync.sync import formats
 
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
     from omisync.core.model import Document, Link, Rewriting, Task
     from omisync.core.plan import LocalOp, Plan
-    from omisync.errors import OmisyncError
     from omisync.file import Snapshot
     from omisync.store import Store
-    from omisync.sync.desk import Run
+    from omisync.sync.desk import Desk, Run
 
 LATE = 0.05
 """Seconds after a replacement in which a save to the former file may still arrive."""
@@ -45,9 +44,13 @@ def copies_folder(store_path: Path) -> Path:
     return store_path.with_name(f"{store_path.name}.copies")
 
 
-def recover(run: Run, snapshot: Snapshot, document: Document) -> None:
-    """Settle a write of the file that was cut short, if it was made."""
-    noted = run.store.writing()
+def recover(desk: Desk, snapshot: Snapshot, document: Document) -> None:
+    """Settle a write of the file that was cut short, if it was made.
+
+    If it was not, the copy that was kept for it goes: it is what the file still says.
+    """
+    store = desk.store
+    noted = store.writing()
     if noted is None:
         return
     if snapshot.digest == noted.before:
@@ -57,14 +60,15 @@ def recover(run: Run, snapshot: Snapshot, document: Document) -> None:
     else:
         # Somebody saved meanwhile. In doubt the write counts as not made: what is the
         # same on both sides by then settles without a word, what is not, clashes.
-        holds = _shows(document, run.store.links(), noted)
-    with run.store.transaction():
-        if holds:
-            run.store.put_links(noted.links)
-            run.store.drop_links(noted.gone)
-        run.store.put_fact("writing", None)
-    if holds:
-        remember(run.store, noted)
+        holds = _shows(document, store.links(), noted)
+    if not holds:
+        withdraw(desk, noted)
+        return
+    with store.transaction():
+        store.put_links(noted.links)
+        store.drop_links(noted.gone)
+        remember(store, noted)
+    drop_copies(desk)
 
 
 def _shows(document: Document, links: Sequence[Link], noted: Writing) -> bool:
@@ -162,43 +166,68 @@ async def write(
         _settle(run, written)
         return snapshot, rewriting.document
     path = run.desk.config.todo_path
-    folder = copies_folder(run.desk.config.store_path)
-    try:
-        copy = file.keep_copy(folder, path.name, snapshot.data, VERSIONS)
-    except NoRoom as error:
-        return _stopped(run, decided, error, snapshot, document)
-    digest = file.digest(data)
-    only_ids = not (written.former or written.gone or written.added)
     noted = Writing(
         before=snapshot.digest,
-        after=digest,
+        after=file.digest(data),
         links=tuple(written.rows),
         gone=tuple(written.gone),
-        copy="" if only_ids else copy.name,
+        copy="",
         added=tuple(written.added),
         former=written.former,
     )
-    with run.store.transaction():
-        run.store.put_writing(noted)
+    try:
+        noted = announce(run.desk, snapshot, noted)
+    except NoRoom as error:
+        return _stopped(run, decided, error, snapshot, document)
     try:
         with file.replacing(path, data, snapshot, trace=run.desk.trace):
             await asyncio.sleep(LATE)
     except FileChanged as error:  # `recover` finds out what came of it
         if error.aside:
-            kept = file.keep_copy(folder, path.name, error.aside, VERSIONS)
+            folder = copies_folder(run.desk.config.store_path)
+            kept = file.keep_copy(folder, path.name, error.aside)
             run.remarks.append(f"{path} was saved twice at once; the older save is kept as {kept}")
         raise
     except (FileUnusable, NoRoom) as error:
-        with run.store.transaction():
-            run.store.put_fact("writing", None)
-        copy.unlink(missing_ok=True)
+        withdraw(run.desk, noted)
         return _stopped(run, decided, error, snapshot, document)
     now = file.read(path)
-    if now.digest != digest:
+    if now.digest != noted.after:
         raise FileChanged(f"{path} was saved just now")
-    _settle(run, written)
-    remember(run.store, noted)
+    _settle(run, written, noted)
+    drop_copies(run.desk)
     return now, rewriting.document
+
+
+def announce(desk: Desk, snapshot: Snapshot, planned: Writing) -> Writing:
+    """Keep a copy of the file and note what is about to be written; return the note.
+
+    ``recover``, ``remember`` or ``withdraw`` end what begins here.
+
+    Raises:
+        NoRoom: the copy cannot be kept; nothing is noted.
+        StoreBusy: the note cannot be made; no copy is left, or each try would leave one.
+        StoreUnusable: as these, for good.
+    """
+    config = desk.config
+    folder = copies_folder(config.store_path)
+    copy = file.keep_copy(folder, config.todo_path.name, snapshot.data)
+    noted = planned._replace(copy=copy.name)
+    try:
+        with desk.store.transaction():
+            desk.store.put_writing(noted)
+    except OmisyncError:
+        copy.unlink(missing_ok=True)
+        raise
+    return noted
+
+
+def withdraw(desk: Desk, noted: Writing) -> None:
+    """Take back the note of a write that was not made, and the copy that was kept for it."""
+    with desk.store.transaction():
+        desk.store.put_fact("writing", None)
+    if noted.copy:  # a version before this one noted none where only ids were written
+        (copies_folder(desk.config.store_path) / noted.copy).unlink(missing_ok=True)
 
 
 def _stopped(
@@ -277,8 +306,8 @@ def _refuse(run: Run, written: Written, op: LocalOp, where: str) -> None:
     )
 
 
-def _settle(run: Run, written: Written) -> None:
-    """Write down what the file says now, and that the write is over."""
+def _settle(run: Run, written: Written, made: Writing | None = None) -> None:
+    """Write down what the file says now, and that the write is over if one was made."""
     now = run.desk.clock()
     with run.store.transaction():
         run.store.put_links(written.rows)
@@ -286,7 +315,8 @@ def _settle(run: Run, written: Written) -> None:
         run.store.drop_tombstones(row.key for row in written.rows)
         run.store.put_tombstones(written.stones)
         run.store.record(*(replace(event, at=now) for event in written.events))
-        run.store.put_fact("writing", None)
+        if made is not None:
+            remember(run.store, made)
     run.counts.update(event.event for event in written.events)
     run.written.update(row.key for row in written.rows)
     run.written.update(written.gone)
@@ -298,13 +328,24 @@ def said(task: Task) -> tuple[str, bool, str | None]:
 
 
 def remember(store: Store, made: Writing) -> None:
-    """Note what a write left for ``undo``; ids alone belong to the write before."""
+    """Note that a write was made, and what it left for ``undo``; call inside ``transaction``.
+
+    Ids alone belong to the write before.
+    """
     written = store.fact("written")
     last = [*written] if isinstance(written, list) else []
-    if made.copy:
+    if made.gone or made.added or made.former:
         now = {"copy": made.copy, "after": made.after}
         last.append({**now, "added": [*made.added], "former": made.former})
     elif last and last[-1]["after"] == made.before:
         last[-1] = {**last[-1], "after": made.after}
-    with store.transaction():
-        store.put_fact("written", last[-VERSIONS:])
+    store.put_fact("written", last[-VERSIONS:])
+    store.put_fact("writing", None)
+
+
+def drop_copies(desk: Desk) -> None:
+    """Let the oldest versions of the file go, once another was made; none that ``undo`` needs."""
+    written = desk.store.fact("written")
+    needed = {one["copy"] for one in written} if isinstance(written, list) else set()
+    folder, name = copies_folder(desk.config.store_path), desk.config.todo_path.name
+    file.drop_copies(folder, name, limit=VERSIONS, needed=needed)

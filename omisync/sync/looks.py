@@ -82,21 +82,26 @@ def remember(run: Run, listing: Listing) -> None:
 
 
 def check_binding(desk: Desk) -> None:
-    """Tie a new store to its server, and refuse one that belongs to another.
+    """Tie a store that is nobody's yet to its server, and refuse one that belongs to another.
 
     Raises:
         ConfigError: the server is not the one that this store's ids are from.
     """
     check_bound(desk.store, desk.config)
-    if desk.store.fact("base_url") is None:
+    if desk.store.fact("base_url") != desk.config.omi.base_url:
         with desk.store.transaction():
             desk.store.put_fact("base_url", desk.config.omi.base_url)
 
 
 def check_bound(store: Store, config: Config) -> None:
-    """Refuse a store that belongs to another server; raises as ``check_binding`` does."""
+    """Refuse a store that belongs to another server; raises as ``check_binding`` does.
+
+    One that never got anything from there, after a typing error say, does not belong to it.
+    """
     bound, base_url = store.fact("base_url"), config.omi.base_url
-    if bound not in {None, base_url}:
+    if bound in {None, base_url}:
+        return
+    if store.remote_ids() or store.intents() or store.tombstones(0.0):
         raise ConfigError(
             f"The state store {store.path} belongs to {bound}, but the server is now {base_url}"
             " (omi.base_url, or OMI_API_BASE where that is set)",

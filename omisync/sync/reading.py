@@ -4,6 +4,9 @@ Rule: whatever is changed on either side in two-way was decided on a list read i
 the same cycle. What that costs is kept within a share of the server's read budget,
 so that a look after a lost answer is always possible: the first saves of an hour
 are answered at once, later ones at a pace that the budget bears.
+
+What a reading brought is owed until it was done: until then nothing counts as in
+sync, however many cycles have to do without another reading.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync import places
-from omisync.errors import RateLimited
+from omisync import file, places
+from omisync.errors import FileHeld, ListUnread, RateLimited
 from omisync.sync import looks
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from omisync.config import Config
     from omisync.core.model import Listing
+    from omisync.errors import FileChanged
     from omisync.sync.desk import Desk, Run
 
 HOUR = 3600.0
@@ -30,18 +34,24 @@ SHARE = 0.8
 SOON = 30.0
 """Seconds to the next listing after one that brought something: more often follows."""
 
+LOOK, WRITE, HELD = "look", "write", "held"
+"""What is owed: all that a reading brings; a write of the file, which a save came before;
+one that waits for a program to close the file."""
+
 
 class Listed(NamedTuple):
     """What is remembered of the last listing.
 
     ``at`` in Unix seconds, ``cost`` in requests, ``pause`` in seconds to the next.
-    ``spent`` are the times and costs of the last hour.
+    ``spent`` are the times and costs of the last hour. ``owed`` is what is still to
+    be done of it, see there, empty if nothing.
     """
 
     at: float
     cost: int
     pause: float
     spent: list[list[float]]
+    owed: str = ""
 
 
 def remembered(desk: Desk) -> Listed | None:
@@ -49,7 +59,7 @@ def remembered(desk: Desk) -> Listed | None:
     fact = desk.store.fact("listed")
     if not isinstance(fact, dict):
         return None
-    return Listed(fact["at"], fact["cost"], fact["pause"], fact["spent"])
+    return Listed(fact["at"], fact["cost"], fact["pause"], fact["spent"], fact.get("owed", ""))
 
 
 def next_at(desk: Desk) -> float | None:
@@ -64,13 +74,17 @@ def next_at(desk: Desk) -> float | None:
 
 
 def allowed_at(desk: Desk) -> float:
-    """Return from when the budget has room for another listing, in Unix seconds."""
+    """Return from when the budget has room for another listing, in Unix seconds.
+
+    For what is to be written into the file all of it may go at once, not only half.
+    """
     last, now = remembered(desk), desk.clock()
     if last is None or last.at > now:  # the clock jumped back
         return now
     spent = sum(cost for at, cost in last.spent if 0 <= now - at < HOUR)
     budget = _budget(desk)
-    if spent + last.cost <= budget / 2:
+    at_once = budget if last.owed in {WRITE, HELD} else budget / 2
+    if spent + last.cost <= at_once:
         return now
     return last.at + HOUR * last.cost / (budget / 2)
 
@@ -85,7 +99,8 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     """Return all items of the account, None where they cannot be read yet.
 
     ``now`` reads them even if half of the budget is spent. In the end it is the
-    server's limit that counts: its gate is noted as the trouble of the cycle.
+    server's limit that counts: its gate is noted as the trouble of the cycle. So is
+    whatever else keeps from reading while something is owed.
 
     Raises:
         OmisyncError: the server could not be read, or this is another account.
@@ -93,14 +108,13 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     if run.shut("read"):
         run.wait_for("read")
         return None
-    allowed = allowed_at(run.desk)
-    if not now and allowed > run.desk.clock():  # not run.now, which is always a little earlier
-        run.look_again(allowed)
+    if not now and _has_to_wait(run):
         return None
-    await looks.check_account(run)
     client = await run.desk.client()
     started, before = run.desk.clock(), client.reads
     try:
+        await looks.check_account(run)
+        before = client.reads
         found = await client.listing()
     except RateLimited as error:
         run.trouble(error)
@@ -113,6 +127,56 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     with run.store.transaction():
         run.store.put_fact("looked", looks.began(client, started))
     return found
+
+
+def _has_to_wait(run: Run) -> bool:
+    """Return whether nothing is to be read now; note why where something is owed."""
+    desk, path = run.desk, run.desk.config.todo_path
+    last = remembered(desk)
+    owed = last.owed if last is not None else ""
+    if owed == HELD:  # without a request: what would be read could not be written
+        try:
+            file.check_held(path)
+        except FileHeld as error:
+            run.trouble(error)
+            return True
+    allowed = allowed_at(desk)
+    if allowed <= desk.clock():  # not run.now, which is always a little earlier
+        return False
+    run.look_again(allowed)
+    if owed:
+        run.trouble(
+            ListUnread(
+                f"What is new in Omi may not be in {path} yet: its list was read so often within"
+                " the last hour that the next reading waits",
+                "it is read by itself then; `omisync --once` reads it at once",
+            )
+        )
+    return True
+
+
+def is_owed(desk: Desk) -> bool:
+    """Return whether something that a reading brought is still to be done."""
+    last = remembered(desk) if desk.config.two_way else None
+    return last is not None and last.owed != ""
+
+
+def owe(desk: Desk, error: FileChanged) -> None:
+    """Note that the file could not be written for this."""
+    _owe(desk, HELD if isinstance(error, FileHeld) else WRITE)
+
+
+def paid(desk: Desk) -> None:
+    """Note that all that a reading brought was done."""
+    _owe(desk, "")
+
+
+def _owe(desk: Desk, owed: str) -> None:
+    last = remembered(desk)
+    if last is not None and last.owed != owed:
+        # Lost in a power cut, it is owed once more.
+        with desk.store.transaction(durable=False):
+            desk.store.put_fact("listed", last._replace(owed=owed)._asdict())
 
 
 async def glance(config: Config, environ: Mapping[str, str]) -> Listing:
@@ -129,11 +193,12 @@ async def glance(config: Config, environ: Mapping[str, str]) -> Listing:
 
 
 def _note(desk: Desk, at: float, cost: int) -> None:
-    """Write down that a listing was read, and what it cost."""
+    """Write down that a listing was read, what it cost, and that what it brought is owed."""
     last = remembered(desk)
     spent = [one for one in last.spent if 0 <= at - one[0] < HOUR] if last is not None else []
     pause = last.pause if last is not None else desk.config.watch.poll
-    _put(desk, Listed(at, cost, pause, [*spent, [at, cost]]))
+    owed = last.owed if last is not None else ""
+    _put(desk, Listed(at, cost, pause, [*spent, [at, cost]], owed or LOOK))
 
 
 def _put(desk: Desk, listed: Listed) -> None:

@@ -6,6 +6,7 @@ that as any edit. A file that was edited since is never put back over.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,16 @@ from omisync import file
 from omisync.core import match
 from omisync.core.model import Change, Task
 from omisync.core.plan import buried
-from omisync.errors import UsageError
+from omisync.errors import FileUnusable, NoRoom, OmisyncError, UsageError
 from omisync.store import Event, Writing
 from omisync.sync import formats, inward
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from omisync.core.model import Clash, Entry, Link
+    from omisync.core.model import Clash, Document, Entry, Link
+    from omisync.file import Snapshot
     from omisync.store import Clashed
     from omisync.sync.desk import Desk
 
@@ -35,6 +38,9 @@ def undo(desk: Desk) -> str:
         OmisyncError: the file cannot be read or written.
     """
     store, path, now = desk.store, desk.config.todo_path, desk.clock()
+    snapshot = file.read(path)
+    if store.writing() is not None:  # a write that was cut short may be the last one
+        inward.recover(desk, snapshot, formats.parsed(desk.config, snapshot))
     written = store.fact("written")
     if not isinstance(written, list) or not written:
         raise UsageError(
@@ -43,33 +49,56 @@ def undo(desk: Desk) -> str:
         )
     last = written[-1]
     copy = inward.copies_folder(desk.config.store_path) / last["copy"]
-    snapshot = file.read(path)
     if snapshot.digest != last["after"]:
-        raise UsageError(
-            f"{path} was edited since omisync wrote to it",
-            f"What it was before is kept as {copy}: take from there what you need.",
-        )
+        raise UsageError(f"{path} was edited since omisync wrote to it", _kept(desk, copy))
     try:
         former = copy.read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UsageError(f"The former version {copy} cannot be read: {reason}") from None
+        raise UsageError(
+            f"The former version {copy} cannot be read ({reason}); {path} is left as it is",
+            _kept(desk, copy),
+        ) from None
     # Before the file: a stop in between leaves lines that find their items again.
     links = [link for link in store.links() if link.key in last["added"] and link.remote_id]
     said = last.get("former", {})
+    changed = [link for link in store.links() if link.key in said]
     with store.transaction():
         store.put_tombstones(buried(link, "keep", now, counted=False) for link in links)
         store.drop_links(link.key for link in links)
         # A line that says again what it said is the same task, however it was reworded.
-        store.put_links(
-            link.but(seen=Task(*said[link.key])) for link in store.links() if link.key in said
-        )
+        store.put_links(link.but(seen=Task(*said[link.key])) for link in changed)
         store.put_fact("written", written[:-1])
         store.put_fact("settled", None)
+    try:
+        file.replace(path, former, snapshot)
+    except OmisyncError:  # it can be undone later
+        with store.transaction():
+            store.put_links([*links, *changed])
+            store.drop_tombstones(link.key for link in links)
+            store.put_fact("written", written)
+        raise
+    with store.transaction():
         store.record(Event(now, "file.restored", detail=copy.name))
-    file.replace(path, former, snapshot)
     copy.unlink(missing_ok=True)
     return f"{path} is as it was before omisync last wrote to it"
+
+
+def _kept(desk: Desk, copy: Path) -> str:
+    """Return where a former version is to be had: this one, or else the newest that is left."""
+    if _readable(copy):
+        return f"What it was before is kept as {copy}: take from there what you need."
+    left = [one for one in file.copies(copy.parent, desk.config.todo_path.name) if _readable(one)]
+    if not left:
+        return "No former version is kept any more; what is written from now on can be undone."
+    return (
+        f"The newest former version that is kept is {left[-1]}: take from there what you need."
+        " What is written from now on can be undone."
+    )
+
+
+def _readable(copy: Path) -> bool:
+    return os.access(copy, os.R_OK)
 
 
 def restore(desk: Desk, number: int) -> str:
@@ -92,6 +121,7 @@ def restore(desk: Desk, number: int) -> str:
         )
     snapshot = file.read(path)
     document = formats.parsed(desk.config, snapshot)
+    inward.recover(desk, snapshot, document)
     entry = _entry_of(found, document.entries, store.links())
     if entry is None:
         raise UsageError(
@@ -99,25 +129,62 @@ def restore(desk: Desk, number: int) -> str:
             f"Its lost value was: {found.clash.lost_value or 'none'}",
         )
     task = _with(entry.task, found.clash)
+    made = None
     if task != entry.task:
-        rewriting = formats.rewritten(desk.config, document, [Change(entry, task)])
-        if rewriting.refused:
-            raise UsageError(
-                f"{path}:{entry.line} cannot be changed to that",
-                f"Write it there by hand: {found.clash.lost_value or 'none'}",
-            )
-        folder, data = inward.copies_folder(desk.config.store_path), rewriting.document.source
-        copy = file.keep_copy(folder, path.name, snapshot.data, inward.VERSIONS)
-        file.replace(path, data, snapshot)
-        former = {found.clash.key: inward.said(entry.task)}
-        made = Writing(snapshot.digest, file.digest(data), (), (), copy.name, (), former)
-        inward.remember(store, made)
+        made = _rewritten(desk, snapshot, document, entry, found.clash)
     now = desk.clock()
     with store.transaction():
+        if made is not None:
+            store.put_links(made.links)
+            inward.remember(store, made)
         store.mark_restored(number, now)
         store.put_fact("settled", None)
         store.record(Event(now, "clash.restored", task.text, found.clash.key))
+    if made is not None:
+        inward.drop_copies(desk)
     return f"{path}:{entry.line} has again what gave way: {found.clash.lost_value or 'none'}"
+
+
+def _rewritten(
+    desk: Desk, snapshot: Snapshot, document: Document, entry: Entry, clash: Clash
+) -> Writing:
+    """Write the value that gave way into its line; return what was done, still to be settled.
+
+    However little the line is like what it said, it stays that of its item.
+
+    Raises:
+        UsageError: the line cannot say that.
+        OmisyncError: the file cannot be written.
+    """
+    path, task = desk.config.todo_path, _with(entry.task, clash)
+    rewriting = formats.rewritten(desk.config, document, [Change(entry, task)])
+    if rewriting.refused:
+        raise UsageError(
+            f"{path}:{entry.line} cannot be changed to that",
+            f"Write it there by hand: {clash.lost_value or 'none'}",
+        )
+    data = rewriting.document.source
+    planned = Writing(
+        before=snapshot.digest,
+        after=file.digest(data),
+        links=tuple(
+            link.but(seen=task, section=entry.section)
+            for link in desk.store.links()
+            if link.key == clash.key
+        ),
+        gone=(),
+        copy="",
+        added=(),
+        former={clash.key: inward.said(entry.task)},
+    )
+    noted = inward.announce(desk, snapshot, planned)
+    try:
+        with file.replacing(path, data, snapshot, trace=desk.trace):
+            pass
+    except (FileUnusable, NoRoom):
+        inward.withdraw(desk, noted)
+        raise
+    return noted
 
 
 def _entry_of(found: Clashed, entries: Sequence[Entry], links: Sequence[Link]) -> Entry | None:

@@ -639,8 +639,29 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "- [] a", "-[ ] a", "1.[x] a", "- [ ]a", "- [x]a", "2) [X]ä", "- [ x] a", "- [x ] a",
+        "- [  ] a", "> - [] a", "  * [] a",
+    ],
+)  # fmt: skip
+def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
+    """Where it stands; the tasks around it are tasks all the same."""
+    ((where, message),) = warned(f"- [ ] x\n\n{line}\n\n- [ ] y\n")
+    assert where == 3
+    assert message == (
+        "this is not read as a task: a box is [ ] or [x], with a space before and after it"
+    )
+    assert said(f"- [ ] x\n\n{line}\n\n- [ ] y\n") == ["x", "y"]
+
+
+@pytest.mark.parametrize(
     "source",
     [
+        "- [x](http://a) b\n- [ ](http://a)\n- [x][y] z\n- [](a) b\n- [x]: y\n",
+        "- [ ]\n- []\n- [1] a\n- [a] b\n- [ ] ",
+        "a -[ ] b\n\n[ ] a\n\n[]\n\n-[a] b\n\n-[ ]\n",
+        "```\n- [] a\n```\n<!-- - [ ]a -->\n",
         "---\ntitle: x\n---\n- [ ] a\n",
         "<div>\ntext\n- plain\n- [1] text\n</div>\n",
         "<!-- - [ ] put away on purpose -->\n",

@@ -291,6 +291,41 @@ async def test_another_account_is_named_as_such(settled: Person) -> None:
     )
 
 
+async def test_a_list_is_not_bound_to_a_server_that_it_never_reached(person: Person) -> None:
+    """Who mistyped the address corrects it, and goes on."""
+    person.write("- [ ] a\n")
+    await person.sandbox.__aexit__()
+    assert (await person.cycle()).code == errors.TEMPORARY
+    async with Sandbox(clock=person.clock) as other:
+        former, person.sandbox = person.sandbox, other
+        assert (await person.cycle()).code == errors.OK
+        assert person.omi() == {"a": False}
+        person.write("- [ ] a\n- [ ] b\n")
+        person.sandbox = former
+        async with former:
+            (trouble,) = (await person.cycle()).troubles
+            assert isinstance(trouble, errors.ConfigError)
+
+
+@pytest.mark.parametrize("what", ["an intent", "a tombstone"])
+async def test_a_list_is_bound_to_the_server_that_may_hold_something_of_it(
+    person: Person, what: str
+) -> None:
+    """A create without an answer, or the item of a line that may come back."""
+    person.write("- [ ] a\n")
+    if what == "an intent":
+        person.sandbox.fault_next("reset_after", method="POST")
+    await person.cycle()
+    if what == "a tombstone":
+        person.write("")
+        await person.cycle(allow_removals=True)
+        await person.cycle(allow_removals=True)
+    async with Sandbox(clock=person.clock) as other:
+        person.sandbox = other
+        (trouble,) = (await person.cycle()).troubles
+    assert isinstance(trouble, errors.ConfigError)
+
+
 # What is told and remembered.
 
 

@@ -364,6 +364,46 @@ async def test_it_comes_back_by_itself(person: Person) -> None:
         await daemon.still()
 
 
+async def test_a_person_is_told_of_a_failure_and_of_its_end(person: Person) -> None:
+    """Each once, however often it fails meanwhile."""
+    heard, command = person.home / "heard", person.home / "tell"
+    command.write_text(f'#!/bin/sh\necho "$OMISYNC_EVENT: $1" >>"{heard}"\n')
+    command.chmod(0o755)
+    person.settings += f'[watch]\nnotify_command = "{command}"\nnotify_after = 0.0\n'
+    person.write("- [ ] buy milk\n")
+    await person.sandbox.__aexit__()
+    async with living(person) as daemon:
+        await daemon.log.until("alarm.heard", about="failing")
+        person.write("- [ ] buy oat milk\n")
+        await daemon.log.until("cycle.done", code=errors.TEMPORARY)
+        await person.sandbox.__aenter__()
+        daemon.signals.now.set()
+        await daemon.log.until("alarm.heard", about="recovered")
+        assert len(daemon.log.said("alarm.rung")) == 2
+    failing, recovered = heard.read_text().splitlines()
+    assert failing.startswith("failing: omisync cannot sync todo.md (exit code 75): ")
+    assert recovered == "recovered: omisync is in sync again"
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("no-such-command x", "no-such-command cannot be started (No such"),
+        ("false", "ended with 1"),
+    ],
+)
+async def test_an_alarm_that_cannot_ring_is_logged(person: Person, command: str, what: str) -> None:
+    """Its person would trust in it for nothing."""
+    person.settings += f'[watch]\nnotify_command = "{command}"\nnotify_after = 0.0\n'
+    person.write("- [ ] buy milk\n")
+    await person.sandbox.__aexit__()
+    async with living(person) as daemon:
+        failed = await daemon.log.until("alarm.failed")
+        await person.sandbox.__aenter__()
+    assert what in failed["what"]
+    assert "notify_command" in failed["next"]
+
+
 async def test_a_save_does_not_wait_for_the_backoff(person: Person) -> None:
     """After many failures the next try is minutes away; an edit is tried at once."""
     person.write("- [ ] buy milk\n")
@@ -396,6 +436,28 @@ async def test_trouble_is_said_once(person: Person) -> None:
         await daemon.log.until("cycle.trouble")
         await person.sandbox.__aenter__()
         await daemon.until(lambda _: True in person.omi().values())
+
+
+async def test_a_file_that_is_held_open_is_written_once_it_is_closed(person: Person) -> None:
+    """By itself, although nothing tells that it was closed: the trouble is said once till then."""
+    person.settings += 'direction = "two-way"\n'
+    person.write("- [ ] buy milk\n")
+    async with living(person) as daemon:
+        await daemon.holds(buy_milk=False)
+        await daemon.log.until("cycle.done", created=1)
+        await daemon.ask(do="cycle")
+        spent = [[time.time(), 60]]  # more than is read at once
+        listed = {"at": time.time(), "cost": 2, "pause": 300.0, "spent": spent}
+        with daemon.daemon.desk.store.transaction():
+            daemon.daemon.desk.store.put_fact("listed", listed)
+        person.sandbox.add("theirs")
+        with person.todo.open("a"):
+            daemon.signals.now.set()
+            for _ in range(2):
+                await daemon.log.until("cycle.done", code=errors.TEMPORARY)
+        await daemon.log.until("cycle.done", code=errors.OK, line_added=1)
+        assert person.todo.read_text() == "- [ ] buy milk\n- [ ] theirs\n"
+        assert len(daemon.log.said("cycle.trouble")) == 1
 
 
 async def test_a_rate_limit_is_waited_out(person: Person) -> None:

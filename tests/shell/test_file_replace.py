@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from omisync import file
-from omisync.errors import FileChanged, FileMissing, FileUnusable, NoRoom, StoreUnusable
+from omisync.errors import FileChanged, FileHeld, FileMissing, FileUnusable, NoRoom, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -356,11 +356,16 @@ def test_a_save_across_the_swap_stands(todo: Path, any_system: str) -> None:
 
 def test_a_file_open_for_writing_is_left_alone(todo: Path) -> None:
     """A program that has it open and has not written yet keeps its file; the way out is said."""
-    with todo.open("r+b"), pytest.raises(FileChanged, match="open in a program") as caught:
+    with todo.open("r+b"), pytest.raises(FileHeld, match="open in a program") as caught:
         file.replace(todo, NEW, file.read(todo))
     assert "fuser" in caught.value.advice
     assert todo.read_bytes() == OLD
+    with todo.open("r+b"), pytest.raises(FileHeld) as again:
+        file.check_held(todo)
+    assert (again.value.message, again.value.advice) == (caught.value.message, caught.value.advice)
+    file.check_held(todo.parent / "missing.md")
     with todo.open("rb"):  # a reader is no reason
+        file.check_held(todo)
         file.replace(todo, NEW, file.read(todo))
     assert todo.read_bytes() == NEW
 
@@ -676,8 +681,10 @@ def test_versions_are_kept_in_order(tmp_path: Path) -> None:
     """The last ones stay, the newest last, private, under the file's own suffix."""
     folder = tmp_path / "state" / "kept"
     assert file.copies(folder, "todo.md") == []
+    file.drop_copies(folder, "todo.md")
     for number in range(1, 26):
         kept = file.keep_copy(folder, "todo.md", b"%d" % number)
+        file.drop_copies(folder, "todo.md")
         assert kept == folder / f"{number:06}-todo.md"
         assert kept.read_bytes() == b"%d" % number
     paths = file.copies(folder, "todo.md")
@@ -692,13 +699,21 @@ def test_the_limit_counts_for_each_name(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_bytes(b"")
     first = file.keep_copy(tmp_path, "other.toml", b"a")
     for _ in range(4):
-        file.keep_copy(tmp_path, "todo.md", b"b", limit=2)
+        file.keep_copy(tmp_path, "todo.md", b"b")
+    file.drop_copies(tmp_path, "todo.md", limit=2)
     assert [path.name for path in file.copies(tmp_path, "todo.md")] == [
         "000003-todo.md",
         "000004-todo.md",
     ]
     assert file.copies(tmp_path, "other.toml") == [first]
     assert (tmp_path / "note.txt").exists()
+
+
+def test_what_is_needed_stays_beyond_the_limit(tmp_path: Path) -> None:
+    """However many newer ones there are; the newest stays in any case."""
+    kept = [file.keep_copy(tmp_path, "todo.md", b"a") for _ in range(4)]
+    file.drop_copies(tmp_path, "todo.md", limit=0, needed={kept[1].name})
+    assert file.copies(tmp_path, "todo.md") == [kept[1], kept[3]]
 
 
 def test_order_by_number_not_by_letters(tmp_path: Path) -> None:
@@ -723,7 +738,8 @@ def test_a_planted_symlink_is_not_followed(tmp_path: Path) -> None:
     victim.write_bytes(b"untouched")
     folder.mkdir(mode=0o700)
     (folder / "000001-todo.md").symlink_to(victim)
-    kept = file.keep_copy(folder, "todo.md", b"a", limit=1)
+    kept = file.keep_copy(folder, "todo.md", b"a")
+    file.drop_copies(folder, "todo.md", limit=1)
     assert kept.name == "000002-todo.md"
     assert file.copies(folder, "todo.md") == [kept]
     assert victim.read_bytes() == b"untouched"
@@ -736,6 +752,8 @@ def test_a_folder_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable) as caught:
         file.keep_copy(tmp_path / "kept", "todo.md", b"a")
     assert caught.value.advice
+    with pytest.raises(StoreUnusable):
+        file.drop_copies(tmp_path / "kept", "todo.md")
     assert names(tmp_path / "elsewhere") == []
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from person import history
 from replicas import Stopped
 
 from omisync import errors, file, sync
-from omisync.store import Event, Store
+from omisync import store as store_module
+from omisync.store import Event, Store, Writing
+from omisync.sync import inward
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -439,6 +442,53 @@ async def test_each_write_leaves_a_copy(both: Person) -> None:
     assert (folder / "000002-todo.md").read_text() == f"{BEFORE}- [ ] one\n"
 
 
+async def test_a_write_that_is_held_up_leaves_at_most_one_copy(both: Person) -> None:
+    """However often it is tried; once it was made there is one more former version."""
+    both.sandbox.add("one")
+    await both.settle()
+    both.sandbox.add("two")
+    with both.todo.open("a"):
+        for _ in range(2):
+            outcome = await both.cycle(now=True)
+            assert [type(one) for one in outcome.troubles] == [errors.FileHeld]
+            assert copies(both) == ["000001-todo.md", "000002-todo.md"]
+    await both.settle()
+    assert copies(both) == ["000001-todo.md", "000002-todo.md"]
+    assert [one["copy"] for one in writes(both)] == copies(both)
+
+
+async def test_a_write_that_cannot_be_noted_leaves_no_copy(
+    both: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again and again: a disk that is full for the store stays so for a while."""
+    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.01)
+    snapshot = file.read(both.todo)
+    planned = Writing(snapshot.digest, "", (), (), "", (), {})
+    async with both.desk() as desk:
+        with closing(sqlite3.connect(both.store_path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(errors.StoreBusy):
+                inward.announce(desk, snapshot, planned)
+    assert copies(both) == []
+
+
+async def test_writes_of_ids_push_out_nothing_that_can_be_undone(both: Person) -> None:
+    """They leave versions too, of which the last twenty stay."""
+    both.settings += 'ids = "inline"\n'
+    await both.settle()
+    both.sandbox.add("theirs")
+    await both.settle()
+    ((_, undoable),) = enumerate(one["copy"] for one in writes(both))
+    folder = both.store_path.parent / "todo.db.copies"
+    for _ in range(21):
+        file.keep_copy(folder, "todo.md", b"of ids alone")
+    both.write(read(both) + "- [ ] typed\n")
+    await both.settle()
+    assert "omi:" in read(both).splitlines()[-1]
+    assert len(copies(both)) == 21
+    assert undoable in copies(both)
+
+
 async def test_twenty_writes_can_be_undone(both: Person) -> None:
     """Older ones are forgotten; a write of ids alone belongs to the write before."""
     item(both, "stay").description = "stay here"
@@ -512,7 +562,7 @@ async def test_a_file_that_is_saved_twice_at_once_loses_neither_save(both: Perso
     both.trace = save
     outcome = await both.cycle(now=True)
     both.trace = None
-    kept = both.store_path.parent / "todo.db.copies" / copies(both)[1]
+    kept = both.store_path.parent / "todo.db.copies" / copies(both)[0]
     assert kept.read_text() == f"- [ ] call Tom\n{BEFORE[15:]}"
     assert outcome.remarks == (
         f"{both.todo} was saved twice at once; the older save is kept as {kept}",

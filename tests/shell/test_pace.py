@@ -91,6 +91,15 @@ def test_an_unknown_end_is_backed_off(attempt: int, now: float, chance: float) -
     assert delay(outcome, attempt, now, chance) == backoff(attempt, chance)
 
 
+@given(attempts, times, chances)
+def test_a_file_that_is_held_open_is_soon_tried_again(
+    attempt: int, now: float, chance: float
+) -> None:
+    """Nothing may tell that it was closed, and no request is made to find out."""
+    outcome = Outcome(errors.TEMPORARY, troubles=(errors.FileHeld("open"),))
+    assert delay(outcome, attempt, now, chance) == min(15.0 * chance, backoff(attempt, chance))
+
+
 @given(attempts, times, waits, chances)
 def test_what_can_go_on_at_once_is_not_waited_for(
     attempt: int, now: float, wait: float, chance: float

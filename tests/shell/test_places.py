@@ -321,7 +321,9 @@ def test_a_key_file_that_is_no_file(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             places.find_key(str(path), {}, BASE)
         assert f"{path} {what}" in caught.value.message
-        assert f"chmod 600 {path}" in caught.value.advice.replace("'", "")
+        assert "correct omi.api_key_file" in caught.value.advice
+        fills = f"chmod 600 {path};" in caught.value.advice.replace("'", "")
+        assert fills == (what == "does not exist")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o440])

@@ -10,6 +10,7 @@ import pytest
 from omisync import config as configs
 from omisync import errors, sync
 from omisync.sandbox import Sandbox
+from omisync.show.steps import steps
 from omisync.store import Store
 
 if TYPE_CHECKING:
@@ -131,6 +132,18 @@ async def test_a_plan_shows_what_a_link_brings_with_it(person: Person) -> None:
     await person.settle()
     assert [method for method, _ in person.sent() if method != "GET"] == ["PATCH", "PATCH"]
     assert "- [ ] dated there due:2026-12-24\n" in person.todo.read_text()
+
+
+async def test_a_plan_of_a_line_tied_by_id_to_other_words(person: Person) -> None:
+    """What the two said in common before is nothing, and is not shown as an empty text."""
+    person.settings = TWO_WAY
+    item = person.sandbox.add("their words")
+    person.write(f"- [ ] quite different omi:{item.id}\n")
+    config = configs.load(person.configure(), person.environ)
+    decided = shown(person, await sync.glance(config, person.environ))
+    _, change = steps(decided)
+    assert (change.verb, change.former) == ("change", None)
+    assert change.changes == {"description": {"before": None, "after": "quite different"}}
 
 
 async def test_a_plan_leaves_out_what_is_kept_out(person: Person) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 from person import Clock, Person, fact
+from replicas import Stopped
 
 from omisync import errors, sync
 from omisync.api import OmiClient
@@ -17,6 +20,8 @@ from omisync.sync import looks
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from omisync.sync import Outcome
 
 TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
 
@@ -121,6 +126,144 @@ async def test_half_of_the_budget_is_for_looks_at_once(
     assert outcome.look_at - begun == pytest.approx(max(30, wait))
     await both.cycle(now=True)
     assert both.omi() == {"a!": False}
+
+
+# What a reading brought, and is not done.
+
+
+def spend(person: Person, reads: int) -> None:
+    """Note that so many reads were spent just now."""
+    now = person.clock.now
+    listed = {"at": now, "cost": 2, "pause": 300.0, "spent": [[now, reads]]}
+    note(person, "listed", listed)
+
+
+async def unfinished(person: Person, kind: type[errors.OmisyncError], reads: int) -> Outcome:
+    """Return the outcome of a cycle that nobody asked for, and that has this trouble."""
+    person.sent()
+    outcome = await person.cycle()
+    assert [type(one) for one in outcome.troubles] == [kind]
+    assert (outcome.code, outcome.temporary) == (errors.TEMPORARY, True)
+    last = fact(person, "last")
+    assert isinstance(last, dict)
+    assert last["code"] == errors.TEMPORARY
+    assert fact(person, "settled") is None
+    assert len(person.sent()) == reads
+    return outcome
+
+
+@pytest.mark.parametrize("spent", [0, 60])
+async def test_a_file_that_is_held_open_is_written_once_it_is_closed(
+    both: Person, spent: int
+) -> None:
+    """Until then it is in sync with nothing, and no read is spent on it; what is typed goes out."""
+    spend(both, spent)
+    both.sandbox.add("theirs")
+    with both.todo.open("a", encoding="utf-8") as held:
+        outcome = await both.cycle(now=True)
+        assert [type(one) for one in outcome.troubles] == [errors.FileHeld]
+        for _ in range(2):
+            assert (await unfinished(both, errors.FileHeld, 0)).retry_at is None
+        held.write("- [ ] typed\n")
+        held.flush()
+        assert (await both.cycle()).counts == {"task.created": 1}
+        assert both.omi() == {"a": False, "theirs": False, "typed": False}
+    outcome = await both.cycle()
+    assert (outcome.code, outcome.counts) == (errors.OK, {"line.added": 1})
+    assert both.todo.read_text() == "- [ ] a\n- [ ] typed\n- [ ] theirs\n"
+    assert (await both.cycle()).idle
+
+
+async def test_once_tries_a_file_that_is_held_open_to_the_end(both: Person, clock: Clock) -> None:
+    """However many looks there were before, it does not end well."""
+    spend(both, 60)
+    both.sandbox.add("theirs")
+    with both.todo.open("a"):
+        outcome = await both.once(patience=0.01, waiting=lambda *_: clock.pass_by(0.01))
+    assert outcome.code == errors.TEMPORARY
+    assert [type(one) for one in outcome.troubles] == [errors.FileHeld]
+    assert len(both.sent()) == 2
+    assert (await both.once()).counts == {"line.added": 1}
+
+
+@pytest.mark.parametrize(("spent", "reads"), [(92, True), (93, False)])
+async def test_the_whole_budget_is_for_what_is_to_be_written(
+    both: Person, clock: Clock, spent: int, *, reads: bool
+) -> None:
+    """Beyond it, the next reading is waited for, and that is told."""
+    spend(both, spent)
+    both.sandbox.add("theirs")
+    with both.todo.open("a"):
+        await both.cycle(now=True)
+    if not reads:
+        outcome = await unfinished(both, errors.ListUnread, 0)
+        assert outcome.retry_at == clock.now + 150
+        clock.pass_by(150)
+    assert (await both.cycle()).counts == {"line.added": 1}
+
+
+async def test_a_file_that_is_always_saved_is_owed_its_write(both: Person) -> None:
+    """It is read for again within the budget."""
+    spend(both, 60)
+    both.sandbox.add("theirs")
+
+    saves = count(1)
+
+    def save(step: str) -> None:
+        if step == "file.written":
+            both.write("- [ ] a\n" + "\n" * next(saves))
+
+    both.trace = save
+    await both.cycle(now=True)
+    await unfinished(both, errors.FileChanged, 2)
+    both.trace = None
+    assert (await both.cycle()).counts == {"line.added": 1}
+
+
+@pytest.mark.parametrize("spent", [0, 60])
+async def test_a_list_that_could_not_be_read_is_owed(
+    both: Person, clock: Clock, spent: int
+) -> None:
+    """What was in sync before is not so by itself, also where the file is as it was."""
+    await both.cycle()
+    spend(both, spent)
+    both.sandbox.add("theirs")
+    both.sandbox.fault_next("500", method="GET")
+    assert (await both.cycle(now=True)).code == errors.TEMPORARY
+    if spent:
+        note(both, "settled", None)
+        await unfinished(both, errors.ListUnread, 0)
+        clock.pass_by(3600)
+    assert (await both.cycle()).counts == {"line.added": 1}
+
+
+async def test_a_write_that_was_cut_short_is_owed(both: Person) -> None:
+    """The program that comes after knows of it."""
+    spend(both, 60)
+    both.sandbox.add("theirs")
+
+    def stop(step: str) -> None:
+        if step == "file.written":
+            raise Stopped
+
+    both.trace = stop
+    with suppress(Stopped):
+        await both.cycle(now=True)
+    both.trace = None
+    await unfinished(both, errors.ListUnread, 0)
+    assert (await both.cycle(now=True)).counts == {"line.added": 1}
+
+
+async def test_what_an_item_says_else_than_its_new_line_is_owed(both: Person) -> None:
+    """They are tied in one cycle, and made the same in the next that reads."""
+    spend(both, 60)
+    both.sandbox.add("b", due_at=datetime(2026, 5, 1, 9, tzinfo=UTC))
+    both.write("- [ ] a\n- [ ] b\n")
+    outcome = await both.cycle(now=True)
+    assert (outcome.counts, outcome.again) == ({"task.adopted": 1}, True)
+    await unfinished(both, errors.ListUnread, 0)
+    await both.settle()
+    assert both.todo.read_text() == "- [ ] a\n- [ ] b 📅 2026-05-01\n"
 
 
 async def test_each_listing_has_a_cost_of_its_own(both: Person) -> None:

@@ -157,6 +157,10 @@ def test_a_first_plan_creates_or_links() -> None:
     text = told(decided(entries), links_exist=False)
     assert "+ create or link  Task 1  (new)  todo.md:1\n" in text
     assert "60 to create or link in at most 2 requests.\n" in text
+    named = replace(entry("b", 2), explicit_id="x")
+    text = told(decided([entry("a", 1), named], [link(1, "a")]))
+    assert "+ create or link  b  (new)" in text
+    assert "1 to create or link in at most 1 request.\n" in text
 
 
 def test_a_removed_line_is_deleted_if_that_is_the_policy() -> None:
@@ -206,7 +210,7 @@ def test_what_waits_and_what_is_parked_is_told() -> None:
     links = [link(1, "Bad").but(parked=refused), link(2, "Cut"), link(3, "Fine")]
     plan = decided([entry("Bad", 7), entry("Fine", 8)], links, grace=30.0)
     text = told(plan)
-    assert "· waits     Cut  (line gone; waits for it to come back until 2026-01-31 12:01)" in text
+    assert "Cut  (line gone; waits for it to come back until 2026-01-31 12:00:30)\n" in text
     assert "! parked    Bad  todo.md:7\n" in text
     assert "Omi does not accept the task (422); change the line, or try again with" in text
     assert "Nothing to do: 1 task is in sync, 1 parked, 1 waiting.\n" in text
@@ -509,7 +513,7 @@ def test_a_rate_limit_has_an_end() -> None:
         ),
         (
             Outcome(75, troubles=(ServerTrouble("500"),), retry_at=NOON + 1),
-            "Not finished (to be tried again at 12:01).",
+            "Not finished (to be tried again at 12:00:01).",
         ),
         (Outcome(75, again=True), "Not finished."),
         (Outcome(78, troubles=(ConfigError("bad"),)), "Stopped."),
@@ -895,11 +899,13 @@ def test_ago(seconds: float, expected: str) -> None:
 
 
 def test_clock_time_is_local_and_never_early() -> None:
-    """Minutes are rounded up, the date is there unless it is today's, in local time."""
-    assert show.clock_time(NOON + 299.5, NOON) == "12:05"
+    """What is near to the second, else to the minute, rounded up; a date unless it is today's."""
+    assert show.clock_time(NOON + 14.5, NOON) == "12:00:15"
+    assert show.clock_time(NOON + 299.5, NOON) == "12:05:00"
     assert show.clock_time(NOON + 300, NOON) == "12:05"
+    assert show.clock_time(NOON + 301, NOON) == "12:06"
     assert show.clock_time(NOON + 43_200, NOON) == "2026-02-01 00:00"
     os.environ["TZ"] = "Asia/Tokyo"
     time.tzset()
-    assert show.clock_time(NOON, NOON) == "21:00"
+    assert show.clock_time(NOON, NOON) == "21:00:00"
     assert show.clock_time(1e300, NOON) == "an unknown time"

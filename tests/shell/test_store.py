@@ -346,6 +346,13 @@ def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int)
         assert opened.clashes() == []
 
 
+def test_a_folder_in_the_place_of_a_store(tmp_path: Path) -> None:
+    """It is named as one, and nothing is done with it."""
+    with pytest.raises(StoreUnusable, match="is a folder") as caught:
+        Store.open(tmp_path)
+    assert "[state] path" in caught.value.advice
+
+
 def test_a_second_link_to_one_item_is_refused(tmp_path: Path) -> None:
     """Two tasks for one item would be two owners: it fails, and the first stays."""
     link = Link("a", "r", Task("a"))

@@ -313,6 +313,18 @@ async def test_an_id_written_by_the_person_links(person: Person) -> None:
     await settled(person)
 
 
+async def test_an_id_that_is_nobodys_is_told(person: Person) -> None:
+    """A typing error in it makes a new task, and so does a line that was copied; once each."""
+    item = person.sandbox.add("report")
+    person.write(f"- [ ] report omi:{item.id}x\n- [ ] one omi:{item.id}\n- [ ] two omi:{item.id}\n")
+    outcome = await person.cycle()
+    first, second = outcome.remarks
+    assert first.startswith(f"{person.todo}:1: {item.id}x is no item of Omi's list")
+    assert second.startswith(f"{person.todo}:3: {item.id} is no item of Omi's list, or that of an")
+    assert (await person.settle()).remarks == ()
+    assert sorted(person.omi()) == ["one", "report", "two"]
+
+
 # What a server does
 
 

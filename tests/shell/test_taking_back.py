@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from replicas import Stopped, dying
 
 from omisync import sync
 from omisync.core.model import Clash
-from omisync.errors import UsageError
+from omisync.errors import FileChanged, UsageError
 
 if TYPE_CHECKING:
     from person import Person
@@ -85,6 +87,35 @@ async def test_what_cannot_be_restored_is_told(both: Person) -> None:
         assert odd.value.advice == "Write it there by hand: two\nlines"
 
 
+@pytest.mark.parametrize("power", [True, False])
+@pytest.mark.parametrize("step", range(1, 7))
+async def test_a_restored_wording_is_that_of_the_same_item(
+    person: Person, step: int, *, power: bool
+) -> None:
+    """However unlike the one that won it is, and wherever the write is cut short."""
+    person.settings = TWO_WAY
+    person.write("- [ ] plan the trip\n")
+    await person.settle()
+    (item,) = person.sandbox.items.values()
+    item.description = "book flights"
+    person.write("- [ ] plan the trip to Rome\n")
+    await person.settle()
+    assert person.omi() == {"plan the trip to Rome": False}
+    with dying(person, step, power=power) as death:
+        async with person.desk() as desk:
+            sync.restore(desk, 1)
+    assert death.came == (step < 6)
+    await person.settle()
+    async with person.desk() as desk:
+        with suppress(UsageError):  # where it was done
+            sync.restore(desk, 1)
+    assert "task.created" not in (await person.settle()).counts
+    assert person.todo.read_text() == "- [ ] book flights\n"
+    assert [(one.id, one.description) for one in person.sandbox.items.values()] == [
+        (item.id, "book flights")
+    ]
+
+
 @pytest.mark.parametrize(("value", "named"), [("2026-12-25", "2026-12-25"), ("", "none")])
 async def test_what_was_restored_is_not_restored_again(
     both: Person, value: str, named: str
@@ -139,13 +170,66 @@ async def test_a_write_of_which_less_is_known_is_undone_too(both: Person) -> Non
 
 
 async def test_a_copy_that_cannot_be_read_is_told(both: Person) -> None:
-    """Nothing is changed then."""
+    """Nothing is changed then, and what else is kept is named: never what is gone."""
+    for text in ("one", "two"):
+        both.sandbox.add(text)
+        await both.settle()
+    older, gone = sorted((both.home / "state").glob("*.copies/*"))
+    before = both.todo.read_text()
+    gone.unlink()
+    async with both.desk() as desk:
+        for text, message in (
+            (before, rf"{gone} cannot be read \(No such file or directory\); .* left as it is"),
+            ("- [ ] b\n", "was edited since"),
+        ):
+            both.write(text)
+            with pytest.raises(UsageError, match=message) as some:
+                sync.undo(desk)
+            assert f"that is kept is {older}: take" in some.value.advice
+        older.unlink()
+        with pytest.raises(UsageError) as none:
+            sync.undo(desk)
+        assert none.value.advice.startswith("No former version is kept any more")
+        both.write(before)
+    both.sandbox.add("three")
+    await both.settle()
+    async with both.desk() as desk:
+        sync.undo(desk)
+    assert both.todo.read_text() == before
+
+
+async def test_what_is_open_elsewhere_is_undone_later(both: Person) -> None:
+    """Until then everything is as it was."""
+    before = both.todo.read_text()
     both.sandbox.add("one")
     await both.settle()
-    before = both.todo.read_text()
-    for copy in (both.home / "state").glob("*.copies/*"):
-        copy.unlink()
     async with both.desk() as desk:
-        with pytest.raises(UsageError, match=r"cannot be read: No such file or directory"):
+        rows = [*desk.store.links()]
+        with both.todo.open("a"), pytest.raises(FileChanged):
             sync.undo(desk)
+        assert [*desk.store.links()] == rows
+        assert desk.store.tombstones(both.clock.now) == []
+        assert desk.store.history(1)[-1].event != "file.restored"
+        sync.undo(desk)
+    assert both.todo.read_text() == before
+    await both.settle()
+    assert both.todo.read_text() == before
+
+
+async def test_a_write_that_was_cut_short_is_the_last_one(both: Person) -> None:
+    """It is undone although no cycle has found out that it was made."""
+    before = both.todo.read_text()
+    both.sandbox.add("one")
+
+    def stop(step: str) -> None:
+        if step == "file.swapped":
+            raise Stopped
+
+    both.trace = stop
+    with suppress(Stopped):
+        await both.cycle(now=True)
+    both.trace = None
+    assert both.todo.read_text() != before
+    async with both.desk() as desk:
+        sync.undo(desk)
     assert both.todo.read_text() == before

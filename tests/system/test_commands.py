@@ -462,17 +462,26 @@ def test_the_demo_names_the_persons_file(fresh: Machine) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_sandbox_serves_until_told_to_stop(number: signal.Signals, machine: Machine) -> None:
-    """It prints how to use it, shows each request, keeps its items in a file, and ends with 0."""
+    """It prints how to use it, shows each request, keeps its items in a file, and ends with 0.
+
+    A limit is that of reads and of writes in an hour.
+    """
     machine.write(lines(1))
-    process = machine.start("sandbox", "--state", "omi.json")
+    process = machine.start("sandbox", "--state", "omi.json", "--limit", "2")
     assert process.stdout is not None
     said = dict(process.stdout.readline().removeprefix("export ").strip().split("=") for _ in "ab")
     assert said["OMI_API_BASE"].startswith("http://127.0.0.1:")
     assert machine.once(**said).code == 0
+    machine.write("- [x] task 1\n")
+    assert machine.once(**said).code == 0
+    machine.write("- [ ] task 1\n")
+    assert machine.once(**said).code == 75
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
-    assert [line.split()[1] for line in out.splitlines()] == ["GET", "GET", "POST"]
+    answers = [(line.split()[1], line.split()[3]) for line in out.splitlines()]
+    reads, writes = [("GET", "200")] * 2, [("POST", "200"), ("PATCH", "200"), ("PATCH", "429")]
+    assert answers == [*reads, *writes]
     items = json.loads((machine.home / "omi.json").read_text())["items"]
     assert [item["description"] for item in items] == ["task 1"]
 
@@ -635,6 +644,21 @@ def test_a_hint_can_be_copied_with_the_config_that_was_named(machine: Machine) -
     machine.write("- [ ] task 0\n")
     ran = machine.run("-c", str(config), "--once")
     assert f"`omisync -c '{config}' --once --allow-removals`" in ran.said
+    for words in (("--once", "--json"), ("status", "--json"), ("doctor", "--json")):
+        said = machine.run("-c", str(config), *words).out
+        assert f"`omisync -c '{config}' --once --allow-removals`" in said, words
+
+
+def test_doctor_looks_for_the_command_that_tells_of_failures(machine: Machine) -> None:
+    """One that is not there would be missed on the day that it is needed."""
+    machine.synced(lines(1))
+    machine.configure(watch='notify_command = "no-such-command x"\n')
+    ran = machine.run("doctor")
+    assert ran.code == 78
+    assert "there is no command no-such-command" in ran.out
+    assert "notify_command" in ran.out
+    machine.configure(watch='notify_command = "true x"\n')
+    assert machine.run("doctor").code == 0
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])

@@ -28,6 +28,14 @@ _BULLET = rb"(?:[-+*]|[0-9]{1,9}[.)])[ \t]+"
 _BOX = rb"\[([^\]\r\n]{1,7})\](?=[ \t\r\n\v\f])"  # 7: a character and a variation selector
 _ITEM = re.compile(rb"[\s>]*(" + _BULLET + rb")" + _BOX)
 """An item's range may begin in the space before its bullet, after a tab even at a quote mark."""
+_NEARLY = re.compile(
+    rb"[\s>]*(?:"
+    rb"(?:[-+*]|[0-9]{1,9}[.)])\[[ xX]\][ \t]+"  # no space before the box
+    rb"|" + _BULLET + rb"\[\][ \t]+"  # no space in it
+    rb"|" + _BULLET + rb"\[[ xX]\](?![(\[:])"  # none behind it
+    rb")[^\s]"
+)
+"""What was likely meant as a task, where no item with a box is; a link is not."""
 _TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + _BULLET + _BOX)
 
 _ATX = re.compile(rb"#{1,6}(?:[ \t\r\n]|\Z)")
@@ -48,6 +56,8 @@ _HIDING = {
     "comment": "a comment is opened here and never closed, it hides {}; close it with -->",
     "code": "a code block is opened here and never closed, it hides {}; close it with its fence",
 }
+NO_BOX = "this is not read as a task: a box is [ ] or [x], with a space before and after it"
+"""The warning for what was likely meant as a task."""
 
 
 class Inline(NamedTuple):
@@ -145,8 +155,13 @@ def read_part(source: bytes, body: int, stop: int) -> Iterator[Item | Heading | 
             if box := _ITEM.match(source, body + reach["start"]):
                 end, inlines, ahead = _first_paragraph(source, body, box.end(), events)
                 yield Item(box.start(1), Span(*box.span(2)), end, inlines, body + reach["end"])
+            elif box := _NEARLY.match(source, body + reach["start"]):
+                yield Opaque(Span(*box.span()), "box")
         elif start is None:
             depth -= event.get("End") == "Item"
+        elif start == "Paragraph":
+            if not depth and (box := _NEARLY.match(source, body + reach["start"])):
+                yield Opaque(Span(*box.span()), "box")
         elif block := _outside(start, reach, body, depth, events):
             yield block
 
@@ -278,6 +293,8 @@ def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
     ``known`` are the contents of a box that make a task.
     """
     kind = block.kind
+    if kind == "box":
+        return NO_BOX
     content = source[block.span.start : block.span.end]
     if kind == "code" and _is_closed(content):
         return ""

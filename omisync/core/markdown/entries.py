@@ -68,8 +68,11 @@ def _entries(
     notices: list[Notice] = []
     for block in found:
         if isinstance(block, blocks.Item):
-            completed = known.get(source[block.box.start : block.box.end])
-            if completed is not None:
+            mark = source[block.box.start : block.box.end]
+            completed = known.get(mark)
+            if completed is None and (not mark.strip() or mark.strip() in known):
+                notices.append(Notice(bisect_right(lines, block.bullet), blocks.NO_BOX))
+            elif completed is not None:
                 entry, warnings = _entry(source, lines, block, completed, section.path)
                 entries += entry
                 notices += warnings
