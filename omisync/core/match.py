@@ -2,8 +2,8 @@
 
 Rule: pairs are one-to-one, and each step removes what it matched. First an id
 that the person wrote, then equal text (aligned with the lines around it, then
-anywhere), then likeness. What did not change costs one comparison; only the
-rest is looked at more closely.
+anywhere), then the same words replaced in several lines, then likeness. What did
+not change costs one comparison; only the rest is looked at more closely.
 
 Neither the checkbox nor the due token is part of identity: people tick a line,
 move it and reword it in one go. They decide only between lines of equal text.
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from omisync.core import reword
+from omisync.core import replace, reword
 from omisync.core.order import ranks
 from omisync.core.reword import Line
 
@@ -80,7 +80,7 @@ def pair(entries: Sequence[Entry], links: Sequence[Link]) -> Matching:
         olds = [at for at in board.old() if (links[at].absent_since is not None) is absent]
         if news and olds:
             _by_text(board, news, olds)
-    _by_likeness(board)
+    _by_rewording(board)
     return Matching(
         pairs=tuple((at, link) for at, link in enumerate(board.link_of) if link is not None),
         new=tuple(board.new()),
@@ -327,11 +327,26 @@ def _places(marks: Sequence[int | None], edge: int | None) -> dict[int, _Place]:
     return places
 
 
-def _by_likeness(board: _Board) -> None:
-    """Match what is left with what it was reworded from; a copied id says it is not."""
-    news, olds = board.new(), board.old()
-    if news and olds:
-        known = {link.remote_id for link in board.links} - {None}
-        news = [at for at in news if board.entries[at].explicit_id not in known]
-        for new, old in reword.pair(*_lines(board, news, olds)):
+def _by_rewording(board: _Board) -> None:
+    """Match what is left with what it was reworded from; a copied id says it is not.
+
+    What was replaced throughout comes first: the lines with it hold the others in place.
+    """
+    rest = _reworded(board)
+    if min(map(len, rest)) >= replace.ENOUGH and (pairs := replace.pair(*rest)):
+        for new, old in pairs:
             board.take(new, old)
+        rest = _reworded(board)
+    if rest.news and rest.olds:
+        for new, old in reword.pair(*rest):
+            board.take(new, old)
+
+
+def _reworded(board: _Board) -> _Rest:
+    """Return the lines of both sides that may be one reworded; none if one side has none."""
+    news, olds = board.new(), board.old()
+    if not (news and olds):
+        return _Rest([], [])
+    known = {link.remote_id for link in board.links} - {None}
+    news = [at for at in news if board.entries[at].explicit_id not in known]
+    return _lines(board, news, olds)

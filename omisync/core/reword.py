@@ -22,6 +22,9 @@ Where that leaves room, this is what a careful reader would decide:
   "Mail Eva" and "Mail Ida", all that told them apart is new, and so are they.
   Not so for added and dropped details: of a task split in two the first part is
   the old one, and of two tasks merged the first lives on.
+- The same words replaced by the same others in two lines or more, the rest of
+  each equal: a search-and-replace. However alike the lines are, each is the old
+  one; ``replace`` has found them before likeness is asked.
 """
 
 from __future__ import annotations

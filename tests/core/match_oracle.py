@@ -6,13 +6,13 @@ the fast version shows. Only the weights are shared: they are choices, not logic
 
 from __future__ import annotations
 
-from itertools import groupby, permutations
+from itertools import combinations, groupby, permutations
 from typing import TYPE_CHECKING
 
-from omisync.core import reword
+from omisync.core import replace, reword
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from omisync.core.model import Task
     from omisync.core.reword import Line
@@ -153,3 +153,85 @@ def common(one: Sequence[str], other: Sequence[str]) -> int:
         for at, b in enumerate(other, 1):
             diagonal, row[at] = row[at], diagonal + 1 if a == b else max(row[at], row[at - 1])
     return row[-1]
+
+
+def replacements(news: Sequence[Line], olds: Sequence[Line]) -> Pairs:
+    """Return the pairs that replacements explain, by comparing each text with each other.
+
+    For words with blanks between them, and no more than four texts that share a rest.
+    """
+    mine, its = by_words(news), by_words(line for line in olds if not line.absent)
+    edits = {
+        (new, old): edit
+        for new in mine
+        for old in its
+        if len(mine[new]) == len(its[old])
+        and all(map(in_place, mine[new], its[old]))
+        and (edit := replacement(old, new))
+    }
+    places: dict[tuple[Sequence[str], ...], list[tuple[int, int]]] = {}
+    for (new, old), edit in edits.items():
+        places.setdefault(edit, []).append((its[old][0].at, mine[new][0].at))
+    evidence = {edit: 0 if is_series(*edit) else in_order(places[edit]) for edit in edits.values()}
+    clear: dict[tuple[Sequence[str], ...], set[tuple[tuple[str, ...], ...]]] = {}
+    for (new, old), edit in edits.items():
+        others = [each for pair, each in edits.items() if (pair[0] == new) != (pair[1] == old)]
+        weights = [evidence[each] if all(each) else max(2, evidence[each]) for each in others]
+        if evidence[edit] > max(weights, default=0):
+            clear.setdefault(edit, set()).add((new, old))
+    return frozenset(
+        (a.at, b.at)
+        for (out, put), pairs in clear.items()
+        if in_order([(its[old][0].at, mine[new][0].at) for new, old in pairs]) >= replace.ENOUGH
+        and len(pairs) * 3 >= 2 * max(having(out, its), having(put, mine))
+        for new, old in pairs
+        for a, b in zip(mine[new], its[old], strict=True)
+    )
+
+
+def having(run: Sequence[str], texts: Iterable[Sequence[str]]) -> int:
+    """Return how many of the texts have this run of words, none if it is empty."""
+    return sum(f" {' '.join(run)} " in f" {' '.join(text)} " for text in texts) if run else 0
+
+
+def by_words(lines: Iterable[Line]) -> dict[tuple[str, ...], list[Line]]:
+    """Return the lines of each text in their order, and the texts in that of their first lines."""
+    found: dict[tuple[str, ...], list[Line]] = {}
+    for line in lines:
+        found.setdefault(tuple(words(line)), []).append(line)
+    return found
+
+
+def replacement(old: Sequence[str], new: Sequence[str]) -> tuple[tuple[str, ...], ...] | None:
+    """Return the words between what both begin and end with; None if that is nothing."""
+    least = min(len(old), len(new))
+    head = next((at for at in range(least) if old[at] != new[at]), least)
+    least -= head
+    tail = next((at for at in range(least) if old[-1 - at] != new[-1 - at]), least)
+    between = (tuple(old[head : len(old) - tail]), tuple(new[head : len(new) - tail]))
+    return between if head + tail else None
+
+
+def is_series(*between: Sequence[str]) -> bool:
+    """Return whether a number came, went or is another, and no word beside it."""
+    numbers = [[word for word in words if word.isdigit()] for words in between]
+    others = [[word for word in words if not word.isdigit()] for words in between]
+    return numbers[0] != numbers[1] and (all(numbers) or others[0] == others[1])
+
+
+def in_order(places: Sequence[tuple[int, int]]) -> int:
+    """Return how many of the places, at most, follow each other alike on both sides."""
+    return max(
+        size
+        for size in range(1, len(places) + 1)
+        for some in combinations(sorted(places), size)
+        if [new for _, new in some] == sorted(new for _, new in some)
+    )
+
+
+def in_place(new: Line, old: Line) -> bool:
+    """Return whether nothing forbids that the line became this one where it stood."""
+    if (new.remote_id and old.remote_id) or (old.completed, new.completed) == (True, False):
+        return False
+    same = [new.section == old.section, new.above == old.above, new.below == old.below]
+    return any(same) or old.completed != new.completed

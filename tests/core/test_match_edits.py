@@ -901,6 +901,283 @@ CASES = {
         b . Call Anna
         """,
     ),
+    "a word is replaced in two of twelve lines of a pattern": (
+        """
+        a . Read chapter 1 of the book
+        b . Read chapter 2 of the book
+        c . Read chapter 3 of the book
+        d . Read chapter 4 of the book
+        e . Read chapter 5 of the book
+        f . Read chapter 6 of the book
+        g . Read chapter 7 of the book
+        h . Read chapter 8 of the book
+        i . Read chapter 9 of the book
+        j . Read chapter 10 of the book
+        k . Read chapter 11 of the book
+        l . Read chapter 12 of the book
+        """,
+        """
+        a . Read chapter 1 of the book
+        b . Read chapter 2 of the book
+        c . Read chapter 3 of the book
+        d . Read chapter 4 of the book
+        e . Study chapter 5 of the book
+        f . Study chapter 6 of the book
+        g . Read chapter 7 of the book
+        h . Read chapter 8 of the book
+        i . Read chapter 9 of the book
+        j . Read chapter 10 of the book
+        k . Read chapter 11 of the book
+        l . Read chapter 12 of the book
+        """,
+    ),
+    "a word is replaced in all lines of a pattern": (
+        """
+        a . Read chapter 1 of the book
+        b . Read chapter 2 of the book
+        c . Read chapter 3 of the book
+        """,
+        """
+        a . Study chapter 1 of the book
+        b . Study chapter 2 of the book
+        c . Study chapter 3 of the book
+        """,
+    ),
+    "the last word is replaced in all lines": (
+        """
+        a . Invoice 1 to client
+        b . Invoice 2 to client
+        c . Invoice 3 to client
+        d . Invoice 4 to client
+        e . Invoice 5 to client
+        f . Invoice 6 to client
+        g . Invoice 7 to client
+        h . Invoice 8 to client
+        i . Invoice 9 to client
+        j . Invoice 10 to client
+        k . Invoice 11 to client
+        l . Invoice 12 to client
+        """,
+        """
+        a . Invoice 1 to customer
+        b . Invoice 2 to customer
+        c . Invoice 3 to customer
+        d . Invoice 4 to customer
+        e . Invoice 5 to customer
+        f . Invoice 6 to customer
+        g . Invoice 7 to customer
+        h . Invoice 8 to customer
+        i . Invoice 9 to customer
+        j . Invoice 10 to customer
+        k . Invoice 11 to customer
+        l . Invoice 12 to customer
+        """,
+    ),
+    "two words take the place of one in all lines": (
+        """
+        a . Clean kitchen
+        b . Clean bathroom
+        c . Clean bedroom
+        """,
+        """
+        a . Tidy up kitchen
+        b . Tidy up bathroom
+        c . Tidy up bedroom
+        """,
+    ),
+    "the first of two words is replaced in all lines": (
+        """
+        a . Buy milk
+        b . Buy bread
+        c . Buy figs
+        """,
+        """
+        a . Get milk
+        b . Get bread
+        c . Get figs
+        """,
+    ),
+    "all words but the name are replaced in all lines": (
+        """
+        a . Review PR 12
+        b . Review PR 13
+        c . Review PR 14
+        """,
+        """
+        a . Look at PR 12
+        b . Look at PR 13
+        c . Look at PR 14
+        """,
+    ),
+    "a word is replaced by its opposite": (
+        """
+        a . Buy milk
+        b . Buy bread
+        """,
+        """
+        a . Sell milk
+        b . Sell bread
+        """,
+    ),
+    "a mail to each becomes a call to each": (
+        """
+        a . Mail Bob
+        b . Mail Tim
+        """,
+        """
+        a . Call Bob
+        b . Call Tim
+        """,
+    ),
+    "a mail to each becomes a mail to others": (
+        """
+        a . Mail Bob
+        b . Mail Tim
+        """,
+        """
+        + . Mail Eva
+        + . Mail Ida
+        """,
+    ),
+    "a mail and a call to each become a mail and a call to others": (
+        """
+        a . Mail Bob
+        b . Mail Tim
+        c . Call Bob
+        d . Call Tim
+        """,
+        """
+        + . Mail Eva
+        + . Mail Ida
+        + . Call Eva
+        + . Call Ida
+        """,
+    ),
+    "the week is over and the next one has the same lines": (
+        """
+        a . Week 1: sweep the stairs
+        b . Week 1: mail Anna
+        """,
+        """
+        + . Week 2: sweep the stairs
+        + . Week 2: mail Anna
+        """,
+    ),
+    "finished lines go, and what comes has the same objects": (
+        """
+        a x Read chapter 1
+        b x Read chapter 2
+        """,
+        """
+        + . Study chapter 1
+        + . Study chapter 2
+        """,
+    ),
+    "a word is replaced in finished lines": (
+        """
+        a x Read chapter 1
+        b x Read chapter 2
+        """,
+        """
+        a x Study chapter 1
+        b x Study chapter 2
+        """,
+    ),
+    "lines go, and what follows from them comes under another heading": (
+        """
+        # Shop
+        a . Call Anna
+        b . Order lamp
+        c . Order desk
+        d . Fix bicycle
+        # Home
+        e . Water the plants
+        f . Sweep
+        """,
+        """
+        # Shop
+        a . Call Anna
+        d . Fix bicycle
+        # Home
+        e . Water the plants
+        + . Assemble lamp
+        + . Assemble desk
+        f . Sweep
+        """,
+    ),
+    "lines were cut, and others with the same objects come": (
+        """
+        a! . Order lamp
+        b! . Order desk
+        c . Call Anna
+        """,
+        """
+        c . Call Anna
+        + . Assemble lamp
+        + . Assemble desk
+        """,
+    ),
+    "lines are ticked, put in the past tense and archived": (
+        """
+        # Today
+        a . Buy milk
+        b . Call Anna
+        c . Buy bread
+        # Done
+        d x Fix bicycle
+        """,
+        """
+        # Today
+        b . Call Anna
+        # Done
+        d x Fix bicycle
+        a x Bought milk
+        c x Bought bread
+        """,
+    ),
+    "a word is replaced in all lines, and a line of the pattern is added": (
+        """
+        a . Read chapter 1 of the book
+        b . Read chapter 2 of the book
+        c . Read chapter 3 of the book
+        """,
+        """
+        a . Study chapter 1 of the book
+        b . Study chapter 2 of the book
+        + . Skim chapter 2 of the book
+        c . Study chapter 3 of the book
+        """,
+    ),
+    "a word is replaced in the headings too": (
+        """
+        # Clean at home
+        a . Clean kitchen
+        b . Clean bath
+        # Clean at work
+        c . Clean desk
+        """,
+        """
+        # Scrub at home
+        a . Scrub kitchen
+        b . Scrub bath
+        # Scrub at work
+        c . Scrub desk
+        """,
+    ),
+    "a word is replaced in all lines, a line goes and another comes": (
+        """
+        a . Order lamp
+        b . Order desk
+        c . Feed cat
+        d . Order sofa
+        """,
+        """
+        + . Fix bicycle
+        a . Collect lamp
+        b . Collect desk
+        d . Collect sofa
+        """,
+    ),
 }
 
 
