@@ -185,7 +185,10 @@ async def test_a_copy_that_cannot_be_read_is_told(both: Person) -> None:
             both.write(text)
             with pytest.raises(UsageError, match=message) as some:
                 sync.undo(desk)
-            assert f"that is kept is {older}: take" in some.value.advice
+            assert some.value.advice == (
+                f"The newest former version that is kept is {older}: take from there what you need."
+                " What is written from now on can be undone."
+            )
         older.unlink()
         with pytest.raises(UsageError) as none:
             sync.undo(desk)
@@ -216,20 +219,53 @@ async def test_what_is_open_elsewhere_is_undone_later(both: Person) -> None:
     assert both.todo.read_text() == before
 
 
-async def test_a_write_that_was_cut_short_is_the_last_one(both: Person) -> None:
-    """It is undone although no cycle has found out that it was made."""
-    before = both.todo.read_text()
-    both.sandbox.add("one")
+async def cut_short(person: Person) -> None:
+    """Write a new item into the file, and die before it is known that it was."""
+    person.sandbox.add("one")
 
     def stop(step: str) -> None:
         if step == "file.swapped":
             raise Stopped
 
-    both.trace = stop
+    person.trace = stop
     with suppress(Stopped):
-        await both.cycle(now=True)
-    both.trace = None
+        await person.cycle(now=True)
+    person.trace = None
+
+
+async def test_a_write_that_was_cut_short_is_the_last_one(both: Person) -> None:
+    """It is undone although no cycle has found out that it was made."""
+    before = both.todo.read_text()
+    await cut_short(both)
     assert both.todo.read_text() != before
     async with both.desk() as desk:
         sync.undo(desk)
     assert both.todo.read_text() == before
+
+
+async def test_a_save_after_a_write_that_was_cut_short_stays(both: Person) -> None:
+    """What was before the write is named."""
+    await cut_short(both)
+    both.write(both.todo.read_text() + "- [ ] typed\n")
+    (copy,) = (both.home / "state").glob("*.copies/*")
+    async with both.desk() as desk:
+        with pytest.raises(UsageError, match="was edited since") as edited:
+            sync.undo(desk)
+    assert edited.value.advice.startswith(f"What it was before is kept as {copy}:")
+
+
+@pytest.mark.parametrize("typed", ["", "- [ ] typed\n"])
+async def test_a_value_is_restored_after_a_write_that_was_cut_short(
+    both: Person, typed: str
+) -> None:
+    """The one is found out before the other is written: both can be undone."""
+    async with both.desk() as desk:
+        number = lost(desk, "a", "description", "z")
+    await cut_short(both)
+    both.write(both.todo.read_text() + typed)
+    async with both.desk() as desk:
+        sync.restore(desk, number)
+        written = desk.store.fact("written")
+    assert isinstance(written, list)
+    assert [(len(one["added"]), len(one["former"])) for one in written] == [(1, 0), (0, 1)]
+    assert both.todo.read_text() == f"- [ ] z due:2026-12-24\n- [x] b\n- [ ] one\n{typed}"
