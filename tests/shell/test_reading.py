@@ -254,6 +254,13 @@ async def test_a_write_that_was_cut_short_is_owed(both: Person) -> None:
     assert (await both.cycle(now=True)).counts == {"line.added": 1}
 
 
+async def test_a_note_of_a_version_that_knew_no_debts_has_none(both: Person) -> None:
+    """It is as if all was done."""
+    await both.cycle()
+    spend(both, 2)
+    assert (await both.cycle()).idle
+
+
 async def test_what_an_item_says_else_than_its_new_line_is_owed(both: Person) -> None:
     """They are tied in one cycle, and made the same in the next that reads."""
     spend(both, 60)

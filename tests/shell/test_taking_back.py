@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from person import link
 from replicas import Stopped, dying
 
-from omisync import sync
+from omisync import file, sync
 from omisync.core.model import Clash
-from omisync.errors import FileChanged, UsageError
+from omisync.errors import FileChanged, FileUnusable, UsageError
 
 if TYPE_CHECKING:
     from person import Person
@@ -114,6 +115,30 @@ async def test_a_restored_wording_is_that_of_the_same_item(
     assert [(one.id, one.description) for one in person.sandbox.items.values()] == [
         (item.id, "book flights")
     ]
+
+
+async def test_a_restored_value_is_noted_with_its_place(both: Person) -> None:
+    """The line may have been moved since; of the versions of the file the last twenty stay."""
+    folder = both.home / "state" / "todo.db.copies"
+    for _ in range(20):
+        file.keep_copy(folder, "todo.md", b"of ids alone")
+    both.write("- [x] b\n# Later\n- [ ] a due:2026-12-24\n")
+    async with both.desk() as desk:
+        sync.restore(desk, lost(desk, "a", "description", "z"))
+    assert link(both, "z").section == "Later"
+    assert len([*folder.iterdir()]) == 20
+
+
+async def test_a_value_that_cannot_be_written_leaves_nothing(both: Person) -> None:
+    """No copy, no write under way; it can be restored later."""
+    (both.home / "other name.md").hardlink_to(both.todo)
+    async with both.desk() as desk:
+        number = lost(desk, "a", "description", "z")
+        with pytest.raises(FileUnusable):
+            sync.restore(desk, number)
+        assert desk.store.writing() is None
+        assert desk.store.clashes()[-1].restored_at is None
+    assert [*both.home.glob("state/*.copies/*")] == []
 
 
 @pytest.mark.parametrize(("value", "named"), [("2026-12-25", "2026-12-25"), ("", "none")])
