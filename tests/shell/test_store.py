@@ -27,7 +27,7 @@ from omisync.core.model import (
     Tombstone,
 )
 from omisync.errors import StoreBusy, StoreUnusable
-from omisync.store import Clashed, Event, Store, Writing
+from omisync.store import Clashed, Event, Store, Writing, opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -465,7 +465,7 @@ def test_a_store_that_another_writes_is_busy_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A foreign lock on the database file passes by itself."""
-    monkeypatch.setattr(store, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.01)
     path = tmp_path / "s.db"
     with Store.open(path) as opened:
         other = sqlite3.connect(path, isolation_level=None)
