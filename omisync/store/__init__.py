@@ -21,10 +21,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from omisync.errors import StoreUnusable
+from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import coding, kinds
 from omisync.store.holding import holder, lock, set_aside
-from omisync.store.opening import connect, create, damaged, make_private, mapped, reading
+from omisync.store.opening import (
+    connect,
+    create,
+    damaged,
+    is_at_rest,
+    make_private,
+    mapped,
+    reading,
+)
 from omisync.store.rows import Rows
 from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION, migration
 
@@ -137,8 +145,19 @@ class Store:
         """
         if not path.exists():
             return None
-        # Not mode=ro: that would leave the files of the write-ahead log behind.
-        store = cls(path, connect(path, "rw"))
+        rests = is_at_rest(path)
+        try:
+            # Not mode=ro: that would leave the files of the write-ahead log behind.
+            return cls._peeked(path, "rw", thorough=thorough)
+        except (StoreBusy, StoreUnusable) as error:
+            # Reading makes files, too; without them, where it must be, nothing may be written.
+            if not rests or (isinstance(error, StoreUnusable) and error.damaged):
+                raise
+            return cls._peeked(path, "ro&immutable=1", thorough=thorough)
+
+    @classmethod
+    def _peeked(cls, path: Path, mode: str, *, thorough: bool) -> Store:
+        store = cls(path, connect(path, mode))
         try:
             with mapped(path):
                 store._db.execute("PRAGMA query_only=1")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_SECONDS = 5.0
+SHARED_BYTES = 32768
+"""What SQLite's index of the log has as soon as one process uses it (sqlite.org/walformat.html)."""
 
 
 def create(path: Path) -> None:
@@ -66,6 +68,18 @@ def make_private(path: Path) -> None:
             mode = status.st_mode & 0o700 | (0o600 if tail else 0)
             if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
                 part.chmod(mode)
+
+
+def is_at_rest(path: Path) -> bool:
+    """Return whether nobody has the store open, and all of it is in the one file."""
+    return _size(path, "-wal") == 0 and _size(path, "-shm") < SHARED_BYTES
+
+
+def _size(path: Path, tail: str) -> int:
+    """Return the size in bytes of a file beside the store, 0 where there is none."""
+    with contextlib.suppress(OSError):
+        return path.with_name(path.name + tail).stat().st_size
+    return 0
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
