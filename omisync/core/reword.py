@@ -19,7 +19,8 @@ Where that leaves room, this is what a careful reader would decide:
   they would vouch for anything.
 - The best choice must be clear of the second best: of one with a line left over
   instead, and of the same lines crosswise. In "Mail Bob" and "Mail Tim", become
-  "Mail Eva" and "Mail Ida", all that told them apart is new, and so are they.
+  "Mail Eva" and "Mail Ida", all that told them apart is new, and so are they. Nor is
+  "Week 1: dust" now "Week 2: mop" where "Week 1: mop" was, though that is a series.
   Not so for added and dropped details: of a task split in two the first part is
   the old one, and of two tasks merged the first lives on.
 - The same words replaced by the same others in two lines or more, the rest of
@@ -110,12 +111,17 @@ class Line(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A pair that may be one task; ``detail`` if one text has all words of the other."""
+    """A pair that may be one task; ``detail`` if one text has all words of the other.
+
+    One that lacks support for being as likely the next of a series is ``barred``: it
+    is not taken, but shows that another pair of its lines is no better.
+    """
 
     score: float
     detail: bool
     new: Line
     old: Line
+    barred: bool = False
 
 
 def pair(news: Sequence[Line], olds: Sequence[Line]) -> list[tuple[int, int]]:
@@ -126,7 +132,7 @@ def pair(news: Sequence[Line], olds: Sequence[Line]) -> list[tuple[int, int]]:
     or share a rare word are compared.
     """
     found = candidates(news, olds)
-    gains = {(each.new.at, each.old.at): each.score - FLOOR for each in found}
+    gains = {(each.new.at, each.old.at): each.score - FLOOR for each in found if not each.barred}
     chosen = best(gains)
     return sorted(chosen - _unclear(chosen, found))
 
@@ -222,14 +228,12 @@ def _judge(new: _Reading, old: _Reading, ratio: float, *, detail: bool) -> Candi
     if line.remote_id is not None and was.remote_id is not None:
         return None  # equal ids are matched long since: these differ
     neighbours = _in_common(line.above, was.above) + _in_common(line.below, was.below)
-    if not neighbours and (
-        _is_ambiguous(new, old) or not (ratio >= CLOSE or _is_vouched_for(new, old, detail=detail))
-    ):
+    if not (neighbours or ratio >= CLOSE or _is_vouched_for(new, old, detail=detail)):
         return None
     score = max(ratio, DETAIL) if detail else ratio
     score += NEIGHBOUR * neighbours + HINT * (_is_ticked(line, was) + (line.section == was.section))
     score += ABSENT * was.absent + APART * min(FAR, abs(line.position - was.position)) ** 2
-    return Candidate(score, detail, line, was)
+    return Candidate(score, detail, line, was, not neighbours and _is_ambiguous(new, old))
 
 
 def _is_vouched_for(new: _Reading, old: _Reading, *, detail: bool) -> bool:

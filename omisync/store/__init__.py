@@ -8,6 +8,7 @@ full is refused, never taken for empty.
 - ``kinds``    what each column and note may hold
 - ``schema``   the tables, and how an older store becomes one of today
 - ``rows``     the links in order, each read when it is looked at
+- ``opening``  a store as a file, and what SQLite says of it in words
 - ``holding``  who may write to a store
 """
 
@@ -15,16 +16,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
-import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
-from urllib.parse import quote
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import coding, kinds
-from omisync.store.holding import check_owner, holder, lock, set_aside, unwritable
+from omisync.store.holding import holder, lock, set_aside
+from omisync.store.opening import (
+    connect,
+    create,
+    damaged,
+    is_at_rest,
+    make_private,
+    mapped,
+    reading,
+)
 from omisync.store.rows import Rows
 from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION, migration
 
@@ -37,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Clashed", "Event", "Store", "Writing", "holder", "lock", "set_aside"]
 
-BUSY_SECONDS = 5.0
 HISTORY_SECONDS = 90 * 86400.0
 HISTORY_ROWS = 50_000
 TOMBSTONE_SECONDS = 90 * 86400.0
@@ -112,12 +119,12 @@ class Store:
             StoreBusy: the disk is full or another process holds the file.
         """
         if not path.exists():
-            _create(path)
-        _make_private(path)
-        store = cls(path, _connect(path, "rw"), trace)
+            create(path)
+        make_private(path)
+        store = cls(path, connect(path, "rw"), trace)
         try:
             version = store._check(thorough=True)
-            with store._mapped():
+            with mapped(path):
                 store._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
                 if version < VERSION:
                     store._db.executescript(f"BEGIN IMMEDIATE; {migration(version)} COMMIT;")
@@ -138,10 +145,21 @@ class Store:
         """
         if not path.exists():
             return None
-        # Not mode=ro: that would leave the files of the write-ahead log behind.
-        store = cls(path, _connect(path, "rw"))
+        rests = is_at_rest(path)
         try:
-            with store._mapped():
+            # Not mode=ro: that would leave the files of the write-ahead log behind.
+            return cls._peeked(path, "rw", thorough=thorough)
+        except (StoreBusy, StoreUnusable) as error:
+            # Reading makes files, too; without them, where it must be, nothing may be written.
+            if not rests or (isinstance(error, StoreUnusable) and error.damaged):
+                raise
+            return cls._peeked(path, "ro&immutable=1", thorough=thorough)
+
+    @classmethod
+    def _peeked(cls, path: Path, mode: str, *, thorough: bool) -> Store:
+        store = cls(path, connect(path, mode))
+        try:
+            with mapped(path):
                 store._db.execute("PRAGMA query_only=1")
             store._version = store._check(thorough=thorough)
         except BaseException:
@@ -168,7 +186,7 @@ class Store:
         """Return what ``readable`` does, of this store; raises ``StoreUnusable``."""
         links: list[Link] = []
         owner = {name: self.fact(name) for name in OWNER}
-        with self._reading():
+        with reading(self.path):
             for row in self._db.execute("SELECT * FROM links WHERE remote_id IS NOT NULL"):
                 with contextlib.suppress(ValueError, TypeError):
                     links.append(coding.link(row))
@@ -187,11 +205,11 @@ class Store:
 
     def _check(self, *, thorough: bool) -> int:
         """Return the version of the store, after making sure that it is one of ours."""
-        with self._reading():  # a verdict on damage can quote bytes that are no text
+        with reading(self.path):  # a verdict on damage can quote bytes that are no text
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:
-                _damaged(self.path, "it is not an omisync store")
+                damaged(self.path, "it is not an omisync store")
             if version > VERSION:
                 raise StoreUnusable(
                     f"The state store {self.path} was written by a newer omisync"
@@ -202,56 +220,19 @@ class Store:
                 # Not quick_check: the index of remote ids vouches for those in the rows.
                 (verdict,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
                 if verdict != "ok":
-                    _damaged(self.path, str(verdict))
+                    damaged(self.path, str(verdict))
         return int(version)
 
     def _check_content(self) -> None:
         """Find damage in schema and notes now, not when a create that went out is to be settled."""
-        with self._reading(), contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        with reading(self.path), contextlib.closing(sqlite3.connect(":memory:")) as fresh:
             fresh.executescript(SCHEMA + CLASHES)
             if kinds.tables(self._db) != kinds.tables(fresh):
-                _damaged(self.path, "its tables are not as they were made")
-        with self._reading():
+                damaged(self.path, "its tables are not as they were made")
+        with reading(self.path):
             names = self._db.execute("SELECT name FROM meta").fetchall()
         for (name,) in names:
             self.fact(name)
-
-    @contextlib.contextmanager
-    def _mapped(self) -> Iterator[None]:
-        """Turn what SQLite raises into what a person can act on."""
-        try:
-            yield
-        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-            raise  # a bug of ours, not damage: it must be seen as it is
-        except sqlite3.OperationalError as error:
-            text = str(error)
-            if "locked" in text or "busy" in text:
-                raise StoreBusy(
-                    f"The state store {self.path} is held by another process",
-                    "It will be tried again; `omisync status` shows who runs.",
-                ) from error
-            if "full" in text or "disk I/O" in text:  # a full disk can be either
-                raise StoreBusy(
-                    f"No room on the disk for the state store {self.path} ({text})",
-                    "Free some space; nothing is lost and omisync goes on by itself.",
-                ) from error
-            if "readonly" in text or "unable to open" in text:
-                raise StoreUnusable(
-                    f"The state store {self.path} cannot be written ({text})",
-                    f"Make {self.path.parent} writable for you, or set [state] path in the config.",
-                ) from error
-            _damaged(self.path, text)
-        except sqlite3.DatabaseError as error:
-            _damaged(self.path, str(error))
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Like ``_mapped``, for what may be damaged inside of its rows too."""
-        with self._mapped():
-            try:
-                yield
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
-                _damaged(self.path, f"a row cannot be read ({error})")
 
     @contextlib.contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[None]:
@@ -260,7 +241,7 @@ class Store:
         What is not ``durable`` outlives this process, but a power cut only if a
         durable transaction came after it: it does not wait for the disk.
         """
-        with self._mapped():
+        with mapped(self.path):
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -281,15 +262,17 @@ class Store:
 
         They are to be looked at while the store is open.
         """
-        with self._reading():
+        with reading(self.path):
             (since,) = self._db.execute("PRAGMA data_version").fetchone()  # of others' writes
             if self._rows is None or self._rows.since != since:
-                self._rows = Rows(self._db, self._reading, version=self._version, since=since)
+                self._rows = Rows(
+                    self._db, partial(reading, self.path), version=self._version, since=since
+                )
             return self._rows.links()
 
     def remote_ids(self) -> set[str]:
         """Return the ids of all items that have a link."""
-        with self._reading():
+        with reading(self.path):
             rows = self._db.execute("SELECT remote_id FROM links WHERE remote_id IS NOT NULL")
             return {remote_id for (remote_id,) in rows}
 
@@ -312,7 +295,7 @@ class Store:
 
     def intents(self) -> list[Intent]:
         """Return the intents in the order they were sent."""
-        with self._reading():
+        with reading(self.path):
             rows = self._db.execute("SELECT * FROM intents ORDER BY sent_at, batch, place")
             return [coding.intent(row) for row in rows]
 
@@ -344,7 +327,7 @@ class Store:
         ``kept`` asks for those of items kept in Omi at any age: what was taken
         out of the file does not come back because time went by.
         """
-        with self._reading():
+        with reading(self.path):
             rows = self._db.execute(
                 "SELECT * FROM tombstones WHERE removed_at > ? OR (? AND how = 'keep')",
                 (now - TOMBSTONE_SECONDS, kept),
@@ -363,7 +346,7 @@ class Store:
 
     def gates(self) -> dict[str, Gate]:
         """Return the gates by bucket, open ones included."""
-        with self._reading():
+        with reading(self.path):
             rows = self._db.execute("SELECT * FROM gates")
             return {row[0]: coding.gate(row) for row in rows}
 
@@ -394,7 +377,7 @@ class Store:
 
     def clashes(self, limit: int = -1) -> list[Clashed]:
         """Return the last ``limit`` clashes (all by default), oldest first."""
-        with self._reading():
+        with reading(self.path):
             if not self._has("clashes"):
                 return []
             rows = self._db.execute(
@@ -425,7 +408,7 @@ class Store:
         noted = self.fact("writing")
         if not isinstance(noted, dict):
             return None
-        with self._reading():
+        with reading(self.path):
             links = tuple(coding.link(row) for row in noted.pop("links"))
             return Writing(links=links, **noted)
 
@@ -433,7 +416,7 @@ class Store:
 
     def fact(self, name: str) -> object:
         """Return a small JSON value stored under ``name``, None when there is none."""
-        with self._reading():
+        with reading(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
             return None if row is None else kinds.checked_fact(name, json.loads(row[0]))
 
@@ -473,7 +456,7 @@ class Store:
 
     def history(self, limit: int) -> list[Event]:
         """Return the last ``limit`` events, oldest first."""
-        with self._reading():
+        with reading(self.path):
             rows = self._db.execute(
                 "SELECT at, event, text, key, remote_id, detail FROM history"
                 " ORDER BY number DESC LIMIT ?",
@@ -487,7 +470,7 @@ class Store:
         ``since`` is in Unix seconds, ``key`` the task that is not counted. Only
         the last 1,000 events are looked at, so that the cost stays the same.
         """
-        with self._reading():
+        with reading(self.path):
             (settled,) = self._db.execute(
                 "SELECT count(*) FROM history"
                 " WHERE number > (SELECT max(number) FROM history) - 1000 AND at >= ? AND key != ?"
@@ -511,86 +494,3 @@ class Store:
     ) -> None:
         marks = ", ".join("?" * width)
         self._db.executemany(f"{verb} INTO {table} VALUES ({marks})", rows)
-
-
-def _create(path: Path) -> None:
-    """Make an empty store beside ``path`` and move it there whole.
-
-    A process killed meanwhile leaves no half-made store that would read as damage.
-    """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-        fresh.unlink(missing_ok=True)
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        db = sqlite3.connect(fresh, isolation_level=None)
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(f"BEGIN; {SCHEMA} {CLASHES} COMMIT;")
-            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version={VERSION}")
-        finally:
-            db.close()
-        # WAL files of a store that was deleted must not be replayed into this one.
-        for stale in ("-wal", "-shm"):
-            path.with_name(path.name + stale).unlink(missing_ok=True)
-        fresh.rename(path)
-    except OSError as error:
-        unwritable(path, error)
-    except sqlite3.Error as error:
-        raise StoreBusy(
-            f"The state store {path} cannot be made: {error}", "Free some space on that disk."
-        ) from error
-
-
-def _make_private(path: Path) -> None:
-    """Close a store to others that became open to them: a copy, a backup that was put back.
-
-    SQLite gives its other files the mode of the store when they were made: of one
-    that could only be read for a while they would be left unwritable.
-    """
-    for tail in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + tail)
-        with contextlib.suppress(OSError):  # none, or none of ours: told when it is opened
-            status = part.stat()
-            mode = status.st_mode & 0o700 | (0o600 if tail else 0)
-            if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
-                part.chmod(mode)
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open the file without ever creating it.
-
-    Raises:
-        StoreUnusable: it is not a file or cannot be opened.
-    """
-    try:
-        status = path.stat()
-        if status.st_size == 0:
-            _damaged(path, "it is empty")
-        check_owner(path, status)
-        return sqlite3.connect(
-            f"file:{quote(str(path))}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            timeout=BUSY_SECONDS,
-        )
-    except (OSError, sqlite3.Error) as error:
-        if path.is_dir():
-            raise StoreUnusable(
-                f"The state store {path} is a folder", "Name a file in it under [state] path."
-            ) from error
-        raise StoreUnusable(
-            f"The state store {path} cannot be opened ({error})",
-            f"Make it and {path.parent} readable and writable for you, or set [state] path"
-            " in the config.",
-        ) from error
-
-
-def _damaged(path: Path, reason: str) -> NoReturn:
-    raise StoreUnusable(
-        f"The state store {path} is damaged: {reason}",
-        "Run `omisync repair`: it keeps the damaged file aside, keeps the links that can still"
-        " be read, finds the other tasks in Omi by their text, and creates nothing.",
-        damaged=True,
-    ) from None

@@ -1063,6 +1063,18 @@ CASES = {
         + . Week 2: mail Anna
         """,
     ),
+    "the week is over, and its lines are so short that all are alike": (
+        """
+        a . Week 1: sweep
+        b . Week 1: dust
+        c . Week 1: mop
+        """,
+        """
+        + . Week 2: sweep
+        + . Week 2: dust
+        + . Week 2: mop
+        """,
+    ),
     "finished lines go, and what comes has the same objects": (
         """
         a x Read chapter 1

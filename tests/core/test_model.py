@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from omisync.core.model import Gate
+from omisync.core.model import Fields, Gate, Intent, Link, RemoteItem, Task
 
 
 @pytest.mark.parametrize(
@@ -13,3 +15,17 @@ from omisync.core.model import Gate
 def test_a_gate_opens_when_its_time_is_over(now: float, wait: float) -> None:
     """A clock that jumped back never makes the wait longer than the server asked."""
     assert Gate("read", 100.0, 30.0).wait(now) == wait
+
+
+def test_an_intent_tells_of_its_link_what_is_known() -> None:
+    """The key and the line, with its place; nothing of an item."""
+    intent = Intent("k", "g", Fields("t"), Task("t"), (), 1.0, 2.0, section="s", rank=3)
+    assert intent.link == Link("k", None, Task("t"), "s", 3)
+
+
+def test_the_oldest_item_comes_first() -> None:
+    """Those without a time come last, in the order of their ids."""
+    made = datetime(2026, 1, 31, tzinfo=UTC)
+    items = [RemoteItem(name, Fields(name)) for name in "ba"]
+    items += [RemoteItem("d", Fields("d"), made), RemoteItem("c", Fields("c"), made)]
+    assert [item.id for item in sorted(items, key=lambda item: item.age_order)] == [*"cdab"]

@@ -14,8 +14,7 @@ from person import history
 from replicas import Stopped
 
 from omisync import errors, file, sync
-from omisync import store as store_module
-from omisync.store import Event, Store, Writing
+from omisync.store import Event, Store, Writing, opening
 from omisync.sync import inward
 
 if TYPE_CHECKING:
@@ -471,7 +470,7 @@ async def test_a_write_that_cannot_be_noted_leaves_no_copy(
     both: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried again and again: a disk that is full for the store stays so for a while."""
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.01)
     snapshot = file.read(both.todo)
     planned = Writing(snapshot.digest, "", (), (), "", (), {})
     async with both.desk() as desk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import stat
 from dataclasses import replace
@@ -27,7 +28,7 @@ from omisync.core.model import (
     Tombstone,
 )
 from omisync.errors import StoreBusy, StoreUnusable
-from omisync.store import Clashed, Event, Store, Writing
+from omisync.store import Clashed, Event, Store, Writing, opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -465,7 +466,7 @@ def test_a_store_that_another_writes_is_busy_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A foreign lock on the database file passes by itself."""
-    monkeypatch.setattr(store, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.01)
     path = tmp_path / "s.db"
     with Store.open(path) as opened:
         other = sqlite3.connect(path, isolation_level=None)
@@ -502,6 +503,21 @@ def test_peeking_creates_nothing(tmp_path: Path) -> None:
         assert peeked is not None
         with peeked:
             assert peeked.fact("a") is None
+
+
+def test_what_is_in_the_log_alone_is_never_left_out(tmp_path: Path) -> None:
+    """Where reading beside a writer fails, the store without its log is not taken for all."""
+    path = tmp_path / "s.db"
+    Store.open(path).close()
+    assert opening.is_at_rest(path)
+    with Store.open(path) as opened:
+        assert not opening.is_at_rest(path)
+        with opened.transaction():
+            opened.put_fact("a", 1)
+        for tail in ("", "-wal"):
+            shutil.copy(f"{path}{tail}", f"{tmp_path}/copy.db{tail}")
+    assert opening.is_at_rest(path)
+    assert not opening.is_at_rest(tmp_path / "copy.db")
 
 
 def test_history_is_bounded(tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""A store as a file: made, opened, closed to others; and what SQLite says of it in words.
+
+Rule: a store is never made where one was expected, and never half.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import quote
+
+from omisync.errors import StoreBusy, StoreUnusable
+from omisync.store.holding import check_owner, unwritable
+from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUSY_SECONDS = 5.0
+SHARED_BYTES = 32768
+"""What SQLite's index of the log has as soon as one process uses it (sqlite.org/walformat.html)."""
+
+
+def create(path: Path) -> None:
+    """Make an empty store beside ``path`` and move it there whole.
+
+    A process killed meanwhile leaves no half-made store that would read as damage.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+        fresh.unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        db = sqlite3.connect(fresh, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.executescript(f"BEGIN; {SCHEMA} {CLASHES} COMMIT;")
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version={VERSION}")
+        finally:
+            db.close()
+        # WAL files of a store that was deleted must not be replayed into this one.
+        for stale in ("-wal", "-shm"):
+            path.with_name(path.name + stale).unlink(missing_ok=True)
+        fresh.rename(path)
+    except OSError as error:
+        unwritable(path, error)
+    except sqlite3.Error as error:
+        raise StoreBusy(
+            f"The state store {path} cannot be made: {error}", "Free some space on that disk."
+        ) from error
+
+
+def make_private(path: Path) -> None:
+    """Close a store to others that became open to them: a copy, a backup that was put back.
+
+    SQLite gives its other files the mode of the store when they were made: of one
+    that could only be read for a while they would be left unwritable.
+    """
+    for tail in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + tail)
+        with contextlib.suppress(OSError):  # none, or none of ours: told when it is opened
+            status = part.stat()
+            mode = status.st_mode & 0o700 | (0o600 if tail else 0)
+            if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
+                part.chmod(mode)
+
+
+def is_at_rest(path: Path) -> bool:
+    """Return whether nobody has the store open, and all of it is in the one file."""
+    return _size(path, "-wal") == 0 and _size(path, "-shm") < SHARED_BYTES
+
+
+def _size(path: Path, tail: str) -> int:
+    """Return the size in bytes of a file beside the store, 0 where there is none."""
+    with contextlib.suppress(OSError):
+        return path.with_name(path.name + tail).stat().st_size
+    return 0
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open the file without ever creating it.
+
+    Raises:
+        StoreUnusable: it is not a file or cannot be opened.
+    """
+    try:
+        status = path.stat()
+        if status.st_size == 0:
+            damaged(path, "it is empty")
+        check_owner(path, status)
+        return sqlite3.connect(
+            f"file:{quote(str(path))}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_SECONDS,
+        )
+    except (OSError, sqlite3.Error) as error:
+        if path.is_dir():
+            raise StoreUnusable(
+                f"The state store {path} is a folder", "Name a file in it under [state] path."
+            ) from error
+        raise StoreUnusable(
+            f"The state store {path} cannot be opened ({error})",
+            f"Make it and {path.parent} readable and writable for you, or set [state] path"
+            " in the config.",
+        ) from error
+
+
+@contextlib.contextmanager
+def mapped(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into what a person can act on."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise  # a bug of ours, not damage: it must be seen as it is
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            raise StoreBusy(
+                f"The state store {path} is held by another process",
+                "It will be tried again; `omisync status` shows who runs.",
+            ) from error
+        if "full" in text or "disk I/O" in text:  # a full disk can be either
+            raise StoreBusy(
+                f"No room on the disk for the state store {path} ({text})",
+                "Free some space; nothing is lost and omisync goes on by itself.",
+            ) from error
+        if "readonly" in text or "unable to open" in text:
+            raise StoreUnusable(
+                f"The state store {path} cannot be written ({text})",
+                f"Make {path.parent} writable for you, or set [state] path in the config.",
+            ) from error
+        damaged(path, text)
+    except sqlite3.DatabaseError as error:
+        damaged(path, str(error))
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Like ``mapped``, for what may be damaged inside of its rows too."""
+    with mapped(path):
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            damaged(path, f"a row cannot be read ({error})")
+
+
+def damaged(path: Path, reason: str) -> NoReturn:
+    """Tell that a store is damaged, and what can be done about it; raises ``StoreUnusable``."""
+    raise StoreUnusable(
+        f"The state store {path} is damaged: {reason}",
+        "Run `omisync repair`: it keeps the damaged file aside, keeps the links that can still"
+        " be read, finds the other tasks in Omi by their text, and creates nothing.",
+        damaged=True,
+    ) from None
