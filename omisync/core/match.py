@@ -50,6 +50,9 @@ _NEAREST_FIRST: tuple[Key, ...] = (
 )
 """Where a line is looked for that has equals."""
 
+_STATES: tuple[Key, ...] = (lambda line: (line.completed, line.due), lambda line: line.due)
+"""What tells equal lines apart: of a chore that comes again, the date stays with its round."""
+
 
 @dataclass(frozen=True, slots=True)
 class Matching:
@@ -259,8 +262,8 @@ def _join(board: _Board, rest: _Rest, key: Key) -> _Rest:
 
 def _aligned(news: list[Line], olds: list[Line]) -> Iterator[tuple[Line, Line]]:
     """Pair equal lines: in order if they are as many, else those of equal state first."""
-    if len(news) != len(olds):
-        same = list(_in_state(news, olds))
+    for state in _STATES if len(news) != len(olds) else ():
+        same = list(_in_state(news, olds, state))
         yield from same
         news, olds = (
             _without(news, (new for new, _ in same)),
@@ -269,13 +272,14 @@ def _aligned(news: list[Line], olds: list[Line]) -> Iterator[tuple[Line, Line]]:
     yield from zip(news, olds, strict=False)
 
 
-def _in_state(news: list[Line], olds: list[Line]) -> Iterator[tuple[Line, Line]]:
-    """Pair, in order, lines that are completed or not and due alike."""
+def _in_state(news: list[Line], olds: list[Line], state: Key) -> Iterator[tuple[Line, Line]]:
+    """Pair, in order, lines of equal state; None is no state."""
     states: defaultdict[Hashable, deque[Line]] = defaultdict(deque)
     for old in olds:
-        states[old.completed, old.due].append(old)
+        states[state(old)].append(old)
+    states[None].clear()
     for new in news:
-        if same := states[new.completed, new.due]:
+        if same := states[state(new)]:
             yield new, same.popleft()
 
 

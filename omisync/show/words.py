@@ -53,7 +53,8 @@ _CALL = {"omisync": "omisync"}
 
 def called_with(config: str) -> None:
     """Let each command that is said from now on name this config file."""
-    _CALL["omisync"] = f"omisync -c {shlex.quote(safe(config))}"
+    option = "--config=" if config.startswith("-") else "-c "
+    _CALL["omisync"] = f"omisync {option}{shlex.quote(safe(config))}"
 
 
 def commands(text: str) -> str:

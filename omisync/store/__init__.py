@@ -387,8 +387,11 @@ class Store:
             )
             return [Clashed(*coding.clash(row)) for row in rows][::-1]
 
-    def mark_restored(self, number: int, at: float) -> None:
-        """Note that the lost value of a clash was put back; call inside ``transaction``."""
+    def mark_restored(self, number: int, at: float | None) -> None:
+        """Note when the lost value of a clash was put back; call inside ``transaction``.
+
+        ``at`` is in Unix seconds, None where it no longer is.
+        """
         self._db.execute("UPDATE clashes SET restored_at = ? WHERE number = ?", (at, number))
 
     def _has(self, table: str) -> bool:

@@ -327,16 +327,17 @@ def said(task: Task) -> tuple[str, bool, str | None]:
     return task.text, task.completed, task.due
 
 
-def remember(store: Store, made: Writing) -> None:
+def remember(store: Store, made: Writing, clash: int | None = None) -> None:
     """Note that a write was made, and what it left for ``undo``; call inside ``transaction``.
 
-    Ids alone belong to the write before.
+    Ids alone belong to the write before. ``clash`` is the number of that whose value
+    was put back.
     """
     written = store.fact("written")
     last = [*written] if isinstance(written, list) else []
     if made.gone or made.added or made.former:
         now = {"copy": made.copy, "after": made.after}
-        last.append({**now, "added": [*made.added], "former": made.former})
+        last.append({**now, "added": [*made.added], "former": made.former, "clash": clash})
     elif last and last[-1]["after"] == made.before:
         last[-1] = {**last[-1], "after": made.after}
     store.put_fact("written", last[-VERSIONS:])

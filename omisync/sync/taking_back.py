@@ -80,6 +80,8 @@ def undo(desk: Desk) -> str:
         raise
     with store.transaction():
         store.record(Event(now, "file.restored", detail=copy.name))
+        if last.get("clash") is not None:
+            store.mark_restored(last["clash"], None)
     copy.unlink(missing_ok=True)
     return f"{path} is as it was before omisync last wrote to it"
 
@@ -136,7 +138,7 @@ def restore(desk: Desk, number: int) -> str:
     with store.transaction():
         if made is not None:
             store.put_links(made.links)
-            inward.remember(store, made)
+            inward.remember(store, made, number)
         store.mark_restored(number, now)
         store.put_fact("settled", None)
         store.record(Event(now, "clash.restored", task.text, found.clash.key))

@@ -656,6 +656,24 @@ def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    ["-[ ] a", "*[x] a", "1.[ ] a", "-[] a", "- []a", "  -[ ] a", "[ ] a", "  [x] a", "- [ ]a"],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "  \n", "\\\n"])
+def test_a_box_that_is_nearly_one_is_reported_below_a_task_too(line: str, end: str) -> None:
+    """There it is the rest of a paragraph: as a task that was known it would be missed."""
+    source = f"- [ ] x{end}{line}{end}{line}{end}- [ ] y\n"
+    assert [where for where, _ in warned(source)] == [2, 3]
+
+
+def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
+    """A bullet without a space is text to Markdown, on each line of it."""
+    assert [where for where, _ in warned("Groceries:\n-[ ] a\n-[x] b\n[ ] c\n\n> -[ ] d\n")] == [
+        2, 3, 6,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "- [x](http://a) b\n- [ ](http://a)\n- [x][y] z\n- [](a) b\n- [x]: y\n",

@@ -250,6 +250,16 @@ def test_as_many_equal_lines_as_before_keep_their_order(
     assert pair(entries(news), links(olds)).pairs == everything(len(news))
 
 
+@pytest.mark.parametrize("is_above", [True, False])
+def test_a_chore_that_comes_again_is_the_new_line(is_above: bool) -> None:
+    """The date tells which is the round that was finished, wherever the next one is written."""
+    olds = links([Task("Pay rent", due="2026-12-01"), "Buy milk"])
+    finished = Task("Pay rent", completed=True, due="2026-12-01")
+    ahead = Task("Pay rent", due="2027-01-01")
+    both = [ahead, finished] if is_above else [finished, ahead]
+    assert pair(entries([*both, "Buy milk"]), olds).pairs == ((int(is_above), 0), (2, 1))
+
+
 def test_equal_lines_stay_in_their_sections() -> None:
     """A chore that stands under two headings is two tasks; the one that went, went."""
     olds = [*links(["Sweep"], "Monday"), *links(["Sweep"], "Tuesday")]

@@ -358,8 +358,8 @@ def test_tables_that_are_not_tasks(source: str, line: int, what: str, advice: st
             'write description = "what to do"',
         ),
         (
-            "[[todo]]\ndone = true\ndescripton = 'a'",
-            "[[todo]] number 1 (line 3): it has no description, but descripton",
+            "[[todo]]\ndone = true\ntitel = 'a'",
+            "[[todo]] number 1 (line 3): it has no description, but titel",
             'write description = "what to do"',
         ),
         (
@@ -426,6 +426,8 @@ def test_a_list_by_another_name_is_noticed() -> None:
         ("[[todo]]\ntext = 'a'\nDue = 2026-01-01", 3, "Due is not read; did you mean due?"),
         ("[[todo]]\ntext = 'a'\nID = 'x'", 3, "ID is not read; did you mean id?"),
         ("todo = [{text = 'a', donee = 1}]", 1, "donee is not read; did you mean done?"),
+        ("todo = [{text = 'a', doen = 1}]", 1, "doen is not read; did you mean done?"),
+        ("[[todo]]\ndeu = 1\ntext = 'a'", 2, "deu is not read; did you mean due?"),
     ],
 )
 def test_a_name_that_is_nearly_ours_is_noticed(source: str, line: int, said: str) -> None:
@@ -437,7 +439,10 @@ def test_a_name_that_is_nearly_ours_is_noticed(source: str, line: int, said: str
 
 def test_the_keys_of_a_person_are_not_noticed() -> None:
     """Those that are alike by chance, and those that say more about one of ours."""
-    keys = "next", "note", "node", "tags", "uid", "subtitle", "completed_on", "due-time", "date"
+    keys = (
+        *("next", "note", "node", "tags", "uid", "subtitle", "completed_on", "due-time", "date"),
+        *("one", "test", "ids", "kid", "status", "context", "duration", "''"),
+    )
     own = "".join(f"{key} = 1\n" for key in keys)
     assert toml.parse(f"[[todo]]\ntext = 'a'\n{own}[[project]]\n[[done]]".encode()).notices == ()
 

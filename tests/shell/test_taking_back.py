@@ -154,6 +154,22 @@ async def test_what_was_restored_is_not_restored_again(
         assert again.value.advice == f"To have it again, write it into its line: {named}"
 
 
+async def test_what_was_restored_and_undone_can_be_restored(both: Person) -> None:
+    """The clash is as it was before; another write that is undone leaves it alone."""
+    async with both.desk() as desk:
+        number = lost(desk, "a", "description", "z")
+        sync.restore(desk, number)
+        sync.undo(desk)
+        assert desk.store.clashes()[-1].restored_at is None
+        sync.restore(desk, number)
+    both.sandbox.add("new")
+    await both.settle()
+    async with both.desk() as desk:
+        sync.undo(desk)
+        assert desk.store.clashes()[-1].restored_at is not None
+    assert both.todo.read_text() == "- [ ] z due:2026-12-24\n- [x] b\n"
+
+
 async def test_each_write_is_undone_by_itself(both: Person) -> None:
     """The last one first; what it brought in stays in Omi and does not come back."""
     for text in ("one", "two"):

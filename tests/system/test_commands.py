@@ -647,6 +647,9 @@ def test_a_hint_can_be_copied_with_the_config_that_was_named(machine: Machine) -
     for words in (("--once", "--json"), ("status", "--json"), ("doctor", "--json")):
         said = machine.run("-c", str(config), *words).out
         assert f"`omisync -c '{config}' --once --allow-removals`" in said, words
+    config.rename(machine.home / "-x.toml")
+    said = machine.run("--config=-x.toml", "status").said
+    assert "`omisync --config=-x.toml --once --allow-removals`" in said
 
 
 def test_doctor_looks_for_the_command_that_tells_of_failures(machine: Machine) -> None:

@@ -30,12 +30,14 @@ _ITEM = re.compile(rb"[\s>]*(" + _BULLET + rb")" + _BOX)
 """An item's range may begin in the space before its bullet, after a tab even at a quote mark."""
 _NEARLY = re.compile(
     rb"[\s>]*(?:"
-    rb"(?:[-+*]|[0-9]{1,9}[.)])\[[ xX]\][ \t]+"  # no space before the box
-    rb"|" + _BULLET + rb"\[\][ \t]+"  # no space in it
-    rb"|" + _BULLET + rb"\[[ xX]\](?![(\[:])"  # none behind it
+    rb"(?:[-+*]|[0-9]{1,9}[.)])\[[ xX]?\][ \t]+"  # no space before the box
+    rb"|" + _BULLET + rb"(?:\[\](?![(\[:])[ \t]*"  # none in it
+    rb"|\[[ xX]\](?![(\[:]))"  # none behind it
     rb")[^\s]"
 )
 """What was likely meant as a task, where no item with a box is; a link is not."""
+_BARE = re.compile(rb"[ \t>]*\[[ xX]\][ \t]+[^\s]")
+"""The same on the lines below a task: a box whose bullet is missing."""
 _TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + _BULLET + _BOX)
 
 _ATX = re.compile(rb"#{1,6}(?:[ \t\r\n]|\Z)")
@@ -71,7 +73,8 @@ class Inline(NamedTuple):
 class Item(NamedTuple):
     """A list item with a box. ``end`` and ``inlines`` are those of its first paragraph.
 
-    ``whole`` is where the item ends with all that is nested in it.
+    ``whole`` is where the item ends with all that is nested in it. ``nearly`` are the
+    other lines of the paragraph that were likely meant as tasks.
     """
 
     bullet: int
@@ -79,6 +82,7 @@ class Item(NamedTuple):
     end: int
     inlines: list[Inline]
     whole: int
+    nearly: list[int]
 
 
 class Heading(NamedTuple):
@@ -148,35 +152,38 @@ def read_part(source: bytes, body: int, stop: int) -> Iterator[Item | Heading | 
         ahead = None
         event, reach = one
         if isinstance(event, str):
+            for near in _nearly(source, event, body + reach["start"]):
+                yield Opaque(Span(near, near), "box")
             continue
         start = event.get("Start")
         if start == "Item":
             depth += 1
             if box := _ITEM.match(source, body + reach["start"]):
-                end, inlines, ahead = _first_paragraph(source, body, box.end(), events)
-                yield Item(box.start(1), Span(*box.span(2)), end, inlines, body + reach["end"])
-            elif box := _NEARLY.match(source, body + reach["start"]):
-                yield Opaque(Span(*box.span()), "box")
+                end, inlines, nearly, ahead = _first_paragraph(source, body, box.end(), events)
+                whole = body + reach["end"]
+                yield Item(box.start(1), Span(*box.span(2)), end, inlines, whole, nearly)
+            elif _NEARLY.match(source, body + reach["start"]):
+                yield Opaque(Span(body + reach["start"], body + reach["start"]), "box")
         elif start is None:
             depth -= event.get("End") == "Item"
-        elif start == "Paragraph":
-            if not depth and (box := _NEARLY.match(source, body + reach["start"])):
-                yield Opaque(Span(*box.span()), "box")
-        elif block := _outside(start, reach, body, depth, events):
-            yield block
+        else:
+            span = Span(body + reach["start"], body + reach["end"])
+            if block := _outside(source, start, span, depth, events):
+                yield block
 
 
 def _outside(
+    source: bytes,
     start: str | dict[str, object],
-    reach: dict[str, int],
-    body: int,
+    span: Span,
     depth: int,
     events: Iterator[Event],
 ) -> Heading | Opaque | None:
     """Return the heading (none at a ``depth`` of items) or the hiding block that starts here."""
-    span = Span(body + reach["start"], body + reach["end"])
     if start == "HtmlBlock":
         return Opaque(span, "HTML")
+    if start == "Paragraph" and _NEARLY.match(source, span.start):
+        return Opaque(span, "box")
     if isinstance(start, str):
         return None
     if "Heading" in start and not depth:
@@ -228,20 +235,22 @@ def _events(text: str) -> Iterator[Event]:
 
 def _first_paragraph(
     source: bytes, body: int, begin: int, events: Iterator[Event]
-) -> tuple[int, list[Inline], Event | None]:
+) -> tuple[int, list[Inline], list[int], Event | None]:
     """Read on to the end of an item's first paragraph, whose box ends at ``begin``.
 
-    Return the end of its last inline in bytes (0 without any), its inlines, and
-    the event that ended it. In a tight item no event says where a paragraph
-    begins or ends: it lasts until the first block or the end of the item.
+    Return the end of its last inline in bytes (0 without any), its inlines, its lines
+    that are nearly tasks, and the event that ended it. In a tight item no event says where
+    a paragraph begins or ends: it lasts until the first block or the end of the item.
     """
     end = 0
     inlines: list[Inline] = []
+    nearly: list[int] = []
     for one in events:  # pragma: no branch - an item always ends
         event, reach = one
         if isinstance(event, str):
             if event == "Rule":
-                return end, inlines, one
+                return end, inlines, nearly, one
+            nearly += _nearly(source, event, body + reach["start"], bare=True)
             continue
         if "Text" in event:  # most events; the others need a closer look
             end = body + reach["end"]
@@ -258,8 +267,21 @@ def _first_paragraph(
             if kind == "Start" and name in {"Link", "Image"}:
                 inlines.append(Inline(start, stop, comment=False))
         elif kind == "End" or not _goes_on(source, begin, start, name):
-            return end, inlines, one
-    return end, inlines, None  # pragma: no cover - for the types
+            return end, inlines, nearly, one
+    return end, inlines, nearly, None  # pragma: no cover - for the types
+
+
+def _nearly(source: bytes, event: str, at: int, *, bare: bool = False) -> list[int]:
+    """Return where the line after a break begins, if it was likely meant as a task.
+
+    ``bare`` tells that even a box without a bullet was.
+    """
+    ends = LINE_END.search(source, at) if event in {"SoftBreak", "HardBreak"} else None
+    if ends is None:
+        return []
+    begin = ends.end()
+    meant = _NEARLY.match(source, begin) or (bare and _BARE.match(source, begin))
+    return [begin] if meant else []
 
 
 def _goes_on(source: bytes, begin: int, start: int, name: str) -> bool:

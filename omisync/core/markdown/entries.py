@@ -76,6 +76,7 @@ def _entries(
                 entry, warnings = _entry(source, lines, block, completed, section.path)
                 entries += entry
                 notices += warnings
+            notices += (Notice(bisect_right(lines, at), blocks.NO_BOX) for at in block.nearly)
         elif isinstance(block, blocks.Heading):
             section = section.below(block)
         elif hides := blocks.hides(source, block, known):
