@@ -50,6 +50,7 @@ WHY = {
     ("task.retried", ""): "asked for with `omisync retry`",
     ("task.given_up", ""): "with `omisync forget`: stays in Omi as it is",
     ("line.added", ""): "new in Omi",
+    ("line.added", "back"): "removed, but edited in Omi",
     ("line.removed", ""): "deleted in Omi",
     ("task.found", ""): "in Omi, though its list does not show it",
     ("twin.removed", ""): "two machines had created it at once",

@@ -83,8 +83,9 @@ def _inward(op: Op) -> Step:
     from omisync.core import plan as ops
 
     match op:
-        case ops.AddLocal(link, item, _):
-            why = ("new in Omi", *(["ticked"] if item.fields.completed else []))
+        case ops.AddLocal(link, item, _, is_back):
+            reason = "removed, but edited in Omi" if is_back else "new in Omi"
+            why = (reason, *(["ticked"] if item.fields.completed else []))
             if link.seen.due is not None:
                 why = (*why, f"due {words.due(link.seen.due)}")
             return Step("write", link, None, why, _said(None, link.seen))

@@ -262,7 +262,7 @@ def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:
             continue
         rank += STEP
         row = op.link.but(section=entries[at].section, rank=rank)
-        _note(written, "line.added", row)
+        _note(written, "line.added", row, "back" if op.is_back else "")
         written.added.append(row.key)
     return written
 

@@ -724,7 +724,7 @@ def test_a_line_that_comes_back_says_what_the_app_says() -> None:
     after = known.but(
         seen=Task("b"), base=Base(Task("b"), edited.fields), absent_since=None, failures=0
     )
-    assert made([], [known], [edited]).ops == (AddLocal(after, edited),)
+    assert made([], [known], [edited]).ops == (AddLocal(after, edited, is_back=True),)
     waits = made([], [link("a", "a")], [edited], replace(POLICY, grace=30.0))
     assert (waits.ops, waits.removal.count) == ((), 0)
     finished = item("a", "b", completed=True)

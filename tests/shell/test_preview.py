@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from person import history
 
 from omisync import config as configs
 from omisync import errors, sync
@@ -132,6 +133,21 @@ async def test_a_plan_shows_what_a_link_brings_with_it(person: Person) -> None:
     await person.settle()
     assert [method for method, _ in person.sent() if method != "GET"] == ["PATCH", "PATCH"]
     assert "- [ ] dated there due:2026-12-24\n" in person.todo.read_text()
+
+
+async def test_a_line_that_was_removed_while_its_item_was_edited(person: Person) -> None:
+    """It is written again, as the plan says and the log too: not as something new."""
+    person.settings = TWO_WAY
+    person.write("- [ ] gym\n- [ ] b\n")
+    await person.settle()
+    next(iter(person.sandbox.items.values())).description = "gym at 7"
+    person.write("- [ ] b\n")
+    config = configs.load(person.configure(), person.environ)
+    (step,) = steps(shown(person, await sync.glance(config, person.environ)))
+    assert (step.verb, step.why) == ("write", ("removed, but edited in Omi",))
+    await person.settle()
+    assert person.todo.read_text() == "- [ ] b\n- [ ] gym at 7\n"
+    assert [(one.event, one.detail) for one in history(person, 1)] == [("line.added", "back")]
 
 
 async def test_a_plan_of_a_line_tied_by_id_to_other_words(person: Person) -> None:

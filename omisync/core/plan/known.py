@@ -263,7 +263,7 @@ def _back(draft: Draft, link: Link, item: RemoteItem | None) -> AddLocal | None:
     if not task.text or (task.completed and draft.policy.import_items != "all"):
         return None
     after = link.but(seen=task, base=Base(task, item.fields), absent_since=None, failures=0)
-    return AddLocal(after, item)
+    return AddLocal(after, item, is_back=True)
 
 
 def buried(link: Link, how: str, now: float, *, counted: bool) -> Tombstone:

@@ -130,11 +130,15 @@ class ChangeLocal:
 
 @dataclass(frozen=True, slots=True)
 class AddLocal:
-    """Write a line for this item; the task is ``link.seen``."""
+    """Write a line for this item; the task is ``link.seen``.
+
+    ``is_back`` tells that it had one, which was removed while the item was edited.
+    """
 
     link: Link
     item: RemoteItem
     explicit_id: str | None = None
+    is_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
