@@ -664,6 +664,9 @@ def test_a_box_that_is_nearly_one_is_reported_below_a_task_too(line: str, end: s
     """There it is the rest of a paragraph: as a task that was known it would be missed."""
     source = f"- [ ] x{end}{line}{end}{line}{end}- [ ] y\n"
     assert [where for where, _ in warned(source)] == [2, 3]
+    ((_, below),) = warned(f"- [ ] x{end}{line}{end}- [ ] y\n")
+    ((_, alone),) = warned(f"-[ ] a{end}")
+    assert below == alone
 
 
 def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
@@ -671,6 +674,7 @@ def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
     assert [where for where, _ in warned("Groceries:\n-[ ] a\n-[x] b\n[ ] c\n\n> -[ ] d\n")] == [
         2, 3, 6,
     ]  # fmt: skip
+    assert [where for where, _ in warned("* * *\n-[ ] a\n")] == [2]
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,8 @@ def test_a_parked_task_waits_for_its_line_to_change() -> None:
     assert made([entry("a b c e")], [link]).ops
     later = link.but(parked=replace(parked, retry_at=NOW))
     assert made([entry("a b c d")], [later]).ops
+    just = link.but(parked=replace(parked, since=NOW, retry_at=NOW + 1))
+    assert made([entry("a b c d")], [just]).parked
 
 
 def test_a_parked_create_waits() -> None:

@@ -285,6 +285,18 @@ def test_the_lines_stand_in_one_place(old: Line, new: Line, told: bool) -> None:
         (("ab", "cd ef"), ("or ab", "or cd ef"), everything(2)),
         (("AB", "cd"), ("ab", "CD"), everything(2)),
         (("ab!", "cd!"), ("ab", "cd"), everything(2)),
+        (
+            ("ab", "cd", "read ef", "read gh"),
+            ("buy ab", "buy cd", "study ef", "study gh"),
+            everything(4),
+        ),
+        (("a b c d e f g h buy", "b c buy"), ("a b c d e f g h get", "b c get"), everything(2)),
+        (("a b c", "a b d", "a e"), ("a b x b c", "a b x b d"), everything(2)),
+        (
+            ("buy ab", "buy cd", "buy ef", "sip ab", "sip cd"),
+            ("get ab", "get cd", "get ef"),
+            everything(3),
+        ),
     ],
 )
 def test_which_line_is_which(
@@ -321,9 +333,19 @@ def test_words_in_common_by_chance(more: tuple[str, ...], told: bool) -> None:
     """Two of three lines left over with the words are one edit; two of four are not."""
     olds, news = ["buy milk", "buy figs"], ["get milk", "get figs"]
     pairs = everything(2) if told else []
-    gone, come = [f"buy {text}" for text in more], [f"get {text}" for text in more]
+    gone, come = [f"buy {text} now" for text in more], [f"get {text} now" for text in more]
     assert replace.pair(lines(*news), lines(*olds, *gone)) == pairs
     assert replace.pair(lines(*news, *come), lines(*olds)) == pairs
+
+
+@pytest.mark.parametrize(("more", "told"), [(7, True), (8, False)])
+def test_the_share_that_is_enough(more: int, told: bool) -> None:
+    """Thirteen of twenty are, of twenty-one they are not."""
+    some = "abcdefghijklm"
+    olds, news = [f"buy {text}" for text in some], [f"get {text}" for text in some]
+    gone = [f"buy {text}" for text in "nopqrstu"[:more]]
+    found = replace.pair(lines(*news), lines(*olds, *gone))
+    assert found == (everything(len(some)) if told else [])
 
 
 def test_ten_thousand_lines_of_one_pattern() -> None:

@@ -119,6 +119,16 @@ async def test_a_write_that_was_cut_short_is_found_out(both: Person, step: str, 
     assert read(both) == BEFORE
 
 
+async def test_a_copy_that_is_gone_holds_nothing_up(both: Person) -> None:
+    """A write that was not made may have lost its copy meanwhile."""
+    edit_in_the_app(both)
+    await stopped(both, "file.written")
+    (copy,) = both.store_path.parent.glob("*.copies/*")
+    copy.unlink()
+    assert (await both.cycle(now=True)).code == errors.OK
+    assert read(both) == AFTER
+
+
 @pytest.mark.parametrize("step", ["file.written", "file.swapped"])
 async def test_a_save_after_a_write_that_was_cut_short(both: Person, step: str) -> None:
     """Most lines tell whether it was made: what the app says next is then no clash."""

@@ -198,6 +198,12 @@ async def test_the_whole_budget_is_for_what_is_to_be_written(
     if not reads:
         outcome = await unfinished(both, errors.ListUnread, 0)
         assert outcome.retry_at == clock.now + 150
+        (trouble,) = outcome.troubles
+        assert trouble.message == (
+            f"What is new in Omi may not be in {both.todo} yet: its list was read so often within"
+            " the last hour that the next reading waits"
+        )
+        assert trouble.advice == "it is read by itself then; `omisync --once` reads it at once"
         clock.pass_by(150)
     assert (await both.cycle()).counts == {"line.added": 1}
 
@@ -217,7 +223,31 @@ async def test_a_file_that_is_always_saved_is_owed_its_write(both: Person) -> No
     await both.cycle(now=True)
     await unfinished(both, errors.FileChanged, 2)
     both.trace = None
+    with both.todo.open("a"):  # what nobody knows before it is to be written
+        await unfinished(both, errors.FileHeld, 2)
+        await unfinished(both, errors.FileHeld, 0)
     assert (await both.cycle()).counts == {"line.added": 1}
+
+
+async def test_what_is_to_be_written_is_owed_after_a_list_that_could_not_be_read(
+    both: Person,
+) -> None:
+    """It is still read for within all of the budget."""
+    spend(both, 60)
+    both.sandbox.add("theirs")
+    with both.todo.open("a"):
+        await both.cycle(now=True)
+    both.sandbox.fault_next("500", method="GET")
+    assert (await both.cycle()).code == errors.TEMPORARY
+    assert (await both.cycle()).counts == {"line.added": 1}
+
+
+async def test_in_one_direction_nothing_is_owed(both: Person) -> None:
+    """Whatever was, before the person turned it around."""
+    both.settings = both.settings.replace("two-way", "push")
+    await both.settle()
+    note(both, "listed", {"at": 0, "cost": 2, "pause": 9.0, "spent": [], "owed": "write"})
+    assert (await both.cycle()).idle
 
 
 @pytest.mark.parametrize("spent", [0, 60])
@@ -252,6 +282,13 @@ async def test_a_write_that_was_cut_short_is_owed(both: Person) -> None:
     both.trace = None
     await unfinished(both, errors.ListUnread, 0)
     assert (await both.cycle(now=True)).counts == {"line.added": 1}
+
+
+async def test_a_note_of_a_version_that_knew_no_debts_has_none(both: Person) -> None:
+    """It is as if all was done."""
+    await both.cycle()
+    spend(both, 2)
+    assert (await both.cycle()).idle
 
 
 async def test_what_an_item_says_else_than_its_new_line_is_owed(both: Person) -> None:

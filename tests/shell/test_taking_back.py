@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from person import link
 from replicas import Stopped, dying
 
-from omisync import sync
+from omisync import file, sync
 from omisync.core.model import Clash
-from omisync.errors import FileChanged, UsageError
+from omisync.errors import FileChanged, FileUnusable, UsageError
 
 if TYPE_CHECKING:
     from person import Person
@@ -116,6 +117,30 @@ async def test_a_restored_wording_is_that_of_the_same_item(
     ]
 
 
+async def test_a_restored_value_is_noted_with_its_place(both: Person) -> None:
+    """The line may have been moved since; of the versions of the file the last twenty stay."""
+    folder = both.home / "state" / "todo.db.copies"
+    for _ in range(20):
+        file.keep_copy(folder, "todo.md", b"of ids alone")
+    both.write("- [x] b\n# Later\n- [ ] a due:2026-12-24\n")
+    async with both.desk() as desk:
+        sync.restore(desk, lost(desk, "a", "description", "z"))
+    assert link(both, "z").section == "Later"
+    assert len([*folder.iterdir()]) == 20
+
+
+async def test_a_value_that_cannot_be_written_leaves_nothing(both: Person) -> None:
+    """No copy, no write under way; it can be restored later."""
+    (both.home / "other name.md").hardlink_to(both.todo)
+    async with both.desk() as desk:
+        number = lost(desk, "a", "description", "z")
+        with pytest.raises(FileUnusable):
+            sync.restore(desk, number)
+        assert desk.store.writing() is None
+        assert desk.store.clashes()[-1].restored_at is None
+    assert [*both.home.glob("state/*.copies/*")] == []
+
+
 @pytest.mark.parametrize(("value", "named"), [("2026-12-25", "2026-12-25"), ("", "none")])
 async def test_what_was_restored_is_not_restored_again(
     both: Person, value: str, named: str
@@ -201,7 +226,10 @@ async def test_a_copy_that_cannot_be_read_is_told(both: Person) -> None:
             both.write(text)
             with pytest.raises(UsageError, match=message) as some:
                 sync.undo(desk)
-            assert f"that is kept is {older}: take" in some.value.advice
+            assert some.value.advice == (
+                f"The newest former version that is kept is {older}: take from there what you need."
+                " What is written from now on can be undone."
+            )
         older.unlink()
         with pytest.raises(UsageError) as none:
             sync.undo(desk)
@@ -232,20 +260,53 @@ async def test_what_is_open_elsewhere_is_undone_later(both: Person) -> None:
     assert both.todo.read_text() == before
 
 
-async def test_a_write_that_was_cut_short_is_the_last_one(both: Person) -> None:
-    """It is undone although no cycle has found out that it was made."""
-    before = both.todo.read_text()
-    both.sandbox.add("one")
+async def cut_short(person: Person) -> None:
+    """Write a new item into the file, and die before it is known that it was."""
+    person.sandbox.add("one")
 
     def stop(step: str) -> None:
         if step == "file.swapped":
             raise Stopped
 
-    both.trace = stop
+    person.trace = stop
     with suppress(Stopped):
-        await both.cycle(now=True)
-    both.trace = None
+        await person.cycle(now=True)
+    person.trace = None
+
+
+async def test_a_write_that_was_cut_short_is_the_last_one(both: Person) -> None:
+    """It is undone although no cycle has found out that it was made."""
+    before = both.todo.read_text()
+    await cut_short(both)
     assert both.todo.read_text() != before
     async with both.desk() as desk:
         sync.undo(desk)
     assert both.todo.read_text() == before
+
+
+async def test_a_save_after_a_write_that_was_cut_short_stays(both: Person) -> None:
+    """What was before the write is named."""
+    await cut_short(both)
+    both.write(both.todo.read_text() + "- [ ] typed\n")
+    (copy,) = (both.home / "state").glob("*.copies/*")
+    async with both.desk() as desk:
+        with pytest.raises(UsageError, match="was edited since") as edited:
+            sync.undo(desk)
+    assert edited.value.advice.startswith(f"What it was before is kept as {copy}:")
+
+
+@pytest.mark.parametrize("typed", ["", "- [ ] typed\n"])
+async def test_a_value_is_restored_after_a_write_that_was_cut_short(
+    both: Person, typed: str
+) -> None:
+    """The one is found out before the other is written: both can be undone."""
+    async with both.desk() as desk:
+        number = lost(desk, "a", "description", "z")
+    await cut_short(both)
+    both.write(both.todo.read_text() + typed)
+    async with both.desk() as desk:
+        sync.restore(desk, number)
+        written = desk.store.fact("written")
+    assert isinstance(written, list)
+    assert [(len(one["added"]), len(one["former"])) for one in written] == [(1, 0), (0, 1)]
+    assert both.todo.read_text() == f"- [ ] z due:2026-12-24\n- [x] b\n- [ ] one\n{typed}"
