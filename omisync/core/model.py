@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
 DESCRIPTION_LIMIT = 500
@@ -289,9 +290,15 @@ class Link:
 
     def but(self, **changes: object) -> Link:
         """Return this link with some fields replaced."""
-        # As ``dataclasses.replace``, in a third of the time: each op replaces a few.
-        kept: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        return Link(**kept | changes)
+        # As ``dataclasses.replace``, in a quarter of the time: each op replaces a few.
+        values = [*_ALL_OF(self)]
+        for name, value in changes.items():
+            values[_PLACES[name]] = value
+        return Link(*values)
+
+
+_ALL_OF: Callable[[Link], tuple[Any, ...]] = attrgetter(*Link.__slots__)
+_PLACES = {name: at for at, name in enumerate(Link.__slots__)}
 
 
 @dataclass(frozen=True, slots=True)

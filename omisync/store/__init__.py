@@ -56,8 +56,7 @@ PRUNE_EVERY = 1_000
 """History rows between two prunings: keeps the cost of one edit constant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One line of the history: what happened (``noun.verb``), to which task, and why."""
 
     at: float
@@ -435,9 +434,9 @@ class Store:
         What is older than 90 days, or beyond 50,000 rows, goes now and then.
         """
         self._db.executemany(
-            "INSERT INTO history (at, event, key, remote_id, text, detail)"
+            "INSERT INTO history (at, event, text, key, remote_id, detail)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            [(e.at, e.event, e.key, e.remote_id, e.text, e.detail) for e in events],
+            events,
         )
         self._unpruned += len(events)
         if events and self._unpruned >= PRUNE_EVERY:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
@@ -314,7 +314,7 @@ def _settle(run: Run, written: Written, made: Writing | None = None) -> None:
         run.store.drop_links(written.gone)
         run.store.drop_tombstones(row.key for row in written.rows)
         run.store.put_tombstones(written.stones)
-        run.store.record(*(replace(event, at=now) for event in written.events))
+        run.store.record(*(event._replace(at=now) for event in written.events))
         if made is not None:
             remember(run.store, made)
     run.counts.update(event.event for event in written.events)
