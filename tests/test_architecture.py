@@ -86,7 +86,7 @@ LIBRARY_TYPES = {"structlog": "daemon"}
 
 STDLIB_OF_CORE = (
     "__future__ array bisect collections contextlib dataclasses datetime functools itertools math"
-    " re tomllib typing unicodedata"
+    " operator re tomllib typing unicodedata"
 )
 """All of the standard library that deciding needs: no I/O, clock, chance, await or logging."""
 

@@ -639,7 +639,7 @@ async def test_undo_of_a_rewording_changes_the_same_item_back(both: Person) -> N
 
 
 async def test_a_restore_can_be_undone(both: Person) -> None:
-    """What the line said last is not lost for the value that gave way before; once is enough."""
+    """What the line said last is not lost for the value that gave way before, nor is that."""
     both.write("- [ ] call Bob\n")
     await both.settle()
     both.sandbox.items[item(both, "call Bob")].description = "Lima"
@@ -651,8 +651,10 @@ async def test_a_restore_can_be_undone(both: Person) -> None:
         assert read(both) == "- [ ] Lima\n"
         sync.undo(desk)
         assert read(both) == "- [ ] call Bobby with mum\n"
+        sync.restore(desk, 1)
         with pytest.raises(errors.UsageError, match="put back already"):
             sync.restore(desk, 1)
+        sync.undo(desk)
     await both.settle()
     assert both.omi() == {"call Bobby with mum": False}
     await quiet(both)
