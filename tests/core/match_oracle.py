@@ -42,17 +42,21 @@ def most_equal(
 
 
 def rewordings(news: Sequence[Line], olds: Sequence[Line]) -> list[Pairs]:
-    """Return each best choice of rewordings, without the pairs that are a guess."""
+    """Return each best choice of rewordings, without the pairs that are a guess.
+
+    What is barred as the next of a series is no choice, but shows what a guess is.
+    """
     worth = {
         (new, old): value - reword.FLOOR
         for new, line in enumerate(news)
         for old, other in enumerate(olds)
         if (value := score(line, other)) is not None
     }
+    taken = {(new, old) for new, old in worth if not is_barred(news[new], olds[old])}
     totals = {
         pairs: sum(worth[pair] for pair in pairs)
         for pairs in assignments(len(news), len(olds))
-        if pairs <= worth.keys()
+        if pairs <= taken
     }
     best = max(totals.values())
     texts = [line.text for line in news], [line.text for line in olds]
@@ -94,6 +98,14 @@ def is_guess(
     return False
 
 
+def is_barred(new: Line, old: Line) -> bool:
+    """Return whether the new line is as likely the next of a series, or round of a chore."""
+    above = new.above is not None and new.above == old.above
+    below = new.below is not None and new.below == old.below
+    is_next = (old.completed, new.completed) == (True, False) or only_digits_differ(new, old)
+    return is_next and not (above or below)
+
+
 def score(new: Line, old: Line) -> float | None:
     """Return what the pair is worth; None if it is out of the question."""
     if new.remote_id and old.remote_id:
@@ -107,8 +119,6 @@ def score(new: Line, old: Line) -> float | None:
     if not (adds_words(new, old) or likeness >= reword.ALIKE):
         return None
     if not (above or below):
-        if (old.completed, new.completed) == (True, False) or only_digits_differ(new, old):
-            return None
         by_section = near and shortest >= (2 if adds_words(new, old) else 3)
         by_tick = ticked and shortest >= 2
         if not (likeness >= reword.CLOSE or by_section or by_tick):
