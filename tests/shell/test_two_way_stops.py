@@ -333,7 +333,7 @@ async def test_stopped_while_a_clash_is_put_back(person: Person) -> None:
         await treat(person)
         await settle(person)
         expected = await end(person)
-        for step in range(1, 40):
+        for step in range(1, 100):
             start.restore(person)
             with dying(person, step) as death:
                 await treat(person)
