@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import multiprocessing
 import os
 import re
@@ -100,7 +101,12 @@ def acl(*entries: tuple[int, int, int]) -> Iterator[bytes]:
 
 
 def in_child(act: Callable[[], object]) -> int:
-    """Run this in a process of its own and return its exit code, negative for a signal."""
+    """Run this in a process of its own and return its exit code, negative for a signal.
+
+    What it may load is loaded before: as another user it could not read it.
+    """
+    for name in ("omisync.file.exchange", "omisync.file.versions", "shlex"):
+        importlib.import_module(name)
     child = os.fork()
     if child == 0:
         code = 99
