@@ -221,7 +221,7 @@ def _size(examples: int, steps: int) -> settings:
 
 
 TestBothWays = BothWays.TestCase
-TestBothWays.settings = _size(4, 30)
+TestBothWays.settings = _size(3, 30)
 
 
 @pytest.mark.campaign
