@@ -60,9 +60,9 @@ def undo(desk: Desk) -> str:
             _kept(desk, copy),
         ) from None
     # Before the file: a stop in between leaves lines that find their items again.
-    links = [link for link in store.links() if link.key in last["added"] and link.remote_id]
-    said = last.get("former", {})
-    changed = [link for link in store.links() if link.key in said]
+    said, known = last.get("former", {}), tuple(store.links())
+    links = [link for link in known if link.key in last["added"] and link.remote_id]
+    changed = [link for link in known if link.key in said]
     with store.transaction():
         store.put_tombstones(buried(link, "keep", now, counted=False) for link in links)
         store.drop_links(link.key for link in links)
