@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def _forks() -> Iterator[None]:
-    """Commands that start in an instant, as long as the session lasts."""
+    """Commands that start in an instant, as long as the session lasts.
+
+    They can be interrupted also where the tests cannot: a shell lets what it starts in
+    the background, and all that comes of it, ignore Ctrl-C.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     FORKS.close()
 
