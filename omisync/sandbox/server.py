@@ -179,6 +179,11 @@ class Sandbox(Account):
         while self._gates:
             self._gates.pop().set()
 
+    async def idle(self) -> None:
+        """Return once no slow request is under way: all that came are recorded."""
+        if self._late:
+            await asyncio.wait(self._late)
+
     @property
     def reads(self) -> int:
         """How many of the recorded requests drew on the read budget."""

@@ -100,11 +100,12 @@ class Omi:
         return asyncio.run_coroutine_threadsafe(watch(), self._loop)
 
     def release(self) -> None:
-        """Let slow requests go on, and each later one at once."""
+        """Let slow requests end, and each later one succeed at once."""
 
         async def let_go() -> None:
             self.sandbox.fault_rate({})
             self.sandbox.release()
+            await self.sandbox.idle()
 
         self._call(let_go())
 

@@ -169,7 +169,6 @@ def test_ends_at_random_requests_lose_and_double_nothing(
             for end in ends:
                 end.cancel()
             assert daemon.end(signal.SIGTERM).code in {0, -signal.SIGKILL}
-    omi.heal()
     omi.release()
     ran = machine.once()
     assert ran.code == 0, ran.said
