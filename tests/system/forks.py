@@ -1,8 +1,8 @@
 """Commands that start in an instant: each is a fork of a process that has loaded everything.
 
 Rule: a forked command is a process like ``python -m omisync``: its own pid, a
-child of the test's process, with the streams, folder, environment, signals and
-limits that the other would have.  What is loaded already is all the difference.
+child of the test's process, with the streams, folder, environment, umask, signals
+and limits that the other would have.  What is loaded already is all the difference.
 Whatever would change how Python itself starts is left to a real start.
 
 Run as a program, this file is the process that is forked: ``forks.py DESCRIPTOR``.
@@ -15,6 +15,7 @@ import ctypes
 import gc
 import json
 import os
+import re
 import runpy
 import signal
 import socket
@@ -53,6 +54,7 @@ class Job(NamedTuple):
     arguments: list[str]
     folder: str
     environ: dict[str, str]
+    umask: int
     streams: list[int]
 
 
@@ -81,7 +83,7 @@ class Forks:
         """Let a command start; return its pid, which is that of a child of this process."""
         with self._lock:
             assert self._talk is not None, "suits() comes first"
-            message = json.dumps([job.arguments, job.folder, job.environ]).encode()
+            message = json.dumps(job[:-1]).encode()
             socket.send_fds(self._talk, [message], job.streams)
             pid = int(self._talk.recv(MESSAGE))
             assert self._talk.recv(MESSAGE) == ORPHANED
@@ -121,10 +123,17 @@ class Forked(subprocess.Popen[str]):
         arguments, folder, environ, ends = given[0], given[5], given[6], given[10:16]
         streams = [ends[0], ends[3], ends[5]]
         try:
-            self.pid = FORKS.fork(Job(arguments[AFTER:], str(folder), environ, streams))
+            job = Job(arguments[AFTER:], str(folder), environ, umask(), streams)
+            self.pid = FORKS.fork(job)
             self._child_created = True
         finally:
             self._close_pipe_fds(*ends)  # type: ignore[attr-defined]  # as Popen's own does
+
+
+def umask() -> int:
+    """Return the umask of this process; to ask the usual way is to change it for a moment."""
+    (line,) = re.findall(r"^Umask:\s*(\d+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(line, 8)
 
 
 def _of_python(environ: Mapping[str, str]) -> dict[str, str]:
@@ -171,6 +180,7 @@ def become(job: Job) -> None:
     for number, stream in enumerate(job.streams):
         os.dup2(stream, number)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.umask(job.umask)
     os.chdir(job.folder)
     os.environ.clear()
     os.environ.update(job.environ)

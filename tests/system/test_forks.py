@@ -116,8 +116,17 @@ def seen(process: subprocess.Popen[str]) -> dict[str, Any]:
     }
 
 
-def test_the_kernel_sees_the_same_process(tmp_path: Path) -> None:
-    """Parent, group, signals, limits and open files of a run that waits for Omi are the same."""
+@pytest.fixture
+def umask() -> Iterator[int]:
+    """A umask of this process that is not the usual one."""
+    own = 0o027
+    former = os.umask(own)
+    yield own
+    os.umask(former)
+
+
+def test_the_kernel_sees_the_same_process(tmp_path: Path, umask: int) -> None:
+    """A run that waits for Omi has the same parent, group, umask, signals, limits, open files."""
     sights = []
     for real in (False, True):
         with machine_at(tmp_path / ("real" if real else "forked"), real=real) as machine:
@@ -131,6 +140,7 @@ def test_the_kernel_sees_the_same_process(tmp_path: Path) -> None:
                 assert ended(process).code == -signal.SIGKILL
     assert sights[0] == sights[1]
     assert sights[0]["PPid"] == str(os.getpid())
+    assert sights[0]["Umask"] == f"{umask:04o}"
 
 
 @pytest.mark.parametrize(
