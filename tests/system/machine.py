@@ -30,6 +30,9 @@ PATIENCE = 50
 OTHER_KEY = "omi_dev_sandbox_other_0123456789abcdef"
 """A second account's key; ``Omi`` knows it only when a test adds it."""
 
+OF_PYTHON = {"LANG": "C.UTF-8", "PYTHONPATH": str(Path(omisync.__file__).parents[1])}
+"""What a command is told of how Python is to start: the same for all, see ``forks``."""
+
 IMPORT = "import time:"
 """How ``-X importtime`` begins its lines."""
 
@@ -193,8 +196,7 @@ class Machine:
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home / ".config"),
             "XDG_STATE_HOME": str(self.home / ".local" / "state"),
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": str(Path(omisync.__file__).parents[1]),
+            **OF_PYTHON,
         }
         every = {**kept, **own, **self.environ, **more}
         return {name: value for name, value in every.items() if value is not None}
@@ -216,17 +218,8 @@ class Machine:
     def _started(
         self, stdin: int, arguments: tuple[str, ...], environ: Mapping[str, str | None]
     ) -> subprocess.Popen[str]:
-        around = self.surroundings(**environ)
-        forked = not self.real and FORKS.suits(around)
-        return (Forked if forked else subprocess.Popen)(
-            [sys.executable, "-m", "omisync", *arguments],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            cwd=self.home,
-            env=around,
+        return started(
+            arguments, self.home, self.surroundings(**environ), stdin=stdin, real=self.real
         )
 
     def watched(self, *arguments: str, **environ: str | None) -> tuple[Ran, set[str]]:
@@ -265,6 +258,28 @@ class Machine:
         ran = self.once()
         assert ran.code == 0, ran.said
         self.omi.sent()
+
+
+def started(
+    arguments: tuple[str, ...],
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    real: bool = False,
+) -> subprocess.Popen[str]:
+    """Start ``omisync`` in a folder and an environment: as a shell does, or as a fork."""
+    forked = not real and FORKS.suits(environ)
+    return (Forked if forked else subprocess.Popen)(
+        [sys.executable, "-m", "omisync", *arguments],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        cwd=folder,
+        env=environ,
+    )
 
 
 def checked(ran: Ran) -> Ran:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machine import OF_PYTHON, PATIENCE, Ran, started
 
 from omisync import config as configs
 from omisync import errors
@@ -60,18 +60,17 @@ class Home:
         path.write_text(f'[todo]\npath = "~/lists/todo.md"\n{settings}')
         return path
 
-    def omisync(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def omisync(self, *arguments: str) -> Ran:
         """Run ``omisync`` as a person would."""
-        return subprocess.run(
-            [sys.executable, "-m", "omisync", *arguments],
-            env=self.environ, cwd=self.path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        with started(arguments, self.path, self.environ) as process:
+            out, err = process.communicate(timeout=PATIENCE)
+        return Ran(process.returncode, out, err)
 
     def service(self, *arguments: str, code: int = 0) -> str:
         """Run ``omisync service`` and return what it says; the exit code must be this one."""
         done = self.omisync("service", *arguments)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        assert done.code == code, done.said
+        return done.said
 
     def files(self) -> dict[str, bytes]:
         """Return all that is in the folder of the units."""
@@ -81,7 +80,7 @@ class Home:
 def at_home(path: Path) -> Home:
     """Return a home in this folder, with a config."""
     path.mkdir(parents=True)
-    home = Home(path, {"HOME": str(path), "PATH": os.defpath})
+    home = Home(path, {"HOME": str(path), "PATH": os.defpath, **OF_PYTHON})
     home.config()
     return home
 
@@ -332,7 +331,7 @@ def test_each_list_has_a_service_of_its_own(home: Home) -> None:
     """Another config becomes an instance named like it, beside the usual one."""
     work = home.config("work list.toml")
     home.service("install")
-    said = home.omisync("-c", str(work), "service", "install").stdout
+    said = home.omisync("-c", str(work), "service", "install").out
     assert "enable --now 'omisync@work\\x20list.service'\n" in said
     assert sorted(home.files()) == ["omisync.service", "omisync@work\\x20list.service"]
     assert f'-c "{work}"' in (home.units / "omisync@work\\x20list.service").read_text()
@@ -346,8 +345,8 @@ def test_two_configs_of_one_name_do_not_share_a_unit(home: Home, tmp_path: Path)
     first = home.omisync("-c", f"{tmp_path}/a/work.toml", "service", "install")
     before = home.files()
     second = home.omisync("-c", f"{tmp_path}/b/work.toml", "service", "install")
-    assert (first.returncode, second.returncode) == (errors.OK, errors.USAGE)
-    assert f"{tmp_path}/a/work.toml" in second.stderr
+    assert (first.code, second.code) == (errors.OK, errors.USAGE)
+    assert f"{tmp_path}/a/work.toml" in second.err
     assert home.files() == before
 
 
@@ -377,13 +376,11 @@ def test_install_tells_what_the_service_will_miss(home: Home) -> None:
 
 def test_install_as_json(home: Home) -> None:
     """A program learns what was written and what to run next."""
-    told = json.loads(home.omisync("service", "install", "--timer", "--json").stdout)
+    told = home.omisync("service", "install", "--timer", "--json").data
     pair = [str(home.units / name) for name in ("omisync-once.service", "omisync-once.timer")]
     assert told["written"] == pair
     assert "systemctl --user enable --now omisync-once.timer" in told["next"]
-    assert (
-        json.loads(home.omisync("service", "install", "--timer", "--json").stdout)["written"] == []
-    )
+    assert home.omisync("service", "install", "--timer", "--json").data["written"] == []
 
 
 def test_install_needs_a_config(home: Home) -> None:
@@ -544,7 +541,7 @@ def test_status_says_what_systemd_knows(home: Home, tmp_path: Path) -> None:
     assert "systemctl --user daemon-reload" in home.service("status")
     fake_systemctl(home, tmp_path, answer.replace(str(home.unit), "/etc/systemd/user/o.service"))
     assert "another file, /etc/systemd/user/o.service" in home.service("status")
-    told = json.loads(home.omisync("service", "status", "--json").stdout)
+    told = home.omisync("service", "status", "--json").data
     assert [unit["state"] for unit in told["units"]] == ["current"]
     assert told["units"][0]["systemd"]["ActiveState"] == "active"
 
