@@ -80,7 +80,7 @@ class Scale:
 
 FULL = Scale()
 QUICK = Scale(
-    (60,), 60, (10, 60), (20, 200), (10, 60), 60,
+    (60,), 60, (60,), (20, 200), (10, 60), 60,
     news=60, changes=130, turns=1, push_turns=1, passes=1, saves=1,
 )  # fmt: skip
 
