@@ -7,7 +7,7 @@ rows it may not show; so neither a short page nor an absent row proves anything.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,7 @@ class Item:
 
 _TIMES = ("created_at", "updated_at", "due_at", "completed_at")
 _PRIVATE = ("locked", "hidden")
+_SHOWN = tuple(field.name for field in fields(Item) if field.name not in _PRIVATE)
 
 
 def page(items: Iterable[Item], query: ListQuery, *, sorts_windows: bool) -> list[Item]:
@@ -103,9 +104,7 @@ def _list_order(item: Item) -> tuple[bool, datetime, float]:
 
 def shown(item: Item, style: int = 0) -> dict[str, object]:
     """Return the row of ``item`` as the API writes it (DeveloperActionItem)."""
-    row: dict[str, object] = asdict(item)
-    for name in _PRIVATE:
-        del row[name]
+    row: dict[str, object] = {name: getattr(item, name) for name in _SHOWN}
     for name in _TIMES:
         row[name] = written(getattr(item, name), style)
     return row
