@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
 DESCRIPTION_LIMIT = 500
@@ -253,8 +252,7 @@ class Clash:
     lost_value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One row of the ID map: our key for a task, and the server's id for it.
 
     ``seen`` is the line as last read, which identity compares; it runs ahead of
@@ -290,19 +288,10 @@ class Link:
 
     def but(self, **changes: object) -> Link:
         """Return this link with some fields replaced."""
-        # As ``dataclasses.replace``, in a quarter of the time: each op replaces a few.
-        values = [*_ALL_OF(self)]
-        for name, value in changes.items():
-            values[_PLACES[name]] = value
-        return Link(*values)
+        return self._replace(**changes)  # type: ignore[arg-type]  # the caller's fields
 
 
-_ALL_OF: Callable[[Link], tuple[Any, ...]] = attrgetter(*Link.__slots__)
-_PLACES = {name: at for at, name in enumerate(Link.__slots__)}
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A create, written down before it is sent.
 
     ``fields`` are exactly what is sent, ``task`` is the line it came from.

@@ -8,7 +8,6 @@ created. Between the two its outcome is unknown and it is never sent again.
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core.model import Base, Intent
@@ -106,7 +105,7 @@ def withdraw(run: Run) -> None:
 def _unknown(run: Run, intents: Sequence[Intent], failure: str) -> None:
     now = run.desk.clock()
     with run.store.transaction():
-        run.store.put_intents(replace(intent, failure=failure, failed_at=now) for intent in intents)
+        run.store.put_intents(one._replace(failure=failure, failed_at=now) for one in intents)
         run.store.record(_failed(now, intents, failure))
     run.look_again(now)
 

@@ -8,7 +8,6 @@ where a complete look, late enough, shows no such item.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import adopt
@@ -94,7 +93,7 @@ def _landed(run: Run, intents: Sequence[Intent]) -> list[Intent]:
     """
     now = run.desk.clock()
     fresh = {
-        intent.key: replace(intent, failure=intent.failure or "dropped", failed_at=now)
+        intent.key: intent._replace(failure=intent.failure or "dropped", failed_at=now)
         for intent in intents
         if intent.failed_at is None or intent.failed_at > now
     }
@@ -141,7 +140,7 @@ def _claims(
 def _fruitless(run: Run, intent: Intent, link: Link, *, complete: bool) -> None:
     """Count a look that did not find the item; after the last one, decide."""
     now = run.desk.clock()
-    intent = replace(intent, looks=intent.looks + 1)
+    intent = intent._replace(looks=intent.looks + 1)
     last = intent.looks >= LOOKS and _wait(intent, now) == 0
     if not complete:
         last = intent.looks >= BLIND_LOOKS

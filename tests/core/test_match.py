@@ -82,7 +82,7 @@ def links(seen: Iterable[Task | str], section: str = "") -> list[Link]:
 def remembered(lines: Sequence[Entry]) -> list[Link]:
     """Return the links after these lines were seen."""
     return [
-        replace(link, section=line.section)
+        link.but(section=line.section)
         for link, line in zip(links(line.task for line in lines), lines, strict=True)
     ]
 
@@ -116,7 +116,7 @@ def test_what_was_decided_stays_decided(news: list[Entry], olds: list[Link]) -> 
     news = [replace(line, explicit_id=None) for line in news]
     found = pair(news, olds)
     now = remembered(news)
-    gone = [replace(olds[at], remote_id=None, absent_since=2.0) for at in found.absent]
+    gone = [olds[at].but(remote_id=None, absent_since=2.0) for at in found.absent]
     assert pair(news, [*now, *gone]).pairs == everything(len(news))
 
 
@@ -130,7 +130,7 @@ def test_order_sections_ticks_and_dates_are_no_part_of_identity(
         entry(Task(tasks[at].text, data.draw(st.booleans()), data.draw(DUES)), data.draw(SECTIONS))
         for at in order
     ]
-    olds = [replace(link, section=data.draw(SECTIONS)) for link in links(tasks)]
+    olds = [link.but(section=data.draw(SECTIONS)) for link in links(tasks)]
     assert pair(news, olds) == Matching(tuple(enumerate(order)), (), ())
 
 
@@ -339,7 +339,7 @@ def test_a_cut_line_comes_back_anywhere(tasks: list[Task], data: st.DataObject) 
     """Pasted under any heading and at any place, the absent line is found again."""
     at = data.draw(st.integers(0, len(tasks) - 1))
     olds = links(tasks)
-    olds[at] = replace(olds[at], absent_since=5.0)
+    olds[at] = olds[at].but(absent_since=5.0)
     stays = [place for place in range(len(tasks)) if place != at]
     back = data.draw(st.integers(0, len(stays)))
     order = [*stays[:back], at, *stays[back:]]
@@ -350,7 +350,7 @@ def test_a_cut_line_comes_back_anywhere(tasks: list[Task], data: st.DataObject) 
 def test_a_line_in_the_file_comes_before_an_equal_one_that_left() -> None:
     """Ticking a line never turns it into its twin that was removed a moment ago."""
     olds = links([Task("Sweep", completed=True), Task("Sweep")])
-    olds[0] = replace(olds[0], absent_since=5.0)
+    olds[0] = olds[0].but(absent_since=5.0)
     found = pair(entries([Task("Sweep", completed=True)]), olds)
     assert found == Matching(((0, 1),), (), (0,))
 
@@ -398,7 +398,7 @@ def test_a_copied_id_stays_with_the_most_similar_line() -> None:
 def test_of_equal_copies_of_an_id_the_one_in_its_place_is_the_old_one(kept: int) -> None:
     """The section decides, then the state."""
     seen = Task("Water the plants", completed=True)
-    old = replace(links([seen.text])[0], seen=seen, section="Today")
+    old = links([seen.text])[0].but(seen=seen, section="Today")
     news = [entry(seen, "Later", "r0"), entry(replace(seen, completed=False), "Today", "r0")]
     assert pair(news[:: 1 - 2 * kept], [old]).pairs == ((1 - kept, 0),)
     news[0] = entry(seen, "Today", "r0")
@@ -416,7 +416,7 @@ def test_likeness_is_a_share() -> None:
 def test_a_changed_copy_is_no_other_line_that_left(remote_id: str | None) -> None:
     """A copied id says the line was made from that one, so it is not merely like another."""
     olds = links(["Water the plants", "Mail Bob the minutes"])
-    olds[1] = replace(olds[1], remote_id=remote_id)
+    olds[1] = olds[1].but(remote_id=remote_id)
     news = [
         entry(Task("Water the plants"), "", "r0"),
         entry(Task("Mail Bob all the minutes"), "", "r0"),
@@ -445,13 +445,13 @@ def test_an_unknown_id_is_never_merely_like_another_item() -> None:
 def test_an_edited_line_keeps_the_key_of_an_item_that_is_gone() -> None:
     """Its link has lost the remote id that still stands in the line: the edit must find it."""
     news = [entry(Task("Water all the plants"), "", "r0")]
-    olds = [replace(link, remote_id=None) for link in links(["Water the plants"])]
+    olds = [link.but(remote_id=None) for link in links(["Water the plants"])]
     assert pair(news, olds).pairs == ((0, 0),)
 
 
 def test_a_line_whose_create_is_on_its_way_may_be_reworded() -> None:
     """Neither side has an id yet; the key stays the same."""
-    olds = [replace(link, remote_id=None) for link in links(["Water the plants"])]
+    olds = [link.but(remote_id=None) for link in links(["Water the plants"])]
     assert pair(entries(["Water all the plants"]), olds).pairs == ((0, 0),)
 
 

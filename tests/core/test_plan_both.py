@@ -159,7 +159,7 @@ def test_absence_is_asked_about_after_two_complete_lists() -> None:
     asked = link("a", "a", missing=2, probed_at=NOW - 60)
     waits = made([entry("a")], [asked], [])
     assert (waits.ops, waits.later) == ((), True)
-    assert kinds(made([entry("a")], [replace(asked, probed_at=NOW - 90_000)], [])) == [Probe]
+    assert kinds(made([entry("a")], [asked.but(probed_at=NOW - 90_000)], [])) == [Probe]
 
 
 def test_one_that_is_not_asked_about_yet_holds_up_no_other() -> None:
@@ -263,7 +263,7 @@ def test_a_finished_line_of_a_gone_item_needs_no_tick() -> None:
 def test_a_line_that_was_let_go_is_let_go_once() -> None:
     """Unticking it later is not fought over."""
     policy = replace(POLICY, on_remote_removal="check")
-    assert made([entry("a")], [replace(GONE, missing=LET_GO)], [], policy).ops == ()
+    assert made([entry("a")], [GONE.but(missing=LET_GO)], [], policy).ops == ()
 
 
 @pytest.mark.parametrize(("missing", "probed_at"), [(LET_GO, None), (2, NOW - 9), (0, None)])
@@ -271,7 +271,7 @@ def test_a_line_that_was_let_go_and_is_edited_starts_anew(
     missing: int, probed_at: float | None
 ) -> None:
     """Its new item can go missing as any other."""
-    gone = replace(GONE, missing=missing, probed_at=probed_at)
+    gone = GONE.but(missing=missing, probed_at=probed_at)
     (op,) = made([entry("a b")], [gone], []).ops
     anew = gone.but(seen=Task("a b"), missing=0, probed_at=None)
     assert op == AddRemote(anew, entry("a b"), Fields("a b"))
@@ -291,7 +291,7 @@ def test_an_item_that_came_back_under_another_id_is_the_same_task() -> None:
 
 def test_a_line_with_another_item_starts_as_at_a_first_meeting() -> None:
     """Beside new lines: what became of its former item is over, and a date is news."""
-    gone = replace(GONE, missing=2, probed_at=NOW - 9, made_at=NOW - 99)
+    gone = GONE.but(missing=2, probed_at=NOW - 9, made_at=NOW - 99)
     dated = replace(item("z", "a"), fields=Fields("a", due_at=START))
     ops = made([entry("new"), entry("a", line=2)], [gone], [dated]).ops
     base = Base(Task("a"), Fields("a"))
@@ -301,7 +301,7 @@ def test_a_line_with_another_item_starts_as_at_a_first_meeting() -> None:
 
 def test_an_item_that_is_restored_finds_its_line_again() -> None:
     """However long the line was left alone: it is not written a second time."""
-    decided = made([entry("a")], [replace(GONE, missing=LET_GO)], [item("a", "a")])
+    decided = made([entry("a")], [GONE.but(missing=LET_GO)], [item("a", "a")])
     (op,) = decided.ops
     assert isinstance(op, Adopt)
     assert (op.link.remote_id, op.link.missing) == ("a", 0)

@@ -108,20 +108,20 @@ async def test_a_create_under_way_at_the_end_counts_as_dropped(
     settled.sandbox.fault_next("5xx_before", method="POST")
     await settled.cycle()
     (sent,) = intents(settled)
-    sent = replace(sent, failure=None, failed_at=None)
+    sent = sent._replace(failure=None, failed_at=None)
     with Store.open(settled.store_path) as store, store.transaction():
         store.put_intents([sent])
     settled.sandbox.fault_next("5xx_before", method="GET")
     await settled.cycle()
-    dropped = replace(sent, failure="dropped", failed_at=clock.now)
+    dropped = sent._replace(failure="dropped", failed_at=clock.now)
     assert intents(settled) == [dropped]
     outcome = await settled.cycle()
     assert outcome.retry_at == clock.now + 5
-    assert intents(settled) == [replace(dropped, looks=1)]
+    assert intents(settled) == [dropped._replace(looks=1)]
     with Store.open(settled.store_path) as store, store.transaction():
         store.put_intents([sent])
     await settled.cycle()
-    assert intents(settled) == [replace(dropped, looks=1)]
+    assert intents(settled) == [dropped._replace(looks=1)]
 
 
 async def test_a_batch_without_an_answer_is_one_event(settled: Person, clock: Clock) -> None:

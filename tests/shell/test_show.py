@@ -190,7 +190,7 @@ def test_a_due_date_that_goes() -> None:
 
 def test_an_edited_line_of_a_deleted_item_says_why_it_is_new() -> None:
     """A create that is not a new line explains itself, even without any other link."""
-    gone = replace(link(1, "Report"), remote_id=None, failures=2)
+    gone = link(1, "Report").but(remote_id=None, failures=2)
     text = told(decided([entry("Report for Eve", 1)], [gone]), links_exist=False)
     assert (
         "+ create          Report for Eve  (edited, but deleted in Omi, failed 2 times so far)"
