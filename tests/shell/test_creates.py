@@ -393,15 +393,15 @@ async def test_what_is_written_down_and_not_sent_is_taken_back(person: Person) -
 
 
 async def test_the_disk_is_waited_for_once_for_many_batches(person: Person) -> None:
-    """The first batch goes alone; the next eight, and then eight more, are written down at once."""
+    """The first batch goes alone; the next sixteen, and then more, are written down at once."""
     steps: list[str] = []
     person.trace = steps.append
-    person.write(many(17))
+    person.write(many(33))
     await person.cycle()
     sent = [at for at, step in enumerate(steps) if step == "request.sent"]
-    creates = steps[sent[-17] - 1 : sent[-1]]
+    creates = steps[sent[-33] - 1 : sent[-1]]
     assert creates.count("store.commit") == 3
-    assert creates.count("store.write") >= 13
+    assert creates.count("store.write") >= 29
 
 
 async def test_a_batch_that_is_careful_goes_alone(person: Person, clock: Clock) -> None:
