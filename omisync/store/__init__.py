@@ -8,6 +8,7 @@ full is refused, never taken for empty.
 - ``kinds``    what each column and note may hold
 - ``schema``   the tables, and how an older store becomes one of today
 - ``rows``     the links in order, each read when it is looked at
+- ``batches``  the intents
 - ``opening``  a store as a file, and what SQLite says of it in words
 - ``holding``  who may write to a store
 """
@@ -22,7 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from omisync.errors import StoreBusy, StoreUnusable
-from omisync.store import coding, kinds
+from omisync.store import batches, coding, kinds
 from omisync.store.holding import holder, lock, set_aside
 from omisync.store.opening import (
     connect,
@@ -33,11 +34,11 @@ from omisync.store.opening import (
     mapped,
     reading,
 )
-from omisync.store.rows import Rows
+from omisync.store.rows import Rows, among, parts
 from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION, migration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from omisync.core.model import Clash, Gate, Intent, Link, Tombstone
@@ -125,13 +126,22 @@ class Store:
             version = store._check(thorough=True)
             with mapped(path):
                 store._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-                if version < VERSION:
-                    store._db.executescript(f"BEGIN IMMEDIATE; {migration(version)} COMMIT;")
+            if version < VERSION:
+                store._migrate(version)
             store._check_content()
         except BaseException:
             store.close()
             raise
         return store
+
+    def _migrate(self, version: int) -> None:
+        """Make the store one of today: all of it, or nothing."""
+        with reading(self.path):
+            intents = batches.read(self._db, version)
+        with self.transaction():
+            for statement in migration(version):
+                self._db.execute(statement)
+            batches.put(self._db, intents)
 
     @classmethod
     def peek(cls, path: Path, *, thorough: bool = False) -> Store | None:
@@ -264,8 +274,9 @@ class Store:
         with reading(self.path):
             (since,) = self._db.execute("PRAGMA data_version").fetchone()  # of others' writes
             if self._rows is None or self._rows.since != since:
+                checked, carried = partial(reading, self.path), (i.link for i in self.intents())
                 self._rows = Rows(
-                    self._db, partial(reading, self.path), version=self._version, since=since
+                    self._db, checked, version=self._version, since=since, carried=carried
                 )
             return self._rows.links()
 
@@ -277,26 +288,26 @@ class Store:
 
     def put_links(self, links: Iterable[Link]) -> None:
         """Write links, new or changed; call inside ``transaction``."""
+        links = [*links]
         rows = [coding.link_row(link) for link in links]
         # Not INSERT OR REPLACE: a second link to one remote id must fail, not
         # silently replace the first.
-        self._db.executemany("DELETE FROM links WHERE key = ?", [(row[0],) for row in rows])
+        self._delete("links", [link.key for link in links])
         self._put("links", 21, rows, "INSERT")
         self._rows = self._rows and self._rows.updated(rows)
 
     def drop_links(self, keys: Iterable[str]) -> None:
         """Delete links by key; call inside ``transaction``."""
-        gone = [(key,) for key in keys]
+        gone = [*keys]
         self._rows = None if gone else self._rows
-        self._db.executemany("DELETE FROM links WHERE key = ?", gone)
+        self._delete("links", gone)
 
     # Intents
 
     def intents(self) -> list[Intent]:
         """Return the intents in the order they were sent."""
         with reading(self.path):
-            rows = self._db.execute("SELECT * FROM intents ORDER BY sent_at, batch, place")
-            return [coding.intent(row) for row in rows]
+            return batches.read(self._db, self._version)
 
     def put_intents(self, intents: Iterable[Intent]) -> None:
         """Write intents, new or changed; call inside ``transaction``.
@@ -304,12 +315,11 @@ class Store:
         One whose key has no link is read as a link, too, until it has one.
         """
         self._rows = None
-        self._put("intents", 17, (coding.intent_row(*pair) for pair in enumerate(intents)))
+        batches.put(self._db, intents)
 
     def drop_intents(self, keys: Iterable[str]) -> None:
         """Delete intents by key, with the links that they carry; call inside ``transaction``."""
-        gone = [(key,) for key in keys]
-        if self._db.executemany("DELETE FROM intents WHERE key = ?", gone).rowcount > 0:
+        if batches.drop(self._db, keys):
             self._rows = None
 
     def withdraw(self, intents: Iterable[Intent]) -> None:
@@ -339,7 +349,7 @@ class Store:
 
     def drop_tombstones(self, keys: Iterable[str]) -> None:
         """Delete tombstones by key; call inside ``transaction``."""
-        self._db.executemany("DELETE FROM tombstones WHERE key = ?", [(key,) for key in keys])
+        self._delete("tombstones", [*keys])
 
     # Gates
 
@@ -486,6 +496,10 @@ class Store:
                 (since, key),
             ).fetchone()
         return settled, failing
+
+    def _delete(self, table: str, keys: Sequence[str]) -> None:
+        for some in parts(keys):
+            self._db.execute(f"DELETE FROM {table} {among(some)}", some)  # noqa: S608 - marks
 
     def _put(
         self,

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omisync.core.model import Base, Clash, Fields, Gate, Intent, Link, Parked, Task, Tombstone
 from omisync.store import kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 CERTAIN: frozenset[str] = frozenset()
 
@@ -112,39 +115,56 @@ def _parked(text: str) -> Parked:
     return Parked(status, reason, since, None if task is None else Task(*task), retry_at)
 
 
-def intent_row(place: int, intent: Intent) -> tuple[object, ...]:
-    """Return the row of an intent; ``place`` is its place in its batch."""
-    return (
-        intent.key,
-        intent.group,
-        place,
-        intent.fields.description,
-        intent.fields.completed,
-        _time_text(intent.fields.due_at),
-        intent.task.text,
-        intent.task.completed,
-        intent.task.due,
-        json.dumps(intent.known_ids) if intent.known_ids else "[]",
-        intent.server_date,
-        intent.sent_at,
-        intent.failure,
-        intent.failed_at,
-        intent.looks,
-        intent.section,
-        intent.rank,
-    )
+def batch_row(group: str, intents: Collection[Intent]) -> tuple[str, str, str]:
+    """Return the row of a batch: its name, the keys of its intents, the intents."""
+    content = [
+        (
+            one.key,
+            one.fields.description,
+            one.fields.completed,
+            _time_text(one.fields.due_at),
+            one.task.text,
+            one.task.completed,
+            one.task.due,
+            one.known_ids,
+            one.server_date,
+            one.sent_at,
+            one.failure,
+            one.failed_at,
+            one.looks,
+            one.section,
+            one.rank,
+        )
+        for one in intents
+    ]
+    keys = [one.key for one in intents]
+    return group, json.dumps(keys), json.dumps(content, ensure_ascii=False)
+
+
+def batch(row: Row) -> list[Intent]:
+    """Return the intents of a row."""
+    group, keys, content = row
+    intents = [_intent((group, *values)) for values in json.loads(content)]
+    if [one.key for one in intents] != json.loads(keys):
+        raise ValueError("the keys of a batch are not those of its intents")
+    return intents
 
 
 def intent(row: Row) -> Intent:
-    """Return the intent of a row, of any version."""
+    """Return the intent of a row, of the versions that have a row for each."""
+    key, group, _, *fields_and_task, known = row[:10]
+    return _intent((group, key, *fields_and_task, json.loads(known), *row[10:]))
+
+
+def _intent(row: Row) -> Intent:
     row = kinds.checked(row, kinds.INTENT)
-    (key, group, _, description, r_completed, due_at, text, completed, due, known, *rest) = row
+    (group, key, description, r_completed, due_at, text, completed, due, known, *rest) = row
     return Intent(
         key,
         group,
         Fields(description, bool(r_completed), moment(due_at)),
         Task(text, bool(completed), due),
-        tuple(json.loads(known)),
+        tuple(known),
         *rest,
     )
 

@@ -79,7 +79,7 @@ LINK = (
     *(_number, _maybe(_moment), _maybe(_moment)),  # not in version 1
 )
 INTENT = (
-    *(_text, _text, _number, *_TASK, *_TASK, _text, _moment, _moment),
+    *(_text, _text, *_TASK, *_TASK, _list, _moment, _moment),
     *(_maybe(_failure), _maybe(_moment), _number),
     *(_text, _number),  # not before version 3
 )

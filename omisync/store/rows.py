@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from heapq import merge
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from omisync.core.still import Lines, sign, signs
 from omisync.errors import StoreBusy
 from omisync.store import coding
-from omisync.store.schema import CARRIED, TWO_WAY
+from omisync.store.schema import TWO_WAY
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from omisync.core.model import Link
@@ -48,10 +50,6 @@ _STILL_IN_OMI = """
 """
 """Of columns that version 1 does not have."""
 _HEAD = "key, rank, text, completed, due, section"
-_CARRIED = f"""
-    UNION ALL SELECT {_HEAD}, 0 FROM intents WHERE key NOT IN (SELECT key FROM links)
-"""  # noqa: S608 - our own words
-"""An intent is all there is of a link that nothing else is known of."""
 
 
 class Rows:
@@ -64,32 +62,46 @@ class Rows:
         *,
         version: int,
         since: int = 0,
+        carried: Iterable[Link] = (),
     ) -> None:
         """Read what is kept of each link; ``checked`` turns what is wrong into an error.
 
         ``version`` is that of the store, ``since`` counts the writes of others.
+        ``carried`` are links that hold for a key that has no row.
         """
         self.since = since
         self._db = db
         self._checked = checked
         still = _STILL + _STILL_IN_OMI * (version >= TWO_WAY)
         self._heads = f"SELECT {_HEAD}, {still} FROM links"  # noqa: S608 - our own words
-        self._carried = _CARRIED if version >= CARRIED else ""
+        self._carried = {link.key: link for link in carried}
         self._keys: list[str] = []
         self._ranks = array("q")
         self._signs = signs()
         self._loud: dict[int, Link] = {}
         loud = []
         with checked():
-            for key, rank, *said, is_still in db.execute(
-                f"{self._heads} {self._carried} ORDER BY rank, key"
-            ):
+            for row in self._rows([*self._carried]):
+                del self._carried[row[KEY]]
+            for key, rank, *said, is_still in self._in_order():
                 if not is_still:
                     loud.append(len(self._keys))
                 self._keys.append(key)
                 self._ranks.append(rank)
                 self._signs.append(sign(*said))
         self._listen(loud)
+
+    def _in_order(self) -> Iterable[Row]:
+        """Return the start of each link, rows and carried ones in one order."""
+        rows = self._db.execute(f"{self._heads} ORDER BY rank, key")
+        if not self._carried:
+            return rows
+        by_rank = attrgetter("rank", "key")
+        carried = (
+            (one.key, one.rank, one.seen.text, one.seen.completed, one.seen.due, one.section, False)
+            for one in sorted(self._carried.values(), key=by_rank)
+        )
+        return merge(rows, carried, key=itemgetter(1, 0))
 
     def links(self) -> Lines[Link]:
         """Return the links as they are now; who writes one has looked at it before."""
@@ -106,8 +118,8 @@ class Rows:
         """Take note of rows that were written; return None where the order may have changed."""
         places = {row[KEY]: self._place(row[KEY], row[RANK]) for row in written}
         loud = []
-        for some in _parts([*places]):
-            for key, _, *said, is_still in self._db.execute(f"{self._heads} {_among(some)}", some):
+        for some in parts([*places]):
+            for key, _, *said, is_still in self._db.execute(f"{self._heads} {among(some)}", some):
                 at = places[key]
                 if at is None:
                     return None
@@ -135,18 +147,15 @@ class Rows:
     def _read(self, keys: Sequence[str]) -> dict[str, Link]:
         """Return the links of these keys that there are, by key."""
         with self._checked():
-            found = {row[KEY]: coding.link(row) for row in self._rows("links", keys)}
-            lost = [key for key in keys if key not in found]
-            if lost and self._carried:
-                for row in self._rows("intents", lost):
-                    found[row[KEY]] = coding.intent(row).link
-            return found
+            found = {row[KEY]: coding.link(row) for row in self._rows(keys)}
+        lost = (key for key in keys if key not in found and key in self._carried)
+        return found | {key: self._carried[key] for key in lost}
 
-    def _rows(self, table: str, keys: Sequence[str]) -> list[Row]:
+    def _rows(self, keys: Sequence[str]) -> list[Row]:
         return [
             row
-            for some in _parts(keys)
-            for row in self._db.execute(f"SELECT * FROM {table} {_among(some)}", some)  # noqa: S608 - marks
+            for some in parts(keys)
+            for row in self._db.execute(f"SELECT * FROM links {among(some)}", some)  # noqa: S608 - marks
         ]
 
 
@@ -183,10 +192,11 @@ class _Reader:
         return link
 
 
-def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+def parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield keys in parts that one question of SQLite may hold."""
     return (keys[start : start + RUN] for start in range(0, len(keys), RUN))
 
 
-def _among(keys: Sequence[str]) -> str:
+def among(keys: Sequence[str]) -> str:
+    """Return the condition that a row has one of these keys, a mark for each."""
     return f"WHERE key IN ({', '.join('?' * len(keys))})"

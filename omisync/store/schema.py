@@ -9,11 +9,17 @@ APPLICATION_ID = 0x6F6D6973
 """``omis``: marks the file as ours in the SQLite header."""
 TWO_WAY = 2
 """The version since which there are missing items and clashes."""
-CARRIED = 3
-"""The version since which an intent may be all there is of a link."""
-VERSION = CARRIED
+BATCHED = 4
+"""The version since which the intents of a batch are one row; before, each had its own."""
+VERSION = BATCHED
 
-SCHEMA = """
+INTENTS = """
+CREATE TABLE intents (
+    batch TEXT PRIMARY KEY, keys TEXT NOT NULL, content TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE links (
     key TEXT PRIMARY KEY,
@@ -26,15 +32,7 @@ CREATE TABLE links (
     doubt TEXT NOT NULL,
     missing INTEGER NOT NULL DEFAULT 0, probed_at REAL, made_at REAL
 ) WITHOUT ROWID;
-CREATE TABLE intents (
-    key TEXT PRIMARY KEY, batch TEXT NOT NULL, place INTEGER NOT NULL,
-    description TEXT NOT NULL, remote_completed INTEGER NOT NULL, due_at TEXT,
-    text TEXT NOT NULL, completed INTEGER NOT NULL, due TEXT,
-    known_ids TEXT NOT NULL, server_date REAL NOT NULL, sent_at REAL NOT NULL,
-    failure TEXT, failed_at REAL, looks INTEGER NOT NULL,
-    section TEXT NOT NULL DEFAULT '', rank INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-CREATE TABLE tombstones (
+{INTENTS}CREATE TABLE tombstones (
     key TEXT PRIMARY KEY, remote_id TEXT NOT NULL,
     text TEXT NOT NULL, completed INTEGER NOT NULL, due TEXT,
     remote_description TEXT NOT NULL, remote_completed INTEGER NOT NULL, remote_due_at TEXT,
@@ -57,21 +55,19 @@ CREATE TABLE clashes (
 );
 """
 
-_TO_2 = f"""
-ALTER TABLE links ADD COLUMN missing INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE links ADD COLUMN probed_at REAL;
-ALTER TABLE links ADD COLUMN made_at REAL;
-{CLASHES}
-"""
-_TO_3 = """
-ALTER TABLE intents ADD COLUMN section TEXT NOT NULL DEFAULT '';
-ALTER TABLE intents ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
-"""
+_TO_2 = (
+    "ALTER TABLE links ADD COLUMN missing INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE links ADD COLUMN probed_at REAL",
+    "ALTER TABLE links ADD COLUMN made_at REAL",
+    CLASHES,
+)
 
 
-def migration(version: int) -> str:
-    """Return what makes a store of an older version one of today.
+def migration(version: int) -> tuple[str, ...]:
+    """Return the statements that make a store of an older version one of today.
 
-    Its rows are read as they are until something is written.
+    Links are read as they are until something is written. The intents are to be
+    put anew: their table is empty then.
     """
-    return f"{_TO_2 * (version < TWO_WAY)} {_TO_3} PRAGMA user_version={VERSION};"
+    to_2 = _TO_2 if version < TWO_WAY else ()
+    return (*to_2, "DROP TABLE intents", INTENTS, f"PRAGMA user_version={VERSION}")

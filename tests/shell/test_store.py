@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import sqlite3
 import stat
-from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -194,7 +194,7 @@ def test_what_is_kept_in_memory_is_what_a_new_reading_gives(
                 if step == "drop":
                     writer.drop_links([key])
                 elif step == "intend":
-                    writer.put_intents([replace(data.draw(intents), key=key)])
+                    writer.put_intents([data.draw(intents)._replace(key=key)])
                 elif step == "serve":
                     writer.drop_intents([key])
                 elif step == "withdraw":
@@ -235,7 +235,7 @@ def test_an_intent_is_a_link_until_its_key_has_one(
                         rows.pop(key, None)
                         opened.drop_links([key])
                     case "intend":
-                        open_[key] = replace(data.draw(intents), key=key)
+                        open_[key] = data.draw(intents)._replace(key=key)
                         opened.put_intents([open_[key]])
                     case "serve":
                         open_.pop(key, None)
@@ -301,50 +301,108 @@ def test_a_value_of_another_kind_is_told_at_once(
         opened.links()
 
 
-@pytest.mark.parametrize("column", ["text", "completed", "due", "section", "rank"])
-def test_an_intent_that_carries_its_link_is_told_at_once_too(tmp_path: Path, column: str) -> None:
-    """Where what it says of the line has no sense."""
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        ('"t"', "5"), ('"u"', "null"), ("false", '"no"'), ('"2026-01-31"', '"soon"'),
+        ('"head"', "[]"), ("77", '"first"'), ("[]", "{}"), ("3.5", '"then"'), ("null", '"late"'),
+        ('"k"', '"l"'), ("[[", "["), ("77", "77, 1"), ("]]", "], []]"), ("]]", "], 3]"),
+    ],
+)  # fmt: skip
+def test_a_damaged_intent_is_told_at_once_too(tmp_path: Path, value: str, other: str) -> None:
+    """Its create may have come through, and it carries its link: it is never left out."""
     path = tmp_path / "s.db"
+    intent = Intent(
+        "k", "g", Fields("u"), Task("t", due="2026-01-31"), (), 3.5, 1.0, section="head", rank=77
+    )
     with Store.open(path) as opened, opened.transaction():
-        opened.put_intents([Intent("k", "g", Fields("t"), Task("t"), (), 0.0, 0.0)])
-    with contextlib.closing(sqlite3.connect(path)) as db, db:
-        db.execute(f"UPDATE intents SET {column} = ?", (b"x",))  # noqa: S608 - ours
-    with pytest.raises(StoreUnusable, match="damaged"), Store.open(path) as opened:
-        opened.links()
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int) -> None:
-    """It can be looked at as it is; opened for writing it becomes one of today."""
-    path = tmp_path / "s.db"
-    sent, link = Link("b", None, Task("b"), "head", 3), Link("a", "r", Task("a"), rank=7)
-    intent = Intent("b", "g", Fields("b"), Task("b"), (), 1.0, 2.0)
-    with Store.open(path) as opened, opened.transaction():
-        opened.put_links([sent, link])
         opened.put_intents([intent])
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        (content,) = db.execute("SELECT content FROM intents").fetchone()
+        assert value in content
+        db.execute("UPDATE intents SET content = ?", (content.replace(value, other, 1),))
+    for look in (Store.links, Store.intents):
+        with pytest.raises(StoreUnusable, match="damaged"), Store.open(path) as opened:
+            look(opened)
+
+
+def older(path: Path, version: int, intents: list[Intent]) -> None:
+    """Make a store one of an older version, with these intents, each a row of its own."""
     db = sqlite3.connect(path)
-    for column in ("section", "rank"):
-        db.execute(f"ALTER TABLE intents DROP COLUMN {column}")
+    place = ", section TEXT NOT NULL DEFAULT '', rank INTEGER NOT NULL DEFAULT 0"
+    db.executescript(f"""
+        DROP TABLE intents;
+        CREATE TABLE intents (
+            key TEXT PRIMARY KEY, batch TEXT NOT NULL, place INTEGER NOT NULL,
+            description TEXT NOT NULL, remote_completed INTEGER NOT NULL, due_at TEXT,
+            text TEXT NOT NULL, completed INTEGER NOT NULL, due TEXT,
+            known_ids TEXT NOT NULL, server_date REAL NOT NULL, sent_at REAL NOT NULL,
+            failure TEXT, failed_at REAL, looks INTEGER NOT NULL {place * (version > 2)}
+        ) WITHOUT ROWID;
+        PRAGMA user_version={version};
+    """)
+    for at, one in enumerate(intents):
+        due = one.fields.due_at and one.fields.due_at.isoformat()
+        row = [
+            one.key, one.group, at, one.fields.description, one.fields.completed, due,
+            one.task.text, one.task.completed, one.task.due, json.dumps(one.known_ids),
+            one.server_date, one.sent_at, one.failure, one.failed_at, one.looks,
+            *[one.section, one.rank] * (version > 2),
+        ]  # fmt: skip
+        db.execute(f"INSERT INTO intents VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - marks
     if version == 1:
         for column in ("missing", "probed_at", "made_at"):
             db.execute(f"ALTER TABLE links DROP COLUMN {column}")
         db.execute("DROP TABLE clashes")
-    db.execute(f"PRAGMA user_version={version}")
+    db.commit()
     db.close()
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int) -> None:
+    """It can be looked at as it is; opened for writing it becomes one of today."""
+    path = tmp_path / "s.db"
+    sent, link = Link("b", None, Task("b"), "head", 3), Link("a", "r", Task("a"), rank=7)
+    due = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    first = Intent("b", "g", Fields("b", True, due), Task("b"), ("x", "y"), 1.0, 2.0, "5xx", 4.0, 1)
+    second = Intent("c", "g", Fields("c"), Task("c", due="2026-01-31"), (), 1.0, 2.0)
+    carried = Link("c", None, second.task)
+    if version > 2:
+        second = second._replace(section="head", rank=5)
+        carried = second.link
+    held = sorted([sent, link, carried], key=lambda one: one.rank)
+    with Store.open(path) as opened, opened.transaction():
+        opened.put_links([sent, link, *[carried] * (version < 3)])
+    older(path, version, [first, second])
     looked = Store.peek(path)
     assert looked is not None
     with looked:
-        assert (looked.links(), looked.intents()) == ([sent, link], [intent])
+        assert (looked.links(), looked.intents()) == (held, [first, second])
         assert looked.clashes() == []
+    for _ in range(2):
+        with Store.open(path) as opened:
+            assert (opened.links(), opened.intents()) == (held, [first, second])
+            assert opened.clashes() == []
     with Store.open(path) as opened:
-        assert (opened.links(), opened.intents()) == ([sent, link], [intent])
         with opened.transaction():
             opened.put_links([link.but(missing=2)])
-            opened.put_intents([replace(intent, section="head", rank=3)])
+            opened.put_intents([first._replace(looks=2)])
             opened.prune(0.0)
-        assert opened.links() == [sent, link.but(missing=2)]
-        assert opened.intents() == [replace(intent, section="head", rank=3)]
-        assert opened.clashes() == []
+        assert opened.links() == [link.but(missing=2) if one is link else one for one in held]
+        assert opened.intents() == [first._replace(looks=2), second]
+
+
+def test_a_store_that_cannot_be_taken_over_stays_as_it_is(tmp_path: Path) -> None:
+    """Damage in an intent of an older version is told, and nothing was changed."""
+    path = tmp_path / "s.db"
+    Store.open(path).close()
+    older(path, 3, [Intent("b", "g", Fields("b"), Task("b"), (), 1.0, 2.0)])
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE intents SET known_ids = 'x'")
+    before = path.read_bytes()
+    with pytest.raises(StoreUnusable, match="damaged"):
+        Store.open(path)
+    assert path.read_bytes() == before
 
 
 def test_a_folder_in_the_place_of_a_store(tmp_path: Path) -> None:
@@ -361,7 +419,7 @@ def test_a_second_link_to_one_item_is_refused(tmp_path: Path) -> None:
         with opened.transaction():
             opened.put_links([link])
         with pytest.raises(sqlite3.IntegrityError), opened.transaction():
-            opened.put_links([replace(link, key="b")])
+            opened.put_links([link.but(key="b")])
         assert opened.links() == [link]
 
 
