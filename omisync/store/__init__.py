@@ -455,7 +455,9 @@ class Store:
     def prune(self, now: float) -> None:
         """Forget history and tombstones that are past their time; call inside ``transaction``."""
         self._unpruned = 0
-        self._db.execute("DELETE FROM history WHERE at < ?", (now - HISTORY_SECONDS,))
+        (oldest,) = self._db.execute("SELECT at FROM history ORDER BY number").fetchone() or (now,)
+        if oldest < now - HISTORY_SECONDS:  # the others need not be looked at
+            self._db.execute("DELETE FROM history WHERE at < ?", (now - HISTORY_SECONDS,))
         self._db.execute(
             "DELETE FROM history WHERE number <= (SELECT max(number) FROM history) - ?",
             (HISTORY_ROWS,),
