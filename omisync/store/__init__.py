@@ -271,7 +271,7 @@ class Store:
 
         They are to be looked at while the store is open.
         """
-        with reading(self.path):
+        with reading(self.path), self._at_one_moment():
             (since,) = self._db.execute("PRAGMA data_version").fetchone()  # of others' writes
             if self._rows is None or self._rows.since != since:
                 checked, carried = partial(reading, self.path), (i.link for i in self.intents())
@@ -279,6 +279,18 @@ class Store:
                     self._db, checked, version=self._version, since=since, carried=carried
                 )
             return self._rows.links()
+
+    @contextlib.contextmanager
+    def _at_one_moment(self) -> Iterator[None]:
+        """Let all that is read inside be of one moment, whatever another process writes."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
 
     def remote_ids(self) -> set[str]:
         """Return the ids of all items that have a link."""

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import stat
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -247,6 +248,38 @@ def test_an_intent_is_a_link_until_its_key_has_one(
             wanted = {one.key: one.link for one in open_.values()} | rows
             assert opened.links() == sorted(wanted.values(), key=lambda one: (one.rank, one.key))
             assert {one.key: one for one in opened.intents()} == open_
+
+
+def test_a_task_that_is_linked_while_others_look_is_seen_once(tmp_path: Path) -> None:
+    """After every few steps of SQLite: as it was before or after, never twice, never not at all."""
+    intents = [Intent(key, "g", Fields(key), Task(key), (), 1.0, 2.0) for key in "ab"]
+    links = [intent.link.but(remote_id=f"r{intent.key}") for intent in intents]
+    for moment in count(step=4):
+        path = tmp_path / f"{moment}.db"
+        steps = count()
+        with Store.open(path) as writer:
+            with writer.transaction():
+                writer.put_intents(intents)
+
+            def meanwhile(
+                writer: Store = writer, steps: count[int] = steps, at: int = moment
+            ) -> int:
+                if next(steps) == at:
+                    with writer.transaction():
+                        writer.put_links(links)
+                        writer.drop_intents("ab")
+                return 0
+
+            looked = Store.peek(path)
+            assert looked is not None
+            with looked:
+                looked._db.set_progress_handler(meanwhile, 1)
+                found = looked.links()
+                looked._db.set_progress_handler(None, 1)
+                assert found in ([intent.link for intent in intents], links)
+        if next(steps) <= moment:
+            break
+    assert moment > 100
 
 
 def standing_still(link: Link) -> Link:
