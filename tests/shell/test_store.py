@@ -222,11 +222,12 @@ def test_an_intent_is_a_link_until_its_key_has_one(
 ) -> None:
     """Served it goes with its link, withdrawn it leaves it behind; a row of its own counts more."""
     steps = st.sampled_from(("put", "drop", "intend", "intend", "serve", "withdraw"))
+    groups, some = st.sampled_from("gh"), st.lists(st.sampled_from("abcd"), unique=True)
     rows: dict[str, Link] = {}
     open_: dict[str, Intent] = {}
     with Store.open(tmp_path_factory.mktemp("store") / "s.db") as opened:
         for step in data.draw(st.lists(steps, max_size=12)):
-            key = data.draw(st.sampled_from("abc"))
+            key = data.draw(st.sampled_from("abcd"))
             with opened.transaction():
                 match step:
                     case "put":
@@ -236,18 +237,29 @@ def test_an_intent_is_a_link_until_its_key_has_one(
                         rows.pop(key, None)
                         opened.drop_links([key])
                     case "intend":
-                        open_[key] = data.draw(intents)._replace(key=key)
-                        opened.put_intents([open_[key]])
+                        given = [
+                            data.draw(intents)._replace(key=one, group=data.draw(groups))
+                            for one in data.draw(some)
+                        ]
+                        opened.put_intents(given)
+                        for one in given:
+                            if one.key in open_ and open_[one.key].group != one.group:
+                                del open_[one.key]
+                            open_[one.key] = one
                     case "serve":
-                        open_.pop(key, None)
-                        opened.drop_intents([key])
+                        served = data.draw(some)
+                        opened.drop_intents(served)
+                        open_ = {key: one for key, one in open_.items() if key not in served}
                     case "withdraw":
                         withdrawn = [open_.pop(key)] if key in open_ else []
                         opened.withdraw(withdrawn)
                         rows = {one.key: one.link for one in withdrawn} | rows
             wanted = {one.key: one.link for one in open_.values()} | rows
             assert opened.links() == sorted(wanted.values(), key=lambda one: (one.rank, one.key))
-            assert {one.key: one for one in opened.intents()} == open_
+            in_order = sorted(open_.values(), key=lambda one: (one.sent_at, one.group))
+            assert opened.intents() == in_order
+            (batches,) = opened._db.execute("SELECT count(*) FROM intents").fetchone()
+            assert batches == len({one.group for one in in_order})
 
 
 def test_a_task_that_is_linked_while_others_look_is_seen_once(tmp_path: Path) -> None:
@@ -398,7 +410,7 @@ def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int)
     sent, link = Link("b", None, Task("b"), "head", 3), Link("a", "r", Task("a"), rank=7)
     due = datetime(2026, 1, 31, 12, tzinfo=UTC)
     first = Intent("b", "g", Fields("b", True, due), Task("b"), ("x", "y"), 1.0, 2.0, "5xx", 4.0, 1)
-    second = Intent("c", "g", Fields("c"), Task("c", due="2026-01-31"), (), 1.0, 2.0)
+    second = Intent("c", "h", Fields("c"), Task("c", due="2026-01-31"), (), 1.0, 1.5)
     carried = Link("c", None, second.task)
     if version > 2:
         second = second._replace(section="head", rank=5)
@@ -410,11 +422,11 @@ def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int)
     looked = Store.peek(path)
     assert looked is not None
     with looked:
-        assert (looked.links(), looked.intents()) == (held, [first, second])
+        assert (looked.links(), looked.intents()) == (held, [second, first])
         assert looked.clashes() == []
     for _ in range(2):
         with Store.open(path) as opened:
-            assert (opened.links(), opened.intents()) == (held, [first, second])
+            assert (opened.links(), opened.intents()) == (held, [second, first])
             assert opened.clashes() == []
     with Store.open(path) as opened:
         with opened.transaction():
@@ -422,7 +434,7 @@ def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int)
             opened.put_intents([first._replace(looks=2)])
             opened.prune(0.0)
         assert opened.links() == [link.but(missing=2) if one is link else one for one in held]
-        assert opened.intents() == [first._replace(looks=2), second]
+        assert opened.intents() == [second, first._replace(looks=2)]
 
 
 def test_a_store_that_cannot_be_taken_over_stays_as_it_is(tmp_path: Path) -> None:
