@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "core.merge": "core.model core.due",
     "core.adopt": "core.model core.match core.merge",
     "core.plan": "core.model core.match core.merge core.adopt core.still",
+    "core.remains": "core.model core.plan",
     "config": "core places errors",
     "file": "errors",
     "store": "core.model core.still places errors",

@@ -4,6 +4,7 @@
 due-date tokens, ``still`` tells what stands as it stood,
 ``match`` says which entry is which link (``replace``, ``reword`` and ``assign`` settle
 its hard cases, ``order`` keeps the ranks), ``adopt`` what the server has already,
-``merge`` joins three versions of one task, ``plan`` holds the decision table.
+``merge`` joins three versions of one task, ``plan`` holds the decision table, ``remains``
+tells removed tasks whose words still stand in the file.
 ``model`` has the nouns they share.
 """

@@ -185,6 +185,7 @@ class Daemon:
     attempt: int = 0
     refused: bool = False
     said: tuple[int, tuple[str, ...]] = (errors.OK, ())
+    doubtful: list[int] = field(default_factory=list)
     look: Look | None = None
     ringing: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -327,6 +328,13 @@ class Daemon:
             self.log.warning("cycle.trouble", what=error.message, next=show.commands(error.advice))
         for remark in outcome.remarks:
             self.log.debug("cycle.remark", what=remark)  # it has the task's text
+        doubtful = [notice.line for notice in outcome.notices]
+        if doubtful and doubtful != self.doubtful:
+            advice = show.commands("Look whether they are tasks; `omisync doctor` says more.")
+            self.log.warning("file.doubtful", lines=doubtful, next=advice)
+        self.doubtful = doubtful or self.doubtful
+        for notice in outcome.notices:
+            self.log.debug("file.notice", line=notice.line, what=notice.message)
         self.said = said
 
     def _tell(self, outcome: Outcome) -> None:

@@ -124,7 +124,9 @@ def preview(
     if listing is not None:
         seen = _met(seen, listing)
     rules = policy(config, 0.0)
-    return document, _followed(seen, plan.make(seen, rules, keys()), rules)
+    decided = plan.make(seen, rules, keys())
+    told = replace(document, notices=ending.notices(document, decided))
+    return told, _followed(seen, decided, rules)
 
 
 def _followed(seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan:

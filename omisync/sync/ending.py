@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from omisync import errors
+from omisync.core import remains
 from omisync.errors import GuardStopped
 from omisync.sync import reading
 from omisync.sync.desk import Outcome
 
 if TYPE_CHECKING:
-    from omisync.core.model import Document, Link
+    from omisync.core.model import Document, Link, Notice
     from omisync.core.plan import Plan
     from omisync.file import Snapshot
     from omisync.sync.desk import Run
@@ -48,7 +49,7 @@ def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcom
         counts=+run.counts,
         troubles=tuple(run.troubles),
         remarks=tuple(run.remarks),
-        notices=document.notices if document is not None else (),
+        notices=notices(document, decided),
         parked=tuple(parked.values()),
         waiting=waiting,
         tasks=decided.tasks if decided is not None else None,
@@ -57,6 +58,13 @@ def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcom
         again=run.again and (run.desk.hurry or not run.halt),
         progress=bool(+run.counts),
     )
+
+
+def notices(document: Document | None, decided: Plan | None) -> tuple[Notice, ...]:
+    """Return what is to be said of lines of the file, and of the tasks that it lost."""
+    said = document.notices if document is not None else ()
+    lost = remains.notices(document, decided) if document and decided else ()
+    return tuple(sorted((*said, *lost), key=lambda notice: notice.line))
 
 
 def left(run: Run, outcome: Outcome) -> Outcome:

@@ -438,6 +438,20 @@ async def test_trouble_is_said_once(person: Person) -> None:
         await daemon.until(lambda _: True in person.omi().values())
 
 
+async def test_lines_that_are_doubtful_are_said_once(person: Person) -> None:
+    """By their numbers: a box that is nearly one, a task that became code; not what they say."""
+    person.write("- [ ] buy milk\n- [ ] call home\n- [] pay rent\n")
+    async with living(person) as daemon:
+        await daemon.log.until("file.doubtful", level="warning", lines=[3])
+        await daemon.holds(buy_milk=False, call_home=False)
+        person.write("- [ ] buy bread\n- [ ] call home\n- [] pay rent\n")
+        await daemon.until(lambda _: "buy bread" in person.omi())
+        person.write("- [ ] buy bread\n# Later\n    - [ ] call home\n- [] pay rent\n")
+        await daemon.log.until("file.doubtful", level="warning", lines=[3, 4])
+        assert [said["lines"] for said in daemon.log.said("file.doubtful")] == [[3], [3, 4]]
+        assert "home" not in str(daemon.log.said("file.doubtful"))
+
+
 async def test_a_file_that_is_held_open_is_written_once_it_is_closed(person: Person) -> None:
     """By itself, although nothing tells that it was closed: the trouble is said once till then."""
     person.settings += 'direction = "two-way"\n'
