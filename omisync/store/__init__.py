@@ -490,6 +490,20 @@ class Store:
             )
             return [Event(*kinds.checked(row, kinds.EVENT)) for row in rows][::-1]
 
+    def failing_since(self, key: str, times: int) -> float | None:
+        """Return when the first of its last so many failures was (Unix seconds), if it has any.
+
+        Only the last 1,000 events are looked at, as in ``luck``.
+        """
+        with reading(self.path):
+            rows = self._db.execute(
+                "SELECT at FROM history"
+                " WHERE number > (SELECT max(number) FROM history) - 1000 AND key = ?"
+                " AND event IN ('task.failed', 'create.voided') ORDER BY number DESC LIMIT ?",
+                (key, times),
+            ).fetchall()
+        return min((at for (at,) in rows), default=None)
+
     def luck(self, since: float, key: str) -> tuple[int, int]:
         """Return how many tasks were settled since then, and how many others failed.
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 PATIENCE = 5
 """Failures in a row after which a task is parked, if others get through."""
 CHANCE = 0.1
-"""Share of failing tasks, to those settled in the last hour, up to which a server is well."""
+"""Share of failing tasks, to those settled meanwhile, up to which a server is well."""
+MEANWHILE = 10.0
+"""Seconds before its first failure in which others may have got through: in the same cycle."""
 HOUR = 3600.0
 DAY = 86400.0
 
@@ -44,11 +46,15 @@ def is_poison(run: Run, link: Link) -> bool:
     """Return whether this task keeps failing while nearly all others get through.
 
     Where others fail too, the server is ill, not the task; five failures in a
-    row happen by chance there.
+    row happen by chance there. Where none got through since the first of them, as in
+    an outage that only one task meets, nobody knows.
     """
     if link.failures < PATIENCE:
         return False
-    settled, failing = run.store.luck(run.desk.clock() - HOUR, link.key)
+    since = run.store.failing_since(link.key, link.failures - 1)
+    if since is None:
+        return False
+    settled, failing = run.store.luck(since - MEANWHILE, link.key)
     return settled > 0 and failing <= settled * CHANCE
 
 

@@ -289,27 +289,50 @@ async def test_an_edit_that_breaks_the_server_is_set_aside(settled: Person) -> N
 
 
 @pytest.mark.parametrize(
-    ("through", "failing", "code"),
+    ("others", "code"),
     [
-        (0, 0, errors.TEMPORARY),
-        (1, 0, errors.PARKED),
-        (9, 1, errors.TEMPORARY),
-        (10, 1, errors.PARKED),
-        (10, 2, errors.TEMPORARY),
+        ((0, 0, 0), errors.TEMPORARY),
+        ((1, 0, 0), errors.PARKED),
+        ((9, 1, 0), errors.TEMPORARY),
+        ((10, 1, 0), errors.PARKED),
+        ((10, 2, 0), errors.TEMPORARY),
+        ((10, 0, 100), errors.PARKED),
+        ((10, 0, 109), errors.PARKED),
+        ((10, 0, 111), errors.TEMPORARY),
     ],
 )
 async def test_only_a_task_that_fails_alone_is_to_blame(
-    settled: Person, clock: Clock, through: int, failing: int, code: int
+    settled: Person, clock: Clock, others: tuple[int, int, float], code: int
 ) -> None:
-    """Where more than one in ten others fail too, or none got through, it is the server."""
+    """Where more than one in ten others fail, or none got through meanwhile, it is the server."""
+    through, failing, ago = others
     clock.pass_by(3601)
+    key = link(settled, "a b c").key
     with Store.open(settled.store_path) as store, store.transaction():
-        store.record(*(Event(clock.now, "task.changed", key=f"t{n}") for n in range(through)))
+        store.record(Event(clock.now - 500, "task.failed", key=key))  # before its last success
+        store.record(*(Event(clock.now - ago, "task.changed", key=f"t{n}") for n in range(through)))
+        store.record(*(Event(clock.now - 100 + n, "task.failed", key=key) for n in range(4)))
         store.record(*(Event(clock.now, "task.failed", key=f"f{n}") for n in range(failing)))
         store.put_links([one.but(failures=4) for one in store.links() if one.seen.text == "a b c"])
     settled.sandbox.fault_next("5xx_before", method="PATCH")
     settled.write("- [x] a b c\n- [ ] stay\n")
     assert (await settled.cycle()).code == code
+
+
+@pytest.mark.parametrize("fault", ["5xx_before", "reset_before", "5xx_after"])
+async def test_an_edit_that_only_meets_an_outage_is_not_set_aside(
+    settled: Person, clock: Clock, fault: Fault
+) -> None:
+    """However long it is: nobody else got through either. Then it goes out by itself."""
+    clock.pass_by(60)
+    settled.sandbox.fault_rate({fault: 1.0})
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    for _ in range(12):
+        assert (await settled.cycle()).code == errors.TEMPORARY
+        clock.pass_by(1)
+    settled.sandbox.fault_rate({})
+    assert (await settled.cycle()).code == errors.OK
+    assert settled.omi() == {"a b c": True, "stay": False}
 
 
 async def test_a_server_that_answers_nothing_is_left_alone(person: Person) -> None:
