@@ -52,7 +52,9 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> Ready | None:
     if "--once" not in arguments or (config is not None and config.startswith("-")):
         return None
     with contextlib.suppress(OmisyncError):
-        return look(places.config_path(config, environ), environ)
+        ready = look(places.config_path(config, environ), environ)
+        if ready is not None and (config is None or not ready.parked):
+            return ready  # else a command is named that has to name the config
     return None
 
 
@@ -74,7 +76,9 @@ def setting(config_file: Path, environ: Mapping[str, str]) -> str:
 
 def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
     """Return how things stand if that is certain at a glance, else None."""
-    with contextlib.suppress(OmisyncError, OSError, sqlite3.Error, ValueError, KeyError, TypeError):
+    # A config or a note that has no sense is for a full run to explain.
+    wrong = (OmisyncError, OSError, sqlite3.Error, ValueError, KeyError, TypeError, AttributeError)
+    with contextlib.suppress(*wrong):
         import tomllib
 
         config = tomllib.loads(config_file.read_text(encoding="utf-8-sig"))

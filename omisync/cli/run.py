@@ -100,7 +100,11 @@ def _say_quickly(options: Namespace, ready: quick.Ready) -> None:
         facts = {"code": ready.code, "in_sync": True, "tasks": ready.tasks, "parked": ready.parked}
         print(json.dumps({"version": 1, **facts, **NOTHING_DONE}))  # noqa: T201 - data
         return
-    if ready.parked or not options.quiet:
+    if ready.parked:
+        from omisync import show
+
+        print(show.commands(quick.sentence(ready)))  # noqa: T201 - data
+    elif not options.quiet:
         print(quick.sentence(ready))  # noqa: T201 - data
 
 

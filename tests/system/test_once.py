@@ -482,6 +482,16 @@ def test_a_wrong_config(what: str, machine: Machine, omi: Omi) -> None:
     assert machine.once().code == 0
 
 
+@pytest.mark.parametrize("text", ["todo = 3", "[[todo]]", "sync = 3", "[[sync]]", "state = 3"])
+def test_a_config_whose_tables_are_none(text: str, machine: Machine) -> None:
+    """78 with the line, also from the look that decides whether there is anything to do."""
+    machine.synced(lines(1))
+    machine.config_file.write_text(f"{text}\n")
+    ran = machine.once()
+    assert ran.code == 78
+    assert f"config.toml:1: {text.strip('[] =3')} must be a table" in ran.err
+
+
 def test_several_mistakes_in_a_config_are_told_one_a_line(machine: Machine) -> None:
     """Each mistake has its line, so that all can be corrected at once."""
     machine.configure(sync='adoptt = true\nremoval_grace = "x"\n')
