@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -136,7 +137,7 @@ def _count(text: str) -> int:
     with contextlib.suppress(ValueError):
         count = int(text)
         if count > 0:
-            return count
+            return min(count, sys.maxsize)  # more than that no store can count
     raise argparse.ArgumentTypeError(f"{text!r} is no number, 1 or more")
 
 

@@ -37,6 +37,8 @@ def status(options: Namespace) -> int:
     else:
         show.status(facts, sys.stdout)
     code = facts.last.get("code") if facts.last else errors.OK
+    if facts.intents and code in {None, errors.OK, errors.PARKED}:
+        return errors.TEMPORARY  # a run was cut short
     return code if isinstance(code, int) else errors.OK
 
 

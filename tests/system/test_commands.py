@@ -247,6 +247,13 @@ def test_status_names_who_runs(machine: Machine, omi: Omi) -> None:
 # log
 
 
+def test_the_log_takes_any_number(machine: Machine) -> None:
+    """One that is larger than all there can be asks for everything."""
+    machine.synced(lines(1))
+    ran = machine.run("log", "-n", "9" * 30)
+    assert (ran.code, ran.out.count("created")) == (0, 1)
+
+
 def test_the_log_tells_what_was_done_and_why(machine: Machine, omi: Omi) -> None:
     """Each change with its task, oldest first; -n cuts to the last ones."""
     assert machine.run("log").out == "Nothing has happened yet.\n"
@@ -647,6 +654,15 @@ def test_a_hint_can_be_copied_with_the_config_that_was_named(machine: Machine) -
     for words in (("--once", "--json"), ("status", "--json"), ("doctor", "--json")):
         said = machine.run("-c", str(config), *words).out
         assert f"`omisync -c '{config}' --once --allow-removals`" in said, words
+    machine.write(lines(*range(30)))
+    machine.omi.sandbox.fault_next("422", method="POST")
+    machine.write(lines(*range(31)))
+    for _ in range(2):  # the second finds nothing to do
+        ran = machine.run("-c", str(config), "--once")
+        assert ran.code == 1
+        assert f"`omisync -c '{config}' status` tells why" in ran.out
+    machine.write("- [ ] task 0\n")
+    machine.run("-c", str(config), "--once")
     config.rename(machine.home / "-x.toml")
     said = machine.run("--config=-x.toml", "status").said
     assert "`omisync --config=-x.toml --once --allow-removals`" in said

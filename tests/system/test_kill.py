@@ -168,6 +168,9 @@ def test_an_interrupt_keeps_what_was_sent(machine: Machine, omi: Omi) -> None:
     ran = ended(process)
     assert ran.code == 130
     assert "next run" in ran.err
+    told = machine.run("status")
+    assert told.code == 75
+    assert told.out.startswith("Not in sync yet")
     omi.release()
     omi.until(lambda sandbox: len(sandbox.items) == 2)
     finished(machine, {"one": False, "two": False})
