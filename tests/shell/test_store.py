@@ -634,6 +634,28 @@ def test_history_is_bounded(tmp_path: Path) -> None:
         assert (events[0].text, events[-1].text) == ("10", str(store.HISTORY_ROWS + 9))
 
 
+def test_old_history_goes_however_little_there_is(tmp_path: Path) -> None:
+    """Of few events the old ones go too, and nothing but them."""
+    with Store.open(tmp_path / "s.db") as opened:
+        with opened.transaction():
+            opened.record(Event(0.0, "old"), Event(1.0, "old"), Event(1e9, "new"))
+            opened.prune(0.5 + store.HISTORY_SECONDS)
+        assert [event.event for event in opened.history(9)] == ["old", "new"]
+        with opened.transaction():
+            opened.prune(1e9)
+        assert [event.event for event in opened.history(9)] == ["new"]
+
+
+def test_links_are_read_as_they_are_about_to_be(tmp_path: Path) -> None:
+    """Within a transaction, with what it wrote so far."""
+    link = Link("a", "r", Task("a"))
+    with Store.open(tmp_path / "s.db") as opened:
+        with opened.transaction():
+            opened.put_links([link])
+            assert opened.links() == [link]
+        assert opened.links() == [link]
+
+
 def test_gates_keep_their_wait_over_a_clock_that_jumps(tmp_path: Path) -> None:
     """Never longer than the server asked, whatever the clock says."""
     gate = Gate("write", 1000.0, 60.0, 120)
