@@ -14,13 +14,24 @@ if TYPE_CHECKING:
     from omisync.core.model import Addition, Change, Document, Rewriting
     from omisync.file import Snapshot
 
+OURS, PARTED, THEIRS = b"<<<<<<< ", b"=======", b">>>>>>> "
+"""The lines around and between the two sides of a conflict (git-merge(1))."""
+
 
 def parsed(config: Config, snapshot: Snapshot) -> Document:
     """Return the file's tasks.
 
     Raises:
-        ParseError: it is TOML and broken.
+        ParseError: it is TOML and broken, or holds both sides of a merge.
     """
+    if line := _unmerged(snapshot.data):
+        raise ParseError(
+            f"{config.todo_path}:{line}: a merge conflict is not resolved",
+            line,
+            1,
+            "keep one of its sides, or of both what is right, and delete its marker lines;"
+            " until then nothing is sent",
+        )
     if not config.is_toml:
         return markdown.parse(snapshot.data, _marks(config))
     try:
@@ -29,6 +40,20 @@ def parsed(config: Config, snapshot: Snapshot) -> Document:
         place = f"{config.todo_path}:{error.line}:{error.column}"
         advice = error.advice or "correct that line; until then nothing is sent"
         raise ParseError(f"{place}: {error.message}", error.line, error.column, advice) from None
+
+
+def _unmerged(source: bytes) -> int | None:
+    """Return the line where a conflict begins that git left for a person, None without one."""
+    begins: int | None = None
+    parted = False
+    for number, line in enumerate(source.splitlines() if OURS in source else (), 1):
+        if line.startswith(OURS):
+            begins, parted = number, False
+        elif line == PARTED:
+            parted = True
+        elif line.startswith(THEIRS) and parted and begins is not None:
+            return begins
+    return None
 
 
 def _marks(config: Config) -> markdown.Marks:

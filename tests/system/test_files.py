@@ -61,6 +61,14 @@ SPOILT: dict[str, tuple[Callable[[Path], None], int, list[str]]] = {
     "NUL at its end": (holding(TEN.encode()[:20] + bytes(150)), 65, ["NUL bytes", "backup"]),
     "Latin-1": (holding(LATIN), 65, ["todo.md:11: not UTF-8", "save it as UTF-8"]),
     "UTF-16": (holding(TEN.encode("utf-16")), 65, ["UTF-16LE", "iconv -f UTF-16LE"]),
+    "both sides of a merge": (
+        holding(
+            b"- [ ] task 1\r\n<<<<<<< HEAD\r\n- [ ] task 2\r\n=======\r\n- [x] task 2\r\n"
+            b">>>>>>> other\r\n"
+        ),
+        65,
+        ["todo.md:2: a merge conflict is not resolved", "keep one of its sides"],
+    ),
     "a folder": (folder, 65, ["is a folder", "[todo]"]),
     "a named pipe": (pipe, 65, ["a named pipe", "[todo]"]),
     "too large": (holding(b"- [ ] more\n" * 2_000_000), 65, ["larger than 20 MB", "check that"]),
