@@ -246,7 +246,8 @@ async def _both_ways(
     decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))
     if decided.mute:
         run.remarks.append(_mute(decided.mute))
-    if missed := sum(link.missing == 1 for link in decided.rows):
+    waiting = {op.link.key for op in decided.ops}  # what is done about these tells more
+    if missed := sum(link.missing == 1 and link.key not in waiting for link in decided.rows):
         run.remarks.append(_missed(missed))
     await _carried_out(run, decided)
     if listing is not None:

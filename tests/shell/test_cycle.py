@@ -483,6 +483,15 @@ def rid(person: Person, text: str) -> str:
     return found
 
 
+async def test_a_missing_task_that_is_made_anew_is_not_missed(both: Person) -> None:
+    """Its line was reworded since: nothing is left to be asked for."""
+    del both.sandbox.items[rid(both, "b")]
+    both.write("- [ ] a\n- [ ] b again\n- [ ] c\n")
+    assert (await both.cycle(now=True)).remarks == ()
+    assert (await both.settle()).code == errors.OK
+    assert set(both.omi()) == {"a", "b again", "c"}
+
+
 async def test_what_cannot_be_shown_is_counted(both: Person) -> None:
     """Items without a text, and tasks that the list lacks: in words, once each."""
     both.sandbox.add(" ")
@@ -659,3 +668,30 @@ def test_an_outcome_goes_on_from_the_one_before() -> None:
     assert [one.temporary for one in (before, after)] == [True, False]
     assert sync.Outcome(errors.TEMPORARY).temporary
     assert sync.Outcome(errors.OK, again=True).temporary
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("- [ ] a\n<<<<<<< HEAD\n- [ ] b\n=======\n- [ ] c\n>>>>>>> main\n", 2),
+        ("<<<<<<< HEAD\r- [ ] b\r=======\r- [ ] c\r>>>>>>> main\r", 1),
+        ("<<<<<<< lost\n<<<<<<< HEAD\n||||||| base\n- [ ] b\n=======\n>>>>>>> main\n", 2),
+        ("<<<<<<< HEAD\n- [ ] a\n>>>>>>> main\n", None),
+        ("a\n=======\n<<<<<<< HEAD\n- [ ] a\n>>>>>>> main\n", None),
+        ("a\n=======\n>>>>>>> main\n- [ ] a\n", None),
+        (" <<<<<<< HEAD\n- [ ] b\n =======\n- [ ] c\n >>>>>>> main\n", None),
+        ("<<<<<<< HEAD\n- [ ] b\n========\n- [ ] c\n>>>>>>> main\n", None),
+        ("<<<<<<<HEAD\n- [ ] b\n=======\n- [ ] c\n>>>>>>> main\n", None),
+    ],
+)
+async def test_a_merge_that_is_not_resolved_is_not_read(
+    person: Person, source: str, line: int | None
+) -> None:
+    """All three of git's lines, in their order, at the start of theirs: 65, and nothing is sent."""
+    person.write(source)
+    outcome = await person.cycle()
+    if line is None:
+        assert (outcome.code, outcome.troubles) == (errors.OK, ())
+    else:
+        assert (outcome.code, person.sent()) == (errors.BAD_FILE, [])
+        assert f"todo.md:{line}: a merge conflict" in outcome.troubles[0].message
