@@ -135,6 +135,7 @@ async def _watching(config: Config) -> Check:
 
 def _state(config: Config) -> Check:
     opened = store.Store.peek(config.store_path, thorough=True)
+    store.check_room(config.store_path)
     if opened is None:
         return Check("state", errors.OK, f"{config.store_path}: none yet, nothing was synced")
     with opened:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LOCK_FLAGS = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """Never through a symlink to another file, which would be emptied; nor waiting at a FIFO."""
 
+LEAST_ROOM = 65_536
+"""Bytes that have to be free: twice what one edit writes, which the benchmarks measure."""
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """A full disk, one that can hold no more files, a full quota."""
 
@@ -117,6 +120,24 @@ def _not_ours(path: Path, what: str) -> NoReturn:
     )
 
 
+def check_room(path: Path) -> None:
+    """Refuse a place for a store where nothing can be written now.
+
+    Raises:
+        NoRoom: the disk is full.
+        StoreUnusable: the folder cannot be written.
+    """
+    folder = path.parent
+    if folder.exists():
+        if not os.access(folder, os.W_OK | os.X_OK):
+            read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            unwritable(path, OSError(number, os.strerror(number)))
+        disk = os.statvfs(folder)
+        if disk.f_bavail * disk.f_frsize < LEAST_ROOM:
+            unwritable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
 def unwritable(path: Path, error: OSError) -> NoReturn:
     """Tell that the folder of a store cannot be written.
 
@@ -130,6 +151,6 @@ def unwritable(path: Path, error: OSError) -> NoReturn:
             "Free some space; nothing is lost and omisync goes on by itself.",
         ) from error
     raise StoreUnusable(
-        f"The state store {path} cannot be made: {error.strerror}",
+        f"The state store {path} cannot be written: {error.strerror}",
         f"Make {path.parent} writable for you, or set [state] path in the config.",
     ) from error

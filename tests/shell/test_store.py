@@ -560,7 +560,7 @@ def test_a_newer_store_is_refused_and_kept(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     """The folder is a file: 74 with the way out."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreUnusable, match="cannot be made") as caught:
+    with pytest.raises(StoreUnusable, match="cannot be written") as caught:
         Store.open(tmp_path / "file" / "s.db")
     assert "[state] path" in caught.value.advice
 

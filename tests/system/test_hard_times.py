@@ -233,6 +233,10 @@ def test_a_state_that_cannot_be_written(machine: Machine, omi: Omi, begun: bool)
                 assert str(machine.state) in ran.err
                 assert "[state] path" in ran.err
             assert omi.sent() == []
+            ran = machine.run("doctor")
+            assert ran.code == 74
+            assert f"{machine.state}" in ran.out
+            assert "cannot be written: " in ran.out
         assert machine.once().code == 0
         assert omi.items() == {"task 1": False, "task 2": False}
         machine.settled()
