@@ -48,8 +48,10 @@ ROOM_SECONDS = 1.0
 FATAL = {errors.WRONG_SERVER, errors.BAD_STORE}
 """What only a person can cure, and a restart of omisync belongs to the cure."""
 CURABLE = {errors.BAD_KEY, errors.BAD_CONFIG}
-"""What a person cures by changing the config or the key: that is noticed, no request until then.
+"""What a person cures by changing the config or the key: that is noticed.
 A key file is also empty, or readable by others, for a moment while it is replaced."""
+REFUSED_SECONDS = 900.0
+"""Without a change a refused key is tried again: it may have been the server's fault."""
 RELOAD = -1
 
 HOLDER = "the omisync daemon"
@@ -182,8 +184,10 @@ class Daemon:
     asked: Asked = field(default_factory=Asked)
     fresh: Basis | None = None
     patience: float = HURRY_SECONDS
+    pardon: float = REFUSED_SECONDS
     attempt: int = 0
     refused: bool = False
+    refused_at: float = 0.0
     said: tuple[int, tuple[str, ...]] = (errors.OK, ())
     doubtful: list[int] = field(default_factory=list)
     look: Look | None = None
@@ -252,7 +256,8 @@ class Daemon:
                 now = self.signals.now.is_set()
                 self.signals.now.clear()
                 outcome = None
-                if asking or not self.refused:
+                pardoned = self.desk.clock() >= self.refused_at + self.pardon
+                if asking or pardoned or not self.refused:
                     requests = [request for request, _ in asking]
                     outcome = await self._cycle(saved, requests, now=now)
                     self._tell(outcome)
@@ -345,7 +350,7 @@ class Daemon:
         elif outcome.troubles and outcome.code not in {errors.OK, errors.PARKED}:
             status += f" {outcome.troubles[0].message}"
         supervisor.tell(self.desk.environ, STATUS=status)
-        self.refused = outcome.code in CURABLE
+        self.refused, self.refused_at = outcome.code in CURABLE, self.desk.clock()
         if outcome.progress or not outcome.temporary:
             self.attempt = 0
         elif not outcome.again:
@@ -375,7 +380,7 @@ class Daemon:
     def _due(self, outcome: Outcome | None) -> float | None:
         """Return when the next cycle is due without any event (Unix seconds), None for never."""
         if outcome is None or self.refused:
-            return None
+            return self.refused_at + self.pardon
         if not outcome.temporary:
             return outcome.look_at
         now = self.desk.clock()

@@ -685,6 +685,24 @@ async def test_a_key_that_does_not_do_is_waited_for(
         assert KEY not in daemon.log.getvalue()
 
 
+async def test_a_refusal_that_passes_is_noticed(person: Person) -> None:
+    """By a request now and then: the key was good, and nobody touches a file for that."""
+    person.write("- [ ] buy milk\n")
+    async with living(person, pardon=0.3) as daemon:
+        await daemon.holds(buy_milk=False)
+        person.sandbox.fault_next("401", "403", "401", method="PATCH")
+        person.write("- [x] buy milk\n")
+        await daemon.holds(buy_milk=True)
+        await daemon.log.until("cycle.done", code=errors.OK, changed=1)
+        assert [status for method, status in person.sent() if method == "PATCH"] == [
+            401,
+            403,
+            401,
+            200,
+        ]
+        assert len(daemon.log.said("cycle.trouble")) <= 3
+
+
 async def test_a_key_file_half_way_replaced_ends_nothing(
     person: Person, monkeypatch: pytest.MonkeyPatch, key_file: Path
 ) -> None:
