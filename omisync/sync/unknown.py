@@ -69,9 +69,11 @@ async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) ->
         run.settle("task.created", *found, detail="found")
         run.linked.update(item.id for _, item in claims)
     taken = {link.key for link in found}
-    for intent in ripe:
-        if intent.key not in taken:
-            _fruitless(run, intent, by_key[intent.key], complete=listing.complete)
+    _fruitless(
+        run,
+        [(intent, by_key[intent.key]) for intent in ripe if intent.key not in taken],
+        complete=listing.complete,
+    )
 
 
 def _base(run: Run, link: Link, intent: Intent, item: RemoteItem) -> Base | None:
@@ -137,32 +139,46 @@ def _claims(
     return list(claims.values())
 
 
-def _fruitless(run: Run, intent: Intent, link: Link, *, complete: bool) -> None:
-    """Count a look that did not find the item; after the last one, decide."""
+def _fruitless(run: Run, missed: Sequence[tuple[Intent, Link]], *, complete: bool) -> None:
+    """Count a look that did not find the items; after the last one of each, decide.
+
+    All are written down together: there may be as many as a first sync has in hand.
+    """
     now = run.desk.clock()
-    intent = intent._replace(looks=intent.looks + 1)
-    last = intent.looks >= LOOKS and _wait(intent, now) == 0
-    if not complete:
-        last = intent.looks >= BLIND_LOOKS
-    if not last:
+    waiting: list[Intent] = []
+    void: list[Link] = []
+    for former, link in missed:
+        intent = former._replace(looks=former.looks + 1)
+        last = intent.looks >= LOOKS and _wait(intent, now) == 0
+        if not complete:
+            last = intent.looks >= BLIND_LOOKS
+        if not last:
+            waiting.append(intent)
+            least = 0.0 if complete else SECOND_LOOK["timeout"]
+            run.look_again(now + max(_wait(intent, now), least))
+        elif intent.failure == "unlisted" or not complete:
+            reason = "Omi took this task but does not show it; look for it in the Omi app"
+            park(run, link, ItemProblem(reason, 0))
+        elif not _is_given_up(run, failed := link.but(failures=link.failures + 1)):
+            void.append(failed)
+    if waiting or void:
         with run.store.transaction():
-            run.store.put_intents([intent])
-        run.look_again(now + max(_wait(intent, now), 0.0 if complete else SECOND_LOOK["timeout"]))
-    elif intent.failure == "unlisted" or not complete:
-        reason = "Omi took this task but does not show it; look for it in the Omi app"
-        park(run, link, ItemProblem(reason, 0))
-    else:
-        _void(run, intent, link.but(failures=link.failures + 1))
+            run.store.put_intents(waiting)
+            _void(run, void)
 
 
-def _void(run: Run, intent: Intent, link: Link) -> None:
-    """Give the create up: it did not happen. The next plan makes it anew, or parks it."""
+def _is_given_up(run: Run, link: Link) -> bool:
+    """Return whether this create was the last try, after setting its task aside."""
+    if link.failures < PATIENCE + ALONE or not is_poison(run, link):
+        return False
+    reason = f"Omi failed {link.failures} times on this task alone, others got through"
+    park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
+    return True
+
+
+def _void(run: Run, links: Sequence[Link]) -> None:
+    """Give these creates up: they did not happen. The next plan makes them anew, or parks them."""
     now = run.desk.clock()
-    if link.failures >= PATIENCE + ALONE and is_poison(run, link):
-        reason = f"Omi failed {link.failures} times on this task alone, others got through"
-        park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
-        return
-    with run.store.transaction():
-        run.store.drop_intents([intent.key])
-        run.store.put_links([link])
-        run.store.record(Event(now, "create.voided", intent.fields.description, intent.key))
+    run.store.drop_intents(link.key for link in links)
+    run.store.put_links(links)
+    run.store.record(*(Event(now, "create.voided", link.seen.text, link.key) for link in links))

@@ -404,6 +404,26 @@ async def test_the_disk_is_waited_for_once_for_many_batches(person: Person) -> N
     assert creates.count("store.write") >= 29
 
 
+async def test_many_creates_without_an_answer_are_written_down_at_once(
+    person: Person, clock: Clock
+) -> None:
+    """Each look that does not find them, and giving them up: a write, however many they are."""
+    person.write(many(3))
+    person.sandbox.fault_next(*("reset_before",) * 3, method="POST")
+    await person.cycle()
+    assert len(intents(person)) == 150
+    for seconds, left in ((0, 150), (60, 0)):
+        clock.pass_by(seconds)
+        steps: list[str] = []
+        person.trace = steps.append
+        await person.cycle()
+        looked = steps.index("reply.read")
+        until = steps.index("request.sent", looked) if left == 0 else len(steps)
+        assert 0 < steps[looked:until].count("store.commit") <= 5
+        assert len(intents(person)) == left
+    assert person.omi() == {f"task {n}": False for n in range(150)}
+
+
 async def test_a_batch_that_is_careful_goes_alone(person: Person, clock: Clock) -> None:
     """In the minute after a limit each batch is written down by itself, right before it goes."""
     person.sandbox.retry_after = 5
