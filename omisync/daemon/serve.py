@@ -331,15 +331,13 @@ class Daemon:
         loud("cycle.done", **fields)
         for error in outcome.troubles if news else ():
             self.log.warning("cycle.trouble", what=error.message, next=show.commands(error.advice))
-        for remark in outcome.remarks:
-            self.log.debug("cycle.remark", what=remark)  # it has the task's text
+        for what in (*outcome.remarks, *(notice.message for notice in outcome.notices)):
+            self.log.debug("cycle.remark", what=what)  # it has the task's text
         doubtful = [notice.line for notice in outcome.notices]
         if doubtful and doubtful != self.doubtful:
             advice = show.commands("Look whether they are tasks; `omisync doctor` says more.")
             self.log.warning("file.doubtful", lines=doubtful, next=advice)
         self.doubtful = doubtful or self.doubtful
-        for notice in outcome.notices:
-            self.log.debug("file.notice", line=notice.line, what=notice.message)
         self.said = said
 
     def _tell(self, outcome: Outcome) -> None:

@@ -129,7 +129,8 @@ def check_room(path: Path) -> None:
     """
     folder = path.parent
     if folder.exists():
-        if not os.access(folder, os.W_OK | os.X_OK):
+        effective = os.access in os.supports_effective_ids
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
             read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
             number = errno.EROFS if read_only else errno.EACCES
             unwritable(path, OSError(number, os.strerror(number)))
