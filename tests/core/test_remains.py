@@ -25,7 +25,9 @@ def told(document: Document, *texts: str, completed: bool = False) -> list[int]:
     decided = plan.make(
         plan.Observation(document.entries, links, 0.0), PUSH, iter(map(str, range(99)))
     )
-    return [notice.line for notice in remains.notices(document, decided)]
+    notices = remains.notices(document, decided)
+    assert {notice.message for notice in notices} <= {remains.NOT_READ}
+    return [notice.line for notice in notices]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def told(document: Document, *texts: str, completed: bool = False) -> list[int]:
         "\t- [ ] write texts", "    * [x] write texts due:2026-01-31", "– [ ] write texts",
         "• [ ] write texts", "-\u00a0[ ] write texts", "\\- [ ] write texts", "- [х] write texts",
         "- [☑] write texts", "☐ write texts", "a. [ ] write texts", "- write texts", "write texts",
-        "> write texts, soon", "- [xx] write texts",
+        "> write texts, soon", "- [xx] write texts", "write texts, then write texts",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

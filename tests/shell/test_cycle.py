@@ -694,4 +694,11 @@ async def test_a_merge_that_is_not_resolved_is_not_read(
         assert (outcome.code, outcome.troubles) == (errors.OK, ())
     else:
         assert (outcome.code, person.sent()) == (errors.BAD_FILE, [])
-        assert f"todo.md:{line}: a merge conflict" in outcome.troubles[0].message
+        (error,) = outcome.troubles
+        assert isinstance(error, errors.ParseError)
+        assert error.message == f"{person.todo}:{line}: a merge conflict is not resolved"
+        assert error.advice == (
+            "keep one of its sides, or of both what is right, and delete its marker lines;"
+            " until then nothing is sent"
+        )
+        assert (error.line, error.column) == (line, 1)

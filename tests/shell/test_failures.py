@@ -297,7 +297,7 @@ async def test_an_edit_that_breaks_the_server_is_set_aside(settled: Person) -> N
         ((10, 1, 0), errors.PARKED),
         ((10, 2, 0), errors.TEMPORARY),
         ((10, 0, 100), errors.PARKED),
-        ((10, 0, 109), errors.PARKED),
+        ((10, 0, 110), errors.PARKED),
         ((10, 0, 111), errors.TEMPORARY),
     ],
 )
@@ -317,6 +317,15 @@ async def test_only_a_task_that_fails_alone_is_to_blame(
     settled.sandbox.fault_next("5xx_before", method="PATCH")
     settled.write("- [x] a b c\n- [ ] stay\n")
     assert (await settled.cycle()).code == code
+
+
+async def test_a_task_whose_failures_nobody_remembers_is_not_to_blame(settled: Person) -> None:
+    """Its history is gone, so nobody knows how others fared meanwhile."""
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.put_links([one.but(failures=4) for one in store.links()])
+    settled.sandbox.fault_next("5xx_before", method="PATCH")
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    assert (await settled.cycle()).code == errors.TEMPORARY
 
 
 @pytest.mark.parametrize("fault", ["5xx_before", "reset_before", "5xx_after"])
