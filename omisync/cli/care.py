@@ -36,9 +36,9 @@ def status(options: Namespace) -> int:
         print(json.dumps(show.status_data(facts), ensure_ascii=False))  # noqa: T201 - data
     else:
         show.status(facts, sys.stdout)
+    if facts.is_cut_short:
+        return errors.TEMPORARY
     code = facts.last.get("code") if facts.last else errors.OK
-    if facts.intents and code in {None, errors.OK, errors.PARKED}:
-        return errors.TEMPORARY  # a run was cut short
     return code if isinstance(code, int) else errors.OK
 
 

@@ -53,6 +53,12 @@ class StatusFacts:
     key_problem: str | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Return whether creates wait for an answer that the last sync does not speak of."""
+        well = {None, errors.OK, errors.PARKED}
+        return self.intents > 0 and _Last.of(self.last).code in well
+
 
 @dataclass(frozen=True, slots=True)
 class _Last:
@@ -107,7 +113,7 @@ def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> 
 
 
 def _headline(facts: StatusFacts, last: _Last) -> str:
-    if facts.intents and last.code in {None, errors.OK, errors.PARKED}:
+    if facts.is_cut_short:
         return "Not in sync yet: the next sync asks Omi about what got no answer."
     if last.code is None:
         return "Nothing was synced yet; `omisync --dry-run` shows what would be."
