@@ -290,7 +290,8 @@ class Store:
         try:
             yield
         finally:
-            self._db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # what went wrong inside is what is told
+                self._db.execute("ROLLBACK")
 
     def remote_ids(self) -> set[str]:
         """Return the ids of all items that have a link."""
