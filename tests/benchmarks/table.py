@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from datetime import time as time_of_day
-from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,6 +41,7 @@ from omisync.core.markdown import plain
 from omisync.core.model import Base, Link
 from omisync.sandbox import KEY, Sandbox
 from omisync.store import Store
+from omisync.sync import sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,12 +49,11 @@ if TYPE_CHECKING:
     from omisync.core.model import Entry
 
 SETTLE = 0.15
-HANDS = 4
-"""Requests under way at once, as in ``omisync.sync.sending``; the first goes alone."""
 ITEMS = "/v1/dev/user/action-items"
 WORDS = ("buy", "call", "draft", "email", "invoice", "milk", "report", "review", "team", "café")
 OMISYNC = (sys.executable, "-c", "import sys; from omisync.cli import main; sys.exit(main())")
 """What the installed command does; ``-m`` would load a module more."""
+BARE = (sys.executable, str(Path(__file__).with_name("bare.py")))
 PASS = (sys.executable, "-c", "pass")
 REPLY = 0.02
 """Seconds that a quick server over the network takes to reply; the sandbox takes one thousandth."""
@@ -165,38 +164,18 @@ def push(machine: Machine, turns: int, reply: float = 0.0) -> tuple[Row, float]:
         machine.omi.sandbox.items.clear()
         machine.omi.sandbox.requests.clear()
         ours.append(once(machine))
-        sent = [one.body for one in machine.omi.sandbox.requests if one.method == "POST"]
-        batches.write_text(json.dumps(sent))
+        posts = [one for one in machine.omi.sandbox.requests if one.method == "POST"]
+        batches.write_text(json.dumps([(one.path, one.body) for one in posts]))
         held = dict(machine.omi.sandbox.items)
-        command = (sys.executable, __file__, "--bare", machine.omi.sandbox.url, str(batches))
-        bare.append(ran(*command))
+        bare.append(ran(*BARE, machine.omi.sandbox.url, KEY, str(sending.HANDS), str(batches)))
         machine.omi.sandbox.items.clear()
         machine.omi.sandbox.items.update(held)
     machine.omi.heal()
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    what = f"first push of {len(held):,} tasks ({len(sent)} batches)"
+    what = f"first push of {len(held):,} tasks ({len(posts)} batches)"
     what += f", replies after {reply * 1000:.0f} ms" if reply else ", replies at once"
     what += ", beside a bare aiohttp loop"
     return compared(what, ours, bare, "s"), peak
-
-
-async def send_bare(url: str, batches: str) -> None:
-    """Send these bodies, the first one alone and then a few at a time."""
-    bodies = iter(json.loads(batches))
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
-
-        async def worker(most: int | None = None) -> None:
-            for _ in range(most) if most else count():
-                body = next(bodies, None)
-                if body is None:
-                    return
-                path = f"{ITEMS}/batch" if "action_items" in body else ITEMS
-                async with session.post(url + path, json=body) as answer:
-                    answer.raise_for_status()
-                    await answer.json()
-
-        await worker(1)
-        await asyncio.gather(*(worker() for _ in range(HANDS)))
 
 
 def compared(what: str, ours: Sequence[float], theirs: Sequence[float], unit: str) -> Row:
@@ -479,12 +458,7 @@ def main() -> None:
     """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="small lists, one turn: does it work?")
-    parser.add_argument("--bare", nargs=2, metavar=("URL", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.bare:
-        url, batches = options.bare
-        asyncio.run(send_bare(url, Path(batches).read_text()))
-        return
     sys.stdout.write("| what | omisync | beside | ratio |\n|---|---:|---:|---:|\n")
     for row in measure(QUICK if options.quick else FULL):
         sys.stdout.write("| " + " | ".join(row) + " |\n")
