@@ -8,7 +8,7 @@ created. Between the two its outcome is unknown and it is never sent again.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.model import Base, Intent
 from omisync.errors import ItemLocked, ItemProblem, OmisyncError, OutcomeUnknown, WrongServer
@@ -18,7 +18,7 @@ from omisync.sync.parked import DAY, park
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from omisync.core.model import Fields, RemoteItem
+    from omisync.core.model import Fields, Link, RemoteItem
     from omisync.core.plan import AddRemote
     from omisync.sync.desk import Run
 
@@ -26,11 +26,20 @@ REFUSALS = 3
 """Refused creates, before any write succeeded, that speak of the server itself."""
 
 
+class Created(NamedTuple):
+    """What a request came to: the ops it was for, their intents, the items of the reply."""
+
+    group: Sequence[AddRemote]
+    intents: Sequence[Intent]
+    items: Sequence[RemoteItem]
+
+
 async def send(
     run: Run, group: Sequence[AddRemote], window: Sequence[Sequence[AddRemote]] = ()
 ) -> list[list[AddRemote]]:
     """Create these items with one request; return groups that are to be sent instead.
 
+    What the server replies is left in ``run.created``, for ``settle``.
     ``window`` are the groups whose turn comes next, this one among them: they are
     written down together, for the disk takes as long for one as for all. ``withdraw``
     those that are not sent after all.
@@ -61,8 +70,40 @@ async def send(
     except OmisyncError:
         _take_back(run, intents)
         raise
-    _settle(run, group, intents, items)
+    run.created.append(Created(group, intents, items))
     return []
+
+
+def settle(run: Run) -> None:
+    """Link what the replies show that are here by now, all of them in one transaction.
+
+    What a reply left out exists but must be looked for.
+    """
+    if not run.created:
+        return
+    settled: dict[str, Link] = {}
+    missing: list[Intent] = []
+    for reply in run.created:
+        fresh = {i.id: i for i in reply.items if i.id not in run.linked and i.id not in settled}
+        items = list(fresh.values())  # one id is one item
+        pairs = _zipped([intent.fields for intent in reply.intents], items)
+        for n, (op, intent) in enumerate(zip(reply.group, reply.intents, strict=True)):
+            if n in pairs:
+                item = items[pairs[n]]
+                settled[item.id] = op.link.but(
+                    remote_id=item.id,
+                    base=Base(op.entry.task, item.fields),
+                    failures=0,
+                    made_at=item.made_at,
+                )
+            else:
+                missing.append(intent)
+    run.settle("task.created", *settled.values())
+    run.created = []
+    run.linked.update(settled)
+    run.succeeded(len(settled))
+    if missing:
+        _unknown(run, missing, "unlisted")
 
 
 def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
@@ -162,31 +203,6 @@ def _refused_alone(run: Run, op: AddRemote, error: ItemProblem) -> None:
             f"Omi refuses every new task: {error.message}",
             "Check omi.base_url, and look for a newer omisync; nothing was created.",
         )
-
-
-def _settle(
-    run: Run, group: Sequence[AddRemote], intents: Sequence[Intent], items: Sequence[RemoteItem]
-) -> None:
-    """Link what the reply shows; what it left out exists but must be looked for."""
-    fresh = [item for item in items if item.id not in run.linked]
-    items = list({item.id: item for item in fresh}.values())  # one id is one item
-    pairs = _zipped([intent.fields for intent in intents], items)
-    settled = [
-        op.link.but(
-            remote_id=items[pairs[n]].id,
-            base=Base(op.entry.task, items[pairs[n]].fields),
-            failures=0,
-            made_at=items[pairs[n]].made_at,
-        )
-        for n, op in enumerate(group)
-        if n in pairs
-    ]
-    run.settle("task.created", *settled)
-    run.linked.update(items[m].id for m in pairs.values())
-    run.succeeded(len(pairs))
-    missing = [intent for n, intent in enumerate(intents) if n not in pairs]
-    if missing:
-        _unknown(run, missing, "unlisted")
 
 
 def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, int]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from omisync.config import Config
     from omisync.core.model import Intent, Notice
     from omisync.store import Store
+    from omisync.sync.creates import Created
 
 CAREFUL_AT_LEAST = 60.0
 """Seconds after a gate opened in which its bucket goes one request at a time."""
@@ -135,7 +136,8 @@ class Run:
 
     ``linked`` are all remote ids with a link, ``known`` the ids that each
     description had at the last look, ``written`` the keys whose row is up to
-    date, ``ahead`` the intents that are written down and not sent, by key.
+    date, ``ahead`` the intents that are written down and not sent, by key,
+    ``created`` what came back and is not settled yet.
     ``blind`` says that nothing may be created, ``unread`` that in two-way the list
     could not be read, so that nothing may be changed or removed, ``listed`` that it
     was; ``listing`` is what it is compared by, where it is complete. ``due_at`` is
@@ -169,6 +171,7 @@ class Run:
     unwritable: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     ahead: dict[str, Intent] = field(default_factory=dict)
+    created: list[Created] = field(default_factory=list)
     parked: list[Link] = field(default_factory=list)
     refused: list[Link] = field(default_factory=list)
     linked: set[str] = field(default_factory=set)

@@ -40,13 +40,27 @@ async def apply(run: Run, decided: Plan) -> None:
     try:
         while queue and not run.halt and (not run.wrote or run.careful()):
             await _work(run, queue)
+            creates.settle(run)
+        replied = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            for _ in range(HANDS):
-                group.create_task(_worker(run, queue))
+            clerk = group.create_task(_settling(run, replied))
+            await asyncio.wait(
+                [group.create_task(_worker(run, queue, replied)) for _ in range(HANDS)]
+            )
+            clerk.cancel()
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
     finally:
+        creates.settle(run)
         creates.withdraw(run)
+
+
+async def _settling(run: Run, replied: asyncio.Event) -> None:
+    """Settle what was created, while the next requests are under way."""
+    while await replied.wait():
+        replied.clear()
+        await asyncio.sleep(0)  # lets them leave first
+        creates.settle(run)
 
 
 def writes(decided: Plan) -> int:
@@ -95,9 +109,11 @@ async def _one(run: Run, op: Op) -> list[Unit]:
     return []
 
 
-async def _worker(run: Run, queue: deque[Unit]) -> None:
+async def _worker(run: Run, queue: deque[Unit], replied: asyncio.Event) -> None:
     while queue and not run.halt:
         await _work(run, queue)
+        if run.created:
+            replied.set()
 
 
 async def _work(run: Run, queue: deque[Unit]) -> None:
