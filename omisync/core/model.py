@@ -109,8 +109,7 @@ class Span(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A task as it stands in the file, with its place.
 
     ``line`` is 1-based. ``section`` is the path of headings above it, joined

@@ -355,7 +355,7 @@ def test_words_that_stay_are_not_put_together_anew(
 def test_an_id_that_is_not_in_the_line_is_not_replaced() -> None:
     """Nothing stands where it would have to go; the reading that follows refuses such a change."""
     (entry,) = markdown.parse(b"- [ ] a\n").entries
-    change = Change(replace(entry, explicit_id="b"), entry.task, "c")
+    change = Change(entry._replace(explicit_id="b"), entry.task, "c")
     assert list(lines._named(b"- [ ] a\n", change)) == []
 
 
@@ -545,7 +545,7 @@ def test_what_cannot_be_written_is_refused_and_the_rest_applied() -> None:
     document = markdown.parse(b"- [ ] a\n- [ ] b <!-- ` -->\n- [ ] c due:2026-01-31\n  17:00 d\n")
     a, b, c = document.entries
     bad = [
-        Change(replace(c, line=7), Task("of another file")),
+        Change(c._replace(line=7), Task("of another file")),
         Change(a, Task("a\n- [ ] b")),
         Change(b, Task("x ` y")),
     ]

@@ -433,14 +433,14 @@ def test_ids_are_written_where_they_can_be_read_back() -> None:
     policy = replace(POLICY, ids=True)
     (op,) = made([entry("a")], [link("a", "a")], [item("a", "a")], policy).ops
     assert op == ChangeLocal(link("a", "a"), entry("a"), Task("a"), "a", "its id")
-    has = replace(entry("a"), explicit_id="a")
+    has = entry("a")._replace(explicit_id="a")
     assert made([has], [link("a", "a")], [item("a", "a")], policy).ops == ()
     assert made([entry("a")], [link("a b", "a")], [item("a b", "a")], policy).ops == ()
 
 
 def test_a_line_keeps_no_id_of_another_item() -> None:
     """Its item was made anew under another id: once reworded, the old one would disown it."""
-    stale = replace(entry("a"), explicit_id="former")
+    stale = entry("a")._replace(explicit_id="former")
     (op,) = made([stale], [link("b", "a")], [item("b", "a")], replace(POLICY, ids=True)).ops
     assert isinstance(op, ChangeLocal)
     assert op.explicit_id == "b"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from dataclasses import replace
 from datetime import UTC, time
 from itertools import count
 
@@ -81,7 +80,7 @@ def stories(draw: st.DrawFn) -> tuple[list[Entry], list[Link]]:
     entries = [Entry(task, n + 1, section) for n, (task, section) in enumerate(now)]
     if entries and draw(st.integers(0, 9)) == 0:
         at = draw(st.integers(0, len(entries) - 1))
-        entries[at] = replace(entries[at], explicit_id=draw(st.sampled_from(("r0", "r5", "x"))))
+        entries[at] = entries[at]._replace(explicit_id=draw(st.sampled_from(("r0", "r5", "x"))))
     return entries, links
 
 

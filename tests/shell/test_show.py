@@ -157,7 +157,7 @@ def test_a_first_plan_creates_or_links() -> None:
     text = told(decided(entries), links_exist=False)
     assert "+ create or link  Task 1  (new)  todo.md:1\n" in text
     assert "60 to create or link in at most 2 requests.\n" in text
-    named = replace(entry("b", 2), explicit_id="x")
+    named = entry("b", 2)._replace(explicit_id="x")
     text = told(decided([entry("a", 1), named], [link(1, "a")]))
     assert "+ create or link  b  (new)" in text
     assert "1 to create or link in at most 1 request.\n" in text

@@ -169,26 +169,22 @@ class _Sheet:
 
     def _entries(self, run: _Run) -> list[Entry]:
         """Return the entries of a run."""
+        if self._lines is None:
+            self._lines = blocks.line_starts(self.source)
         made = []
         for one in _ONE.finditer(self.source, run.start, run.stop):
             mark, text, _, day = one.groups()
             start, end = one.span()
-            marked, opened = one.span(1), one.start(2)
             made.append(
                 Entry(
                     Task(text.decode(), mark != b" ", day.decode() if day else None),
-                    self._line(start),
+                    bisect_right(self._lines, start),
                     run.section,
                     None,
                     Span(start, end),
-                    Span(*marked),
-                    (Span(opened, end),),
+                    Span(*one.span(1)),
+                    (Span(one.start(2), end),),
                     Span(*one.span(3)) if day else None,
                 )
             )
         return made
-
-    def _line(self, start: int) -> int:
-        if self._lines is None:
-            self._lines = blocks.line_starts(self.source)
-        return bisect_right(self._lines, start)
