@@ -29,6 +29,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from functools import cache
 from itertools import product, takewhile
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -54,8 +55,6 @@ MANY = 4
 
 _DIGITS = re.compile(r"\d+")
 _NO_LETTERS = re.compile(r"[\W\d_]+")
-_PARTS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]|_")
-"""Words and signs: in "client" and "client," the same word is replaced."""
 
 
 class _Text(NamedTuple):
@@ -117,11 +116,20 @@ def _having(texts: Iterable[_Text], runs: Collection[Words]) -> Counter[Words]:
     return found
 
 
+@cache
+def _parts() -> re.Pattern[str]:
+    """Return what finds words and signs: in "client" and "client," the same word is replaced.
+
+    Compiled late, as in ``reword``.
+    """
+    return re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]|_")
+
+
 def _texts(lines: Iterable[Line]) -> list[_Text]:
     """Return the texts of one side, in the order of their first lines."""
     texts: dict[Words, _Text] = {}
     for line in lines:
-        words = tuple(_PARTS.findall(line.text.casefold()))
+        words = tuple(_parts().findall(line.text.casefold()))
         texts.setdefault(words, _Text(words, [])).lines.append(line)
     return list(texts.values())
 

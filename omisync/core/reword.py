@@ -34,6 +34,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.assign import best
@@ -86,8 +87,6 @@ _RARE = 6
 """Words of a new line that are looked up then, the rarest first."""
 
 _DIGITS = re.compile(r"\d+")
-_WORDS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
-"""Words; each sign of Chinese and Japanese, written without spaces, counts as one."""
 
 
 class Line(NamedTuple):
@@ -173,10 +172,19 @@ class _Reading:
     vocabulary: frozenset[str]
 
 
+@cache
+def _words() -> re.Pattern[str]:
+    """Return what finds words; each sign of Chinese and Japanese, without spaces, counts as one.
+
+    Compiled late: its ranges take longer than most lists, of which nothing was reworded.
+    """
+    return re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+
+
 def _read(line: Line) -> _Reading:
     """Take the line apart."""
     text = line.text.casefold()
-    words = tuple(_WORDS.findall(text))
+    words = tuple(_words().findall(text))
     return _Reading(line, text, _DIGITS.sub("0", text), words, frozenset(words))
 
 
