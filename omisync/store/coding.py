@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 CERTAIN: frozenset[str] = frozenset()
+_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False)
+"""Made once: ``json.dumps`` makes one for each text."""
 
 Row = tuple[Any, ...]
 """A row as SQLite gives it; the schema says what is in it."""
@@ -138,7 +140,7 @@ def batch_row(group: str, intents: Collection[Intent]) -> tuple[str, str, str]:
         for one in intents
     ]
     keys = [one.key for one in intents]
-    return group, json.dumps(keys), json.dumps(content, ensure_ascii=False)
+    return group, _JSON.encode(keys), _JSON.encode(content)
 
 
 def batch(row: Row) -> list[Intent]:
