@@ -68,7 +68,10 @@ def notices(document: Document | None, decided: Plan | None) -> tuple[Notice, ..
 
 
 def left(run: Run, outcome: Outcome) -> Outcome:
-    """Write what ``omisync status`` tells, and return the outcome."""
+    """Write what ``omisync status`` tells, and return the outcome.
+
+    It waits for the disk, and so makes durable what the cycle settled.
+    """
     store, now = run.store, run.desk.clock()
     last = store.fact("last")
     former = last if isinstance(last, dict) else {}
@@ -155,5 +158,5 @@ def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
         if not (decided.ops or decided.rows or decided.later):
             settled |= {"listing": run.listing, "due_at": run.due_at}
     if settled is not None:  # the former note was withdrawn before anything was done
-        with desk.store.transaction():
+        with desk.store.transaction(durable=False):
             desk.store.put_fact("settled", settled)

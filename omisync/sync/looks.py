@@ -48,7 +48,7 @@ async def before_creates(
         _check_optional(run, since)
         return None
     remember(run, listing)
-    with run.store.transaction():
+    with run.store.transaction(durable=False):
         run.store.put_fact("looked", began(client, started))
     taken = run.store.remote_ids()
     return [item for item in listing.items if item.id not in taken]
@@ -89,7 +89,7 @@ def check_binding(desk: Desk) -> None:
     """
     check_bound(desk.store, desk.config)
     if desk.store.fact("base_url") != desk.config.omi.base_url:
-        with desk.store.transaction():
+        with desk.store.transaction(durable=False):
             desk.store.put_fact("base_url", desk.config.omi.base_url)
 
 
@@ -132,5 +132,5 @@ async def check_account(run: Run) -> None:
                 "Use the former account's key, or run `omisync repair --accept-account` to link"
                 " this list with the new account.",
             )
-    with run.store.transaction():
+    with run.store.transaction(durable=False):
         run.store.put_fact("fingerprint", fingerprint)
