@@ -16,6 +16,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omisync.errors import StoreBusy
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -28,6 +30,11 @@ LONGEST_NAME = 80
 """Bytes of a socket's name that fit behind ``/proc/self/fd/N/``."""
 LONGEST = 1 << 16
 """Bytes of a request; answers may be longer."""
+BEAT = 1.0
+"""Seconds between two blanks that the daemon sends while it works on a request: JSON may
+begin with any number. Who hears none for long enough knows that the daemon is frozen."""
+PATIENCE = 60.0
+"""Seconds without a blank: a slow machine may take some to plan a long list."""
 
 
 def place(store: Path, environ: Mapping[str, str]) -> Path:
@@ -52,8 +59,8 @@ def _reachable(path: Path) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def listening(path: Path, answer: Answer) -> AsyncIterator[None]:
-    """Answer requests at this place for as long as the block runs.
+async def listening(path: Path, answer: Answer, *, beat: float = BEAT) -> AsyncIterator[None]:
+    """Answer requests at this place for as long as the block runs; see ``BEAT``.
 
     A request under way at the end of the block is still answered if the loop
     goes on; who has asked nothing yet is hung up on.
@@ -77,7 +84,14 @@ async def listening(path: Path, answer: Answer) -> AsyncIterator[None]:
             finally:
                 silent.discard(writer)
             if request is not None:
-                writer.write(json.dumps(await answer(request)).encode() + b"\n")
+                work = asyncio.ensure_future(answer(request))
+                try:
+                    while not (await asyncio.wait({work}, timeout=beat))[0]:
+                        if not writer.is_closing():
+                            writer.write(b" ")
+                    writer.write(json.dumps(work.result()).encode() + b"\n")
+                finally:
+                    work.cancel()
                 await writer.drain()
 
     # A coroutine in its place would be a task of asyncio's own, which prints a
@@ -130,20 +144,33 @@ async def _heard(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     return request if isinstance(request, dict) else None
 
 
-def ask(store: Path, environ: Mapping[str, str], request: dict[str, Any]) -> dict[str, Any] | None:
+def ask(
+    store: Path, environ: Mapping[str, str], request: dict[str, Any], patience: float = PATIENCE
+) -> dict[str, Any] | None:
     """Return the daemon's answer, None when no daemon answers on this store.
 
-    It waits as long as the daemon works on the request.
+    It waits as long as the daemon works on the request, but no longer than ``patience``
+    seconds for a sign of that.
+
+    Raises:
+        StoreBusy: there is a daemon, and it gives no sign.
     """
     path = place(store, environ)
     with contextlib.suppress(OSError, ValueError), _reachable(path) as name:
         with socket.socket(socket.AF_UNIX) as talk:
-            talk.connect(name)
-            if not _is_trusted(talk):
-                return None
-            talk.sendall(json.dumps(request).encode() + b"\n")
-            with talk.makefile("rb") as lines:
-                answer = json.loads(lines.readline())
+            talk.settimeout(patience)
+            try:
+                talk.connect(name)
+                if not _is_trusted(talk):
+                    return None
+                talk.sendall(json.dumps(request).encode() + b"\n")
+                with talk.makefile("rb") as lines:
+                    answer = json.loads(lines.readline())
+            except TimeoutError:
+                raise StoreBusy(
+                    f"The daemon that works on {store} gives no sign of life",
+                    "`omisync status` tells its process; `kill -CONT` lets a frozen one go on.",
+                ) from None
         if isinstance(answer, dict):
             return answer
     return None

@@ -177,7 +177,8 @@ def _asked(path: Path, options: Namespace, deadline: float) -> int | None:
         "yes": bool(options.yes),
     }
     while True:
-        answer = control.ask(path, os.environ, request)
+        patience = max(options.timeout, 2 * control.BEAT)
+        answer = control.ask(path, os.environ, request, patience)
         if answer is None or "error" in answer:
             return None  # none runs, or it is stopping: its lock is waited for
         left = deadline - time.monotonic()

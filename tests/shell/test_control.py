@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
 import stat
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from omisync import control
+from omisync.errors import StoreBusy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -177,6 +179,66 @@ async def test_an_asker_who_leaves_does_no_harm(
         assert answer is not None
         assert answer["heard"] == {"do": "retry"}
     assert caplog.text == ""
+
+
+async def test_who_works_for_long_says_so(store: Path) -> None:
+    """Blanks come while a request is worked on, and the answer after them is read as ever."""
+    ready = asyncio.Event()
+
+    async def slow(request: dict[str, Any]) -> dict[str, Any]:
+        await ready.wait()
+        return await echo(request)
+
+    path = control.place(store, {})
+    async with control.listening(path, slow, beat=0.01), connected(path) as talk:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(talk, b'{"do": "cycle"}\n')
+        async with asyncio.timeout(LONG):
+            heard = [await loop.sock_recv(talk, 1) for _ in range(3)]
+        assert heard == [b" "] * 3
+        asking = asyncio.create_task(ask(store, {}, do="retry"))
+        ready.set()
+        assert json.loads(await hung_up(talk)) == {"heard": {"do": "cycle"}}
+        assert await asking == {"heard": {"do": "retry"}}
+
+
+async def test_an_asker_who_left_hears_no_more(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its request is carried out to the end all the same, in silence."""
+    came, ready, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(request: dict[str, Any]) -> dict[str, Any]:
+        came.set()
+        await ready.wait()
+        done.set()
+        return await echo(request)
+
+    async with control.listening(path := control.place(store, {}), slow, beat=0.001):
+        async with connected(path) as talk:
+            await asyncio.get_running_loop().sock_sendall(talk, b'{"do": "cycle"}\n')
+            await came.wait()
+        async with connected(path) as other:  # beats as long as the one that left would
+            await asyncio.get_running_loop().sock_sendall(other, b'{"do": "cycle"}\n')
+            for _ in range(10):
+                assert await asyncio.get_running_loop().sock_recv(other, 1) == b" "
+        ready.set()
+        await done.wait()
+        assert await ask(store, {}, do="retry") == {"heard": {"do": "retry"}}
+    assert caplog.text == ""
+
+
+async def test_a_frozen_daemon_is_not_waited_for(store: Path, environ: dict[str, str]) -> None:
+    """It accepts, as the kernel does for it, and gives no sign: that is told, by name."""
+    path = control.place(store, environ)
+    path.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(path))
+        frozen.listen()
+        with pytest.raises(StoreBusy, match="no sign of life") as told:
+            await asyncio.to_thread(control.ask, store, environ, {"do": "cycle"}, 0.1)
+    assert str(store) in told.value.message
+    assert "omisync status" in told.value.advice
 
 
 async def test_who_asked_before_the_end_is_answered_after_it(store: Path) -> None:

@@ -288,6 +288,24 @@ def test_a_frozen_daemon_goes_on_where_it_was(machine: Machine, omi: Omi) -> Non
     machine.settled()
 
 
+def test_nobody_waits_for_ever_for_a_frozen_daemon(machine: Machine, omi: Omi) -> None:
+    """It is told that the daemon gives no sign, and by which process; later all is done."""
+    machine.write(lines(1, 2))
+    with Daemon(machine, "-v") as daemon:
+        daemon.until(r"cycle\.done .*code=0")
+        daemon.process.send_signal(signal.SIGSTOP)
+        machine.write(lines(1, 2, 3))
+        ran = machine.once("--timeout", "0")
+        assert (ran.code, ran.out) == (75, "")
+        assert "gives no sign of life" in ran.err
+        assert f"process {daemon.process.pid}" in machine.run("status").out
+        daemon.process.send_signal(signal.SIGCONT)
+        assert machine.once().code == 0
+        assert daemon.end().code == 0
+    assert omi.items() == {"task 1": False, "task 2": False, "task 3": False}
+    machine.settled()
+
+
 # Bad days.
 
 
