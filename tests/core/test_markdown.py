@@ -680,8 +680,8 @@ def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "- [x](http://a) b\n- [ ](http://a)\n- [x][y] z\n- [](a) b\n- [x]: y\n",
-        "- [ ]\n- []\n- [1] a\n- [a] b\n- [ ] ",
+        "- [ ] t\n- [x](http://a) b\n- [ ](http://a)\n- [x][y] z\n- [](a) b\n- [x]: y\n",
+        "- [ ] t\n- [ ]\n- []\n- [1] a\n- [a] b\n- [ ] ",
         "a -[ ] b\n\n[ ] a\n\n[]\n\n-[a] b\n\n-[ ]\n",
         "```\n- [] a\n```\n<!-- - [ ]a -->\n",
         "---\ntitle: x\n---\n- [ ] a\n",
@@ -702,6 +702,29 @@ def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
 )
 def test_what_is_meant_is_not_reported(source: str) -> None:
     """Closed comments, closed code and blocks without tasks are nobody's mistake."""
+    assert warned(source) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("- milk\n- bread\n", 1),
+        ("\ufeff# Shopping\n\nsoon:\n\n1. milk\n2) bread\n", 5),
+        ("a\r\n\r\n> * quoted\r\n", 3),
+        ("---\ntags:\n  - home\n---\n\n- [ ]\n", 6),
+        ("- [a] no mark that was configured\n", 1),
+    ],
+)
+def test_a_list_without_a_task_is_told_of(source: str, line: int) -> None:
+    """Someone who does not know the box yet would else read that all is in sync."""
+    ((where, message),) = warned(source)
+    assert (where, message) == (line, blocks.NO_TASK)
+    assert warned(f"{source}\n\n- [ ] task\n") == []
+
+
+@pytest.mark.parametrize("source", ["", "# Shopping\n", "milk and bread\n", "* * *\n"])
+def test_a_file_without_a_list_is_no_mistake(source: str) -> None:
+    """It may get its first task later."""
     assert warned(source) == []
 
 

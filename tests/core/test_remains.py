@@ -83,5 +83,5 @@ def test_a_table_that_is_no_task_is_told() -> None:
 def test_each_of_many_is_looked_for_once_and_only_so_many() -> None:
     """Twenty are enough to look at the file."""
     texts = [f"task {n}" for n in range(30)]
-    source = "".join(f"- {text}\n" for text in texts)
+    source = "".join(f"- {text}\n" for text in [*texts, "[ ] another"])
     assert told(markdown.parse(source.encode()), *texts) == [*range(1, remains.AT_MOST + 1)]

@@ -58,6 +58,8 @@ _HIDING = {
     "comment": "a comment is opened here and never closed, it hides {}; close it with -->",
     "code": "a code block is opened here and never closed, it hides {}; close it with its fence",
 }
+NO_TASK = "no line of this list is a task yet: a task has a box, `- [ ] text`"
+"""The warning for a file with a list and no task."""
 NO_BOX = "this is not read as a task: a box is [ ] or [x], with a space before and after it"
 """The warning for what was likely meant as a task."""
 
@@ -307,6 +309,17 @@ def _heading(start: dict[str, object], events: Iterator[Event]) -> Heading:
         else:
             title += [cast("str", event[kind]) for kind in ("Text", "Code") if kind in event]
     return Heading(int(level[1:]), " ".join("".join(title).split()))
+
+
+def first_item(source: bytes) -> int | None:
+    """Return where the first item of a list begins, with a box or without; None if none does."""
+    body = _front_matter_end(source, begin(source))
+    items = (
+        body + reach["start"]
+        for event, reach in _events(source[body:].decode())
+        if not isinstance(event, str) and event.get("Start") == "Item"
+    )
+    return next(items, None)
 
 
 def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:

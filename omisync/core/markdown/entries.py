@@ -34,6 +34,8 @@ USUAL = {b" ": False, b"x": True, b"X": True}
 def parse(source: bytes, marks: Marks = MARKS) -> Document:
     """Return the tasks of ``source``, which is valid UTF-8, in document order.
 
+    A list without any is told of: its person may not know how a task is written.
+
     All spans are byte offsets into ``source``, a byte order mark included. A
     line ends with LF, CRLF or a lone CR.
     """
@@ -49,11 +51,15 @@ def parse(source: bytes, marks: Marks = MARKS) -> Document:
         found = blocks.read(source, begin) if whole else blocks.read_part(source, start, stop)
         return _entries(source, lines, found, known, section)
 
+    entries: Sequence[Entry]
     if any(known.get(box) is not done for box, done in USUAL.items()):
         entries, notices, _ = read(begin, len(source), blocks.Section())
-        return Document(source, tuple(entries), tuple(notices))
-    plainly, notices = plain.entries(source, read)
-    return Document(source, plainly, tuple(notices))
+        entries = tuple(entries)
+    else:
+        entries, notices = plain.entries(source, read)
+    if not entries and not notices and (item := blocks.first_item(source)) is not None:
+        notices = [Notice(bisect_right(blocks.line_starts(source), item), blocks.NO_TASK)]
+    return Document(source, entries, tuple(notices))
 
 
 def _entries(
