@@ -16,13 +16,16 @@ from person import history, link
 from rawserver import CLOSE, RawServer, http
 
 from omisync import errors
+from omisync.core.model import Entry, Fields, Intent, Link, RemoteItem, Task
+from omisync.core.plan import AddRemote
 from omisync.store import Event, Store
+from omisync.sync.creates import Created, settle
+from omisync.sync.desk import Run
 from omisync.sync.sending import HANDS
 
 if TYPE_CHECKING:
     from person import Clock, Person
 
-    from omisync.core.model import Intent
     from omisync.sandbox import Fault
 
 DAY = 86_400.0
@@ -354,6 +357,30 @@ async def test_an_element_that_was_not_sent_is_none(person: Person) -> None:
         outcome = await person.cycle()
         assert [row.seen.text for row in outcome.parked] == ["a", "b"]
         assert len(server.seen) == 5
+
+
+async def test_an_id_that_a_server_gives_twice_is_that_of_the_first(person: Person) -> None:
+    """Of an earlier reply, or of one that is settled with it; who is left out is looked for."""
+    ops, intents = [], []
+    for n in range(5):
+        task, fields = Task("same"), Fields("same")
+        ops.append(AddRemote(Link(f"k{n}", None, task, "", n), Entry(task, n + 1), fields))
+        intents.append(Intent(f"k{n}", f"g{n // 2}", fields, task, (), 0.0, 0.0, rank=n))
+    items = [RemoteItem(name, Fields("same")) for name in ("a", "b", "b", "c", "a")]
+    async with person.desk() as desk:
+        with desk.store.transaction():
+            desk.store.put_intents(intents)
+        run = Run(desk, person.clock())
+        run.created = [
+            Created(ops[n : n + 2], intents[n : n + 2], items[n : n + 2]) for n in (0, 2)
+        ]
+        settle(run)
+        run.created = [Created(ops[4:], intents[4:], items[4:])]
+        settle(run)
+        assert [link.remote_id for link in desk.store.links()] == ["a", "b", "c", None, None]
+        unlisted = [(one.key, one.failure) for one in desk.store.intents()]
+    assert unlisted == [("k3", "unlisted"), ("k4", "unlisted")]
+    assert run.counts == {"task.created": 3}
 
 
 async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) -> None:
