@@ -85,13 +85,10 @@ async def listening(path: Path, answer: Answer, *, beat: float = BEAT) -> AsyncI
                 silent.discard(writer)
             if request is not None:
                 work = asyncio.ensure_future(answer(request))
-                try:
-                    while not (await asyncio.wait({work}, timeout=beat))[0]:
-                        if not writer.is_closing():
-                            writer.write(b" ")
-                    writer.write(json.dumps(work.result()).encode() + b"\n")
-                finally:
-                    work.cancel()
+                while not (await asyncio.wait({work}, timeout=beat))[0]:
+                    if not writer.is_closing():
+                        writer.write(b" ")
+                writer.write(json.dumps(work.result()).encode() + b"\n")
                 await writer.drain()
 
     # A coroutine in its place would be a task of asyncio's own, which prints a
