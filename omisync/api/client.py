@@ -6,6 +6,8 @@ whether it may have arrived. Nothing here retries, waits or logs.
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -20,12 +22,13 @@ from omisync import __version__, errors, places
 from omisync.api import address, faults, reading, wire
 from omisync.api.faults import Reply, Request
 from omisync.api.reading import Page, Window
+from omisync.core.model import Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import SimpleNamespace, TracebackType
 
-    from omisync.core.model import Fields, Listing, Patch, RemoteItem
+    from omisync.core.model import Fields, Listing, RemoteItem
 
 T = TypeVar("T")
 
@@ -157,6 +160,19 @@ class OmiClient:
         reply = await self._send(request)
         if reply.status != 204:  # noqa: PLR2004 - No Content: a success that says no more
             self._read(request, wire.done, reply)
+
+    async def check_writes(self) -> None:
+        """Have the server take a write that changes nothing: of an item that cannot exist.
+
+        It costs one write of the budget. Raises what ``change`` does but for
+        ``ItemGone``, which is what is expected, and ``WrongServer`` where there is none.
+        """
+        with contextlib.suppress(errors.ItemGone):
+            await self.change(f"omisync-check-{secrets.token_hex(8)}", Patch(completed=False))
+            raise errors.WrongServer(
+                "the server changed an item that does not exist",
+                "Check omi.base_url: this does not behave like Omi.",
+            )
 
     async def listing(self) -> Listing:
         """Read all items, open ones first: at least two reads of the budget.

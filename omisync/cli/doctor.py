@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
-import secrets
 import shlex
 import shutil
 import sys
@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 from omisync import config as configs
 from omisync import errors, file, places, show, store, sync
-from omisync.core.model import Patch
-from omisync.errors import ItemGone, KeyProblem, OmisyncError
+from omisync.errors import OmisyncError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from omisync.api import OmiClient
     from omisync.config import Config
@@ -185,13 +184,34 @@ async def _server(config: Config, key: str) -> list[Check]:
     """Ask the server whether the key may read and write, and what time it is."""
     from omisync.api import OmiClient
 
+    waits = _waits(config)
     async with OmiClient(config.omi.base_url, key) as client:
-        checks = [await _reading(client, config)]
+        checks = [_limited("server", "read", waits) or await _reading(client, config)]
         if checks[0].code == errors.OK:
-            checks.append(await _writing(client))
+            checks.append(_limited("write scope", "write", waits) or await _writing(client))
         if client.clock_skew is not None:
             checks.append(_clock(client.clock_skew))
     return checks
+
+
+def _waits(config: Config) -> dict[str, float]:
+    """Return how many seconds the server asked to wait, by bucket."""
+    with contextlib.suppress(OmisyncError):  # told as the state's
+        opened = store.Store.peek(config.store_path)
+        if opened is not None:
+            with opened:
+                return {name: gate.wait(time.time()) for name, gate in opened.gates().items()}
+    return {}
+
+
+def _limited(name: str, bucket: str, waits: Mapping[str, float]) -> Check | None:
+    """Return the check that is not made because the server asked to wait; None if it did not."""
+    wait = waits.get(bucket, 0.0)
+    if wait <= 0:
+        return None
+    until = show.clock_time(time.time() + wait, time.time())
+    advice = "Run `omisync doctor` again then."
+    return Check(name, errors.TEMPORARY, f"not asked: {bucket}s are limited until {until}", advice)
 
 
 async def _reading(client: OmiClient, config: Config) -> Check:
@@ -204,22 +224,12 @@ async def _reading(client: OmiClient, config: Config) -> Check:
 
 
 async def _writing(client: OmiClient) -> Check:
-    """Change an item that cannot exist: 404 says that the key may write, 403 that it may not."""
-    nowhere = f"omisync-doctor-{secrets.token_hex(8)}"
+    """Send a write that changes nothing: it shows that the key may write."""
     try:
-        await client.change(nowhere, Patch(completed=False))
-    except ItemGone:
-        return Check("write scope", errors.OK, "the key may write")
-    except KeyProblem as error:
-        return _failed("write scope", error)
+        await client.check_writes()
     except OmisyncError as error:
-        return Check("write scope", error.exit_code, error.message, error.advice)
-    return Check(
-        "write scope",
-        errors.WRONG_SERVER,
-        "the server changed an item that does not exist",
-        "Check omi.base_url: this does not behave like Omi.",
-    )
+        return _failed("write scope", error)
+    return Check("write scope", errors.OK, "the key may write")
 
 
 def _clock(skew: float) -> Check:

@@ -49,7 +49,7 @@ async def change(run: Run, op: ChangeRemote, event: str = "task.changed") -> Non
     except ItemLocked as error:
         park(run, _certain(link, op.link), error, retry_in=DAY)
     except ServerTrouble as error:
-        _unlucky(run, link, error)
+        await _unlucky(run, link, error)
     except OmisyncError:
         _write(run, _certain(link, op.link))
         raise
@@ -146,12 +146,12 @@ def described(patch: Patch) -> str:
     return ", ".join(words)
 
 
-def _unlucky(run: Run, link: Link, error: ServerTrouble) -> None:
+async def _unlucky(run: Run, link: Link, error: ServerTrouble) -> None:
     """Count a temporary failure; an item that keeps failing alone is set aside."""
     run.unlucky += 1
     failures = link.failures + 1
     link = link.but(failures=failures)
-    if is_poison(run, link):
+    if await is_poison(run, link):
         reason = f"Omi failed {failures} times in a row on this task ({error.message})"
         park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
         return
@@ -184,7 +184,7 @@ async def probe(run: Run, op: Probe) -> None:
     except ItemLocked as error:
         park(run, op.link, error, retry_in=DAY)
     except ServerTrouble as error:
-        _unlucky(run, op.link, error)
+        await _unlucky(run, op.link, error)
     except ItemRefused:  # it refuses the text that it has: the item is there
         _is_there(run, op.link)
     else:
@@ -247,7 +247,7 @@ async def remove(run: Run, op: RemoveRemote) -> None:
         retry_in = DAY if isinstance(error, ItemLocked) else None
         park(run, _certain(link, op.link), error, retry_in=retry_in)
     except ServerTrouble as error:
-        _unlucky(run, link, error)
+        await _unlucky(run, link, error)
     except OmisyncError:
         _write(run, _certain(link, op.link))
         raise

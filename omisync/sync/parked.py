@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omisync.core.model import Parked
-from omisync.errors import UsageError
+from omisync.errors import OmisyncError, RateLimited, UsageError
 from omisync.store import Event
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 5
 """Failures in a row after which a task is parked, if others get through."""
-CHANCE = 0.1
-"""Share of failing tasks, to those settled meanwhile, up to which a server is well."""
 MEANWHILE = 10.0
 """Seconds before its first failure in which others may have got through: in the same cycle."""
+CHANCE = 0.1
+"""Share of failing tasks, to those settled meanwhile, up to which a server is well."""
 HOUR = 3600.0
 DAY = 86400.0
 
@@ -42,20 +42,36 @@ def park(run: Run, link: Link, error: ItemProblem, *, retry_in: float | None = N
     run.finished()
 
 
-def is_poison(run: Run, link: Link) -> bool:
+async def is_poison(run: Run, link: Link) -> bool:
     """Return whether this task keeps failing while nearly all others get through.
 
     Where others fail too, the server is ill, not the task; five failures in a
-    row happen by chance there. Where none got through since the first of them, as in
-    an outage that only one task meets, nobody knows.
+    row happen by chance there. Where others got through only just before the first of
+    them, an outage may have begun in between, so the server is asked for another write.
     """
     if link.failures < PATIENCE:
         return False
     since = run.store.failing_since(link.key, link.failures - 1)
     if since is None:
         return False
-    settled, failing = run.store.luck(since - MEANWHILE, link.key)
-    return settled > 0 and failing <= settled * CHANCE
+    for start in (since, since - MEANWHILE):
+        settled, failing = run.store.luck(start, link.key)
+        if settled > 0:
+            return failing <= settled * CHANCE and (start == since or await _is_well(run))
+    return False
+
+
+async def _is_well(run: Run) -> bool:
+    """Return whether the server takes a write at this moment."""
+    try:
+        await (await run.desk.client()).check_writes()
+    except RateLimited as error:
+        run.shut_for(error)
+    except OmisyncError:
+        pass
+    else:
+        return True
+    return False
 
 
 def retry(store: Store, text: str, now: float) -> list[str]:

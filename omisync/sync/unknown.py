@@ -69,7 +69,7 @@ async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) ->
         run.settle("task.created", *found, detail="found")
         run.linked.update(item.id for _, item in claims)
     taken = {link.key for link in found}
-    _fruitless(
+    await _fruitless(
         run,
         [(intent, by_key[intent.key]) for intent in ripe if intent.key not in taken],
         complete=listing.complete,
@@ -139,7 +139,7 @@ def _claims(
     return list(claims.values())
 
 
-def _fruitless(run: Run, missed: Sequence[tuple[Intent, Link]], *, complete: bool) -> None:
+async def _fruitless(run: Run, missed: Sequence[tuple[Intent, Link]], *, complete: bool) -> None:
     """Count a look that did not find the items; after the last one of each, decide.
 
     All are written down together: there may be as many as a first sync has in hand.
@@ -159,7 +159,7 @@ def _fruitless(run: Run, missed: Sequence[tuple[Intent, Link]], *, complete: boo
         elif intent.failure == "unlisted" or not complete:
             reason = "Omi took this task but does not show it; look for it in the Omi app"
             park(run, link, ItemProblem(reason, 0))
-        elif not _is_given_up(run, failed := link.but(failures=link.failures + 1)):
+        elif not await _is_given_up(run, failed := link.but(failures=link.failures + 1)):
             void.append(failed)
     if waiting or void:
         with run.store.transaction():
@@ -167,9 +167,9 @@ def _fruitless(run: Run, missed: Sequence[tuple[Intent, Link]], *, complete: boo
             _void(run, void)
 
 
-def _is_given_up(run: Run, link: Link) -> bool:
+async def _is_given_up(run: Run, link: Link) -> bool:
     """Return whether this create was the last try, after setting its task aside."""
-    if link.failures < PATIENCE + ALONE or not is_poison(run, link):
+    if link.failures < PATIENCE + ALONE or not await is_poison(run, link):
         return False
     reason = f"Omi failed {link.failures} times on this task alone, others got through"
     park(run, link, ItemProblem(reason, 0), retry_in=HOUR)

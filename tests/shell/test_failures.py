@@ -319,6 +319,32 @@ async def test_only_a_task_that_fails_alone_is_to_blame(
     assert (await settled.cycle()).code == code
 
 
+@pytest.mark.parametrize(
+    ("asked", "code", "gates"),
+    [(None, errors.PARKED, 0), ("5xx_before", errors.TEMPORARY, 0), ("429", errors.TEMPORARY, 1)],
+)
+async def test_where_others_got_through_only_before_the_server_is_asked(
+    settled: Person, clock: Clock, asked: Fault | None, code: int, gates: int
+) -> None:
+    """By a write that changes nothing; an outage may have begun just after the others."""
+    clock.pass_by(3601)
+    key = link(settled, "a b c").key
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.record(Event(clock.now - 11, "task.changed", key="other"))
+        store.record(*(Event(clock.now - 10 + n, "task.failed", key=key) for n in range(4)))
+        store.put_links([one.but(failures=4) for one in store.links() if one.seen.text == "a b c"])
+    settled.sandbox.fault_next("5xx_before", asked, method="PATCH")
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    settled.sent()
+    assert (await settled.cycle()).code == code
+    edit, check = settled.sandbox.requests
+    assert (edit.method, check.method) == ("PATCH", "PATCH")
+    assert "omisync-check-" in check.path
+    with Store.open(settled.store_path) as store:
+        assert len(store.gates()) == gates
+    assert settled.omi() == {"a b c": False, "stay": False}
+
+
 async def test_a_task_whose_failures_nobody_remembers_is_not_to_blame(settled: Person) -> None:
     """Its history is gone, so nobody knows how others fared meanwhile."""
     with Store.open(settled.store_path) as store, store.transaction():
@@ -328,12 +354,13 @@ async def test_a_task_whose_failures_nobody_remembers_is_not_to_blame(settled: P
     assert (await settled.cycle()).code == errors.TEMPORARY
 
 
+@pytest.mark.parametrize("before", [0.001, 5.0, 60.0])
 @pytest.mark.parametrize("fault", ["5xx_before", "reset_before", "5xx_after"])
 async def test_an_edit_that_only_meets_an_outage_is_not_set_aside(
-    settled: Person, clock: Clock, fault: Fault
+    settled: Person, clock: Clock, fault: Fault, before: float
 ) -> None:
-    """However long it is: nobody else got through either. Then it goes out by itself."""
-    clock.pass_by(60)
+    """However soon after others got through it begins, and however long it is."""
+    clock.pass_by(before)
     settled.sandbox.fault_rate({fault: 1.0})
     settled.write("- [x] a b c\n- [ ] stay\n")
     for _ in range(12):

@@ -668,6 +668,27 @@ def test_a_hint_can_be_copied_with_the_config_that_was_named(machine: Machine) -
     assert "`omisync --config=-x.toml --once --allow-removals`" in said
 
 
+@pytest.mark.parametrize(
+    ("method", "asked", "told"),
+    [("PATCH", ["GET"], "writes are limited until"), ("GET", [], "reads are limited until")],
+)
+def test_doctor_waits_as_long_as_the_server_asks(
+    machine: Machine, omi: Omi, method: str, asked: list[str], told: str
+) -> None:
+    """It knows the limit, so it need not run into it."""
+    if method == "PATCH":
+        machine.synced("- [ ] a\n")
+    omi.sandbox.retry_after = 3600
+    omi.sandbox.fault_next("429", method=method)
+    machine.write("- [x] a\n")
+    assert machine.once("--timeout", "0").code == 75
+    omi.sent()
+    ran = machine.run("doctor")
+    assert ran.code == 75
+    assert [one for one, _ in omi.sent()] == asked
+    assert f"not asked: {told}" in ran.out
+
+
 def test_doctor_looks_for_the_command_that_tells_of_failures(machine: Machine) -> None:
     """One that is not there would be missed on the day that it is needed."""
     machine.synced(lines(1))
