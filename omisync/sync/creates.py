@@ -8,6 +8,7 @@ created. Between the two its outcome is unknown and it is never sent again.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.model import Base, Intent
@@ -84,8 +85,13 @@ def settle(run: Run) -> None:
     settled: dict[str, Link] = {}
     missing: list[Intent] = []
     for reply in run.created:
-        fresh = {i.id: i for i in reply.items if i.id not in run.linked and i.id not in settled}
-        items = list(fresh.values())  # one id is one item
+        times = Counter(item.id for item in reply.items)
+        items = [
+            item
+            for item in reply.items
+            # One id is one item: given to two tasks it tells nothing of either.
+            if times[item.id] == 1 and item.id not in run.linked and item.id not in settled
+        ]
         pairs = _zipped([intent.fields for intent in reply.intents], items)
         for n, (op, intent) in enumerate(zip(reply.group, reply.intents, strict=True)):
             if n in pairs:

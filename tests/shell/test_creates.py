@@ -359,28 +359,40 @@ async def test_an_element_that_was_not_sent_is_none(person: Person) -> None:
         assert len(server.seen) == 5
 
 
-async def test_an_id_that_a_server_gives_twice_is_that_of_the_first(person: Person) -> None:
-    """Of an earlier reply, or of one that is settled with it; who is left out is looked for."""
-    ops, intents = [], []
-    for n in range(5):
-        task, fields = Task("same"), Fields("same")
-        ops.append(AddRemote(Link(f"k{n}", None, task, "", n), Entry(task, n + 1), fields))
-        intents.append(Intent(f"k{n}", f"g{n // 2}", fields, task, (), 0.0, 0.0, rank=n))
-    items = [RemoteItem(name, Fields("same")) for name in ("a", "b", "b", "c", "a")]
+@pytest.mark.parametrize(
+    ("given", "linked"),
+    [
+        ("ab bc a", "abc--"),  # that of the first reply, settled with the other or before it
+        ("aa bc d", "--bcd"),
+        ("ab cc c", "ab--c"),
+        ("aa ab a", "--ab-"),
+    ],
+)
+async def test_an_id_that_a_server_gives_twice_is_one_item(
+    person: Person, given: str, linked: str
+) -> None:
+    """Given twice in one reply it tells nothing: who is left out is looked for by its text."""
+    ops, intents, replies = [], [], []
+    for group, names in enumerate(given.split()):
+        first = len(ops)
+        for n in range(first, first + len(names)):
+            task, fields = Task("same"), Fields("same")
+            ops.append(AddRemote(Link(f"k{n}", None, task, "", n), Entry(task, n + 1), fields))
+            intents.append(Intent(f"k{n}", f"g{group}", fields, task, (), 0.0, 0.0, rank=n))
+        items = [RemoteItem(name, Fields("same")) for name in names]
+        replies.append(Created(ops[first:], intents[first:], items))
     async with person.desk() as desk:
         with desk.store.transaction():
             desk.store.put_intents(intents)
         run = Run(desk, person.clock())
-        run.created = [
-            Created(ops[n : n + 2], intents[n : n + 2], items[n : n + 2]) for n in (0, 2)
-        ]
-        settle(run)
-        run.created = [Created(ops[4:], intents[4:], items[4:])]
-        settle(run)
-        assert [link.remote_id for link in desk.store.links()] == ["a", "b", "c", None, None]
+        for run.created in (replies[:2], replies[2:]):
+            settle(run)
+        links = desk.store.links()
+        assert "".join(link.remote_id or "-" for link in links) == linked
+        assert [link.key for link in links] == ["k0", "k1", "k2", "k3", "k4"]
         unlisted = [(one.key, one.failure) for one in desk.store.intents()]
-    assert unlisted == [("k3", "unlisted"), ("k4", "unlisted")]
-    assert run.counts == {"task.created": 3}
+    assert unlisted == [(link.key, "unlisted") for link in links if link.remote_id is None]
+    assert run.counts == {"task.created": 5 - linked.count("-")}
 
 
 async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) -> None:
