@@ -166,7 +166,8 @@ def ask(
             except TimeoutError:
                 raise StoreBusy(
                     f"The daemon that works on {store} gives no sign of life",
-                    "`omisync status` tells its process; `kill -CONT` lets a frozen one go on.",
+                    "It is frozen (`kill -CONT` lets it go on), or waits for its disk or state:"
+                    " `omisync status` tells its process, its log why it waits.",
                 ) from None
         if isinstance(answer, dict):
             return answer

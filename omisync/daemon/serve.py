@@ -202,7 +202,7 @@ class Daemon:
         """Run cycles until the end; return the exit code, or RELOAD."""
         environ, config = self.desk.environ, self.config
         self.look = self.basis.look
-        with self.desk.store.transaction():
+        with contextlib.suppress(StoreBusy), self.desk.store.transaction():  # there is time
             self.desk.store.prune(self.desk.clock())
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.desk.close)

@@ -123,7 +123,8 @@ def _headline(facts: StatusFacts, last: _Last) -> str:
     if last.code == errors.PARKED:
         return f"In sync{tasks}, {len(facts.parked)} of them parked."
     if last.code == errors.TEMPORARY:
-        return "Not in sync yet; it will be tried again."
+        again = "it will be tried again" if facts.running else "the next sync goes on"
+        return f"Not in sync yet; {again}."
     return "Stopped by the removal guard." if _guarded(facts, last) else "Stopped: this needs you."
 
 

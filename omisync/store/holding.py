@@ -149,7 +149,7 @@ def unwritable(path: Path, error: OSError) -> NoReturn:
     if error.errno in NO_ROOM:
         raise NoRoom(
             f"No room on the disk for the state store {path} ({error.strerror})",
-            "Free some space; nothing is lost and omisync goes on by itself.",
+            "Free some space; nothing is lost, and the next sync goes on.",
         ) from error
     raise StoreUnusable(
         f"The state store {path} cannot be written: {error.strerror}",

@@ -123,12 +123,12 @@ def mapped(path: Path) -> Iterator[None]:
         if "locked" in text or "busy" in text:
             raise StoreBusy(
                 f"The state store {path} is held by another process",
-                "It will be tried again; `omisync status` shows who runs.",
+                "Nothing is lost. Close the program that holds it; the next sync goes on.",
             ) from error
         if "full" in text or "disk I/O" in text:  # a full disk can be either
             raise StoreBusy(
                 f"No room on the disk for the state store {path} ({text})",
-                "Free some space; nothing is lost and omisync goes on by itself.",
+                "Free some space; nothing is lost, and the next sync goes on.",
             ) from error
         if "readonly" in text or "unable to open" in text:
             raise StoreUnusable(

@@ -188,7 +188,7 @@ class _Reader:
         link = self._near.get(self._keys[at])
         seen = link and sign(link.seen.text, link.seen.completed, link.seen.due, link.section)
         if link is None or seen != self._signs[at]:
-            raise StoreBusy("The state changed while it was read", "It will be tried again.")
+            raise StoreBusy("The state changed while it was read", "Try it again.")
         return link
 
 

@@ -43,10 +43,10 @@ def undo(desk: Desk) -> str:
         inward.recover(desk, snapshot, formats.parsed(desk.config, snapshot))
     written = store.fact("written")
     if not isinstance(written, list) or not written:
-        raise UsageError(
-            "There is nothing to undo: omisync has not written to the file",
-            "`omisync log` tells what was done.",
-        )
+        why = "omisync has not written to the file"
+        if written is not None:
+            why = "no write to the file is left that could be taken back"
+        raise UsageError(f"There is nothing to undo: {why}", "`omisync log` tells what was done.")
     last = written[-1]
     copy = inward.copies_folder(desk.config.store_path) / last["copy"]
     if snapshot.digest != last["after"]:

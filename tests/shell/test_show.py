@@ -661,7 +661,9 @@ def test_status_of_a_long_failure() -> None:
         "troubles": [["Omi cannot be reached", "Check the network."]],
     }
     text = stand(facts(last=last, gates={"write": 300.0}, intents=2, absent=1))
-    assert text.startswith("Not in sync yet; it will be tried again.\n")
+    assert text.startswith("Not in sync yet; the next sync goes on.\n")
+    running = stand(facts(last=last, running="the omisync daemon (process 7)"))
+    assert running.startswith("Not in sync yet; it will be tried again.\n")
     assert "success   never\n" in text
     assert "failing   since 2026-01-31 10:00:00, 2 hours ago\n" in text
     assert "why       Omi cannot be reached\n          → Check the network.\n" in text

@@ -189,7 +189,7 @@ async def test_each_write_is_undone_by_itself(both: Person) -> None:
         with pytest.raises(UsageError, match="There is nothing to undo") as nothing:
             sync.undo(desk)
         assert nothing.value.message == (
-            "There is nothing to undo: omisync has not written to the file"
+            "There is nothing to undo: no write to the file is left that could be taken back"
         )
         assert nothing.value.advice == "`omisync log` tells what was done."
     await both.settle()

@@ -246,6 +246,24 @@ def test_a_state_that_cannot_be_written(machine: Machine, omi: Omi, begun: bool)
 
 
 @pytest.mark.campaign  # SQLite waits some seconds before it gives up
+def test_a_daemon_starts_though_another_process_writes_to_its_database(
+    machine: Machine, omi: Omi
+) -> None:
+    """What keeps its house at the start can wait, and it goes on by itself."""
+    machine.synced(lines(1, 2))
+    machine.write(lines(1, 2, 3))
+    with closing(sqlite3.connect(machine.store, isolation_level=None)) as tool:
+        tool.execute("BEGIN IMMEDIATE")
+        with Daemon(machine, "-v") as daemon:
+            daemon.until(r"cycle\.trouble.*held by another process")
+            tool.execute("ROLLBACK")
+            daemon.until(r"cycle\.done .*code=0")
+            assert daemon.end().code == 0
+    assert len(omi.items()) == 3
+    machine.settled()
+
+
+@pytest.mark.campaign  # SQLite waits some seconds before it gives up
 def test_a_database_that_another_process_writes_is_waited_for(machine: Machine, omi: Omi) -> None:
     """Somebody looks into the state with a tool, and holds it: the daemon says so and goes on."""
     machine.write(lines(1, 2))
