@@ -36,6 +36,8 @@ NOTHING_DONE: dict[str, object] = {
 }
 """The rest of what ``show.outcome_data`` tells, for a run that found nothing to do."""
 
+ANSWER = 5.0
+"""Seconds that a request may take at least, however little time there is."""
 ASK_AGAIN = 1.0
 """Seconds between two requests to a daemon that has not finished."""
 
@@ -55,15 +57,20 @@ def once(options: Namespace) -> int:
         answered = _asked_or_locked(config.store_path, options, stack)
         if answered is not None:
             return answered
+        from omisync import sync
         from omisync.sync import Desk
 
         opened = stack.enter_context(store.Store.open(config.store_path))
         desk = Desk(config, opened, os.environ, quick.setting(config_file, os.environ))
+        desk.timeout = min(desk.timeout, max(options.timeout, ANSWER))
         outcome = _synced(desk, options)
         if not options.json and _agreed(outcome, config.todo_path):
             outcome = _synced(desk, Namespace(**{**vars(options), "yes": True}))
         if outcome.code in {errors.OK, errors.PARKED}:
-            desk.find_key()  # a run that needed none still tells what the next one will meet
+            try:
+                desk.find_key()  # a run that needed none still tells what the next one will meet
+            except errors.OmisyncError as error:
+                outcome = sync.spoilt(desk, outcome, error)
     if options.json:
         print(json.dumps(show.outcome_data(outcome), ensure_ascii=False))  # noqa: T201 - data
     else:

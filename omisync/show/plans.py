@@ -229,7 +229,7 @@ def _write_guard(paper: Paper, removal: Removal, todo_path: Path) -> None:
     recent = f" ({removal.recent} more within the last hour)" if removal.recent else ""
     paper.say(
         Piece("The removal guard stops this: ", "red"),
-        Piece(f"{todo_path} lost {removal.count} of {removal.total} tasks that are open in Omi"),
+        Piece(f"{todo_path} lost {removal.count} of {removal.open} tasks that are open in Omi"),
         Piece(f"{recent}; nothing would be sent."),
     )
     paper.say(

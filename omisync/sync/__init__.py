@@ -19,6 +19,7 @@ Nothing here waits for a later time: a cycle returns when to look again.
 
 from omisync.sync.cycle import cycle, preview
 from omisync.sync.desk import Desk, Outcome
+from omisync.sync.ending import spoilt
 from omisync.sync.formats import parsed
 from omisync.sync.guards import floods
 from omisync.sync.looks import check_bound
@@ -41,5 +42,6 @@ __all__ = [
     "repair",
     "restore",
     "retry",
+    "spoilt",
     "undo",
 ]

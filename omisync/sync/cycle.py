@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from omisync.store import Store
     from omisync.sync.desk import Desk
 
+NAMED = ("task.created", "task.adopted", "task.revived")
+"""Events that give a line an item, whose id it then may say."""
 ATTEMPTS = 8
 """How often the file is read again at once when it was saved while it was to be replaced."""
 
@@ -256,16 +258,22 @@ async def _both_ways(
         if not run.troubles and not any(_says_else(op) for op in _adoptions(decided)):
             reading.paid(desk)
         _acquainted(run)
-        run.again |= rules.ids and run.counts["task.created"] > 0  # they have ids to write now
+        run.again |= rules.ids and any(run.counts[event] for event in NAMED)
     return snapshot, document, decided
 
 
 def _strays(run: Run, decided: Plan) -> Iterator[str]:
     """Yield what is to be said of lines that name an item which is not theirs."""
+    path = run.desk.config.todo_path
+    for entry in decided.strays:
+        yield (
+            f"{path}:{entry.line}: omi:{entry.explicit_id} is not the item of this line, which"
+            " keeps its own; only a new line can be tied by hand"
+        )
     created = (op for op in decided.ops if isinstance(op, plan.AddRemote))
     for op in created:
         if op.entry.explicit_id and op.link.base is None and op.link.key in run.written:
-            where = f"{run.desk.config.todo_path}:{op.entry.line}"
+            where = f"{path}:{op.entry.line}"
             yield (
                 f"{where}: {op.entry.explicit_id} is no item of Omi's list, or that of another"
                 " line; this line is a new task"

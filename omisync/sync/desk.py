@@ -37,6 +37,7 @@ class Desk:
 
     ``setting`` stands for the config as a whole: a changed one is looked at anew.
     ``hurry`` is set from outside to end a cycle after the requests under way.
+    ``timeout`` is for one request, in seconds.
 
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
     that changes something outside (``store.commit``, ``store.write``,
@@ -51,6 +52,7 @@ class Desk:
     trace: Callable[[str], None] | None = None
     report: Callable[[int, int], None] | None = None
     hurry: bool = False
+    timeout: float = 30.0
     key: places.Key | None = None
     _client: OmiClient | None = None
 
@@ -66,7 +68,11 @@ class Desk:
 
             self.key = self.find_key()
             client = OmiClient(
-                self.config.omi.base_url, self.key.value, clock=self.clock, trace=self.trace
+                self.config.omi.base_url,
+                self.key.value,
+                timeout=self.timeout,
+                clock=self.clock,
+                trace=self.trace,
             )
             self._client = await client.__aenter__()
         return self._client

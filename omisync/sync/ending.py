@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from omisync import errors
 from omisync.core import remains
 from omisync.errors import GuardStopped
 from omisync.sync import reading
-from omisync.sync.desk import Outcome
+from omisync.sync.desk import Outcome, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from omisync.core.model import Document, Link, Notice
     from omisync.core.plan import Plan
+    from omisync.errors import OmisyncError
     from omisync.file import Snapshot
-    from omisync.sync.desk import Run
+    from omisync.sync.desk import Desk
 
 
 def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcome:
@@ -48,7 +52,7 @@ def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcom
         plan=decided,
         counts=+run.counts,
         troubles=tuple(run.troubles),
-        remarks=tuple(run.remarks),
+        remarks=(*run.remarks, *_held(decided)),
         notices=notices(document, decided),
         parked=tuple(parked.values()),
         waiting=waiting,
@@ -58,6 +62,14 @@ def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcom
         again=run.again and (run.desk.hurry or not run.halt),
         progress=bool(+run.counts),
     )
+
+
+def _held(decided: Plan | None) -> Iterator[str]:
+    """Yield what is to be said of lines that are gone and may come back."""
+    count = len(decided.waiting) if decided is not None else 0
+    if count:
+        lines = "1 removed line waits" if count == 1 else f"{count} removed lines wait"
+        yield f"{lines} for sync.removal_grace to pass, and may come back until then."
 
 
 def notices(document: Document | None, decided: Plan | None) -> tuple[Notice, ...]:
@@ -92,6 +104,12 @@ def left(run: Run, outcome: Outcome) -> Outcome:
             },
         )
     return outcome
+
+
+def spoilt(desk: Desk, outcome: Outcome, error: OmisyncError) -> Outcome:
+    """Return the outcome of a cycle after which something wrong was found; it is written down."""
+    wrong = replace(outcome, code=error.exit_code, troubles=(error,))
+    return left(Run(desk, desk.clock()), wrong)
 
 
 def still(run: Run, former: Outcome) -> Outcome:

@@ -25,7 +25,7 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
         GuardStopped: nothing of it is done.
     """
     removal = decided.removal
-    numbers = [snapshot.digest, removal.count, removal.total]
+    numbers = [snapshot.digest, removal.count, removal.open]
     refused = run.store.fact("refused")
     if removal.drastic and allow and refused == numbers:
         with run.store.transaction():
@@ -39,14 +39,14 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
                 run.store.put_fact("refused", None)
         return
     if refused != numbers:  # once, not with every look at the same file
-        detail = f"{removal.count} of {removal.total} removals"
+        detail = f"{removal.count} of {removal.open} removals"
         with run.store.transaction():
             run.store.put_fact("refused", numbers)
             run.store.put_fact("allowed", None)
             run.store.record(Event(run.now, "guard.stopped", detail=detail))
     path = run.desk.config.todo_path
     raise GuardStopped(
-        f"{path} lost {removal.count} of {removal.total} tasks that are open in Omi"
+        f"{path} lost {removal.count} of {removal.open} tasks that are open in Omi"
         + (f" ({removal.recent} more within the last hour)" if removal.recent else "")
         + "; nothing was sent",
         "If the file is wrong, bring it back and all is well. If you meant it, run"

@@ -41,18 +41,18 @@ async def test_a_refusal_tells_the_numbers(person: Person, clock: Clock) -> None
         (trouble,) = (await person.cycle()).troubles
         assert isinstance(trouble, errors.GuardStopped)
         assert trouble.message == (
-            f"{person.todo} lost 8 of 20 tasks that are open in Omi"
+            f"{person.todo} lost 8 of 16 tasks that are open in Omi"
             " (4 more within the last hour); nothing was sent"
         )
         assert trouble.advice == ADVICE
-    assert history(person) == [Event(clock.now, "guard.stopped", detail="8 of 20 removals")]
+    assert history(person) == [Event(clock.now, "guard.stopped", detail="8 of 16 removals")]
     clock.pass_by(3601)
     person.write(lines(0, 2))
     (trouble,) = (await person.cycle()).troubles
     assert trouble.message == (
         f"{person.todo} lost 14 of 16 tasks that are open in Omi; nothing was sent"
     )
-    assert [one.detail for one in history(person)] == ["8 of 20 removals", "14 of 16 removals"]
+    assert [one.detail for one in history(person)] == ["8 of 16 removals", "14 of 16 removals"]
 
 
 async def test_how_much_may_go_can_be_chosen(person: Person) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from openapi import check_request
-from person import Clock, Person
+from person import Clock, Person, link
 
 from omisync import errors
 from omisync.core.model import Fields
@@ -325,6 +325,27 @@ async def test_an_id_that_is_nobodys_is_told(person: Person) -> None:
     )
     assert (await person.settle()).remarks == ()
     assert sorted(person.omi()) == ["one", "report", "two"]
+
+
+async def test_a_line_that_has_an_item_cannot_be_tied_to_another(
+    person: Person, clock: Clock
+) -> None:
+    """Its person is told so, and neither the line nor the item that it names changes."""
+    person.write("- [ ] one\n- [ ] two\n")
+    await person.cycle()
+    clock.pass_by(61)
+    item = person.sandbox.add("other")
+    person.write(f"- [ ] one\n- [ ] two omi:{item.id}\n")
+    outcome = await person.cycle()
+    (told,) = outcome.remarks
+    assert told == (
+        f"{person.todo}:2: omi:{item.id} is not the item of this line, which keeps its own;"
+        " only a new line can be tied by hand"
+    )
+    assert sorted(person.omi()) == ["one", "other", "two"]
+    person.write(f"- [ ] one\n- [x] two omi:{link(person, 'two').remote_id}\n")
+    assert (await person.cycle()).remarks == ()
+    assert person.omi() == {"one": False, "two": True, "other": False}
 
 
 # What a server does

@@ -436,6 +436,23 @@ async def test_ids_can_be_written_into_the_lines(both: Person) -> None:
     assert both.omi() == {"another wording altogether": False}
 
 
+async def test_a_line_that_comes_back_has_its_id_written_at_once(both: Person) -> None:
+    """In the sync that gives it its item, as a line that is linked by its text."""
+    both.settings += 'ids = "inline"\n'
+    found = both.sandbox.add("b").id
+    both.write("- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n- [ ] e\n")
+    await both.once()
+    assert f"- [ ] b omi:{found}\n" in read(both)
+    former = read(both)
+    both.write(former.replace(f"- [ ] b omi:{found}\n", ""))
+    await both.once()
+    both.write(f"{read(both)}- [ ] b\n")
+    await both.once()
+    assert f"- [ ] b omi:{found}\n" in read(both)
+    assert both.omi() == dict.fromkeys("abcde", False)
+    await quiet(both)
+
+
 async def test_an_id_that_is_no_more_is_replaced(both: Person) -> None:
     """The item was made anew: its line has the new id, and is the same task when reworded."""
     both.settings += 'ids = "inline"\n'

@@ -290,9 +290,9 @@ def checked(ran: Ran) -> Ran:
     return ran
 
 
-def ended(process: subprocess.Popen[str]) -> Ran:
-    """Wait for a command that was started."""
-    out, err = process.communicate(timeout=PATIENCE)
+def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> Ran:
+    """Wait for a command that was started, at most so many seconds."""
+    out, err = process.communicate(timeout=patience)
     return checked(Ran(process.returncode, out, err))
 
 

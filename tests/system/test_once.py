@@ -233,8 +233,9 @@ def test_a_removal_that_waits_is_looked_at(machine: Machine, omi: Omi) -> None:
     """With ``--grace`` a removed line waits; each run looks whether its time has come."""
     at_rest(machine)
     machine.write(lines(1, 2))
-    assert machine.once("--grace").code == 0
-    assert omi.sent() == []
+    ran = machine.once("--grace")
+    assert (ran.code, omi.sent()) == (0, [])
+    assert "1 removed line waits for sync.removal_grace to pass" in ran.said
     assert reread(machine)
     assert omi.items() == {"task 1": False, "task 2": False, "task 3": True}
 
@@ -297,6 +298,19 @@ def test_a_short_limit_is_waited_out(machine: Machine, omi: Omi) -> None:
     assert machine.once().code == 0
     assert [status for method, status in omi.sent() if method == "POST"] == [429, 200]
     machine.settled()
+
+
+def test_a_server_that_does_not_answer_is_given_up_in_time(machine: Machine, omi: Omi) -> None:
+    """``--timeout`` ends also a request under way, which may take half a minute otherwise."""
+    machine.synced(lines(1))
+    machine.write("- [x] task 1\n")
+    omi.sandbox.fault_next("hang", method="PATCH")
+    ran = ended(machine.start("--once", "--timeout", "0"), patience=25.0)
+    assert ran.code == 75
+    assert "no answer in time" in ran.err
+    omi.release()
+    assert machine.once().code == 0
+    assert omi.items() == {"task 1": True}
 
 
 @pytest.mark.parametrize("fault", ["5xx_before", "5xx_after", "reset_after", "hang_after"])
@@ -572,6 +586,35 @@ def test_a_key_file_that_cannot_be_used(
     place.chmod(0o600)
     assert machine.once().code == 0
     machine.settled()
+
+
+@pytest.mark.parametrize("spoil", KEY_FILES)
+def test_a_key_file_that_breaks_while_all_is_in_sync(
+    spoil: Callable[[Path], None], machine: Machine
+) -> None:
+    """The run that needs no key says so all the same, in full, and status what it said."""
+    place = machine.home / "key"
+    place.write_text(KEY)
+    place.chmod(0o600)
+    machine.environ = {}
+    machine.configure(omi=f'api_key_file = "{place}"\n')
+    machine.synced(lines(1))
+    spoil(place)
+    ran = machine.once()
+    assert (ran.code, ran.out) == (78, "Stopped.\n")
+    assert KEY_FILES[spoil] in ran.err
+    told = machine.once("--json")
+    assert (told.code, told.data["code"]) == (78, 78)
+    assert KEY_FILES[spoil] in told.data["troubles"][0]["message"]
+    ran = machine.run("status")
+    assert ran.code == 78
+    assert KEY_FILES[spoil] in ran.out
+    if place.is_dir():
+        place.rmdir()
+    place.write_text(KEY)
+    place.chmod(0o600)
+    assert machine.once().out == "In sync: 1 task.\n"
+    assert machine.run("status").code == 0
 
 
 def test_a_key_in_place_of_a_path(machine: Machine, omi: Omi) -> None:

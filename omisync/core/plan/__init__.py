@@ -119,6 +119,7 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
         removal=guard.removal([link for link in removed if link is not None], seen, policy),
         departure=guard.departure(draft.departing, seen, policy),
         clashes=tuple(draft.clashes),
+        strays=tuple(draft.strays),
         mute=draft.mute,
         later=draft.later,
         tasks=len(seen.entries),

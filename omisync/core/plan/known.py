@@ -33,12 +33,16 @@ PROBES = 40
 """Items asked for in one cycle: a third of the writes that the server grants an hour."""
 PROBE_AGAIN = 86400.0
 """Seconds before an item is asked for again that exists and is not listed."""
+TOLD = 60.0
+"""Seconds after a line got its item in which what it names was told as that of a new line."""
 WRITABLE_ID = re.compile(r"[A-Za-z0-9_-]+")
 """An id that ``omi:ID`` can hold; the ids of Omi are opaque."""
 
 
 def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
     """Decide about an entry that has a link."""
+    if _is_stray(draft, entry, old):
+        draft.strays.append(entry)
     link = _unparked(_seen(old, entry, rank), entry.task, draft.seen.now)
     if draft.seen.listed is not None:
         link = _noticed(draft, link)
@@ -56,6 +60,13 @@ def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
         draft.rows.append(link)
     if draft.seen.listed is not None:
         draft.standing.append(link)
+
+
+def _is_stray(draft: Draft, entry: Entry, link: Link) -> bool:
+    """Return whether a line names another item than its own, and nobody was told of it yet."""
+    if entry.explicit_id in {None, link.remote_id} or draft.policy.ids:
+        return False
+    return link.made_at is None or abs(draft.seen.now - link.made_at) > TOLD
 
 
 def _seen(old: Link, entry: Entry, rank: int) -> Link:

@@ -177,14 +177,19 @@ Op = RemoteOp | LocalOp
 class Removal:
     """The removals a plan is about, as the removal guard counts them.
 
-    ``count`` of ``total`` open tasks would be removed, ``recent`` of them
-    already were within the hour.
+    ``count`` of the open tasks would be removed, ``recent`` more already were
+    within the hour; ``total`` are all of them, those too.
     """
 
     count: int = 0
     recent: int = 0
     total: int = 0
     drastic: bool = False
+
+    @property
+    def open(self) -> int:
+        """Return how many tasks are open still."""
+        return self.total - self.recent
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +202,9 @@ class Plan:
     outcome, which the server is asked about first. ``waiting`` links are absent
     within their grace; ``grace_ends`` is the earliest end, in Unix seconds.
     ``departure`` counts the lines that would be taken out or ticked because their
-    items are gone, ``clashes`` are the values that give way, ``mute`` the items
-    that no line can say. ``later`` tells that time alone may change the decision.
+    items are gone, ``clashes`` are the values that give way, ``strays`` the lines
+    that name another item than theirs, ``mute`` the items that no line can say.
+    ``later`` tells that time alone may change the decision.
     """
 
     ops: tuple[Op, ...] = ()
@@ -212,6 +218,7 @@ class Plan:
     removal: Removal = field(default_factory=Removal)
     departure: Removal = field(default_factory=Removal)
     clashes: tuple[Clash, ...] = ()
+    strays: tuple[Entry, ...] = ()
     mute: int = 0
     later: bool = False
     tasks: int = 0
@@ -248,7 +255,8 @@ class Draft:
     ``standing`` are, with a list of Omi's, the links that have a line, as that says it;
     ``departing`` are links whose line is about to go or be ticked with its item,
     ``orphans`` lines whose item is gone and may have come back under another id,
-    ``missing`` lines whose item the list no longer shows.
+    ``missing`` lines whose item the list no longer shows, ``strays`` those that
+    name another item than theirs.
     """
 
     seen: Observation
@@ -267,6 +275,7 @@ class Draft:
     departing: list[Link] = field(default_factory=list)
     orphans: list[tuple[Link, Entry]] = field(default_factory=list)
     missing: list[tuple[Link, Entry]] = field(default_factory=list)
+    strays: list[Entry] = field(default_factory=list)
     mute: int = 0
     later: bool = False
 
