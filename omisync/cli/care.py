@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -49,13 +50,14 @@ def _facts(config: Config) -> show.StatusFacts:
     key, problem = _key(config)
     opened = store.Store.peek(config.store_path)
     links: Sequence[Link] = ()
-    intents, gates, last, refused = 0, {}, None, None
+    intents, gates, last, refused, settled = 0, {}, None, None, None
     if opened is not None:
         with opened:
             sync.check_bound(opened, config)
             links, intents = tuple(opened.links()), len(opened.intents())
             gates = {name: gate.wait(now) for name, gate in opened.gates().items()}
             last, refused = opened.fact("last"), opened.fact("refused")
+            settled = opened.fact("settled")
     last = last if isinstance(last, dict) else None
     return show.StatusFacts(
         todo_path=config.todo_path,
@@ -70,12 +72,23 @@ def _facts(config: Config) -> show.StatusFacts:
         intents=intents,
         gates={name: wait for name, wait in gates.items() if wait > 0},
         last=last,
+        is_changed=_is_changed(config, settled),
         refused=refused if isinstance(refused, list) else None,
         now=now,
         running=store.holder(config.store_path),
         key=key,
         key_problem=problem,
     )
+
+
+def _is_changed(config: Config, settled: object) -> bool:
+    """Return whether the file says something else than when all of it was in sync."""
+    from omisync import file
+
+    if isinstance(settled, dict):
+        with contextlib.suppress(errors.OmisyncError):  # the next sync tells
+            return bool(file.read(config.todo_path).digest != settled["digest"])
+    return False
 
 
 def _is_gone(link: Link) -> bool:

@@ -139,6 +139,7 @@ def _state(config: Config) -> Check:
         return Check("state", errors.OK, f"{config.store_path}: none yet, nothing was synced")
     with opened:
         links = tuple(opened.links())
+        opened.check_free()
     parked = sum(link.parked is not None for link in links)
     what = f"{config.store_path}: {show.count(len(links), 'task')}, {parked} parked"
     if parked:

@@ -28,7 +28,8 @@ class StatusFacts:
     ``tasks`` is how many the last look found in the file. ``gates`` has the
     seconds that each shut bucket (``read``, ``write``) still waits, ``limits``
     what the server allows it. ``last`` and ``refused`` are the store's facts of
-    those names. ``gone`` are the lines whose item was deleted in Omi.
+    those names, ``is_changed`` tells that the file was edited since all was in sync.
+    ``gone`` are the lines whose item was deleted in Omi.
     ``lines`` has the line of each parked or gone task by key, where known.
     ``now`` is in Unix seconds. ``running`` names the process that holds the
     store. ``key`` is the key as it may be shown and where it is from,
@@ -47,6 +48,7 @@ class StatusFacts:
     intents: int = 0
     gates: Mapping[str, float] = field(default_factory=dict)
     last: Mapping[str, object] | None = None
+    is_changed: bool = False
     refused: Sequence[object] | None = None
     running: str | None = None
     key: str | None = None
@@ -118,10 +120,11 @@ def _headline(facts: StatusFacts, last: _Last) -> str:
     if last.code is None:
         return "Nothing was synced yet; `omisync --dry-run` shows what would be."
     tasks = "" if facts.tasks is None else f": {words.count(facts.tasks, 'task')}"
+    since = " when last synced; the file has changed since" if facts.is_changed else ""
     if last.code == errors.OK:
-        return f"In sync{tasks}."
+        return f"In sync{tasks}{since}."
     if last.code == errors.PARKED:
-        return f"In sync{tasks}, {len(facts.parked)} of them parked."
+        return f"In sync{tasks}, {len(facts.parked)} of them parked{since}."
     if last.code == errors.TEMPORARY:
         again = "it will be tried again" if facts.running else "the next sync goes on"
         return f"Not in sync yet; {again}."
@@ -228,7 +231,8 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
     return {
         "version": 1,
         "code": last.code,
-        "in_sync": last.code in {errors.OK, errors.PARKED} and not facts.intents,
+        "in_sync": last.code in {errors.OK, errors.PARKED}
+        and not (facts.intents or facts.is_changed),
         "file": words.path(facts.todo_path),
         "state": words.path(facts.store_path),
         "base_url": facts.base_url,

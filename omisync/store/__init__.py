@@ -264,6 +264,18 @@ class Store:
         if self._trace is not None:
             self._trace("store.commit" if durable else "store.write")
 
+    def check_free(self) -> None:
+        """Make sure that a store that is looked at could be written to now; nothing is.
+
+        Raises:
+            StoreBusy: another program holds it for longer than SQLite waits.
+            StoreUnusable: it cannot be written.
+        """
+        with mapped(self.path):
+            self._db.execute("PRAGMA query_only=0")
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("ROLLBACK")
+
     # Links
 
     def links(self) -> Lines[Link]:

@@ -131,9 +131,10 @@ def mapped(path: Path) -> Iterator[None]:
                 "Free some space; nothing is lost, and the next sync goes on.",
             ) from error
         if "readonly" in text or "unable to open" in text:
+            closed = path.parent if not path.exists() or os.access(path, os.W_OK) else path
             raise StoreUnusable(
                 f"The state store {path} cannot be written ({text})",
-                f"Make {path.parent} writable for you, or set [state] path in the config.",
+                f"Make {closed} writable for you, or set [state] path in the config.",
             ) from error
         damaged(path, text)
     except sqlite3.DatabaseError as error:

@@ -668,6 +668,19 @@ def test_a_hint_can_be_copied_with_the_config_that_was_named(machine: Machine) -
     assert "`omisync --config=-x.toml --once --allow-removals`" in said
 
 
+def test_status_sees_that_the_file_was_changed(machine: Machine) -> None:
+    """The last sync went well, and what was written since is not in Omi."""
+    machine.synced("- [ ] a\n")
+    machine.write("- [ ] a\n- [ ] b\n")
+    ran = machine.run("status")
+    told = "In sync: 1 task when last synced; the file has changed since.\n"
+    assert (ran.code, ran.out.startswith(told)) == (0, True)
+    assert machine.run("status", "--json").data["in_sync"] is False
+    machine.write("- [ ] a\n")
+    assert machine.run("status").out.startswith("In sync: 1 task.\n")
+    assert machine.run("status", "--json").data["in_sync"] is True
+
+
 @pytest.mark.parametrize(
     ("method", "asked", "told"),
     [("PATCH", ["GET"], "writes are limited until"), ("GET", [], "reads are limited until")],

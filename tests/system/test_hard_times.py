@@ -254,6 +254,8 @@ def test_a_daemon_starts_though_another_process_writes_to_its_database(
     machine.write(lines(1, 2, 3))
     with closing(sqlite3.connect(machine.store, isolation_level=None)) as tool:
         tool.execute("BEGIN IMMEDIATE")
+        ran = machine.run("doctor")
+        assert (ran.code, "is held by another process" in ran.out) == (75, True)
         with Daemon(machine, "-v") as daemon:
             daemon.until(r"cycle\.trouble.*held by another process")
             tool.execute("ROLLBACK")
