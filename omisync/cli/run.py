@@ -212,17 +212,34 @@ def plan(options: Namespace) -> int:
         document, decided, read = _previewed(config, opened)
         known = opened is not None and bool(opened.links())
         asks = read and sync.floods(opened, decided)
+        refused = _refused(config, decided)
     if options.json:
         data = show.plan_data(document, decided, config.todo_path, links_exist=known, asks=asks)
         if config.two_way:
             data["listed"] = read
+            data["refused"] = None if refused is None else refused.message
         print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data
     else:
         show.plan(
             document, decided, config.todo_path, links_exist=known, asks=asks, stream=sys.stdout
         )
-    stops = decided.removal.drastic or decided.departure.drastic or asks
-    return errors.BAD_FILE if stops else errors.OK
+        if refused is not None:
+            show.error(refused, sys.stderr)
+    if decided.removal.drastic or decided.departure.drastic or asks:
+        return errors.BAD_FILE
+    return errors.OK if refused is None else refused.exit_code
+
+
+def _refused(config: Config, decided: Plan) -> errors.OmisyncError | None:
+    """Return why the file will not take what the plan writes into it, None where it will."""
+    from omisync import file
+
+    if decided.local:
+        try:
+            file.check_replaceable(config.todo_path)
+        except errors.OmisyncError as error:
+            return error
+    return None
 
 
 def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bool]:

@@ -539,6 +539,25 @@ def test_doctor_looks_whether_the_file_can_be_replaced(both: Machine) -> None:
     assert (ran.code, "writing" in ran.out) == (0, False)
 
 
+def test_a_plan_tells_that_the_file_cannot_be_written(
+    both: Machine, omi: Omi, tmp_path: Path
+) -> None:
+    """The sync would stop there: the same message and code; without a write it is no matter."""
+    both.synced(lines(1))
+    (tmp_path / "second.md").hardlink_to(both.todo)
+    assert both.run("--dry-run").code == 0
+    omi.sandbox.add("task 2")
+    ran = both.run("--dry-run")
+    assert (ran.code, "2 names (hard links)" in ran.err) == (65, True)
+    told = both.run("--dry-run", "--json")
+    assert (told.code, "2 names (hard links)" in told.data["refused"]) == (65, True)
+    once = both.once()
+    assert (once.code, ran.err.strip() in once.err) == (65, True)
+    (tmp_path / "second.md").unlink()
+    assert both.run("--dry-run", "--json").data["refused"] is None
+    assert both.once().code == 0
+
+
 def test_doctor_follows_a_symlink(both: Machine, tmp_path: Path) -> None:
     """It is the folder of the real file that counts, and a second hard link is told."""
     real = tmp_path / "real" / "list.md"
