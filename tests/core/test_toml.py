@@ -428,6 +428,9 @@ def test_a_list_by_another_name_is_noticed() -> None:
         ("todo = [{text = 'a', donee = 1}]", 1, "donee is not read; did you mean done?"),
         ("todo = [{text = 'a', doen = 1}]", 1, "doen is not read; did you mean done?"),
         ("[[todo]]\ndeu = 1\ntext = 'a'", 2, "deu is not read; did you mean due?"),
+        ("[[todo]]\ntext = 'a'\ndueDate = 1", 3, "dueDate is not read; did you mean due?"),
+        ("[[todo]]\ntext = 'a'\ndue_date = 1", 3, "due_date is not read; did you mean due?"),
+        ("[[todo]]\ntext = 'a'\ndeadline = 1", 3, "deadline is not read; did you mean due?"),
     ],
 )
 def test_a_name_that_is_nearly_ours_is_noticed(source: str, line: int, said: str) -> None:
@@ -443,7 +446,7 @@ def test_the_keys_of_a_person_are_not_noticed() -> None:
         *("next", "note", "node", "tags", "uid", "subtitle", "completed_on", "due-time", "date"),
         *("one", "test", "ids", "kid", "status", "context", "duration", "''"),
     )
-    own = "".join(f"{key} = 1\n" for key in keys)
+    own = "".join(f"{key} = 1\n" for key in keys) + "due = 2026-01-31\ndue_date = 'soon'\n"
     assert toml.parse(f"[[todo]]\ntext = 'a'\n{own}[[project]]\n[[done]]".encode()).notices == ()
 
 
