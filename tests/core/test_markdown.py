@@ -629,6 +629,9 @@ def test_a_text_too_long_for_the_server_is_reported() -> None:
         ("````\n- [ ] a\n```\n", 1, "code block is opened here and never closed"),
         ("~~~\n- [ ] a\n```\n \n", 1, "code block is opened here and never closed"),
         ("<div>\n<!-->\n- [ ] a\n</div>\n", 1, "HTML block holds a line"),
+        ("# H\n    - [ ] a\n    - [x] b\n- [ ] c\n", 2, "make code of 2 lines that look like"),
+        ("\t- [ ] a\r\n", 1, "a tab make code of a line that looks like a task; indent it as"),
+        ("- [ ] a\n\n        - [ ] b\n", 3, "four blanks or a tab make code"),
     ],
 )
 def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> None:
@@ -682,7 +685,7 @@ def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
     [
         "- [ ] t\n- [x](http://a) b\n- [ ](http://a)\n- [x][y] z\n- [](a) b\n- [x]: y\n",
         "- [ ] t\n- [ ]\n- []\n- [1] a\n- [a] b\n- [ ] ",
-        "a -[ ] b\n\n[ ] a\n\n[]\n\n-[a] b\n\n-[ ]\n",
+        "- [ ] t\n\na -[ ] b\n\n[ ] a\n\n[]\n\n-[a] b\n\n-[ ]\n",
         "```\n- [] a\n```\n<!-- - [ ]a -->\n",
         "---\ntitle: x\n---\n- [ ] a\n",
         "<div>\ntext\n- plain\n- [1] text\n</div>\n",
@@ -696,7 +699,6 @@ def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
         "  ```\r\n- [ ] an example\r\n  ```  \r\n\r\n",
         "- [ ] x\n  ```\n  - [ ] an example\n  ```\n- [ ] y\n",
         "```\nno task\n",
-        "    - [ ] an example\n",
         "- [ ] a `due:x`\n",
     ],
 )
@@ -713,6 +715,8 @@ def test_what_is_meant_is_not_reported(source: str) -> None:
         ("a\r\n\r\n> * quoted\r\n", 3),
         ("---\ntags:\n  - home\n---\n\n- [ ]\n", 6),
         ("- [a] no mark that was configured\n", 1),
+        ("# Today\n\n[ ] milk\n[x] bread\n", 3),
+        ("text\n\n• [ ] milk\n", 3),
     ],
 )
 def test_a_list_without_a_task_is_told_of(source: str, line: int) -> None:

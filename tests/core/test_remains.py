@@ -33,7 +33,7 @@ def told(document: Document, *texts: str, completed: bool = False) -> list[int]:
 @pytest.mark.parametrize(
     "line",
     [
-        "\t- [ ] write texts", "    * [x] write texts due:2026-01-31", "– [ ] write texts",
+        "– [ ] write texts",
         "• [ ] write texts", "-\u00a0[ ] write texts", "\\- [ ] write texts", "- [х] write texts",
         "- [☑] write texts", "☐ write texts", "a. [ ] write texts", "- write texts", "write texts",
         "> write texts, soon", "- [xx] write texts", "write texts, then write texts",
@@ -41,7 +41,7 @@ def told(document: Document, *texts: str, completed: bool = False) -> list[int]:
 )  # fmt: skip
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_words_that_are_no_task_any_more(line: str, end: str) -> None:
-    """Indented below a heading, behind another bullet, in a box that is none."""
+    """Behind another bullet, in a box that is none, without either."""
     source = end.join(["# Work", "- [ ] a", "", "# Phase 2", "", line, "", "- [ ] b", ""])
     assert told(markdown.parse(source.encode()), "a", "write texts", "b") == [6]
 

@@ -38,6 +38,8 @@ _NEARLY = re.compile(
 """What was likely meant as a task, where no item with a box is; a link is not."""
 _BARE = re.compile(rb"[ \t>]*\[[ xX]\][ \t]+[^\s]")
 """The same on the lines below a task: a box whose bullet is missing."""
+_BOXED = re.compile(rb"(?:[^\w\s]{1,4}[ \t]+)?\[[ xX]\][ \t]+[^\s]")  # a bullet of some other kind
+
 _TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + _BULLET + _BOX)
 
 _ATX = re.compile(rb"#{1,6}(?:[ \t\r\n]|\Z)")
@@ -56,6 +58,7 @@ _HIDING = {
     "front matter": "the front matter holds {}; move them below its closing line",
     "HTML": "an HTML block holds {}; move them out of it, or end it with a blank line before them",
     "comment": "a comment is opened here and never closed, it hides {}; close it with -->",
+    "indented": "four blanks or a tab make code of {}; indent it as deep as its list",
     "code": "a code block is opened here and never closed, it hides {}; close it with its fence",
 }
 NO_TASK = "no line of this list is a task yet: a task has a box, `- [ ] text`"
@@ -190,7 +193,10 @@ def _outside(
         return None
     if "Heading" in start and not depth:
         return _heading(start, events)
-    return Opaque(span, "code") if isinstance(start.get("CodeBlock"), dict) else None
+    code = start.get("CodeBlock")
+    if code is None:
+        return None
+    return Opaque(span, "code" if isinstance(code, dict) else "indented")
 
 
 def outline(source: bytes, begin: int) -> tuple[int, list[Block]]:
@@ -312,14 +318,13 @@ def _heading(start: dict[str, object], events: Iterator[Event]) -> Heading:
 
 
 def first_item(source: bytes) -> int | None:
-    """Return where the first item of a list begins, with a box or without; None if none does."""
+    """Return where the first item of a list begins, or a paragraph with a box, if any does."""
     body = _front_matter_end(source, begin(source))
-    items = (
-        body + reach["start"]
-        for event, reach in _events(source[body:].decode())
-        if not isinstance(event, str) and event.get("Start") == "Item"
-    )
-    return next(items, None)
+    for event, reach in _events(source[body:].decode()):
+        start, at = None if isinstance(event, str) else event.get("Start"), body + reach["start"]
+        if start == "Item" or (start == "Paragraph" and _BOXED.match(source, at)):
+            return at
+    return None
 
 
 def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
