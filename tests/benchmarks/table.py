@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -54,6 +53,12 @@ WORDS = ("buy", "call", "draft", "email", "invoice", "milk", "report", "review",
 OMISYNC = (sys.executable, "-c", "import sys; from omisync.cli import main; sys.exit(main())")
 """What the installed command does; ``-m`` would load a module more."""
 BARE = (sys.executable, str(Path(__file__).with_name("bare.py")))
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Prints the kilobytes that a command had at most."""
 PASS = (sys.executable, "-c", "pass")
 REPLIES = (0.1, 0.02)
 """Seconds that a server over the network takes to reply, and a quick one nearby; the sandbox
@@ -148,11 +153,10 @@ def once(machine: Machine) -> float:
 # First push
 
 
-def push(machine: Machine, turns: int, reply: float = 0.0) -> tuple[Row, float]:
+def push(machine: Machine, turns: int, reply: float = 0.0) -> Row:
     """Push a list for the first time, and send the same requests with a bare loop, in turns.
 
-    The server replies after ``reply`` seconds. Returns also the most memory that a push
-    took, in MB. The machine is in sync then.
+    The server replies after ``reply`` seconds. The machine is in sync then.
     """
     ours, bare = [], []
     batches = machine.home / "batches.json"
@@ -160,10 +164,7 @@ def push(machine: Machine, turns: int, reply: float = 0.0) -> tuple[Row, float]:
         machine.omi.sandbox.slow_seconds = reply
         machine.omi.fail("slow")
     for _ in range(turns):
-        for path in machine.state.glob("*"):
-            path.unlink()
-        machine.omi.sandbox.items.clear()
-        machine.omi.sandbox.requests.clear()
+        start_anew(machine)
         ours.append(once(machine))
         posts = [one for one in machine.omi.sandbox.requests if one.method == "POST"]
         batches.write_text(json.dumps([(one.path, one.body) for one in posts]))
@@ -172,11 +173,29 @@ def push(machine: Machine, turns: int, reply: float = 0.0) -> tuple[Row, float]:
         machine.omi.sandbox.items.clear()
         machine.omi.sandbox.items.update(held)
     machine.omi.heal()
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     what = f"first push of {len(held):,} tasks ({len(posts)} batches)"
     what += f", replies after {reply * 1000:.0f} ms" if reply else ", replies at once"
     what += ", beside a bare aiohttp loop"
-    return compared(what, ours, bare, "s"), peak
+    return compared(what, ours, bare, "s")
+
+
+def start_anew(machine: Machine) -> None:
+    """Let nothing be synced, here or there."""
+    for path in machine.state.glob("*"):
+        path.unlink()
+    machine.omi.sandbox.items.clear()
+    machine.omi.sandbox.requests.clear()
+
+
+def peak(machine: Machine) -> float:
+    """Return the most memory that a first push takes, in MB.
+
+    A small process starts it: the memory of who starts one counts as its own at first.
+    """
+    start_anew(machine)
+    command = (sys.executable, "-c", PEAK, *OMISYNC, "--once", "-q")
+    ran = subprocess.run(command, check=True, capture_output=True, env=machine.surroundings())
+    return float(ran.stdout) / 1024
 
 
 def compared(what: str, ours: Sequence[float], theirs: Sequence[float], unit: str) -> Row:
@@ -434,17 +453,19 @@ async def one_by_one(sandbox: Sandbox, clock: Clock, changes: int) -> float:
 
 
 def measure(scale: Scale) -> Iterator[Row]:
-    """Yield the rows of the table, the small lists first: peaks of memory only rise."""
+    """Yield the rows of the table, the small lists first."""
     for tasks in sorted({*scale.pushes, *scale.edits, scale.idle}):
         large = tasks == max(scale.pushes)
         with at_home(tasks) as (machine, file):
             turns = 1 if large else scale.push_turns
-            row, peak = push(machine, turns)
             if tasks in scale.pushes:
+                most = peak(machine)
                 for reply in REPLIES[large:]:
-                    yield push(machine, turns, reply)[0]
-                yield row
-                yield Row(f"memory at most, first push of {tasks:,} tasks", f"{peak:.0f} MB")
+                    yield push(machine, turns, reply)
+                yield push(machine, turns)
+                yield Row(f"memory at most, first push of {tasks:,} tasks", f"{most:.0f} MB")
+            else:
+                once(machine)
             if tasks == scale.idle:
                 yield idle(machine, scale.passes)
             if tasks in scale.edits:
