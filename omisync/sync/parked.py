@@ -62,7 +62,9 @@ async def is_poison(run: Run, link: Link) -> bool:
 
 
 async def _is_well(run: Run) -> bool:
-    """Return whether the server takes a write at this moment."""
+    """Return whether the server takes a write at this moment; not asked within a limit."""
+    if run.shut("write"):
+        return False
     try:
         await (await run.desk.client()).check_writes()
     except RateLimited as error:

@@ -10,6 +10,8 @@ from person import Person, link
 from omisync import errors
 from omisync.core.model import EXISTENCE, Tombstone
 from omisync.store import Event, Store
+from omisync.sync.desk import Run
+from omisync.sync.parked import is_poison
 
 if TYPE_CHECKING:
     from person import Clock
@@ -343,6 +345,26 @@ async def test_where_others_got_through_only_before_the_server_is_asked(
     with Store.open(settled.store_path) as store:
         assert len(store.gates()) == gates
     assert settled.omi() == {"a b c": False, "stay": False}
+
+
+async def test_within_a_limit_the_server_is_not_asked(settled: Person, clock: Clock) -> None:
+    """Another request of the cycle may have met it a moment before."""
+    clock.pass_by(3601)
+    key = link(settled, "a b c").key
+    async with settled.desk() as desk:
+        with desk.store.transaction():
+            desk.store.record(Event(clock.now - 11, "task.changed", key="other"))
+            failed = (Event(clock.now - 10 + n, "task.failed", key=key) for n in range(5))
+            desk.store.record(*failed)
+        run = Run(desk, clock.now)
+        settled.sent()
+        sick = link(settled, "a b c").but(failures=5)
+        run.shut_for(errors.RateLimited("write", 60.0))
+        assert not await is_poison(run, sick)
+        assert settled.sent() == []
+        clock.pass_by(60)
+        assert await is_poison(run, sick)
+        assert settled.sent() == [("PATCH", 404)]
 
 
 async def test_a_task_whose_failures_nobody_remembers_is_not_to_blame(settled: Person) -> None:
