@@ -559,6 +559,18 @@ def shared(place: Path) -> None:
     place.chmod(0o644)
 
 
+def keep_key(machine: Machine) -> Path:
+    """Let the key come from a file; return its place. What was there before is no matter."""
+    place = machine.home / "key"
+    if place.is_dir():
+        place.rmdir()
+    place.write_text(KEY)
+    place.chmod(0o600)
+    machine.environ = {}
+    machine.configure(omi=f'api_key_file = "{place}"\n')
+    return place
+
+
 KEY_FILES = {missing: "does not exist", folder: "folder", empty: "is empty", shared: "mode 644"}
 
 
@@ -567,11 +579,7 @@ def test_a_key_file_that_cannot_be_used(
     spoil: Callable[[Path], None], machine: Machine, omi: Omi
 ) -> None:
     """78, the file and what is wrong with it, what cures it; nothing sent."""
-    place = machine.home / "key"
-    place.write_text(KEY)
-    place.chmod(0o600)
-    machine.environ = {}
-    machine.configure(omi=f'api_key_file = "{place}"\n')
+    place = keep_key(machine)
     machine.write(lines(1))
     spoil(place)
     ran = machine.once()
@@ -580,10 +588,7 @@ def test_a_key_file_that_cannot_be_used(
     assert KEY_FILES[spoil] in ran.err
     assert ("correct omi.api_key_file" if place.is_dir() else f"chmod 600 {place}") in ran.err
     assert omi.sent() == []
-    if place.is_dir():
-        place.rmdir()
-    place.write_text(KEY)
-    place.chmod(0o600)
+    keep_key(machine)
     assert machine.once().code == 0
     machine.settled()
 
@@ -593,11 +598,7 @@ def test_a_key_file_that_breaks_while_all_is_in_sync(
     spoil: Callable[[Path], None], machine: Machine
 ) -> None:
     """The run that needs no key says so all the same, in full, and status what it said."""
-    place = machine.home / "key"
-    place.write_text(KEY)
-    place.chmod(0o600)
-    machine.environ = {}
-    machine.configure(omi=f'api_key_file = "{place}"\n')
+    place = keep_key(machine)
     machine.synced(lines(1))
     spoil(place)
     ran = machine.once()
@@ -609,10 +610,7 @@ def test_a_key_file_that_breaks_while_all_is_in_sync(
     ran = machine.run("status")
     assert ran.code == 78
     assert KEY_FILES[spoil] in ran.out
-    if place.is_dir():
-        place.rmdir()
-    place.write_text(KEY)
-    place.chmod(0o600)
+    keep_key(machine)
     assert machine.once().out == "In sync: 1 task.\n"
     assert machine.run("status").code == 0
 
