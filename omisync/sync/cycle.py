@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 NAMED = ("task.created", "task.adopted", "task.revived")
 """Events that give a line an item, whose id it then may say."""
+FEW = 3
+"""Lines at most that name another item than theirs by mistake."""
 ATTEMPTS = 8
 """How often the file is read again at once when it was saved while it was to be replaced."""
 
@@ -265,10 +267,11 @@ async def _both_ways(
 def _strays(run: Run, decided: Plan) -> Iterator[str]:
     """Yield what is to be said of lines that name an item which is not theirs."""
     path = run.desk.config.todo_path
-    for entry in decided.strays:
+    # Many are somebody's own numbers, in TOML say.
+    for entry in decided.strays if len(decided.strays) <= FEW else ():
         yield (
-            f"{path}:{entry.line}: omi:{entry.explicit_id} is not the item of this line, which"
-            " keeps its own; only a new line can be tied by hand"
+            f"{path}:{entry.line}: {entry.explicit_id} is not the item of this line, which keeps"
+            " its own; only a new line can be tied by hand"
         )
     created = (op for op in decided.ops if isinstance(op, plan.AddRemote))
     for op in created:

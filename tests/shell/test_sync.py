@@ -339,13 +339,26 @@ async def test_a_line_that_has_an_item_cannot_be_tied_to_another(
     outcome = await person.cycle()
     (told,) = outcome.remarks
     assert told == (
-        f"{person.todo}:2: omi:{item.id} is not the item of this line, which keeps its own;"
+        f"{person.todo}:2: {item.id} is not the item of this line, which keeps its own;"
         " only a new line can be tied by hand"
     )
     assert sorted(person.omi()) == ["one", "other", "two"]
     person.write(f"- [ ] one\n- [x] two omi:{link(person, 'two').remote_id}\n")
     assert (await person.cycle()).remarks == ()
     assert person.omi() == {"one": False, "two": True, "other": False}
+
+
+async def test_numbers_of_ones_own_are_not_told_of(person: Person, clock: Clock) -> None:
+    """Up to three may be mistakes; a person who numbers the lines knows what they are."""
+    names = ("one", "two", "six", "ten")
+    person.write("".join(f"- [ ] {name}\n" for name in names))
+    await person.cycle()
+    clock.pass_by(61)
+    for numbered, told in ((3, 3), (4, 0)):
+        marks = [f" omi:{n}" if n < numbered else "" for n in range(len(names))]
+        lines = [f"- [ ] {name}{mark}\n" for name, mark in zip(names, marks, strict=True)]
+        person.write("".join(lines))
+        assert len((await person.cycle()).remarks) == told
 
 
 # What a server does
