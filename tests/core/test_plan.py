@@ -575,3 +575,26 @@ def test_writes_are_what_was_edited(version: list[Task], at: int) -> None:
     ops = [op for op in world.plan(edited).ops if not isinstance(op, Adopt)]
     assert len(ops) <= 1 + (version.count(version[number]) > 1)
     assert all(isinstance(op, ChangeRemote) and op.patch.description is None for op in ops)
+
+
+@pytest.mark.parametrize(
+    ("named", "made_at", "ids", "told"),
+    [
+        ("other", None, False, True),
+        ("other", NOW - 61, False, True),
+        ("other", NOW + 61, False, True),  # by a clock that is ahead
+        ("other", NOW - 60, False, False),  # told when it was made
+        ("other", NOW + 60, False, False),
+        ("other", None, True, False),  # the right one is written in its place
+        ("r1", None, False, False),
+        (None, None, False, False),
+    ],
+)
+def test_a_line_that_names_another_item_is_a_stray(
+    named: str | None, made_at: float | None, ids: bool, told: bool
+) -> None:
+    """It keeps its own item; its person is to hear of it once it is not new any more."""
+    line = entry("a")._replace(explicit_id=named)
+    known = linked(line.task, made_at=made_at)
+    decided = made([line], [known], replace(PUSH, ids=ids))
+    assert (decided.strays, decided.ops) == ((line,) if told else (), ())

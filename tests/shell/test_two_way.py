@@ -440,9 +440,11 @@ async def test_a_line_that_comes_back_has_its_id_written_at_once(both: Person) -
     """In the sync that gives it its item, as a line that is linked by its text."""
     both.settings += 'ids = "inline"\n'
     found = both.sandbox.add("b").id
-    both.write("- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n- [ ] e\n")
+    both.write("- [ ] b\n")
     await both.once()
-    assert f"- [ ] b omi:{found}\n" in read(both)
+    assert read(both) == f"- [ ] b omi:{found}\n"
+    both.write(f"{read(both)}- [ ] a\n- [ ] c\n- [ ] d\n- [ ] e\n")
+    await both.once()
     former = read(both)
     both.write(former.replace(f"- [ ] b omi:{found}\n", ""))
     await both.once()
