@@ -726,6 +726,11 @@ def test_a_list_without_a_task_is_told_of(source: str, line: int) -> None:
     assert warned(f"{source}\n\n- [ ] task\n") == []
 
 
+def test_what_is_told_of_a_line_says_more_than_of_the_list() -> None:
+    """A box that is nearly one is the reason that there is no task."""
+    assert warned("- [] milk\n- bread\n") == [(1, blocks.NO_BOX)]
+
+
 @pytest.mark.parametrize("source", ["", "# Shopping\n", "milk and bread\n", "* * *\n"])
 def test_a_file_without_a_list_is_no_mistake(source: str) -> None:
     """It may get its first task later."""
