@@ -358,6 +358,11 @@ def test_tables_that_are_not_tasks(source: str, line: int, what: str, advice: st
             'write description = "what to do"',
         ),
         (
+            "[[todo]]\ndeadline = 2026-01-31",
+            "[[todo]] number 1 (line 1): it has no description",
+            'write description = "what to do"',
+        ),
+        (
             "[[todo]]\ndone = true\ntitel = 'a'",
             "[[todo]] number 1 (line 3): it has no description, but titel",
             'write description = "what to do"',

@@ -30,6 +30,7 @@ ADDED = tuple(key + mark for key in KEYS for mark in "_-")
 """What keys begin with that say more about one of ours: ``completed_on``."""
 DEADLINES = frozenset({"duedate", "deadline"})
 """Names that people give a due date, in lower case without marks."""
+_NO_MARKS = str.maketrans("", "", "_-")
 
 NEARLY = 0.81
 """Likeness of a key to ours from which it was likely meant; ``uid`` is 0.8 of ``id``."""
@@ -83,19 +84,16 @@ def _mistyped(
     source: bytes, tables: Sequence[tuple[Place, Mapping[str, object]]]
 ) -> Iterator[Notice]:
     """Warn of keys that are nearly ours. Others are the person's, also what adds to ours."""
-    every = {key for _, table in tables for key in table}
-    foreign = (
-        key
-        for key in every.difference(KEYS)
-        if not key.startswith(ADDED) or _plain(key) in DEADLINES
-    )
-    near = {key: meant for key in foreign if (meant := _nearest(key, KEYS))}
+    foreign = {key for _, table in tables for key in table}.difference(KEYS)
+    dates = {key for key in foreign if key.casefold().translate(_NO_MARKS) in DEADLINES}
+    typos = {key: _nearest(key, KEYS) for key in foreign - dates if not key.startswith(ADDED)}
+    near = {key: meant for key, meant in typos.items() if meant} | dict.fromkeys(dates, DUE_KEYS[0])
     for place, table in tables if near else ():
+        has_date = not table.keys().isdisjoint(DUE_KEYS)
         for key in filter(near.__contains__, table):
-            if _plain(key) in DEADLINES and not table.keys().isdisjoint(DUE_KEYS):
-                continue
-            message = f"{key} is not read; did you mean {near[key]}?"
-            yield Notice(_key_line(source, place, key), message)
+            if key not in dates or not has_date:
+                message = f"{key} is not read; did you mean {near[key]}?"
+                yield Notice(_key_line(source, place, key), message)
 
 
 def _nearest(word: str, words: Sequence[str]) -> str:
@@ -103,16 +101,10 @@ def _nearest(word: str, words: Sequence[str]) -> str:
 
     The first letter is seldom mistyped; letters that change places are as likely as any.
     """
-    if _plain(word) in DEADLINES:
-        return DUE_KEYS[0]
     word = word.casefold()
     alike = (one for one in words if one[0] == word[:1])
     likeness, near = max(((_likeness(word, one), one) for one in alike), default=(0.0, ""))
     return near if likeness >= NEARLY else ""
-
-
-def _plain(word: str) -> str:
-    return word.casefold().replace("_", "").replace("-", "")
 
 
 def _likeness(word: str, one: str) -> float:
