@@ -104,7 +104,7 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
             and facts.get("fingerprint") in {None, key.fingerprint}
             and settled["at"] <= now
             and (settled["look_at"] is None or now < settled["look_at"])
-            and _same_bytes(todo, settled)
+            and same_bytes(todo, settled)
         ):
             return Ready(settled["code"], settled["tasks"], settled["parked"])
     return None
@@ -126,12 +126,12 @@ def _facts(store: Path) -> dict[str, Any]:
         db.close()
 
 
-def _same_bytes(todo: Path, settled: dict[str, Any]) -> bool:
+def same_bytes(todo: Path, settled: dict[str, Any]) -> bool:
     """Return whether the file is as it was, by its times and size or else by its bytes."""
     signature = file.signature(todo)
     if signature is None:
         return False
     sure = signature.mtime_ns / 1e9 + SURE_AFTER <= settled["at"]
-    if sure and list(signature) == settled["signature"]:
+    if sure and list(signature) == settled.get("signature"):
         return True
     return bool(file.read(todo).digest == settled["digest"])

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from omisync import config as configs
-from omisync import errors, places, show, store
+from omisync import errors, places, quick, show, store
 from omisync.errors import OmisyncError, StoreUnusable, UsageError
 from omisync.show.words import count
 
@@ -85,9 +85,10 @@ def _is_changed(config: Config, settled: object) -> bool:
     """Return whether the file says something else than when all of it was in sync."""
     from omisync import file
 
-    if isinstance(settled, dict):
-        with contextlib.suppress(errors.OmisyncError):  # the next sync tells
-            return bool(file.read(config.todo_path).digest != settled["digest"])
+    if not isinstance(settled, dict) or file.signature(config.todo_path) is None:
+        return False
+    with contextlib.suppress(OmisyncError):  # the next sync tells
+        return not quick.same_bytes(config.todo_path, settled)
     return False
 
 
