@@ -93,17 +93,15 @@ def settle(run: Run) -> None:
             if times[item.id] == 1 and item.id not in run.linked and item.id not in settled
         ]
         pairs = _zipped([intent.fields for intent in reply.intents], items)
-        for n, (op, intent) in enumerate(zip(reply.group, reply.intents, strict=True)):
-            if n in pairs:
-                item = items[pairs[n]]
-                settled[item.id] = op.link.but(
-                    remote_id=item.id,
-                    base=Base(op.entry.task, item.fields),
-                    failures=0,
-                    made_at=item.made_at,
-                )
-            else:
-                missing.append(intent)
+        for n, m in pairs.items():
+            op, item = reply.group[n], items[m]
+            settled[item.id] = op.link.but(
+                remote_id=item.id,
+                base=Base(op.entry.task, item.fields),
+                failures=0,
+                made_at=item.made_at,
+            )
+        missing += (intent for n, intent in enumerate(reply.intents) if n not in pairs)
     run.settle("task.created", *settled.values())
     run.created = []
     run.linked.update(settled)

@@ -421,6 +421,16 @@ def many(batches: int) -> str:
     return "".join(f"- [ ] task {n}\n" for n in range(50 * batches))
 
 
+async def creates_of(person: Person, batches: int) -> list[str]:
+    """Push so many batches; return the steps from the commit before the first to the last one."""
+    steps: list[str] = []
+    person.trace = steps.append
+    person.write(many(batches))
+    await person.cycle()
+    sent = [at for at, step in enumerate(steps) if step == "request.sent"]
+    return steps[sent[-batches] - 1 : sent[-1]]
+
+
 async def test_what_is_written_down_and_not_sent_is_taken_back(person: Person) -> None:
     """A limit in the middle of many batches: nothing of unknown outcome is left."""
     person.write(many(7))
@@ -436,23 +446,13 @@ async def test_what_is_written_down_and_not_sent_is_taken_back(person: Person) -
 
 async def test_the_disk_is_waited_for_once_for_many_batches(person: Person) -> None:
     """The first batch goes alone; the next sixteen, and then more, are written down at once."""
-    steps: list[str] = []
-    person.trace = steps.append
-    person.write(many(33))
-    await person.cycle()
-    sent = [at for at, step in enumerate(steps) if step == "request.sent"]
-    creates = steps[sent[-33] - 1 : sent[-1]]
+    creates = await creates_of(person, 33)
     assert creates.count("store.commit") == 3
 
 
 async def test_a_reply_is_settled_when_the_next_request_has_left(person: Person) -> None:
     """Nobody waits for the disk in between, and replies that come together go there together."""
-    steps: list[str] = []
-    person.trace = steps.append
-    person.write(many(33))
-    await person.cycle()
-    sent = [at for at, step in enumerate(steps) if step == "request.sent"]
-    told = [step for step in steps[sent[-33] : sent[-1]] if step != "store.commit"]
+    told = [step for step in await creates_of(person, 33) if step != "store.commit"]
     assert told[:3] == ["request.sent", "reply.read", "store.write"]  # goes alone
     settled, unsettled = 0, 0
     for before, step in pairwise(told[3:]):
