@@ -244,7 +244,7 @@ def _write_inward_guards(paper: Paper, decided: Plan, todo_path: Path, *, asks: 
     if gone.drastic:
         paper.say(
             Piece("The removal guard stops this: ", "red"),
-            Piece(f"Omi lacks {gone.count} of {gone.total} open tasks of {todo_path};"),
+            Piece(f"Omi lacks {gone.count} of {gone.open} open tasks of {todo_path};"),
             Piece(" nothing would be changed."),
         )
         paper.say(

@@ -64,7 +64,7 @@ def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:
     departure = decided.departure
     if departure.drastic and not _is_allowed(run, departure, allow=allow):
         raise GuardStopped(
-            f"Omi lacks {departure.count} of {departure.total} open tasks of"
+            f"Omi lacks {departure.count} of {departure.open} open tasks of"
             f" {run.desk.config.todo_path}; nothing was changed",
             "If that is wrong, nothing is lost: try again later. If you deleted them, run"
             " `omisync --once --allow-removals`.",

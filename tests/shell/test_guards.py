@@ -169,7 +169,10 @@ async def test_lines_that_went_before_count_for_the_permission_too(
     assert fact(person, "refused_departure") == [8, 20]
     with Store.open(person.store_path) as store, store.transaction():
         store.put_fact("allowed_departure", {"count": 11, "until": clock.now + 100})
-    assert (await person.cycle(now=True)).code == errors.BAD_FILE
+    outcome = await person.cycle(now=True)
+    assert outcome.code == errors.BAD_FILE
+    (trouble,) = outcome.troubles
+    assert f"Omi lacks 8 of 16 open tasks of {person.todo};" in str(trouble)
     await person.cycle(now=True, allow_removals=True)
     assert fact(person, "allowed_departure") == {"count": 12, "until": clock.now + 3600}
     for _ in range(3):
