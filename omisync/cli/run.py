@@ -58,10 +58,9 @@ def once(options: Namespace) -> int:
         if answered is not None:
             return answered
         from omisync import sync
-        from omisync.sync import Desk
 
         opened = stack.enter_context(store.Store.open(config.store_path))
-        desk = Desk(config, opened, os.environ, quick.setting(config_file, os.environ))
+        desk = sync.Desk(config, opened, os.environ, quick.setting(config_file, os.environ))
         desk.timeout = min(desk.timeout, max(options.timeout, ANSWER))
         outcome = _synced(desk, options)
         if not options.json and _agreed(outcome, config.todo_path):
@@ -183,8 +182,8 @@ def _asked(path: Path, options: Namespace, deadline: float) -> int | None:
         "grace": bool(options.grace),
         "yes": bool(options.yes),
     }
+    patience = max(options.timeout, 2 * control.BEAT)
     while True:
-        patience = max(options.timeout, 2 * control.BEAT)
         answer = control.ask(path, os.environ, request, patience)
         if answer is None or "error" in answer:
             return None  # none runs, or it is stopping: its lock is waited for

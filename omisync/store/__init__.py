@@ -272,9 +272,12 @@ class Store:
             StoreUnusable: it cannot be written.
         """
         with mapped(self.path):
-            self._db.execute("PRAGMA query_only=0")
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("ROLLBACK")
+            self._db.execute("PRAGMA query_only=0")  # which would forbid to ask
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute("ROLLBACK")
+            finally:
+                self._db.execute("PRAGMA query_only=1")
 
     # Links
 

@@ -38,7 +38,8 @@ _NEARLY = re.compile(
 """What was likely meant as a task, where no item with a box is; a link is not."""
 _BARE = re.compile(rb"[ \t>]*\[[ xX]\][ \t]+[^\s]")
 """The same on the lines below a task: a box whose bullet is missing."""
-_BOXED = re.compile(rb"(?:[^\w\s]{1,4}[ \t]+)?\[[ xX]\][ \t]+[^\s]")  # a bullet of some other kind
+_BOXED = re.compile(rb"(?:[^\w\s]{1,4}[ \t]+)?\[[ xX]\][ \t]+[^\s]")
+"""The same where a paragraph begins: a box without a bullet, or behind a foreign one."""
 
 _TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + _BULLET + _BOX)
 
