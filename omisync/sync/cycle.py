@@ -74,7 +74,9 @@ async def cycle(
                 return unchanged
             snapshot, document, decided = await _both_ways(run, listing, asked)
         else:
-            document = formats.parsed(desk.config, snapshot)
+            # A new list has lost no line yet, the places of which would be asked for.
+            known = len(run.store.links()) > 0
+            document = formats.parsed(desk.config, snapshot, places=known)
             decided = await _cycle(run, document, snapshot, asked)
     except (StoreBusy, StoreUnusable):
         raise

@@ -18,8 +18,8 @@ OURS, PARTED, THEIRS = b"<<<<<<< ", b"=======", b">>>>>>> "
 """The lines around and between the two sides of a conflict (git-merge(1))."""
 
 
-def parsed(config: Config, snapshot: Snapshot) -> Document:
-    """Return the file's tasks.
+def parsed(config: Config, snapshot: Snapshot, *, places: bool = True) -> Document:
+    """Return the file's tasks, with ``places`` to rewrite them and to look for lost ones.
 
     Raises:
         ParseError: it is TOML and broken, or holds both sides of a merge.
@@ -33,7 +33,7 @@ def parsed(config: Config, snapshot: Snapshot) -> Document:
             " until then nothing is sent",
         )
     if not config.is_toml:
-        return markdown.parse(snapshot.data, _marks(config))
+        return markdown.parse(snapshot.data, _marks(config), places=places)
     try:
         return toml.parse(snapshot.data)
     except ParseError as error:

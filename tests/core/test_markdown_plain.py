@@ -11,10 +11,11 @@ from strategies import NASTY, documents, nasty_markdown
 
 from omisync.core import markdown
 from omisync.core.markdown import blocks, entries, plain
+from omisync.core.model import Entry
 from omisync.core.still import Lines, sign
 
 if TYPE_CHECKING:
-    from omisync.core.model import Entry, Notice
+    from omisync.core.model import Notice
 
 PARTS = (
     "- [ ] milk\n", "- [x] Pay rent 📅 2026-01-05\n", "* [X] Call Bob due:2026-02-28\r\n",
@@ -70,6 +71,17 @@ def test_a_file_reads_the_same_as_line_by_line(source: str) -> None:
     assert found.moves is any(e.explicit_id is not None for e in read)
 
 
+@given(mixtures())
+@example("- [ ] a 📅 2026-01-28\n# h\n- [x] b\n")
+def test_a_reader_who_will_not_write_may_do_without_the_spans(source: str) -> None:
+    """All else is the same: tasks, lines, sections, ids and warnings."""
+    placed, without = (markdown.parse(source.encode(), places=p) for p in (True, False))
+    for entry, bare in zip(placed.entries, without.entries, strict=True):
+        assert bare in {entry, Entry(*entry[:4])}
+    assert without.notices == placed.notices
+    assert list(without.entries.signs) == list(placed.entries.signs)  # type: ignore[attr-defined]
+
+
 @given(mixtures(), st.data())
 def test_an_entry_is_the_same_whenever_it_is_looked_at(source: str, data: st.DataObject) -> None:
     """In any order, and the same one each time."""
@@ -115,7 +127,7 @@ def test_what_most_files_consist_of_is_plain() -> None:
         "# Home\n\n- [ ] Buy milk\n- [x] Pay rent! 📅 2026-12-01\n- [ ] due now due:2026-12-02\n"
         "## Büro\n* [ ] 3 x 牛乳\n"
     )
-    found, _ = plain.entries(source.encode(), read)
+    found, _ = plain.entries(source.encode(), read, places=True)
     assert [entry.task.text for entry in found] == ["Buy milk", "Pay rent!", "due now", "3 x 牛乳"]
 
 
@@ -130,6 +142,6 @@ def test_what_is_not_plain_is_read_with_the_line_above_it() -> None:
         return [], [], section
 
     source = b"- [ ] a\n- [ ] b\n  c\n- [ ] d\n- [ ] e\n- [ ] *f*\n"
-    found, _ = plain.entries(source, read)
+    found, _ = plain.entries(source, read, places=True)
     assert asked == [b"- [ ] b\n  c\n", b"- [ ] e\n- [ ] *f*\n"]
     assert [entry.task.text for entry in found] == ["a", "d"]

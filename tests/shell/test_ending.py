@@ -32,6 +32,27 @@ def fact(person: Person, name: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("- [ ] z\n- [ ] a\n", []),
+        ("- [ ] z\n- [ ] a\n- b\n", [3]),
+        ("- [ ] z\n- [ ] a\n- [ ] b\n", []),
+        ("- [ ] z\n- [ ] a\n  b\n", []),
+    ],
+)
+async def test_a_removed_line_is_told_of_where_its_words_are_no_task_s(
+    settled: Person, text: str, lines: list[int]
+) -> None:
+    """What says them as a task, or as a part of one, is what it is meant to be."""
+    settled.write("- [ ] z\n- [ ] a\n- [ ] b\n- [ ] b\n")
+    await settled.cycle()
+    settled.write(text)
+    outcome = await settled.cycle()
+    assert outcome.counts["task.removed"] > 0
+    assert [notice.line for notice in outcome.notices] == lines
+
+
 async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> None:
     """When it was, how it ended, since when it fails, and what there is to do."""
     began = clock.now

@@ -31,13 +31,15 @@ USUAL = {b" ": False, b"x": True, b"X": True}
 """What the boxes of plain lines have to mean; with other marks no line is plain."""
 
 
-def parse(source: bytes, marks: Marks = MARKS) -> Document:
+def parse(source: bytes, marks: Marks = MARKS, *, places: bool = True) -> Document:
     """Return the tasks of ``source``, which is valid UTF-8, in document order.
 
     A list without any is told of: its person may not know how a task is written.
 
     All spans are byte offsets into ``source``, a byte order mark included. A
-    line ends with LF, CRLF or a lone CR.
+    line ends with LF, CRLF or a lone CR. Without ``places`` entries may lack
+    their spans, two thirds of what a plain one holds: for who neither writes nor
+    asks which lines are those of a task.
     """
     begin, known = blocks.begin(source), _boxes(marks)
     lines: list[int] = []  # most files need them only when an entry is looked at
@@ -56,7 +58,7 @@ def parse(source: bytes, marks: Marks = MARKS) -> Document:
         entries, notices, _ = read(begin, len(source), blocks.Section())
         entries = tuple(entries)
     else:
-        entries, notices = plain.entries(source, read)
+        entries, notices = plain.entries(source, read, places=places)
     if not entries and not notices and (item := blocks.first_item(source)) is not None:
         notices = [Notice(bisect_right(blocks.line_starts(source), item), blocks.NO_TASK)]
     return Document(source, entries, tuple(notices))

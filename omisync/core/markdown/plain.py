@@ -82,9 +82,9 @@ class _Run(NamedTuple):
     section: str
 
 
-def entries(source: bytes, read: Read) -> tuple[Lines[Entry], list[Notice]]:
+def entries(source: bytes, read: Read, *, places: bool) -> tuple[Lines[Entry], list[Notice]]:
     """Return the entries and the notices of a file; ``read`` reads what is not plain."""
-    sheet = _Sheet(source)
+    sheet = _Sheet(source, places)
     begin = blocks.begin(source)
     if not is_readable(source, begin):
         sheet.hard(begin, len(source), read)
@@ -106,8 +106,9 @@ def is_readable(source: bytes, begin: int) -> bool:
 class _Sheet:
     """The entries so far: those of plain lines by their place, the others as they are."""
 
-    def __init__(self, source: bytes) -> None:
+    def __init__(self, source: bytes, places: bool) -> None:
         self.source = source
+        self.places = places
         self.signs = signs()
         self.known: dict[int, Entry] = {}
         self.notices: list[Notice] = []
@@ -174,17 +175,14 @@ class _Sheet:
         made = []
         for one in _ONE.finditer(self.source, run.start, run.stop):
             mark, text, _, day = one.groups()
-            start, end = one.span()
-            made.append(
-                Entry(
-                    Task(text.decode(), mark != b" ", day.decode() if day else None),
-                    bisect_right(self._lines, start),
-                    run.section,
-                    None,
-                    Span(start, end),
-                    Span(*one.span(1)),
-                    (Span(one.start(2), end),),
-                    Span(*one.span(3)) if day else None,
-                )
-            )
+            task = Task(text.decode(), mark != b" ", day.decode() if day else None)
+            line = bisect_right(self._lines, one.start())
+            made.append(Entry(task, line, run.section, None, *(_spans(one) if self.places else ())))
         return made
+
+
+def _spans(item: re.Match[bytes]) -> tuple[Span, Span, tuple[Span, ...], Span | None]:
+    """Return where an entry has its item, its box, its text and its due token."""
+    start, end = item.span()
+    due = Span(*item.span(3)) if item[3] else None
+    return Span(start, end), Span(*item.span(1)), (Span(item.start(2), end),), due
