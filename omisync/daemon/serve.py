@@ -267,6 +267,7 @@ class Daemon:
                     return outcome.code
                 until = self._due(outcome)
                 del outcome  # and its plan, which may be large
+                self.desk.store.shrink()
                 code = await self._pause(saved, until)
                 if code is not None:
                     return code

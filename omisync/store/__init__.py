@@ -212,6 +212,10 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
 
+    def shrink(self) -> None:
+        """Give back the memory that holds pages of the file (PRAGMA shrink_memory, SQLite)."""
+        self._db.execute("PRAGMA shrink_memory")
+
     def _check(self, *, thorough: bool) -> int:
         """Return the version of the store, after making sure that it is one of ours."""
         with reading(self.path):  # a verdict on damage can quote bytes that are no text
