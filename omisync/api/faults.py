@@ -181,6 +181,12 @@ def _forbidden(request: Request, said: _Said, key: str) -> errors.KeyProblem:
     named = _SCOPE.search(said.sentence)
     usual = "action_items:read" if request.method == "GET" else "action_items:write"
     scope = named.group() if named else usual
+    if said.detail is None:
+        return errors.KeyProblem(
+            f"the server answers {request} with 403, and not as Omi does{said.tail}",
+            f"see whether the key {masked(key)} has the scope {scope} (Omi app, Settings,"
+            " Developer); if it has, a proxy or a firewall before Omi refuses this machine",
+        )
     return errors.KeyProblem(
         f"the key {masked(key)} may not do this, it lacks the scope {scope}{said.tail}",
         f"create a new key with {scope}; scopes of a key cannot be edited",

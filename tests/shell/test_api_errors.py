@@ -148,7 +148,7 @@ async def test_a_read_only_key_is_told_to_be_replaced() -> None:
         ("list", "Forbidden", "read"),
         ("change", "Forbidden", "write"),
         ("delete", {"message": "Required scope: action_items:write"}, "write"),
-        ("create", None, "write"),
+        ("create", "", "write"),
     ],
 )
 async def test_a_403_without_a_scope_means_the_usual_one(
@@ -157,6 +157,16 @@ async def test_a_403_without_a_scope_means_the_usual_one(
     """Reading needs the read scope, everything else the write scope."""
     raised = await failure(operation, http(403, {"detail": detail}))
     assert raised.advice.startswith(f"create a new key with action_items:{scope};")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Forbidden</html>", b"{}"])
+async def test_a_403_that_is_not_omi_s_does_not_blame_the_key_alone(body: bytes) -> None:
+    """A firewall says so too, and no new key would help."""
+    raised = await failure("create", http(403, body))
+    assert type(raised) is errors.KeyProblem
+    assert "lacks" not in raised.message
+    assert "action_items:write" in raised.advice
+    assert "firewall" in raised.advice
 
 
 async def test_an_unknown_key_is_named_but_not_shown() -> None:
