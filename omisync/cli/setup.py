@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -33,8 +34,7 @@ def init(options: Namespace) -> int:
     if config_file.exists():
         raise UsageError(
             f"There is a config at {config_file} already",
-            f"If only the key is missing, put it into {key_file}, chmod 600 that, and write"
-            f' api_key_file = "{key_file}" under [omi].'
+            f"If only the key is missing, {_key_advice(config_file, key_file)}."
             " For another list: omisync -c PATH init FILE.",
         )
     found = None if key_file.exists() else _found()
@@ -58,6 +58,17 @@ def init(options: Namespace) -> int:
     else:
         _tell(config_file, written, todo, found)
     return errors.OK
+
+
+def _key_advice(config_file: Path, key_file: Path) -> str:
+    """Return where a key would go: where the config looks for one, if it does."""
+    from omisync import config as configs
+
+    with contextlib.suppress(OmisyncError):
+        if named := configs.load(config_file, os.environ).key_file:
+            return f"put it into {named} and chmod 600 that"
+    line = f'api_key_file = "{key_file}"'
+    return f"put it into {key_file}, chmod 600 that, and write {line} under [omi]"
 
 
 def _found() -> str | None:

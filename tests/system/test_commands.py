@@ -103,7 +103,12 @@ def test_init_never_overwrites(fresh: Machine) -> None:
     assert ran.code == 2
     assert "already" in ran.err
     assert "-c PATH" in ran.err
+    assert "missing, put it into ~/.config/omisync/omi-api-key and chmod 600" in " ".join(
+        ran.err.replace(str(fresh.home), "~").split()
+    )
     assert tree(fresh.home) == before
+    fresh.config_file.write_text("[todo]\n")
+    assert 'write api_key_file = "' in " ".join(fresh.run("init", "other.md").err.split())
     fresh.config_file.unlink()
     assert fresh.run("init", "other.md", typed=f"{OTHER_KEY}\n").code == 0
     assert fresh.config_file.with_name("omi-api-key").read_text() == f"{KEY}\n"
