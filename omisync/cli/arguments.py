@@ -141,8 +141,11 @@ def _count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is no number, 1 or more")
 
 
-def _add_globals(parser: argparse.ArgumentParser, *, top: bool) -> None:
-    """Add the options that every command takes, before or after its name."""
+def _add_globals(parser: argparse.ArgumentParser, *, top: bool, data: bool = True) -> None:
+    """Add the options that every command takes, before or after its name.
+
+    ``data`` tells whether the command has results that a machine could read.
+    """
     unset = None if top else argparse.SUPPRESS
     parser.add_argument(
         "-c", "--config", metavar="PATH", default=unset, help="the config file to use"
@@ -161,7 +164,7 @@ def _add_globals(parser: argparse.ArgumentParser, *, top: bool) -> None:
         "--json",
         action="store_true",
         default=False if top else argparse.SUPPRESS,
-        help="results as JSON on stdout",
+        help="results as JSON on stdout" if data else argparse.SUPPRESS,
     )
 
 
@@ -175,7 +178,7 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             allow_abbrev=False,
         )
         command.set_defaults(run=_lazy(module, name.replace("-", "_")), command=name)
-        _add_globals(command, top=False)
+        _add_globals(command, top=False, data=name not in SPEAKING)
         return command
 
     init = add("init", "setup", "set omisync up for a todo file", INIT)
@@ -238,7 +241,8 @@ Keys are made in the Omi app: Settings > Developer > Create Key, with the scopes
 action_items:read and action_items:write.
 """
 STATUS = """\
-Reads the state store only; it can be asked at any time, also while omisync runs.
+Reads the state store, looks whether the todo file was edited since, and asks
+nobody; it can be asked at any time, also while omisync runs.
 """
 DOCTOR = """\
 Config, todo file (in two-way also whether it can be written), watching, state,

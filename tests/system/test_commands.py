@@ -538,6 +538,15 @@ def test_help_tells_what_a_command_does(command: str, fresh: Machine) -> None:
     assert COMMANDS[command][0].lower() in overview.lower()
 
 
+@pytest.mark.parametrize("command", ["demo", "sandbox", "status"])
+def test_help_promises_json_where_there_is_any(command: str, fresh: Machine) -> None:
+    """What speaks to a person only does not offer it, and refuses it."""
+    offered = "--json" in fresh.run(command, "--help").out
+    refused = fresh.run(command, "--json")
+    assert offered is ("--json does not go with" not in refused.err)
+    assert offered is (command == "status")
+
+
 def test_help_lists_the_exit_codes(fresh: Machine) -> None:
     """The overview names each exit code and the first command to try."""
     out = fresh.run("--help").out
