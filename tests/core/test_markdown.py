@@ -645,7 +645,8 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
     "line",
     [
         "- [] a", "-[ ] a", "1.[x] a", "- [ ]a", "- [x]a", "2) [X]ä", "- [ x] a", "- [x ] a",
-        "- [  ] a", "> - [] a", "  * [] a",
+        "- [  ] a", "> - [] a", "  * [] a", "[ ] a", "> [x] a", "• [ ] a", "— [x] a", "\\- [ ] a",
+        "** [X] a", "-\u00a0[ ] a", "- [\u00a0] a", "- [ ]\u00a0a", "- [x\u00a0] a",
     ],
 )  # fmt: skip
 def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
@@ -653,14 +654,27 @@ def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
     ((where, message),) = warned(f"- [ ] x\n\n{line}\n\n- [ ] y\n")
     assert where == 3
     assert message == (
-        "this is not read as a task: a box is [ ] or [x], with a space before and after it"
+        "this is not read as a task: one begins with `- [ ] ` or `- [x] `, blanks included"
     )
     assert said(f"- [ ] x\n\n{line}\n\n- [ ] y\n") == ["x", "y"]
 
 
 @pytest.mark.parametrize(
     "line",
-    ["-[ ] a", "*[x] a", "1.[ ] a", "-[] a", "- []a", "  -[ ] a", "[ ] a", "  [x] a", "- [ ]a"],
+    [
+        "-[ ] a",
+        "*[x] a",
+        "1.[ ] a",
+        "-[] a",
+        "- []a",
+        "  -[ ] a",
+        "[ ] a",
+        "  [x] a",
+        "- [ ]a",
+        "• [ ] a",
+        "  – [x] a",
+        "-\u00a0[ ] a",
+    ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "  \n", "\\\n"])
 def test_a_box_that_is_nearly_one_is_reported_below_a_task_too(line: str, end: str) -> None:
@@ -675,9 +689,38 @@ def test_a_box_that_is_nearly_one_is_reported_below_a_task_too(line: str, end: s
 def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
     """A bullet without a space is text to Markdown, on each line of it."""
     assert [where for where, _ in warned("Groceries:\n-[ ] a\n-[x] b\n[ ] c\n\n> -[ ] d\n")] == [
-        2, 3, 6,
+        2, 3, 4, 6,
     ]  # fmt: skip
     assert [where for where, _ in warned("* * *\n-[ ] a\n")] == [2]
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("- [ ] a\n\t\t- [ ] b\n- [ ] c\n", [2]),
+        ("- [ ] a\n      - [ ] b\n      1. [x] c\n", [2, 3]),
+        ("- a\n      * [ ] b\n", [2]),
+        ("To buy:\n    - [ ] a\n    + [/] b\n", [2, 3]),
+        ("> - [ ] a\n>       - [ ] b\n", [2]),
+        ("1. [ ] a\n   - [ ] b\r         - [ ] c\r\n", [3]),
+    ],
+)
+def test_a_task_that_the_text_above_it_swallows_is_reported(source: str, lines: list[int]) -> None:
+    """Too deep for a list of its own: Markdown takes it for more of that text."""
+    assert warned(source) == [(line, blocks.TOO_DEEP) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [("To buy:\n2. [ ] a\n", 2), ("- a\n  10) [x] b\n", 2), ("> To buy:\n> 3. [ ] a\n", 2)],
+)
+def test_a_number_other_than_one_does_not_begin_a_list_within_a_text(
+    source: str, line: int
+) -> None:
+    """It would be one behind a blank line."""
+    assert warned(source) == [(line, blocks.NO_BREAK)]
+    first, _, rest = source.partition("\n")
+    assert warned(f"{first}\n{'>' * source.startswith('>')}\n{rest}") == []
 
 
 @pytest.mark.parametrize(
@@ -685,7 +728,8 @@ def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
     [
         "- [ ] t\n- [x](http://a) b\n- [ ](http://a)\n- [x][y] z\n- [](a) b\n- [x]: y\n",
         "- [ ] t\n- [ ]\n- []\n- [1] a\n- [a] b\n- [ ] ",
-        "- [ ] t\n\na -[ ] b\n\n[ ] a\n\n[]\n\n-[a] b\n\n-[ ]\n",
+        "- [ ] t\n\na -[ ] b\n\n[a] b\n\n[x]: /u\n\n[]\n\n-[a] b\n\n-[ ]\n\n| [ ] | b |\n",
+        "- [ ] t\n  a - [ ] b\n      - [a] c\n      - [1](d) e\n      -[1] f\n",
         "```\n- [] a\n```\n<!-- - [ ]a -->\n",
         "---\ntitle: x\n---\n- [ ] a\n",
         "<div>\ntext\n- plain\n- [1] text\n</div>\n",
@@ -715,8 +759,6 @@ def test_what_is_meant_is_not_reported(source: str) -> None:
         ("a\r\n\r\n> * quoted\r\n", 3),
         ("---\ntags:\n  - home\n---\n\n- [ ]\n", 6),
         ("- [a] no mark that was configured\n", 1),
-        ("# Today\n\n[ ] milk\n[x] bread\n", 3),
-        ("text\n\n• [ ] milk\n", 3),
     ],
 )
 def test_a_list_without_a_task_is_told_of(source: str, line: int) -> None:

@@ -36,10 +36,10 @@ _NEARLY = re.compile(
     rb")[^\s]"
 )
 """What was likely meant as a task, where no item with a box is; a link is not."""
-_BARE = re.compile(rb"[ \t>]*\[[ xX]\][ \t]+[^\s]")
-"""The same on the lines below a task: a box whose bullet is missing."""
-_BOXED = re.compile(rb"(?:[^\w\s]{1,4}[ \t]+)?\[[ xX]\][ \t]+[^\s]")
-"""The same where a paragraph begins: a box without a bullet, or behind a foreign one."""
+_BOXED = re.compile(rb"[ \t>]*(?:[^\w\s|]{1,4}(?:[ \t]|\xc2\xa0)+)?\[[ xX]\][ \t]+[^\s]")
+"""The same: a box without a bullet, or behind a foreign one (as Macs write a no-break space)."""
+_JOINED = re.compile(rb"([ \t>]*)" + _BULLET + _BOX)
+"""The same where a paragraph goes on: too deep for an item of its own, or not numbered 1."""
 
 _TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + _BULLET + _BOX)
 
@@ -64,8 +64,14 @@ _HIDING = {
 }
 NO_TASK = "no line of this list is a task yet: a task has a box, `- [ ] text`"
 """The warning for a file with a list and no task."""
-NO_BOX = "this is not read as a task: a box is [ ] or [x], with a space before and after it"
+NO_BOX = "this is not read as a task: one begins with `- [ ] ` or `- [x] `, blanks included"
 """The warning for what was likely meant as a task."""
+TOO_DEEP = "this is part of the text above it, not a task: indent it as deep as its list"
+NO_BREAK = "this is part of the text above it, not a task: put a blank line before it"
+"""The warnings for a task that the paragraph before it swallows."""
+
+_DEEP = 4
+"""Columns that make a line a part of the paragraph before it, whatever it says (CommonMark)."""
 
 
 class Inline(NamedTuple):
@@ -188,7 +194,7 @@ def _outside(
     """Return the heading (none at a ``depth`` of items) or the hiding block that starts here."""
     if start == "HtmlBlock":
         return Opaque(span, "HTML")
-    if start == "Paragraph" and _NEARLY.match(source, span.start):
+    if start == "Paragraph" and _is_meant(source, span.start):
         return Opaque(span, "box")
     if isinstance(start, str):
         return None
@@ -259,7 +265,7 @@ def _first_paragraph(
         if isinstance(event, str):
             if event == "Rule":
                 return end, inlines, nearly, one
-            nearly += _nearly(source, event, body + reach["start"], bare=True)
+            nearly += _nearly(source, event, body + reach["start"])
             continue
         if "Text" in event:  # most events; the others need a closer look
             end = body + reach["end"]
@@ -280,17 +286,18 @@ def _first_paragraph(
     return end, inlines, nearly, None  # pragma: no cover - for the types
 
 
-def _nearly(source: bytes, event: str, at: int, *, bare: bool = False) -> list[int]:
-    """Return where the line after a break begins, if it was likely meant as a task.
-
-    ``bare`` tells that even a box without a bullet was.
-    """
+def _nearly(source: bytes, event: str, at: int) -> list[int]:
+    """Return where the line after a break begins, if it was likely meant as a task."""
     ends = LINE_END.search(source, at) if event in {"SoftBreak", "HardBreak"} else None
     if ends is None:
         return []
     begin = ends.end()
-    meant = _NEARLY.match(source, begin) or (bare and _BARE.match(source, begin))
-    return [begin] if meant else []
+    return [begin] if _JOINED.match(source, begin) or _is_meant(source, begin) else []
+
+
+def _is_meant(source: bytes, at: int) -> bool:
+    """Return whether a line that is no item was likely meant as a task."""
+    return bool(_NEARLY.match(source, at) or _BOXED.match(source, at))
 
 
 def _goes_on(source: bytes, begin: int, start: int, name: str) -> bool:
@@ -319,12 +326,11 @@ def _heading(start: dict[str, object], events: Iterator[Event]) -> Heading:
 
 
 def first_item(source: bytes) -> int | None:
-    """Return where the first item of a list begins, or a paragraph with a box, if any does."""
+    """Return where the first item of a list begins, if any does."""
     body = _front_matter_end(source, begin(source))
     for event, reach in _events(source[body:].decode()):
-        start, at = None if isinstance(event, str) else event.get("Start"), body + reach["start"]
-        if start == "Item" or (start == "Paragraph" and _BOXED.match(source, at)):
-            return at
+        if not isinstance(event, str) and event.get("Start") == "Item":
+            return body + reach["start"]
     return None
 
 
@@ -335,7 +341,7 @@ def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
     """
     kind = block.kind
     if kind == "box":
-        return NO_BOX
+        return doubt(source, block.span.start, known)
     content = source[block.span.start : block.span.end]
     if kind == "code" and _is_closed(content):
         return ""
@@ -345,6 +351,17 @@ def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
     count = sum(box[1] in known for box in _TASK_LIKE.finditer(content))
     found = f"{count} lines that look like tasks" if count > 1 else "a line that looks like a task"
     return _HIDING[kind].format(found) if count else ""
+
+
+def doubt(source: bytes, at: int, known: Container[bytes]) -> str:
+    """Return the warning that a line deserves which was likely meant as a task, if any."""
+    joined = _JOINED.match(source, at)
+    if joined is None:
+        return NO_BOX
+    if joined[2] not in known:
+        return ""
+    columns = len(joined[1].rpartition(b">")[2].expandtabs(_DEEP))
+    return TOO_DEEP if columns >= _DEEP else NO_BREAK
 
 
 def _is_closed(fenced: bytes) -> bool:

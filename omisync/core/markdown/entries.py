@@ -78,13 +78,18 @@ def _entries(
         if isinstance(block, blocks.Item):
             mark = source[block.box.start : block.box.end]
             completed = known.get(mark)
-            if completed is None and (not mark.strip() or mark.strip() in known):
+            bare = mark.decode().strip().encode()  # of no-break spaces, too
+            if completed is None and (not bare or bare in known):
                 notices.append(Notice(bisect_right(lines, block.bullet), blocks.NO_BOX))
             elif completed is not None:
                 entry, warnings = _entry(source, lines, block, completed, section.path)
                 entries += entry
                 notices += warnings
-            notices += (Notice(bisect_right(lines, at), blocks.NO_BOX) for at in block.nearly)
+            notices += (
+                Notice(bisect_right(lines, at), said)
+                for at in block.nearly
+                if (said := blocks.doubt(source, at, known))
+            )
         elif isinstance(block, blocks.Heading):
             section = section.below(block)
         elif hides := blocks.hides(source, block, known):
