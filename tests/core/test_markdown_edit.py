@@ -316,6 +316,57 @@ def test_a_new_text_takes_the_place_of_the_old_one(source: str, expected: str) -
     assert written(source, replace(task, text=TEXT)) == (expected, ())
 
 
+LONG = "- [ ] Write the report\n      about it  and\n      send it to Anna omi:x\n- [ ] z\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Write the report about it and send it to Bob", LONG.replace("Anna", "Bob")),
+        ("Read the report about it and send it to Anna", LONG.replace("Write", "Read")),
+        ("Please write the report about it and send it to Anna", LONG.replace("W", "Please w")),
+        ("Now: Write the report about it and send it to Anna", LONG.replace("W", "Now: W")),
+        ("Write the long report about it and send it to Anna", LONG.replace("rep", "long rep")),
+        ("Write the report now about it and send it to Anna", LONG.replace("rt\n", "rt now\n")),
+        ("Write the report about it and send it to", LONG.replace(" Anna", "")),
+        ("the report about it and send it to Anna", LONG.replace("Write ", "")),
+        ("Write report about it and send it to Anna", LONG.replace(" the", "")),
+        ("Write the about it and send it to Anna", LONG.replace(" report", "")),
+        ("Write the report it and send it to Anna", LONG.replace("about ", "")),
+        ("Write the report about it and it to Anna", LONG.replace("send ", "")),
+        ("Write the report send it to Anna", LONG.replace("      about it  and\n", "")),
+        ("about it and send it to Anna", LONG.replace("Write the report\n      ", "")),
+        ("Write all of it and send it to Anna", LONG.replace("the report\n      about", "all of")),
+        ("Do that", "- [ ] Do that omi:x\n- [ ] z\n"),
+    ],
+)
+def test_a_text_of_several_lines_keeps_them_where_its_words_stay(text: str, expected: str) -> None:
+    """Only the words that are others are written; those around them stay where they are."""
+    assert written(LONG, Task(text)) == Written(expected, ())
+
+
+def test_a_word_that_would_begin_a_list_in_its_line_takes_the_text_into_one() -> None:
+    """As it was asked for, whatever it looks like."""
+    source = "- [ ] Buy milk\n  and bread\n"
+    assert written(source, Task("Buy milk + bread")).source == "- [ ] Buy milk + bread\n"
+    deep = source.replace("  and", "      and")
+    assert written(deep, Task("Buy milk + bread")).source == deep.replace("and", "+")
+
+
+@pytest.mark.parametrize("below", ["      - [ ] b", "  [ ] b", "  • [x] b"])
+def test_tasks_that_a_text_has_swallowed_do_not_go_with_it(below: str) -> None:
+    """All else of its task can change."""
+    source = f"- [ ] a\n{below}\n- [ ] c\n"
+    document = markdown.parse(source.encode())
+    said = document.entries[0].task
+    for change in (replace(said, text="x"), None):
+        assert written(source, change) == Written(source, (Change(document.entries[0], change),))
+    assert written(source, replace(said, completed=True)).refused == ()
+    assert written(source, replace(said, due="2026-01-31")).refused == ()
+    assert written(source, Task("x"), at=1).refused == ()
+    assert written("- [ ] a\n[ ] b\n", Task("x")).refused == ()
+
+
 def test_everything_at_once() -> None:
     """Mark, text, date and id of one task change together."""
     task = Task(TEXT, completed=True, due="2026-02-01")

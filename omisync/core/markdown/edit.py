@@ -84,11 +84,12 @@ def rewrite(
 
     Additions stand at the end of the file, with ``heading`` at the end of that
     section; a missing one is created, at level 2 unless it begins with ``#``.
-    Refused is also a change of an entry of another document, and the second of
-    two changes of one entry.
+    Refused is also a change of an entry of another document, the second of two
+    changes of one entry, and another text where the present one has swallowed tasks.
     """
     asks = [ask for ask in _asks(document, changes, additions) if _can_be_said(ask)]
     draft = _draft(document, asks, marks, heading)
+    asks = [ask for ask in asks if not _would_lose(draft, ask)]
     attempt = _attempt(draft, asks)
     if not _fits(attempt):
         attempt = _without_faults(draft, attempt)
@@ -125,6 +126,17 @@ def _can_be_said(ask: _Ask) -> bool:
         return True
     entries = parse(f"- [ ] {task.text}".encode(errors="replace")).entries
     return [entry.task for entry in entries] == [Task(task.text)]
+
+
+def _would_lose(draft: _Draft, ask: _Ask) -> bool:
+    """Return whether lines that were likely meant as tasks would go with the text of another."""
+    if not isinstance(ask.what, Change):
+        return False
+    old, new = ask.what.entry, ask.what.task
+    item = draft.items.get(old.span.start)
+    if item is None or (new is not None and new.text == old.task.text):
+        return False
+    return any(at < old.span.end for at in item.nearly)
 
 
 def _draft(document: Document, asks: Sequence[_Ask], marks: Marks, heading: str) -> _Draft:

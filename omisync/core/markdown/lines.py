@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from omisync.core import due
 from omisync.core.markdown import words
 from omisync.core.markdown.blocks import BOM, LINE_END
+from omisync.core.model import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from omisync.core.markdown.blocks import Item
     from omisync.core.markdown.entries import Marks
-    from omisync.core.model import Addition, Change, Document, Entry, Span, Task
+    from omisync.core.model import Addition, Change, Document, Entry, Task
 
 _T = TypeVar("_T")
 
 _ID = re.compile(r"[A-Za-z0-9_-]+")
+_WORD = re.compile(rb"\S+")
 
 _CANCELLED = b"-"
 _BULLETS = (b"-", b"*", b"+")
@@ -132,12 +134,13 @@ def changed(
         if item:  # pragma: no branch - it is needed here
             yield from _removed(source, entry, item, dedent=not anew)
         return
+    end = entry.span.end
     if task.completed != entry.task.completed and entry.box:
         yield Splice(*entry.box, _mark(task, how))
     if item and (anew or task.text != entry.task.text):
-        yield _retold(source, change, item, how)
+        new = _retold(source, change, item, how)
+        yield Splice(entry.text_spans[0].start, end, new) if anew else _woven(source, entry, new)
         return
-    end = entry.span.end
     tail = ["" if entry.explicit_id else _id_token(change.explicit_id)]
     yield from _named(source, change)
     if task.due != entry.task.due:
@@ -190,7 +193,7 @@ def _undated(source: bytes, entry: Entry, token: Span) -> Splice:
     return Splice(start, right if is_open else stop)
 
 
-def _retold(source: bytes, change: Change, item: Item, how: Manner) -> Splice:
+def _retold(source: bytes, change: Change, item: Item, how: Manner) -> bytes:
     """Return the whole text anew: the words, then the tokens as they are spelled."""
     entry, task = change.entry, change.task
     spelled, which = words.tokens(source, entry.text_spans, item.inlines)
@@ -208,8 +211,37 @@ def _retold(source: bytes, change: Change, item: Item, how: Manner) -> Splice:
             tokens[tokens.index(former)] = identifier
         else:
             tokens.append(identifier)
-    new = _joined([task.text if task else "", *tokens])
-    return Splice(entry.text_spans[0].start, entry.span.end, new)
+    return _joined([task.text if task else "", *tokens])
+
+
+def _woven(source: bytes, entry: Entry, new: bytes) -> Splice:
+    """Return what makes ``new`` of a text, with the first and last words left where they are.
+
+    So a text that goes on over several lines keeps their ends.
+    """
+    old = [Span(*one.span()) for span in entry.text_spans for one in _WORD.finditer(source, *span)]
+    words = new.split()
+    was = [source[start:end] for start, end in old]
+    head = _in_common(was, words)
+    tail = _in_common(was[head:][::-1], words[head:][::-1])
+    before, gone, after = old[:head], old[head : len(old) - tail], old[len(old) - tail :]
+    put = b" ".join(words[head : len(words) - tail])
+    if put and gone:
+        return Splice(gone[0].start, gone[-1].end, put)
+    if put:
+        at = before[-1].end if before else after[0].start
+        return Splice(at, at, b" " + put if before else put + b" ")
+    if not gone:
+        return Splice(entry.text_spans[0].start, entry.span.end, new)
+    if before and not (after and LINE_END.search(source, before[-1].end, gone[0].start)):
+        return Splice(before[-1].end, gone[-1].end)
+    return Splice(gone[0].start, after[0].start)
+
+
+def _in_common(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    """Return how many words two texts begin with in common."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _removed(source: bytes, entry: Entry, item: Item, *, dedent: bool) -> Iterator[Splice]:
