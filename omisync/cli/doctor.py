@@ -109,7 +109,8 @@ def _todo(config: Config) -> Check:
     document = sync.parsed(config, file.read(config.todo_path))
     what = f"{config.todo_path}: {show.count(len(document.entries), 'task')}"
     if document.notices:
-        shown = "; ".join(f"line {n.line}: {n.message}" for n in document.notices[:NOTICES])
+        alike = [*show.alike(document.notices).items()][:NOTICES]
+        shown = "; ".join(f"{show.lines(numbers)}: {message}" for message, numbers in alike)
         what += f", {show.count(len(document.notices), 'warning')} ({shown})"
     return Check("file", errors.OK, what)
 

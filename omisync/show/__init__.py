@@ -15,12 +15,13 @@ from omisync.show.plans import plan, plan_data
 from omisync.show.progress import Progress
 from omisync.show.results import checks, error, error_data, headline, outcome, outcome_data
 from omisync.show.standing import StatusFacts, status, status_data
-from omisync.show.words import ago, called_with, clock_time, commands, count, safe
+from omisync.show.words import ago, alike, called_with, clock_time, commands, count, lines, safe
 
 __all__ = [
     "Progress",
     "StatusFacts",
     "ago",
+    "alike",
     "called_with",
     "checks",
     "clashes",
@@ -33,6 +34,7 @@ __all__ = [
     "headline",
     "history",
     "history_data",
+    "lines",
     "outcome",
     "outcome_data",
     "plan",

@@ -10,11 +10,11 @@ from omisync.show.paper import Paper, Piece
 from omisync.show.steps import Step, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import TextIO
 
-    from omisync.core.model import Clash, Document, Link, Notice
+    from omisync.core.model import Clash, Document, Link
     from omisync.core.plan import Plan, Removal
 
 SIGNS = {
@@ -84,14 +84,15 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
     if decided.removal.drastic:
         _write_guard(paper, decided.removal, todo_path)
     _write_inward_guards(paper, decided, todo_path, asks=asks)
-    for notice in document.notices:
-        write_notice(paper, notice, todo_path)
+    write_notices(paper, words.alike(document.notices), todo_path)
 
 
-def write_notice(paper: Paper, notice: Notice, todo_path: Path) -> None:
-    """Write something in the file that a person should look at, with its place."""
-    where = f" {todo_path}:{notice.line}: "
-    paper.say(Piece("warning:", "yellow"), Piece(where), Piece(notice.message))
+def write_notices(paper: Paper, alike: Mapping[str, Sequence[int]], todo_path: Path) -> None:
+    """Write what a person should look at in the file: each message, with its first place."""
+    for message, (first, *others) in alike.items():
+        too = f" ({words.lines(others)} too)" if others else ""
+        where = f" {todo_path}:{first}: "
+        paper.say(Piece("warning:", "yellow"), Piece(where), Piece(f"{message}{too}"))
 
 
 def _write_step(paper: Paper, step: Step, name: str, *, links_exist: bool) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from omisync import errors
 from omisync.show import words
 from omisync.show.paper import Paper, Piece
-from omisync.show.plans import parked_data, write_notice, write_parked
+from omisync.show.plans import parked_data, write_notices, write_parked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,10 +65,13 @@ def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to e
         return
     for remark in came.remarks:
         paper.say(Piece(remark))
-    shown = came.notices if verbose > 0 else came.notices[:AT_MOST]
-    for notice in shown:
-        write_notice(paper, notice, todo_path)
-    _write_more(paper, len(came.notices) - len(shown), "warning")
+    if verbose > 0:
+        for one in came.notices:
+            write_notices(paper, words.alike([one]), todo_path)
+        return
+    alike = words.alike(came.notices)
+    write_notices(paper, dict(islice(alike.items(), AT_MOST)), todo_path)
+    _write_more(paper, max(0, len(alike) - AT_MOST), "warning")
 
 
 def headline(came: Outcome, now: float | None = None) -> str:

@@ -10,13 +10,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from omisync.core.model import Notice
 
 MINUTE = 60.0
 NEAR = 5 * MINUTE
 """Seconds up to which a wait is worth its seconds."""
 HOUR = 3600.0
 DAY = 86400.0
+LINES = 8
+"""Lines that are named of those with the same warning."""
 JUST_NOW = 5.0
 """Seconds within which nobody counts."""
 
@@ -65,6 +70,23 @@ def commands(text: str) -> str:
 def count(number: int, noun: str) -> str:
     """Return ``1 task``, ``42 tasks``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def lines(numbers: Sequence[int]) -> str:
+    """Return ``line 3``, ``lines 3, 5 and 7``; of many the first few, and how many more."""
+    shown = [str(number) for number in numbers[:LINES]]
+    if len(numbers) > LINES:
+        shown.append(f"{len(numbers) - LINES} more")
+    *first, last = shown
+    return f"lines {', '.join(first)} and {last}" if first else f"line {last}"
+
+
+def alike(notices: Iterable[Notice]) -> dict[str, list[int]]:
+    """Return in which lines each message stands, in the order of the first ones."""
+    found: dict[str, list[int]] = {}
+    for notice in notices:
+        found.setdefault(notice.message, []).append(notice.line)
+    return found
 
 
 def path(place: Path) -> str:

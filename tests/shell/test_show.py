@@ -565,11 +565,35 @@ def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
 
 def test_long_lists_are_counted_unless_asked_for() -> None:
     """Hundreds of warnings do not bury the result."""
-    came = Outcome(0, tasks=1, notices=tuple(Notice(n, "odd") for n in range(1, 101)))
+    came = Outcome(0, tasks=1, notices=tuple(Notice(n, f"odd {n}") for n in range(1, 101)))
     short, whole = ended(came)[1], ended(came, verbose=1)[1]
     assert short.count("warning:") == 20
     assert "… and 80 more warnings (-v shows all)\n" in short
     assert whole.count("warning:") == 100
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([3], ""),
+        ([3, 5], " (line 5 too)"),
+        ([3, 5, 9], " (lines 5 and 9 too)"),
+        ([*range(1, 10)], " (lines 2, 3, 4, 5, 6, 7, 8 and 9 too)"),
+        ([*range(1, 11)], " (lines 2, 3, 4, 5, 6, 7, 8, 9 and 1 more too)"),
+        ([*range(1, 101)], " (lines 2, 3, 4, 5, 6, 7, 8, 9 and 91 more too)"),
+    ],
+)
+def test_equal_warnings_are_one(lines: list[int], said: str) -> None:
+    """Who writes his boxes another way does so in every line; asked for, all are told."""
+    notices = (*(Notice(n, "odd") for n in lines), Notice(200, "even"))
+    expected = [f"warning: /home/ann/todo.md:{lines[0]}: odd{said}"]
+    expected += ["warning: /home/ann/todo.md:200: even"]
+    came = Outcome(0, tasks=1, notices=notices)
+    assert ended(came)[1].splitlines() == expected
+    assert told(decided([], []), notices).splitlines()[-2:] == expected
+    every = ended(came, verbose=1)[1]
+    assert every.count("odd") == len(lines)
+    assert "too" not in every
 
 
 def test_outcome_data() -> None:
