@@ -2,8 +2,9 @@
 
 Rule: pairs are one-to-one, and each step removes what it matched. First an id
 that the person wrote, then equal text (aligned with the lines around it, then
-anywhere), then the same words replaced in several lines, then likeness. What did
-not change costs one comparison; only the rest is looked at more closely.
+anywhere), then a list numbered anew, then the same words replaced in several lines,
+then likeness. What did not change costs one comparison; only the rest is looked at
+more closely.
 
 Neither the checkbox nor the due token is part of identity: people tick a line,
 move it and reword it in one go. They decide only between lines of equal text.
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from omisync.core import replace, reword
+from omisync.core import renumber, replace, reword
 from omisync.core.order import ranks
 from omisync.core.reword import Line
 
@@ -334,13 +335,14 @@ def _places(marks: Sequence[int | None], edge: int | None) -> dict[int, _Place]:
 def _by_rewording(board: _Board) -> None:
     """Match what is left with what it was reworded from; a copied id says it is not.
 
-    What was replaced throughout comes first: the lines with it hold the others in place.
+    What was done throughout comes first: the lines with it hold the others in place.
     """
     rest = _reworded(board)
-    if min(map(len, rest)) >= replace.ENOUGH and (pairs := replace.pair(*rest)):
-        for new, old in pairs:
-            board.take(new, old)
-        rest = _reworded(board)
+    for throughout in (renumber, replace):
+        if min(map(len, rest)) >= throughout.ENOUGH and (pairs := throughout.pair(*rest)):
+            for new, old in pairs:
+                board.take(new, old)
+            rest = _reworded(board)
     if rest.news and rest.olds:
         for new, old in reword.pair(*rest):
             board.take(new, old)
