@@ -7,6 +7,11 @@ ever holds a key.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 OK = 0
 PARKED = 1
 USAGE = 2
@@ -189,15 +194,16 @@ class OutcomeUnknown(OmisyncError):
 class ItemProblem(OmisyncError):
     """The server answered about this item alone; the others go on.
 
-    ``status`` is the HTTP status, ``index`` the element of a batch it is about.
+    ``status`` is the HTTP status. ``named`` are the elements of a batch it is about, by
+    their index, with what was said of each; none where it does not say which.
     """
 
     exit_code = PARKED
 
-    def __init__(self, message: str, status: int, index: int | None = None) -> None:
+    def __init__(self, message: str, status: int, named: Mapping[int, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.index = index
+        self.named = named or {}
 
 
 class ItemGone(ItemProblem):

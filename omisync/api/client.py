@@ -135,7 +135,7 @@ class OmiClient:
 
         Returns the items of the reply in its order and the server's count. The
         server may leave out what it created: compare before pairing. Raises
-        ``ItemRefused`` with the ``index`` of the item at fault if it is known.
+        ``ItemRefused`` with the items at fault ``named`` where they are known.
         """
         body = _checked(wire.batch_body, items)
         request = Request("POST", address.BATCH, body, idempotency_key)
@@ -302,9 +302,14 @@ def _checked(encode: Callable[[T], bytes], value: T) -> bytes:
         return encode(value)
     except ValidationError as error:
         complaints = error.errors(include_url=False, include_context=False, include_input=False)
-    places = (part for part in complaints[0]["loc"] if isinstance(part, int))
+    named = {
+        part: f"Omi cannot store the task: {faults.sentence([complaint])}"
+        for complaint in reversed(complaints)
+        for part in complaint["loc"]
+        if isinstance(part, int)
+    }
     message = f"Omi cannot store the task: {faults.sentence(complaints)}"
-    raise errors.ItemRefused(message, 422, next(places, None))
+    raise errors.ItemRefused(message, 422, named)
 
 
 def _stamp(moment: datetime | None) -> str | None:

@@ -14,6 +14,7 @@ import socket
 import unicodedata
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ from omisync.api import wire
 from omisync.places import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from omisync.errors import OmisyncError
 
@@ -102,10 +103,14 @@ def http_date(text: str) -> float | None:
 
 
 class _Said(NamedTuple):
-    """What a refusal says: as JSON if it is, as one safe sentence, and ``: `` before it."""
+    """What a refusal says: as JSON if it is, as one safe sentence, and ``: `` before it.
+
+    ``named`` has the sentence about each element of a batch that FastAPI complains about.
+    """
 
     detail: object
     sentence: str
+    named: Mapping[int, str] = MappingProxyType({})
 
     @property
     def tail(self) -> str:
@@ -143,7 +148,8 @@ def _said(body: bytes, key: str) -> _Said:
         text = body[:_READ_AT_MOST].decode("utf-8", "replace")
         return _Said(None, "" if text.lstrip().startswith("<") else plain(text, key))
     detail = answer.get("detail") if isinstance(answer, dict) else None
-    return _Said(detail, plain(sentence(detail), key))
+    named = {index: plain(text, key) for index, text in _named(detail)}
+    return _Said(detail, plain(sentence(detail), key), named)
 
 
 def sentence(detail: object) -> str:
@@ -278,20 +284,19 @@ def _locked(status: int, said: _Said) -> errors.ItemLocked:
 
 
 def _refused(status: int, said: _Said) -> errors.ItemRefused:
-    index = _index(said.detail)
-    return errors.ItemRefused(f"Omi does not accept the task ({status}){said.tail}", status, index)
+    refusal = f"Omi does not accept the task ({status})"
+    named = {index: f"{refusal}: {what}" for index, what in said.named.items()}
+    return errors.ItemRefused(f"{refusal}{said.tail}", status, named)
 
 
-def _index(detail: object) -> int | None:
-    """Return the element of a batch that FastAPI complains about first."""
-    complaints = detail if isinstance(detail, list) else []
-    for complaint in complaints:
+def _named(detail: object) -> Iterator[tuple[int, str]]:
+    """Yield the elements of a batch that FastAPI complains about, the first complaint last."""
+    for complaint in reversed(detail if isinstance(detail, list) else []):
         match complaint:
             case {"loc": ["body", "action_items", int(index), *_]} if (
-                index is not True and index >= 0
+                index is not True and index is not False and index >= 0
             ):
-                return index
-    return None
+                yield index, _complaint(complaint)
 
 
 def _trouble(request: Request, status: int, said: _Said) -> str:

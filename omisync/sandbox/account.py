@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from omisync.errors import UsageError
 from omisync.sandbox import items as rows
 from omisync.sandbox.items import Item
-from omisync.sandbox.wire import Batch, Change, ListQuery, NewItem, Refusal, refused_element
+from omisync.sandbox.wire import Batch, Change, ListQuery, NewItem, Refusal, refused_elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,8 +41,8 @@ class Account:
 
     - ``poison`` answers 500, nothing done, to every request about the item;
     - ``refuse`` maps to the status that sending the description answers; in a
-      batch always 422, with the index of the element in ``loc``, or with a mere
-      string while ``names_culprit`` is False;
+      batch always 422, with the index of each such element in ``loc``, of the first
+      one while ``names_all`` is False, of none while ``names_culprit`` is False;
     - ``batch_leaves_out`` are created, but missing from the batch's reply.
     """
 
@@ -56,7 +56,7 @@ class Account:
         self.notifications: list[tuple[float, str, str]] = []
         self.poison: set[str] = set()
         self.refuse: dict[str, int] = {}
-        self.names_culprit = True
+        self.names_culprit = self.names_all = True
         self.batch_leaves_out: set[str] = set()
         self._letters = _WEIRD if weird_ids else _PLAIN
         self._chance = random.Random(seed)  # noqa: S311  # repeatable, not secret
@@ -140,25 +140,28 @@ class Account:
         return {"action_items": [self._shown(item) for item in told], "created_count": len(told)}
 
     def _admit(self, wanted: list[NewItem], *, batch: bool = False) -> None:
-        """Refuse the whole request for its first unacceptable description."""
+        """Refuse the whole request for an unacceptable description."""
         texts = [new.description.strip() for new in wanted]
         if not all(texts):
             raise Refusal(422, "description cannot be empty")
-        for index, text in enumerate(texts):
+        for text in texts:
             self._taste(text)
-            if text in self.refuse:
-                raise self._refusal(text, index if batch else None)
+        refused = [index for index, text in enumerate(texts) if text in self.refuse]
+        if refused and not batch:
+            raise self._refusal(texts[0])
+        if refused and not self.names_culprit:
+            raise Refusal(422, "An action item is not acceptable")
+        if refused:
+            raise refused_elements(*refused[: None if self.names_all else 1])
 
     def _taste(self, text: str) -> None:
         if text in self.poison:
             raise Refusal(500, "Internal Server Error")
 
-    def _refusal(self, text: str, index: int | None) -> Refusal:
+    def _refusal(self, text: str) -> Refusal:
         status = self.refuse[text]
-        if index is not None and not self.names_culprit:
-            return Refusal(422, "An action item is not acceptable")
-        if index is not None or status == 422:  # noqa: PLR2004  # HTTP's own number
-            return refused_element(index)
+        if status == 422:  # noqa: PLR2004  # HTTP's own number
+            return refused_elements()
         return Refusal(status, "This description is not acceptable")
 
     def _commit(self, new: NewItem) -> Item:
@@ -177,7 +180,7 @@ class Account:
         if text is not None:
             self._taste(text)
             if text in self.refuse:
-                raise self._refusal(text, None)
+                raise self._refusal(text)
             item.description = text
         item.updated_at = self._now()
         if change.completed is not None:

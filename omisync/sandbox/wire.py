@@ -104,11 +104,16 @@ class Refusal(Exception):
         return reply(self.status, {"detail": self.detail}, said, **self.headers)
 
 
-def refused_element(index: int | None) -> Refusal:
-    """Return the 422 about one description, in a batch with its index."""
-    place = ["body"] if index is None else ["body", "action_items", index]
-    problem = {"type": "value_error", "loc": [*place, "description"], "msg": "Not acceptable"}
-    return Refusal(422, [problem])
+def refused_elements(*indices: int) -> Refusal:
+    """Return the 422 about descriptions, of a batch those with these indices."""
+    places = [["body", "action_items", index] for index in indices] or [["body"]]
+    return Refusal(
+        422,
+        [
+            {"type": "value_error", "loc": [*place, "description"], "msg": "Not acceptable"}
+            for place in places
+        ],
+    )
 
 
 def parse(raw: bytes, content_type: str) -> object | None:

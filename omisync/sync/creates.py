@@ -12,7 +12,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.model import Base, Intent
-from omisync.errors import ItemLocked, ItemProblem, OmisyncError, OutcomeUnknown, WrongServer
+from omisync.errors import (
+    ItemLocked,
+    ItemProblem,
+    ItemRefused,
+    OmisyncError,
+    OutcomeUnknown,
+    WrongServer,
+)
 from omisync.store import Event
 from omisync.sync.parked import DAY, park
 
@@ -170,43 +177,55 @@ def _take_back(run: Run, intents: Iterable[Intent]) -> None:
 
 
 def _refused(run: Run, group: Sequence[AddRemote], error: ItemProblem) -> list[list[AddRemote]]:
-    """Park what the server refused; what it did not name travels on in other groups."""
+    """Park what the server refused; what it did not name travels on in other groups.
+
+    Where it names all of a group, each is tried by itself: it may be the server that is odd.
+    """
     if len(group) == 1:
         _refused_alone(run, group[0], error)
         return []
-    if error.index is not None and error.index < len(group):
-        bad = group[error.index]
-        _refused_alone(run, bad, error)
-        return [[op for op in group if op is not bad]]
+    bad = {n: what for n, what in error.named.items() if n < len(group)}
+    if 0 < len(bad) < len(group):
+        for n, what in sorted(bad.items()):
+            _park_new(run, group[n], ItemRefused(what, error.status))
+        rest = [op for n, op in enumerate(group) if n not in bad]
+        alone = 1 if len(run.refused) >= REFUSALS else 0  # tells whether it takes anything
+        return [some for some in (rest[:alone], rest[alone:]) if some]
     middle = len(group) // 2
     return [list(group[:middle]), list(group[middle:])]
 
 
 def _refused_alone(run: Run, op: AddRemote, error: ItemProblem) -> None:
-    """Park one refused create; three without any success mean the server, not the task.
+    """Park one refused create; three without any success mean the server, not the tasks.
 
     Raises:
         WrongServer: the server refuses whatever it is given.
     """
-    retry_in = DAY if isinstance(error, ItemLocked) else None
-    park(run, op.link, error, retry_in=retry_in)
-    if run.wrote:
-        return
-    run.refused.append(op.link)
-    if len(run.refused) == REFUSALS:
+    _park_new(run, op, error)
+    refused = run.refused
+    if len(refused) >= REFUSALS:
         now = run.desk.clock()
         with run.store.transaction():
-            run.store.put_links(link.but(parked=None) for link in run.refused)
+            run.store.put_links(link.but(parked=None) for link in refused)
             run.store.record(
-                *(Event(now, "task.retried", link.seen.text, link.key) for link in run.refused)
+                *(Event(now, "task.retried", link.seen.text, link.key) for link in refused)
             )
-        run.counts["task.parked"] -= REFUSALS
-        run.done -= REFUSALS
+        run.counts["task.parked"] -= len(refused)
+        run.done -= len(refused)
         run.parked = []
         raise WrongServer(
             f"Omi refuses every new task: {error.message}",
             "Check omi.base_url, and look for a newer omisync; nothing was created.",
         )
+
+
+def _park_new(run: Run, op: AddRemote, error: ItemProblem) -> None:
+    """Park a task that was refused; note it where the server has never taken any."""
+    park(run, op.link, error, retry_in=DAY if isinstance(error, ItemLocked) else None)
+    if run.wrote or run.linked:
+        run.refused = []
+    else:
+        run.refused.append(op.link)
 
 
 def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, int]:

@@ -155,8 +155,8 @@ async def test_an_impossible_text_is_refused_without_a_request(text: str) -> Non
             await omi.create_batch([Fields("a"), Fields(text)], idempotency_key="i")
         with pytest.raises(errors.ItemRefused):
             await omi.change(item_id, Patch(description=text))
-        assert (single.value.status, single.value.index) == (422, None)
-        assert (batch.value.status, batch.value.index) == (422, 1)
+        assert (single.value.status, single.value.named) == (422, {})
+        assert (batch.value.status, [*batch.value.named]) == (422, [1])
         assert server.requests == []
 
 
@@ -181,7 +181,7 @@ async def test_a_batch_has_1_to_50_items(count: int) -> None:
     async with sandbox() as (server, omi):
         with pytest.raises(errors.ItemRefused) as caught:
             await omi.create_batch([Fields("a")] * count, idempotency_key="i")
-        assert caught.value.index is None
+        assert caught.value.named == {}
         assert server.requests == []
 
 

@@ -235,36 +235,43 @@ async def test_a_refused_batch_names_the_element() -> None:
         server.refuse["c"] = 422
         with pytest.raises(errors.ItemRefused) as caught:
             await omi.create_batch([Fields(text) for text in "abcd"], idempotency_key="i")
-        assert (caught.value.status, caught.value.index) == (422, 2)
+        assert (caught.value.status, [*caught.value.named]) == (422, [2])
         server.names_culprit = False
         with pytest.raises(errors.ItemRefused) as caught:
             await omi.create_batch([Fields(text) for text in "abcd"], idempotency_key="i")
-        assert (caught.value.status, caught.value.index) == (422, None)
+        assert (caught.value.status, caught.value.named) == (422, {})
         assert server.items == {}
 
 
 @pytest.mark.parametrize(
-    ("detail", "index"),
+    ("detail", "named"),
     [
-        ([{"loc": ["body", "action_items", 3, "description"], "msg": "too long"}], 3),
-        ([{"loc": ["body", "action_items", 0], "msg": "no"}], 0),
-        ([{"loc": ["query", "x"]}, {"loc": ["body", "action_items", 5, "due_at"]}], 5),
-        ([{"loc": ["body", "action_items", "3"], "msg": "no"}], None),
-        ([{"loc": ["body", "action_items", True], "msg": "no"}], None),
-        ([{"loc": ["body", "action_items"], "msg": "too many"}], None),
-        ([{"loc": None}, 7, None, []], None),
-        ({"loc": ["body", "action_items", 3]}, None),
-        ("element 3", None),
-        (None, None),
+        ([{"loc": ["body", "action_items", 3, "text"], "msg": "too long"}], {3: "text: too long"}),
+        ([{"loc": ["body", "action_items", 0], "msg": "no"}], {0: "0: no"}),
+        ([{"loc": ["query"]}, {"loc": ["body", "action_items", 5]}], {5: "5: not acceptable"}),
+        (
+            [{"loc": ["body", "action_items", n, w], "msg": "m"} for n, w in ((5, "x"), (1, "y"))]
+            + [{"loc": ["body", "action_items", 5, "z"], "msg": "m"}],
+            {5: "x: m", 1: "y: m"},
+        ),
+        ([{"loc": ["body", "action_items", "3"], "msg": "no"}], {}),
+        ([{"loc": ["body", "action_items", True], "msg": "no"}], {}),
+        ([{"loc": ["body", "action_items", False], "msg": "no"}], {}),
+        ([{"loc": ["body", "action_items"], "msg": "too many"}], {}),
+        ([{"loc": None}, 7, None, []], {}),
+        ({"loc": ["body", "action_items", 3]}, {}),
+        ("element 3", {}),
+        (None, {}),
     ],
 )
-async def test_the_index_is_that_of_the_first_complaint_about_an_element(
-    detail: object, index: int | None
+async def test_elements_are_named_with_the_first_complaint_about_each(
+    detail: object, named: dict[int, str]
 ) -> None:
     """Whatever else ``detail`` is, it is read without trouble."""
     raised = await failure("batch", http(422, {"detail": detail}))
     assert isinstance(raised, errors.ItemRefused)
-    assert raised.index == index
+    said = {n: f"Omi does not accept the task (422): {what}" for n, what in named.items()}
+    assert raised.named == said
 
 
 @pytest.mark.parametrize(

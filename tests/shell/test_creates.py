@@ -416,6 +416,54 @@ async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) 
     assert None not in keys
 
 
+@pytest.mark.parametrize(("culprit", "every"), [(True, True), (True, False), (False, True)])
+async def test_refused_tasks_hold_up_no_others_where_some_are_in_omi(
+    person: Person, culprit: bool, every: bool
+) -> None:
+    """What the server took before shows that it is not the server: each is parked."""
+    person.write("- [ ] a\n- [ ] b\n")
+    await person.cycle()
+    person.sandbox.refuse = dict.fromkeys(("x", "y", "z", "w"), 422)
+    person.sandbox.names_culprit, person.sandbox.names_all = culprit, every
+    person.write("- [x] a\n- [ ] x\n- [ ] y\n- [ ] z\n- [ ] w\n- [ ] b changed\n- [ ] new\n")
+    outcome = await person.cycle()
+    assert (outcome.code, outcome.troubles) == (errors.PARKED, ())
+    assert outcome.counts == {"task.parked": 4, "task.created": 1, "task.changed": 2}
+    assert person.omi() == {"a": True, "b changed": False, "new": False}
+    assert {link(person, text).parked is not None for text in "xyzw"} == {True}
+
+
+@pytest.mark.parametrize(("every", "refusals"), [(True, 1), (False, 3)])
+async def test_tasks_that_are_named_as_refused_are_no_sign_of_an_odd_server(
+    person: Person, every: bool, refusals: int
+) -> None:
+    """Of a first list the others are tried, however many are named, with what is said of each."""
+    person.sandbox.refuse = dict.fromkeys(("x", "y", "z"), 422)
+    person.sandbox.names_all = every
+    person.write("- [ ] x\n- [ ] y\n- [ ] z\n- [ ] good\n- [ ] better\n")
+    outcome = await person.cycle()
+    assert (outcome.code, outcome.counts) == (
+        errors.PARKED,
+        {"task.parked": 3, "task.created": 2},
+    )
+    assert person.sent().count(("POST", 422)) == refusals
+    reasons = {one.parked.reason for one in outcome.parked if one.parked}
+    assert reasons == {"Omi does not accept the task (422): description: Not acceptable"}
+
+
+async def test_a_server_that_names_one_after_the_other_is_told_as_odd(person: Person) -> None:
+    """Three named ones, and one tried alone."""
+    tasks = [f"t{n}" for n in range(20)]
+    person.sandbox.refuse = dict.fromkeys(tasks, 422)
+    person.sandbox.names_all = False
+    person.write("".join(f"- [ ] {t}\n" for t in tasks))
+    outcome = await person.cycle()
+    assert person.sent().count(("POST", 422)) == 4
+    assert outcome.code == errors.WRONG_SERVER
+    assert (outcome.counts, outcome.waiting, outcome.parked) == ({}, 20, ())
+    assert [one.text for one in history(person, 10)] == ["t0", "t1", "t2", "t3"] * 2
+
+
 def many(batches: int) -> str:
     """A file whose tasks take so many batches."""
     return "".join(f"- [ ] task {n}\n" for n in range(50 * batches))

@@ -219,7 +219,7 @@ async def test_a_complaint_about_an_element_before_the_first_names_none(tmp_path
     async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
         with pytest.raises(errors.ItemRefused) as caught:
             await omi.change("x", Patch(completed=True))
-    assert caught.value.index is None
+    assert caught.value.named == {}
 
 
 async def test_one_id_for_two_creates_settles_neither(tmp_path: Path) -> None:
