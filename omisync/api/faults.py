@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 SHOWN = 200
 """Code points of a server's words that a message shows."""
 
-EARLIEST, LATEST = 946_684_800.0, 7_258_118_400.0
-"""Unix seconds, the years 2000 and 2200: clocks are wrong by hours or count from 1970 or 1980."""
-
 RETRY_UNKNOWN = 60.0
 """Seconds to wait after a 429 that does not say for how long."""
 
@@ -88,7 +85,7 @@ class Reply:
         Creates without an answer are looked for around it.
         """
         date = http_date(self.headers.get("Date", ""))
-        return date if date is not None and EARLIEST <= date < LATEST else None
+        return date if date is not None and wire.EARLIEST <= date < wire.LATEST else None
 
 
 def http_date(text: str) -> float | None:

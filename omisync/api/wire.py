@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 BATCH_LIMIT = 50
 """Items in one batch (BatchActionItemsRequest, OpenAPI)."""
 
+EARLIEST, LATEST = 946_684_800.0, 7_258_118_400.0
+"""Unix seconds, the years 2000 and 2200: clocks are wrong by hours or count from 1970 or 1980."""
+
+_HALF = re.compile(r"[\ud800-\udfff]")
+"""Half a character (a lone surrogate), which JSON can say and no UTF-8 text can."""
+
 
 def _instant(value: object) -> object:
     """Return a reply's time in UTC; one without an offset is UTC already."""
@@ -44,12 +51,13 @@ def _instant(value: object) -> object:
         raise ValueError("a time outside the years 1 to 9999") from None
 
 
-def _instant_or_none(value: object) -> object:
-    """Return a time that nothing depends on; an unreadable one is no time."""
-    try:
-        return _instant(value)
-    except ValueError:
-        return None
+def _made(value: object) -> object:
+    """Return when an item was made, on which nothing depends; an odd time is none."""
+    with contextlib.suppress(ValueError):
+        made = _instant(value)
+        if isinstance(made, datetime) and EARLIEST <= made.timestamp() < LATEST:
+            return made
+    return None
 
 
 def _with_text(text: str) -> str:
@@ -96,10 +104,13 @@ class _Item(BaseModel):
     description: str
     completed: bool
     due_at: Annotated[datetime | None, BeforeValidator(_instant)] = None
-    created_at: Annotated[datetime | None, BeforeValidator(_instant_or_none)] = None
+    created_at: Annotated[datetime | None, BeforeValidator(_made)] = None
 
     def value(self) -> RemoteItem:
-        fields = Fields(self.description.strip(), self.completed, self.due_at)
+        text = self.description
+        if not text.isascii():
+            text = _HALF.sub("\ufffd", text)
+        fields = Fields(text.strip(), self.completed, self.due_at)
         return RemoteItem(self.id, fields, self.created_at)
 
 

@@ -258,6 +258,8 @@ async def test_times_come_in_many_spellings(digits: int, zone: str) -> None:
         {"due_at": None, "created_at": None, "updated_at": None, "completed_at": None},
         {"new_field": {"deep": [1]}, "is_locked": False},
         {"updated_at": "nonsense", "created_at": "yesterday", "conversation_id": 7},
+        {"created_at": "9000-01-01T00:00:00Z"},
+        {"created_at": "0001-01-01T00:00:00+23:59"},
     ],
 )
 async def test_a_reply_may_hold_less_and_more(extra: dict[str, object]) -> None:
@@ -274,6 +276,14 @@ async def test_a_description_comes_back_stripped() -> None:
     async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
         item = await omi.create(Fields("a"), idempotency_key="i")
     assert item.fields.description == "a\n b"
+
+
+async def test_half_a_character_is_no_character() -> None:
+    """JSON can say it, no file and no store can; a whole pair is one character."""
+    body = b'{"id": "x", "description": "a \\ud83d b \\ud83d\\ude00", "completed": false}'
+    async with RawServer((http(200, body),)) as server, OmiClient(server.url, KEY) as omi:
+        item = await omi.create(Fields("a"), idempotency_key="i")
+    assert item.fields.description == "a \ufffd b \U0001f600"
 
 
 async def test_the_date_of_the_last_reply_is_known() -> None:
