@@ -103,6 +103,16 @@ def _home(environ: Mapping[str, str]) -> Path:
         raise ConfigError("there is no home folder", "set HOME, or give -c CONFIG") from None
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone.
+
+    Whatever the umask: who may write to a folder can put another in its place.
+    """
+    if not folder.exists():
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 # The server.
 
 

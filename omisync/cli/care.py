@@ -30,7 +30,7 @@ def _config(options: Namespace) -> Config:
 
 
 def status(options: Namespace) -> int:
-    """Tell how things stand, from the store alone."""
+    """Tell how things stand, from the store and the file alone."""
     config = _config(options)
     facts = _facts(config)
     if options.json:
@@ -59,6 +59,9 @@ def _facts(config: Config) -> show.StatusFacts:
             last, refused = opened.fact("last"), opened.fact("refused")
             settled = opened.fact("settled")
     last = last if isinstance(last, dict) else None
+    is_changed = _is_changed(config, settled)
+    if is_changed and last is not None and last.get("code") in {errors.OK, errors.PARKED}:
+        last |= _hindrance(config)
     return show.StatusFacts(
         todo_path=config.todo_path,
         store_path=config.store_path,
@@ -72,7 +75,7 @@ def _facts(config: Config) -> show.StatusFacts:
         intents=intents,
         gates={name: wait for name, wait in gates.items() if wait > 0},
         last=last,
-        is_changed=_is_changed(config, settled),
+        is_changed=is_changed,
         refused=refused if isinstance(refused, list) else None,
         now=now,
         running=store.holder(config.store_path),
@@ -90,6 +93,15 @@ def _is_changed(config: Config, settled: object) -> bool:
     with contextlib.suppress(OmisyncError):  # the next sync tells
         return not quick.same_bytes(config.todo_path, settled)
     return False
+
+
+def _hindrance(config: Config) -> dict[str, object]:
+    """Return what keeps a sync from writing down that it failed, as its note would tell it."""
+    try:
+        store.check_place(config.store_path)
+    except OmisyncError as error:
+        return {"code": error.exit_code, "troubles": [[error.message, error.advice]]}
+    return {}
 
 
 def _is_gone(link: Link) -> bool:

@@ -135,12 +135,12 @@ async def _watching(config: Config) -> Check:
 
 def _state(config: Config) -> Check:
     opened = store.Store.peek(config.store_path, thorough=True)
-    store.check_room(config.store_path)
+    store.check_place(config.store_path)
     if opened is None:
         return Check("state", errors.OK, f"{config.store_path}: none yet, nothing was synced")
     with opened:
         links = tuple(opened.links())
-        opened.check_free()
+        opened.check_usable()
     parked = sum(link.parked is not None for link in links)
     what = f"{config.store_path}: {show.count(len(links), 'task')}, {parked} parked"
     if parked:

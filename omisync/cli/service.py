@@ -104,7 +104,7 @@ def _refuse_to_overwrite(found: list[_Unit]) -> None:
 
 def _write(found: list[_Unit], state: Path) -> None:
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        places.make_private(state)
         for unit in found:
             unit.write()
     except OSError as error:

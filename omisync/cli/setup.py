@@ -41,7 +41,7 @@ def init(options: Namespace) -> int:
     key = None if key_file.exists() or found else _asked()
     text = configs.written(todo, key_file if key is not None or key_file.exists() else None)
     try:
-        config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        places.make_private(config_file.parent)
         if key is not None:
             _write(key_file, key + "\n")
         _write(config_file, text)

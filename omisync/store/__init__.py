@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import batches, coding, kinds
-from omisync.store.holding import check_room, holder, lock, set_aside
+from omisync.store.holding import check_place, holder, lock, set_aside
 from omisync.store.opening import (
     connect,
     create,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from omisync.core.model import Clash, Gate, Intent, Link, Tombstone
     from omisync.core.still import Lines
 
-__all__ = ["Clashed", "Event", "Store", "Writing", "check_room", "holder", "lock", "set_aside"]
+__all__ = ["Clashed", "Event", "Store", "Writing", "check_place", "holder", "lock", "set_aside"]
 
 HISTORY_SECONDS = 90 * 86400.0
 HISTORY_ROWS = 50_000
@@ -268,13 +268,15 @@ class Store:
         if self._trace is not None:
             self._trace("store.commit" if durable else "store.write")
 
-    def check_free(self) -> None:
-        """Make sure that a store that is looked at could be written to now; nothing is.
+    def check_usable(self) -> None:
+        """Make sure that a store that is looked at could be opened and written to; nothing is.
 
         Raises:
             StoreBusy: another program holds it for longer than SQLite waits.
-            StoreUnusable: it cannot be written.
+            StoreUnusable: it is damaged, or cannot be written.
         """
+        if self._version == VERSION:  # else its tables are made anew when it is opened
+            self._check_content()
         with mapped(self.path):
             self._db.execute("PRAGMA query_only=0")  # which would forbid to ask
             try:

@@ -9,17 +9,21 @@ import os
 import stat
 from typing import TYPE_CHECKING, NoReturn
 
+from omisync import places
 from omisync.errors import NoRoom, StoreBusy, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOCK_FLAGS = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+LOCK_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """Never through a symlink to another file, which would be emptied; nor waiting at a FIFO."""
 
 LEAST_ROOM = 65_536
 """Bytes that have to be free: twice what one edit writes, which the benchmarks measure."""
+
+_NO_FILE = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
+"""A folder, a symlink, a socket."""
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """A full disk, one that can hold no more files, a full quota."""
@@ -37,17 +41,12 @@ def lock(path: Path, holder: str) -> Iterator[None]:
         NoRoom: the disk is full.
         StoreUnusable: the folder cannot be written.
     """
-    place = path.with_name(path.name + ".lock")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(place, LOCK_FLAGS, 0o600)
+        places.make_private(path.parent)
     except OSError as error:
         unwritable(path, error)
+    descriptor = _opened_lock(path, LOCK_FLAGS | os.O_CREAT)
     try:
-        status = os.fstat(descriptor)
-        check_owner(place, status)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            _not_ours(place, "is no file of its own")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -66,9 +65,35 @@ def lock(path: Path, holder: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _opened_lock(path: Path, flags: int) -> int:
+    """Return the lock of a store, opened; raises ``StoreUnusable`` for what is no lock."""
+    place = _lock_of(path)
+    try:
+        descriptor = os.open(place, flags, 0o600)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            _not_ours(place, "is no file of its own")
+        if place.exists() and error.errno not in NO_ROOM:
+            _not_ours(place, f"cannot be opened ({error.strerror})")
+        unwritable(path, error)
+    try:
+        status = os.fstat(descriptor)
+        check_owner(place, status)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            _not_ours(place, "is no file of its own")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
 def holder(path: Path) -> str | None:
     """Return who holds the store now, as ``lock`` names it; None when nobody does."""
-    place = path.with_name(path.name + ".lock")
+    place = _lock_of(path)
     try:
         descriptor = os.open(place, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -120,27 +145,35 @@ def _not_ours(path: Path, what: str) -> NoReturn:
     )
 
 
-def check_room(path: Path) -> None:
-    """Refuse a place for a store where nothing can be written now.
+def check_place(path: Path) -> None:
+    """Refuse a place for a store where nothing could be written now; nothing is.
 
     Raises:
         NoRoom: the disk is full.
-        StoreUnusable: the folder cannot be written.
+        StoreUnusable: the folder, the store or its lock cannot be written.
     """
     folder = path.parent
     if folder.exists():
-        effective = os.access in os.supports_effective_ids
-        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
-            read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
-            number = errno.EROFS if read_only else errno.EACCES
-            unwritable(path, OSError(number, os.strerror(number)))
+        _check_writable(path, folder, os.W_OK | os.X_OK)
         disk = os.statvfs(folder)
         if disk.f_bavail * disk.f_frsize < LEAST_ROOM:
             unwritable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    if path.exists():
+        _check_writable(path, path, os.W_OK)
+    if os.path.lexists(_lock_of(path)):
+        os.close(_opened_lock(path, LOCK_FLAGS))
 
 
-def unwritable(path: Path, error: OSError) -> NoReturn:
-    """Tell that the folder of a store cannot be written.
+def _check_writable(path: Path, part: Path, mode: int) -> None:
+    effective = os.access in os.supports_effective_ids
+    if not os.access(part, mode, effective_ids=effective):
+        read_only = os.statvfs(part).f_flag & os.ST_RDONLY
+        number = errno.EROFS if read_only else errno.EACCES
+        unwritable(path, OSError(number, os.strerror(number)), part)
+
+
+def unwritable(path: Path, error: OSError, part: Path | None = None) -> NoReturn:
+    """Tell that a store, or ``part`` of what belongs to it (its folder), cannot be written.
 
     Raises:
         NoRoom: the disk is full; that passes.
@@ -153,5 +186,5 @@ def unwritable(path: Path, error: OSError) -> NoReturn:
         ) from error
     raise StoreUnusable(
         f"The state store {path} cannot be written: {error.strerror}",
-        f"Make {path.parent} writable for you, or set [state] path in the config.",
+        f"Make {part or path.parent} writable for you, or set [state] path in the config.",
     ) from error

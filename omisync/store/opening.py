@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
+from omisync import places
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store.holding import check_owner, unwritable
 from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION
@@ -31,7 +32,7 @@ def create(path: Path) -> None:
     A process killed meanwhile leaves no half-made store that would read as damage.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        places.make_private(path.parent)
         fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
         fresh.unlink(missing_ok=True)
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

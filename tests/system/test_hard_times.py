@@ -104,7 +104,8 @@ def test_a_full_disk_for_the_state_is_temporary(machine: Machine, omi: Omi, disk
         assert omi.sent() == []
         for _ in range(2):  # reading makes files, too: it has to do without
             ran = machine.run("status")
-            assert (ran.code, "2 tasks" in ran.out) == (0, True), ran.said
+            assert (ran.code, "No room on the disk" in ran.out) == (75, True), ran.said
+            assert machine.run("status", "--json").data["tasks"] == 2
         assert "task 2" in machine.run("log").out
         assert machine.run("--dry-run").code == 0
     assert machine.once().code == 0
@@ -237,9 +238,38 @@ def test_a_state_that_cannot_be_written(machine: Machine, omi: Omi, begun: bool)
             assert ran.code == 74
             assert f"{machine.state}" in ran.out
             assert "cannot be written: " in ran.out
+            assert machine.run("status").code == (74 if begun else 0)
         assert machine.once().code == 0
+        assert machine.run("status").code == 0
         assert omi.items() == {"task 1": False, "task 2": False}
         machine.settled()
+
+
+@pytest.mark.parametrize("what", ["folder", "symlink", "link", "table", "no table"])
+def test_doctor_finds_what_a_sync_would_stop_at(machine: Machine, omi: Omi, what: str) -> None:
+    """74 from both, about the same file, and nothing is sent."""
+    machine.synced(lines(1))
+    lock = machine.store.with_name(f"{machine.store.name}.lock")
+    named = machine.store
+    if "table" in what:
+        with closing(sqlite3.connect(machine.store)) as tool:
+            tool.execute("DROP TABLE gates" if what == "no table" else "CREATE TABLE x (y)")
+    else:
+        lock.unlink()
+        named = lock
+        if what == "folder":
+            lock.mkdir()
+        elif what == "symlink":
+            lock.symlink_to(machine.todo)
+        else:
+            os.link(machine.todo, lock)
+    machine.write(lines(1, 2))
+    for words in (("--once",), ("doctor",)):
+        ran = machine.run(*words)
+        assert ran.code == 74, ran.said
+        assert str(named) in ran.out + ran.err
+    assert omi.writes() == ["PATCH"]  # doctor's, of an item that cannot exist
+    assert machine.todo.read_text() == lines(1, 2)
 
 
 # A store that another process holds.

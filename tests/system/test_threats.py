@@ -73,7 +73,7 @@ def nobody(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_key_is_nobody_elses_whatever_the_umask(machine: Machine) -> None:
-    """With umask 000 key file, state and all beside it are the owner's alone."""
+    """With umask 000 key file, state and all beside and above it are the owner's alone."""
     machine.config_file.unlink()
     former = os.umask(0)
     try:
@@ -85,7 +85,7 @@ def test_a_key_is_nobody_elses_whatever_the_umask(machine: Machine) -> None:
             modes = {
                 path: stat.S_IMODE(path.stat().st_mode)
                 for path in (
-                    machine.state,
+                    *(machine.state, machine.state.parent, machine.state.parent.parent),
                     *machine.state.iterdir(),
                     machine.config_file.with_name("omi-api-key"),
                 )
@@ -94,7 +94,7 @@ def test_a_key_is_nobody_elses_whatever_the_umask(machine: Machine) -> None:
             assert ended(daemon).code == 0
     finally:
         os.umask(former)
-    assert len(modes) >= 5
+    assert len(modes) >= 7
     assert {path.name: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
