@@ -50,7 +50,7 @@ def once(options: Namespace) -> int:
         _say_quickly(options, ready)
         return ready.code
     from omisync import config as configs
-    from omisync import show, store
+    from omisync import show
 
     config = configs.load(config_file, os.environ)
     with contextlib.ExitStack() as stack:
@@ -59,7 +59,7 @@ def once(options: Namespace) -> int:
             return answered
         from omisync import sync
 
-        opened = stack.enter_context(store.Store.open(config.store_path))
+        opened = stack.enter_context(_opened(config))
         desk = sync.Desk(config, opened, os.environ, quick.setting(config_file, os.environ))
         desk.timeout = min(desk.timeout, max(options.timeout, ANSWER))
         outcome = _synced(desk, options)
@@ -80,6 +80,27 @@ def once(options: Namespace) -> int:
         if outcome.code == errors.TEMPORARY and not options.quiet:
             sys.stderr.write(show.commands(PENDING))
     return outcome.code
+
+
+def _opened(config: Config) -> Store:
+    """Return the state store; one that cannot be used is told after a key that cannot.
+
+    Raises:
+        KeyProblem: there is no key either, which is the worse of the two.
+        StoreUnusable: the store is damaged, or cannot be written.
+        StoreBusy: the disk is full, or another process holds it.
+    """
+    from omisync import show, store
+
+    try:
+        return store.Store.open(config.store_path)
+    except errors.StoreUnusable as error:
+        try:
+            places.find_key(config.key_file, os.environ, config.omi.base_url)
+        except errors.OmisyncError:
+            show.error(error, sys.stderr)
+            raise
+        raise
 
 
 def _agreed(outcome: Outcome, todo_path: Path) -> bool:

@@ -82,11 +82,20 @@ async def cycle(
         raise
     except OmisyncError as error:
         run.trouble(error)
+        _look_for_key(run)
         stopped = replace(ending.outcome(run, document, None), plan=run.decided)
         return ending.left(run, stopped)
     outcome = ending.left(run, ending.outcome(run, document, decided))
     ending.remember_settled(run, snapshot, outcome)
     return outcome
+
+
+def _look_for_key(run: Run) -> None:
+    """Note what the next cycle would stop at, were this one's trouble over."""
+    try:
+        run.desk.find_key()
+    except OmisyncError as error:
+        run.trouble(error)
 
 
 class _Asked(NamedTuple):

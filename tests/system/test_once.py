@@ -840,3 +840,27 @@ def test_a_refused_task_is_set_aside_until_its_line_changes(machine: Machine, om
     assert machine.once().code == 0
     assert omi.items()["task 2, in other words"] is False
     machine.settled()
+
+
+@pytest.mark.parametrize("what", ["no file", "no TOML", "damaged state"])
+def test_a_missing_key_is_the_worst_of_several_faults(
+    machine: Machine, omi: Omi, what: str
+) -> None:
+    """77, as nothing else helps before; the other fault is told too."""
+    machine.synced(lines(1))
+    if what == "no file":
+        machine.todo.unlink()
+    elif what == "no TOML":
+        machine.name = "todo.toml"
+        machine.configure()
+        machine.write("[[todo]\n")
+    else:
+        machine.write(lines(1, 2))
+        machine.store.write_bytes(b"x" * 5000)
+    ran = machine.once(OMI_API_KEY=None)
+    assert ran.code == 77, ran.said
+    assert "there is no API key" in ran.err
+    told = machine.store if what == "damaged state" else machine.todo
+    assert str(told) in ran.err
+    assert omi.sent() == []
+    assert machine.once().code != 77
