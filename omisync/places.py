@@ -61,8 +61,19 @@ def todo_path(raw: str, base: Path) -> Path:
     Symlinks stay as they are, for the store's name hangs on this path and must
     not change when a symlink is pointed elsewhere. Only where ``..`` follows one
     is the folder resolved: dropping both names could mean another file.
+
+    Raises:
+        ConfigError: it is below the current folder, and that was deleted.
     """
-    path = base.absolute() / os.path.expanduser(raw)  # noqa: PTH111 - Path.expanduser raises on an unknown user
+    path = Path(os.path.expanduser(raw))  # noqa: PTH111 - Path.expanduser raises on an unknown user
+    if not path.is_absolute():
+        try:
+            path = base.absolute() / path
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{raw} cannot be found: the folder that this was started in is gone",
+                "change to a folder that exists, or give the whole path",
+            ) from None
     return path.parent.resolve() / path.name if ".." in path.parts else path
 
 

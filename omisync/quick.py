@@ -67,8 +67,12 @@ def sentence(ready: Ready) -> str:
 
 
 def setting(config_file: Path, environ: Mapping[str, str]) -> str:
-    """Return what stands for everything a run is configured by, and this version."""
-    digest = hashlib.sha256(config_file.read_bytes())
+    """Return what stands for everything a run is configured by, and this version.
+
+    A config that can be read only once, as from a pipe, may be another the next time.
+    """
+    said = config_file.read_bytes() if config_file.is_file() else os.urandom(16)
+    digest = hashlib.sha256(said)
     for part in (__version__, environ.get("OMI_API_BASE", ""), environ.get("TZ", "")):
         digest.update(b"\0" + part.encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
@@ -76,9 +80,11 @@ def setting(config_file: Path, environ: Mapping[str, str]) -> str:
 
 def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
     """Return how things stand if that is certain at a glance, else None."""
+    if not config_file.is_file():
+        return None
     # A config or a note that has no sense is for a full run to explain.
-    wrong = (OmisyncError, OSError, sqlite3.Error, ValueError, KeyError, TypeError, AttributeError)
-    with contextlib.suppress(*wrong):
+    wrong = (OSError, sqlite3.Error, ValueError, KeyError, TypeError, AttributeError)
+    with contextlib.suppress(OmisyncError, RecursionError, *wrong):
         import tomllib
 
         config = tomllib.loads(config_file.read_text(encoding="utf-8-sig"))

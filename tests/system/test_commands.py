@@ -509,6 +509,41 @@ def test_a_sandbox_that_cannot_start(machine: Machine, omi: Omi) -> None:
     assert (other.code, "not a state file" in other.err) == (2, True)
 
 
+def test_a_config_can_come_from_a_pipe(machine: Machine, omi: Omi) -> None:
+    """It is read once, and that of the next run may be another."""
+    copy = machine.home / "c.toml"
+    copy.write_text(machine.config_file.read_text())
+    machine.write(lines(1) + "- [%] task 2\n")
+    assert shell(machine, "omisync -c <(cat c.toml) --once").code == 0
+    assert omi.items() == {"task 1": False}
+    machine.configure(todo='open_marks = " %"\n')
+    copy.write_text(machine.config_file.read_text())
+    assert shell(machine, "omisync -c <(cat c.toml) --once").code == 0
+    assert omi.items() == {"task 1": False, "task 2": False}
+
+
+def test_a_folder_that_is_gone_does_no_harm_where_it_is_not_asked_for(
+    machine: Machine, omi: Omi
+) -> None:
+    """With whole paths all works; else 78 and what to do."""
+    copy = machine.home / "c.toml"
+    copy.write_text(machine.config_file.read_text())
+    machine.write(lines(1))
+    gone = "mkdir gone; cd gone; rmdir ../gone;"
+    assert shell(machine, f"{gone} omisync -c {copy} --once").code == 0
+    assert omi.items() == {"task 1": False}
+    ran = shell(machine, f"{gone} omisync -c c.toml --once")
+    assert (ran.code, "that this was started in is gone" in ran.err) == (78, True), ran.said
+
+
+@pytest.mark.parametrize("command", ["--once", "--dry-run", "status"])
+def test_a_config_that_is_nested_too_deep_is_explained(command: str, machine: Machine) -> None:
+    """78 as for any other that is no TOML."""
+    machine.config_file.write_text(f"x = {'[' * 5000}\n")
+    ran = machine.run(command)
+    assert (ran.code, str(machine.config_file) in ran.err) == (78, True), ran.said
+
+
 # The command line itself.
 
 COMMANDS = {
