@@ -169,7 +169,7 @@ async def _fruitless(run: Run, missed: Sequence[tuple[Intent, Link]], *, complet
 
 async def _is_given_up(run: Run, link: Link) -> bool:
     """Return whether this create was the last try, after setting its task aside."""
-    if link.failures < PATIENCE + ALONE or not await is_poison(run, link):
+    if not await is_poison(run, link, PATIENCE + ALONE):
         return False
     reason = f"Omi failed {link.failures} times on this task alone, others got through"
     park(run, link, ItemProblem(reason, 0), retry_in=HOUR)

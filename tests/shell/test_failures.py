@@ -368,6 +368,22 @@ async def test_within_a_limit_the_server_is_not_asked(settled: Person, clock: Cl
         clock.pass_by(60)
         assert await is_poison(run, sick)
         assert settled.sent() == [("PATCH", 404)]
+        assert not await is_poison(run, sick, 6)
+        assert not await is_poison(run, sick, 4)
+
+
+async def test_an_outage_costs_one_more_write_for_five_tries(settled: Person, clock: Clock) -> None:
+    """Others got through right before it: only then is there anything to find out."""
+    clock.pass_by(1)
+    settled.sandbox.fault_rate({"5xx_before": 1.0})
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    settled.sent()
+    for _ in range(15):
+        assert (await settled.cycle()).code == errors.TEMPORARY
+        clock.pass_by(1)
+    paths = [request.path for request in settled.sandbox.requests]
+    checks = [at for at, path in enumerate(paths) if "omisync-check-" in path]
+    assert (checks, len(paths)) == ([5, 11, 17], 18)
 
 
 async def test_a_task_whose_failures_nobody_remembers_is_not_to_blame(settled: Person) -> None:
