@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+MARKS = ("todo", "done_marks"), ("todo", "open_marks")
+"""Keys whose values must differ; the second is told of."""
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 """A key that TOML writes without quotes."""
 
@@ -28,6 +30,8 @@ def explained(path: Path, source: bytes, details: list[ErrorDetails], base_url: 
         if loc == ("omi", "base_url") and base_url:
             problems.append((0, f"OMI_API_BASE: {_said(detail)}"))
             continue
+        if loc == MARKS[1] not in lines:
+            loc = MARKS[0]  # the other of the two was written, and it is there that they meet
         line = _line(lines, loc)
         problems.append((line, f"{path}:{line}: {_problem(loc, detail)}"))
     texts = [text for _, text in sorted(problems)]

@@ -260,6 +260,7 @@ def test_an_emoji_mark_is_its_plain_mark(tmp_path: Path) -> None:
         ('todo.open_marks = "["', "allowed is text of at least one character"),
         ('todo.open_marks = " \\n"', "allowed is text of at least one character"),
         ('todo.open_marks = " x"', 'done_marks and open_marks both have "x"'),
+        ('todo.done_marks = "x "', 'todo.done_marks: done_marks and open_marks both have " "'),
         ('omi.base_url = "http://api.omi.me"', "omi.base_url: the base URL is plain http"),
         ('omi.base_url = "api.omi.me"', "begin with https:// and a host; use https://api.omi.me"),
         ("omi.base_url = 5", "omi.base_url is 5; allowed is an https URL"),
