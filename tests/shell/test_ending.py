@@ -96,6 +96,24 @@ async def test_a_first_sync_that_fails_knows_no_success(person: Person, clock: C
     assert (last["tasks"], last["success_at"], last["failing_since"]) == (None, None, clock.now)
 
 
+async def test_what_is_wrong_after_a_good_sync_is_how_it_ended(
+    settled: Person, clock: Clock
+) -> None:
+    """The sync, as status tells it, ended with that; what it did is told all the same."""
+    settled.write("- [ ] a\n- [x] b\n- [ ] c\n")
+    async with settled.desk() as desk:
+        good = await sync.cycle(desk)
+        clock.pass_by(10)
+        error = errors.KeyProblem("There is no key", "Write one down")
+        outcome = sync.spoilt(desk, good, error)
+    assert (outcome.code, outcome.troubles) == (errors.BAD_KEY, (error,))
+    assert (outcome.counts, outcome.tasks) == (good.counts, 3)
+    last = fact(settled, "last")
+    assert (last["code"], last["at"]) == (errors.BAD_KEY, clock.now)
+    assert last["troubles"] == [["There is no key", "Write one down"]]
+    assert (last["success_at"], last["failing_since"]) == (clock.now - 10, clock.now)
+
+
 async def test_a_file_that_is_back_as_it_was_is_well(settled: Person, clock: Clock) -> None:
     """The sync is idle, and status hears that all is well again."""
     text = settled.todo.read_text()
