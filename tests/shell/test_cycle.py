@@ -54,6 +54,19 @@ async def test_a_sync_with_nothing_to_do_leaves_no_trace(settled: Person) -> Non
     assert steps == []
 
 
+async def test_the_disk_is_waited_for_where_a_power_cut_costs_something(person: Person) -> None:
+    """Before what changes Omi is sent, and when the sync is over; a note for later may be lost."""
+    for text in ("- [ ] a\n", "- [x] a\n", "- [x] a\n- [ ] b\n"):
+        steps: list[str] = []
+        person.trace = steps.append
+        person.write(text)
+        await person.cycle()
+        assert steps.count("store.commit") == 2
+        last = len(steps) - 1 - steps[::-1].index("request.sent")
+        assert steps[last - 1] == "store.commit"
+        assert steps[-2:] == ["store.commit", "store.write"]
+
+
 async def test_the_first_write_goes_alone(settled: Person) -> None:
     """Then four at a time: what a shut gate costs is known."""
     settled.write(lines("[x]"))
