@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -202,6 +203,17 @@ async def test_an_unreachable_server_ends_the_cycle(settled: Person) -> None:
     assert (outcome.code, outcome.waiting, outcome.counts) == (errors.TEMPORARY, 2, {})
     await settled.sandbox.__aenter__()
     assert (await settled.cycle()).counts == {"task.changed": 1, "task.created": 1}
+
+
+async def test_a_request_takes_no_longer_than_there_is_time(settled: Person) -> None:
+    """A server that never answers does not hold up who asked for a short sync."""
+    settled.write(lines("[ ]") + "- [ ] new\n")
+    settled.sandbox.fault_next("hang", method="POST")
+    async with settled.desk() as desk, asyncio.timeout(10):
+        desk.timeout = 0.2
+        outcome = await sync.cycle(desk)
+        assert (outcome.code, outcome.waiting) == (errors.TEMPORARY, 1)
+        assert [one.failure for one in desk.store.intents()] == ["timeout"]
 
 
 async def test_a_key_that_is_refused_is_not_tried_again(settled: Person) -> None:
