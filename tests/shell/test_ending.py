@@ -245,6 +245,18 @@ async def test_what_is_odd_in_the_file_is_told_each_time(settled: Person) -> Non
     assert ([one.line for one in outcome.notices], outcome.remarks) == ([1], ())
 
 
+async def test_lines_that_may_come_back_are_counted(settled: Person) -> None:
+    """Told of while their grace lasts, and no more when they are there again."""
+    lines = [f"- [ ] {name}\n" for name in "abcd"]
+    for there, said in ((4, None), (3, "1 removed line waits"), (2, "2 removed lines wait")):
+        settled.write("".join(lines[:there]))
+        rest = "for sync.removal_grace to pass, and may come back until then."
+        outcome = await settled.cycle(grace=30)
+        assert outcome.remarks == (() if said is None else (f"{said} {rest}",))
+    settled.write("".join(lines))
+    assert (await settled.cycle(grace=30)).remarks == ()
+
+
 async def test_an_edit_that_is_undone_before_its_answer_is_undone_in_omi(settled: Person) -> None:
     """Though the file is then as it was when nothing was left to do."""
     before = settled.todo.read_text()
