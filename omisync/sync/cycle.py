@@ -81,8 +81,8 @@ async def cycle(
     except OmisyncError as error:
         run.trouble(error)
         stopped = replace(ending.outcome(run, document, None), plan=run.decided)
-        return ending.left(run, stopped)
-    outcome = ending.left(run, ending.outcome(run, document, decided))
+        return ending.left(desk, stopped)
+    outcome = ending.left(desk, ending.outcome(run, document, decided))
     ending.remember_settled(run, snapshot, outcome)
     return outcome
 
