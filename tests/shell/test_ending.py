@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from omisync import errors, file, sync
+from omisync.core import remains
 from omisync.store import Store
 
 if TYPE_CHECKING:
@@ -243,6 +244,14 @@ async def test_what_is_odd_in_the_file_is_told_each_time(settled: Person) -> Non
     outcome = await settled.cycle()
     assert outcome.code == errors.BAD_KEY
     assert ([one.line for one in outcome.notices], outcome.remarks) == ([1], ())
+
+
+async def test_a_removed_task_whose_words_are_there_still_is_told(settled: Person) -> None:
+    """Among all else that is told of the file, from its first line to its last."""
+    settled.write("a\n\n- [ ] b due:2026-02-30\n")
+    first, second = (await settled.cycle()).notices
+    assert (first.line, first.message) == (1, remains.NOT_READ)
+    assert (second.line, "2026-02-30" in second.message) == (3, True)
 
 
 async def test_lines_that_may_come_back_are_counted(settled: Person) -> None:
