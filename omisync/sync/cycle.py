@@ -84,8 +84,8 @@ async def cycle(
         run.trouble(error)
         _look_for_key(run)
         stopped = replace(ending.outcome(run, document, None), plan=run.decided)
-        return ending.left(run, stopped)
-    outcome = ending.left(run, ending.outcome(run, document, decided))
+        return ending.left(desk, stopped)
+    outcome = ending.left(desk, ending.outcome(run, document, decided))
     ending.remember_settled(run, snapshot, outcome)
     return outcome
 

@@ -9,7 +9,7 @@ from omisync import errors
 from omisync.core import remains
 from omisync.errors import GuardStopped
 from omisync.sync import reading
-from omisync.sync.desk import Outcome, Run
+from omisync.sync.desk import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from omisync.core.plan import Plan
     from omisync.errors import OmisyncError
     from omisync.file import Snapshot
-    from omisync.sync.desk import Desk
+    from omisync.sync.desk import Desk, Run
 
 
 def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcome:
@@ -79,12 +79,12 @@ def notices(document: Document | None, decided: Plan | None) -> tuple[Notice, ..
     return tuple(sorted((*said, *lost), key=lambda notice: notice.line))
 
 
-def left(run: Run, outcome: Outcome) -> Outcome:
+def left(desk: Desk, outcome: Outcome) -> Outcome:
     """Write what ``omisync status`` tells, and return the outcome.
 
     It waits for the disk, and so makes durable what the cycle settled.
     """
-    store, now = run.store, run.desk.clock()
+    store, now = desk.store, desk.clock()
     last = store.fact("last")
     former = last if isinstance(last, dict) else {}
     well = outcome.code in {errors.OK, errors.PARKED}
@@ -108,8 +108,7 @@ def left(run: Run, outcome: Outcome) -> Outcome:
 
 def spoilt(desk: Desk, outcome: Outcome, error: OmisyncError) -> Outcome:
     """Return the outcome of a cycle after which something wrong was found; it is written down."""
-    wrong = replace(outcome, code=error.exit_code, troubles=(error,))
-    return left(Run(desk, desk.clock()), wrong)
+    return left(desk, replace(outcome, code=error.exit_code, troubles=(error,)))
 
 
 def still(run: Run, former: Outcome) -> Outcome:
@@ -119,7 +118,7 @@ def still(run: Run, former: Outcome) -> Outcome:
         return former
     with run.store.transaction():
         run.store.put_fact("refused", None)
-    return left(run, former)
+    return left(run.desk, former)
 
 
 def still_listed(run: Run, snapshot: Snapshot) -> Outcome | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,19 @@ async def test_a_sync_with_nothing_to_do_leaves_no_trace(settled: Person) -> Non
     settled.trace = steps.append
     assert (await settled.cycle()).idle
     assert steps == []
+
+
+async def test_the_disk_is_waited_for_where_a_power_cut_costs_something(person: Person) -> None:
+    """Before what changes Omi is sent, and when the sync is over; a note for later may be lost."""
+    for text in ("- [ ] a\n", "- [x] a\n", "- [x] a\n- [ ] b\n"):
+        steps: list[str] = []
+        person.trace = steps.append
+        person.write(text)
+        await person.cycle()
+        assert steps.count("store.commit") == 2
+        last = len(steps) - 1 - steps[::-1].index("request.sent")
+        assert steps[last - 1] == "store.commit"
+        assert steps[-2:] == ["store.commit", "store.write"]
 
 
 async def test_the_first_write_goes_alone(settled: Person) -> None:
@@ -189,6 +203,17 @@ async def test_an_unreachable_server_ends_the_cycle(settled: Person) -> None:
     assert (outcome.code, outcome.waiting, outcome.counts) == (errors.TEMPORARY, 2, {})
     await settled.sandbox.__aenter__()
     assert (await settled.cycle()).counts == {"task.changed": 1, "task.created": 1}
+
+
+async def test_a_request_takes_no_longer_than_there_is_time(settled: Person) -> None:
+    """A server that never answers does not hold up who asked for a short sync."""
+    settled.write(lines("[ ]") + "- [ ] new\n")
+    settled.sandbox.fault_next("hang", method="POST")
+    async with settled.desk() as desk, asyncio.timeout(10):
+        desk.timeout = 0.2
+        outcome = await sync.cycle(desk)
+        assert (outcome.code, outcome.waiting) == (errors.TEMPORARY, 1)
+        assert [one.failure for one in desk.store.intents()] == ["timeout"]
 
 
 async def test_a_key_that_is_refused_is_not_tried_again(settled: Person) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from omisync import errors, file, sync
+from omisync.core import remains
 from omisync.store import Store
 
 if TYPE_CHECKING:
@@ -115,6 +116,24 @@ async def test_a_first_sync_that_fails_knows_no_success(person: Person, clock: C
     assert outcome.code == errors.NO_FILE
     last = fact(person, "last")
     assert (last["tasks"], last["success_at"], last["failing_since"]) == (None, None, clock.now)
+
+
+async def test_what_is_wrong_after_a_good_sync_is_how_it_ended(
+    settled: Person, clock: Clock
+) -> None:
+    """The sync, as status tells it, ended with that; what it did is told all the same."""
+    settled.write("- [ ] a\n- [x] b\n- [ ] c\n")
+    async with settled.desk() as desk:
+        good = await sync.cycle(desk)
+        clock.pass_by(10)
+        error = errors.KeyProblem("There is no key", "Write one down")
+        outcome = sync.spoilt(desk, good, error)
+    assert (outcome.code, outcome.troubles) == (errors.BAD_KEY, (error,))
+    assert (outcome.counts, outcome.tasks) == (good.counts, 3)
+    last = fact(settled, "last")
+    assert (last["code"], last["at"]) == (errors.BAD_KEY, clock.now)
+    assert last["troubles"] == [["There is no key", "Write one down"]]
+    assert (last["success_at"], last["failing_since"]) == (clock.now - 10, clock.now)
 
 
 async def test_a_file_that_is_back_as_it_was_is_well(settled: Person, clock: Clock) -> None:
@@ -246,6 +265,26 @@ async def test_what_is_odd_in_the_file_is_told_each_time(settled: Person) -> Non
     outcome = await settled.cycle()
     assert outcome.code == errors.BAD_KEY
     assert ([one.line for one in outcome.notices], outcome.remarks) == ([1], ())
+
+
+async def test_a_removed_task_whose_words_are_there_still_is_told(settled: Person) -> None:
+    """Among all else that is told of the file, from its first line to its last."""
+    settled.write("a\n\n- [ ] b due:2026-02-30\n")
+    first, second = (await settled.cycle()).notices
+    assert (first.line, first.message) == (1, remains.NOT_READ)
+    assert (second.line, "2026-02-30" in second.message) == (3, True)
+
+
+async def test_lines_that_may_come_back_are_counted(settled: Person) -> None:
+    """Told of while their grace lasts, and no more when they are there again."""
+    lines = [f"- [ ] {name}\n" for name in "abcd"]
+    for there, said in ((4, None), (3, "1 removed line waits"), (2, "2 removed lines wait")):
+        settled.write("".join(lines[:there]))
+        rest = "for sync.removal_grace to pass, and may come back until then."
+        outcome = await settled.cycle(grace=30)
+        assert outcome.remarks == (() if said is None else (f"{said} {rest}",))
+    settled.write("".join(lines))
+    assert (await settled.cycle(grace=30)).remarks == ()
 
 
 async def test_an_edit_that_is_undone_before_its_answer_is_undone_in_omi(settled: Person) -> None:

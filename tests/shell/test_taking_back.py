@@ -197,6 +197,17 @@ async def test_each_write_is_undone_by_itself(both: Person) -> None:
     assert both.omi() == {"a": False, "b": True, "one": False, "two": False}
 
 
+async def test_where_nothing_was_written_nothing_is_undone(both: Person) -> None:
+    """Another reason than that all was undone, and told as such; the file stays as it is."""
+    async with both.desk() as desk:
+        with pytest.raises(UsageError) as nothing:
+            sync.undo(desk)
+    assert nothing.value.message == (
+        "There is nothing to undo: omisync has not written to the file"
+    )
+    assert both.todo.read_text() == "- [ ] a due:2026-12-24\n- [x] b\n"
+
+
 async def test_a_write_of_which_less_is_known_is_undone_too(both: Person) -> None:
     """Where it was not noted what changed lines said, all else is taken back."""
     both.sandbox.add("one")
