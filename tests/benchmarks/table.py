@@ -138,7 +138,8 @@ def ran(*command: str, environ: dict[str, str] | None = None) -> float:
 def at_home(tasks: int) -> Iterator[tuple[Machine, list[str]]]:
     """A machine with a list of so many tasks, not yet synced."""
     with tempfile.TemporaryDirectory() as home, Omi() as omi:
-        machine = Machine(Path(home), omi, settings={"watch": f"settle = {SETTLE}\n"})
+        settings = {"watch": f"settle = {SETTLE}\n"}
+        machine = Machine(Path(home), omi, settings=settings, real=True)  # a fork shares memory
         file = lines(tasks)
         machine.configure()
         machine.write("\n".join(file) + "\n")
