@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omisync.file.reading import SIZE_LIMIT, Signature, Snapshot, digest, read, signature
+from omisync.file.reading import SIZE_LIMIT, Signature, Snapshot, digest, glance, read, signature
 
 if TYPE_CHECKING:
     from omisync.file.exchange import Replacement, check_held, check_replaceable, replace, replacing
@@ -29,6 +29,7 @@ __all__ = [
     "copies",
     "digest",
     "drop_copies",
+    "glance",
     "keep_copy",
     "read",
     "replace",

@@ -11,15 +11,17 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.errors import FileMissing, FileUnusable
+from omisync.errors import FileMissing, FileUnusable, OmisyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SIZE_LIMIT = 20 * 1024 * 1024
 """Bytes. A todo list of this size is something else under its name."""
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+"""Bytes read at once: no more than that is held of a file that is only glanced at."""
 
 READ_ATTEMPTS = 4
 """How often a file that changes while it is read is read again at once."""
@@ -91,6 +93,28 @@ def signature(path: Path) -> Signature | None:
         return None
 
 
+def glance(path: Path) -> str:
+    """Return what tells one state of the file from another: the digest of its bytes, as ``read``.
+
+    They are not looked at otherwise, and no more than a part of them is held at a
+    time. Of a file that cannot be read it is the reason.
+    """
+    found = hashlib.blake2b(digest_size=32)
+    try:
+        descriptor = _open(path)
+        try:
+            _check_kind(path, os.fstat(descriptor))
+            for chunk in _chunks(path, descriptor):
+                found.update(chunk)
+        except OSError as error:
+            raise unreadable(path, error) from None
+        finally:
+            os.close(descriptor)
+    except OmisyncError as error:
+        return error.message
+    return found.hexdigest()
+
+
 def digest(data: bytes) -> str:
     """Return the digest by which two readings are compared."""
     return hashlib.blake2b(data, digest_size=32).hexdigest()
@@ -149,14 +173,16 @@ def _check_kind(path: Path, status: os.stat_result) -> None:
 
 def _read_whole(path: Path, descriptor: int) -> bytes:
     os.lseek(descriptor, 0, os.SEEK_SET)
-    chunks: list[bytes] = []
+    return b"".join(_chunks(path, descriptor))
+
+
+def _chunks(path: Path, descriptor: int) -> Iterator[bytes]:
     size = 0
     while chunk := os.read(descriptor, CHUNK):
-        chunks.append(chunk)
+        yield chunk
         size += len(chunk)
         if size > SIZE_LIMIT:  # it grew since its size was seen
             raise _too_large(path)
-    return b"".join(chunks)
 
 
 def _too_large(path: Path) -> FileUnusable:

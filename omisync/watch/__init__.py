@@ -33,7 +33,6 @@ import time
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from omisync import file
-from omisync.errors import OmisyncError
 from omisync.watch import listener as listeners
 from omisync.watch import trail
 from omisync.watch.listener import Listener, open_notifier
@@ -66,8 +65,8 @@ TRUSTED_AGE = 1.0
 COARSEST_TIME = 2.0
 """Seconds. FAT keeps times that coarse: a younger mtime may stand for two contents."""
 
-INLINE_SIZE = 256 * 1024
-"""Bytes that are read in the event loop (in 1 ms); more (12 ms a megabyte) goes to a thread."""
+INLINE_SIZE = 1024 * 1024
+"""Bytes that are glanced at in the event loop (in 1 ms); more goes to a thread."""
 
 CLOCK_JUMP = 3.0
 """Seconds by which the wall clock may drift from the monotonic one between two looks."""
@@ -281,8 +280,8 @@ class Watch:
     async def _digest(self) -> str:
         signature = file.signature(self._path)
         if signature is not None and signature.size > INLINE_SIZE:
-            return await asyncio.to_thread(_digest, self._path)
-        return _digest(self._path)
+            return await asyncio.to_thread(file.glance, self._path)
+        return file.glance(self._path)
 
     def _arm(self) -> None:
         """Watch what must be watched now; where that is what is watched already, do nothing."""
@@ -345,11 +344,3 @@ class Watch:
             self._broken |= not paths or not paths.isdisjoint(self._trail.places)
             self._heard += 1
             self._ring()
-
-
-def _digest(path: Path) -> str:
-    """Return what two readings are compared by, also for a file that cannot be read."""
-    try:
-        return file.read(path).digest
-    except OmisyncError as error:
-        return error.message

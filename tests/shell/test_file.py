@@ -36,6 +36,8 @@ def refusal(path: Path) -> FileUnusable:
         file.read(path)
     assert caught.value.exit_code == 65
     assert str(path) in caught.value.message
+    if "UTF-8" not in caught.value.message and "NUL" not in caught.value.message:
+        assert file.glance(path) == caught.value.message
     assert caught.value.advice
     return caught.value
 
@@ -46,6 +48,7 @@ def absence(path: Path) -> FileMissing:
         file.read(path)
     assert caught.value.exit_code == 66
     assert str(path) in caught.value.message
+    assert file.glance(path) == caught.value.message
     assert caught.value.advice
     return caught.value
 
@@ -63,7 +66,9 @@ def absence(path: Path) -> FileMissing:
         b"a\0b",
         b"a\0",
         b"ab\0",
+        b"- [ ] a\n" * 50_000,
     ],
+    ids=len,
 )
 def test_the_bytes_come_as_they_are(tmp_path: Path, data: bytes) -> None:
     """Nothing is decoded, stripped or translated on the way."""
@@ -71,7 +76,7 @@ def test_the_bytes_come_as_they_are(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     snapshot = file.read(path)
     assert snapshot.data == data
-    assert snapshot.digest == file.digest(data)
+    assert snapshot.digest == file.digest(data) == file.glance(path)
     assert snapshot.signature == file.signature(path)
 
 
