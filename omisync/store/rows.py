@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from heapq import merge
+from itertools import accumulate
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ class Rows:
         still = _STILL + _STILL_IN_OMI * (version >= TWO_WAY)
         self._heads = f"SELECT {_HEAD}, {still} FROM links"  # noqa: S608 - our own words
         self._carried = {link.key: link for link in carried}
-        self._keys: list[str] = []
+        keys: list[str] = []
         self._ranks = array("q")
         self._signs = signs()
         self._loud: dict[int, Link] = {}
@@ -85,10 +86,11 @@ class Rows:
                 del self._carried[row[KEY]]
             for key, rank, *said, is_still in self._in_order():
                 if not is_still:
-                    loud.append(len(self._keys))
-                self._keys.append(key)
+                    loud.append(len(keys))
+                keys.append(key)
                 self._ranks.append(rank)
                 self._signs.append(sign(*said))
+            self._keys = _Keys(keys)
         self._listen(loud)
 
     def _in_order(self) -> Iterable[Row]:
@@ -159,13 +161,27 @@ class Rows:
         ]
 
 
+class _Keys:
+    """Keys in one text: as strings of their own they take three times as much."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._text = "".join(keys)
+        self._ends = array("L", accumulate(map(len, keys), initial=0))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, at: int) -> str:
+        return self._text[self._ends[at] : self._ends[at + 1]]
+
+
 class _Reader:
     """Makes a link of its place; reads its neighbours with it."""
 
     def __init__(
         self,
         read: Callable[[Sequence[str]], dict[str, Link]],
-        keys: Sequence[str],
+        keys: _Keys,
         signs: array[int],
     ) -> None:
         self._read = read
@@ -183,7 +199,8 @@ class _Reader:
         """
         start = at - at % RUN
         if start != self._start:
-            self._near = self._read(self._keys[start : start + RUN])
+            stop = min(start + RUN, len(self._keys))
+            self._near = self._read([self._keys[near] for near in range(start, stop)])
             self._start = start
         link = self._near.get(self._keys[at])
         seen = link and sign(link.seen.text, link.seen.completed, link.seen.due, link.section)
