@@ -207,7 +207,14 @@ class ItemProblem(OmisyncError):
 
 
 class ItemGone(ItemProblem):
-    """404 on a PATCH or DELETE: the item does not exist any more."""
+    """404 on a PATCH or DELETE: the item does not exist any more.
+
+    ``vague`` tells that the server may as well mean that it knows no such address.
+    """
+
+    def __init__(self, message: str, status: int, *, vague: bool = False) -> None:
+        super().__init__(message, status)
+        self.vague = vague
 
 
 class ItemLocked(ItemProblem):

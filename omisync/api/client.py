@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from omisync.core.model import Fields, Listing, RemoteItem
 
+RECENT = 60.0
+"""Seconds of the list that are asked for where it only matters whether it can be read."""
+
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 10.0
@@ -149,7 +152,7 @@ class OmiClient:
         """
         path = address.item_path(remote_id)
         request = Request("PATCH", path, _checked(wire.patch_body, patch))
-        item = self._read(request, wire.item, await self._send(request))
+        item = self._read(request, wire.item, await self._send_to_item(request))
         if item.id != remote_id:  # whatever it tells, it tells of another item
             raise faults.unusable(request)
         return item
@@ -157,7 +160,7 @@ class OmiClient:
     async def delete(self, remote_id: str) -> None:
         """Remove an item for ever. Raises ``ItemGone``, ``ItemLocked``, ``ItemRefused``."""
         request = Request("DELETE", address.item_path(remote_id))
-        reply = await self._send(request)
+        reply = await self._send_to_item(request)
         if reply.status != 204:  # noqa: PLR2004 - No Content: a success that says no more
             self._read(request, wire.done, reply)
 
@@ -205,6 +208,15 @@ class OmiClient:
         request = Request("GET", f"{address.ITEMS}?{query}")
         items, rows = self._read(request, wire.rows, await self._send(request))
         return Page(tuple(items), rows)
+
+    async def _send_to_item(self, request: Request) -> Reply:
+        """Do as ``_send``; make sure that an item is missing, and not the whole API."""
+        try:
+            return await self._send(request)
+        except errors.ItemGone as gone:
+            if gone.vague:
+                await self.window(self._clock() - RECENT)
+            raise
 
     def _read(self, request: Request, parse: Callable[[bytes], T], reply: Reply) -> T:
         try:

@@ -40,6 +40,8 @@ RETRY_LONGEST = 86_400.0
 
 _READ_AT_MOST = 4_000  # code points looked at for SHOWN of them
 _NOT_THIS_API = frozenset({404, 405, 413, 426})
+_NO_ROUTE = "Not Found"
+"""FastAPI's word for an address that is none of the server's, too."""
 _SCOPE = re.compile(r"action_items:\w+")
 _OPERATION = {
     "GET": "reading the list",
@@ -251,7 +253,8 @@ def _create_refused(request: Request, status: int, said: _Said) -> OmisyncError:
 
 def _item_refused(request: Request, status: int, said: _Said) -> OmisyncError:
     if status == 404 and said.detail is not None:  # noqa: PLR2004 - Not Found
-        return errors.ItemGone(f"the item does not exist any more{said.tail}", status)
+        vague = said.detail == _NO_ROUTE
+        return errors.ItemGone(f"the item does not exist any more{said.tail}", status, vague=vague)
     if status in _NOT_THIS_API:
         return _wrong(f"it answers {request} with {status}{said.tail}")
     if status == 402:  # noqa: PLR2004 - Payment Required

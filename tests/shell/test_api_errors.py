@@ -129,6 +129,28 @@ async def test_a_404_without_the_api_s_detail_is_another_server(
     assert type(await failure(operation, http(404, body))) is errors.WrongServer
 
 
+@pytest.mark.parametrize("operation", ["change", "delete"])
+@pytest.mark.parametrize(
+    ("listed", "kind"),
+    [
+        (http(200, []), errors.ItemGone),
+        (http(404, {"detail": "Not Found"}), errors.WrongServer),
+        (http(429, b""), errors.RateLimited),
+        (http(502, b""), errors.ServerTrouble),
+    ],
+)
+async def test_a_vague_404_takes_a_list_to_prove_that_an_item_is_gone(
+    operation: str, listed: bytes, kind: type[errors.OmisyncError]
+) -> None:
+    """FastAPI says the same of an address that it does not know."""
+    answers = (http(404, {"detail": "Not Found"}), listed)
+    async with RawServer(answers) as server, OmiClient(server.url, KEY) as omi:
+        with pytest.raises(errors.OmisyncError) as caught:
+            await OPERATIONS[operation](omi)
+    assert type(caught.value) is kind
+    assert [one.startswith(b"GET ") for one in server.seen] == [False, True]
+
+
 async def test_a_read_only_key_is_told_to_be_replaced() -> None:
     """403 names the key, masked, and exactly the scope that a new key needs."""
     async with Sandbox() as server, OmiClient(server.url, READ_ONLY_KEY) as omi:
