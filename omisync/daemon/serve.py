@@ -14,6 +14,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,6 @@ A key file is also empty, or readable by others, for a moment while it is replac
 REFUSED_SECONDS = 900.0
 """Without a change a refused key is tried again: it may have been the server's fault."""
 RELOAD = -1
-
 HOLDER = "the omisync daemon"
 
 
@@ -189,7 +189,7 @@ class Daemon:
     refused: bool = False
     refused_at: float = 0.0
     said: tuple[int, tuple[str, ...]] = (errors.OK, ())
-    doubtful: list[int] = field(default_factory=list)
+    doubtful: Counter[str] = field(default_factory=Counter)
     look: Look | None = None
     ringing: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -328,17 +328,17 @@ class Daemon:
         named = {name: name.removeprefix("task.").replace(".", "_") for name in outcome.counts}
         counts = {named[name]: count for name, count in outcome.counts.items()}
         fields = {**counts, "waiting": outcome.waiting, "code": outcome.code, "ms": milliseconds}
-        loud = self.log.info if outcome.progress or news else self.log.debug
-        loud("cycle.done", **fields)
+        (self.log.info if outcome.progress or news else self.log.debug)("cycle.done", **fields)
         for error in outcome.troubles if news else ():
             self.log.warning("cycle.trouble", what=error.message, next=show.commands(error.advice))
         for what in (*outcome.remarks, *(notice.message for notice in outcome.notices)):
             self.log.debug("cycle.remark", what=what)  # it has the task's text
-        doubtful = [notice.line for notice in outcome.notices]
-        if doubtful and doubtful != self.doubtful:
-            advice = show.commands("Look whether they are tasks; `omisync doctor` says more.")
-            self.log.warning("file.doubtful", lines=doubtful, next=advice)
-        self.doubtful = doubtful or self.doubtful
+        messages = Counter(notice.message for notice in outcome.notices)
+        fresh = messages - self.doubtful
+        if lines := [notice.line for notice in outcome.notices if notice.message in fresh]:
+            advice = show.commands("`omisync --dry-run` says what is odd about them.")
+            self.log.warning("file.doubtful", lines=lines, next=advice)
+        self.doubtful = self.doubtful if outcome.idle else messages
         self.said = said
 
     def _tell(self, outcome: Outcome) -> None:

@@ -444,12 +444,25 @@ async def test_lines_that_are_doubtful_are_said_once(person: Person) -> None:
     async with living(person) as daemon:
         await daemon.log.until("file.doubtful", level="warning", lines=[3])
         await daemon.holds(buy_milk=False, call_home=False)
-        person.write("- [ ] buy bread\n- [ ] call home\n- [] pay rent\n")
+        person.write("- [ ] buy bread\n\n- [ ] call home\n- [] pay rent\n")
         await daemon.until(lambda _: "buy bread" in person.omi())
         person.write("- [ ] buy bread\n# Later\n    - [ ] call home\n- [] pay rent\n")
-        await daemon.log.until("file.doubtful", level="warning", lines=[3, 4])
-        assert [said["lines"] for said in daemon.log.said("file.doubtful")] == [[3], [3, 4]]
+        await daemon.log.until("file.doubtful", level="warning", lines=[3])
+        assert [said["lines"] for said in daemon.log.said("file.doubtful")] == [[3], [3]]
         assert "home" not in str(daemon.log.said("file.doubtful"))
+
+
+async def test_a_line_that_is_doubtful_again_is_said_again(person: Person) -> None:
+    """Whatever line it is: for another reason at once, for the same once it was well meanwhile."""
+    person.write("- [ ] buy milk\n- [ ] call home due:2026-02-30\n")
+    async with living(person) as daemon:
+        await daemon.log.until("file.doubtful", lines=[2])
+        person.write("- [ ] buy milk\n- [ ] call home due:2026-02-31\n")
+        await daemon.log.until("file.doubtful", lines=[2])
+        person.write("- [ ] buy milk\n- [ ] call home\n")
+        await daemon.until(lambda _: "call home" in person.omi())
+        person.write("- [ ] buy milk\n- [ ] call home due:2026-02-31\n")
+        await daemon.log.until("file.doubtful", lines=[2])
 
 
 async def test_a_file_that_is_held_open_is_written_once_it_is_closed(person: Person) -> None:
