@@ -109,8 +109,9 @@ def _todo(config: Config) -> Check:
     document = sync.parsed(config, file.read(config.todo_path))
     what = f"{config.todo_path}: {show.count(len(document.entries), 'task')}"
     if document.notices:
-        alike = [*show.alike(document.notices).items()][:NOTICES]
-        shown = "; ".join(f"{show.lines(numbers)}: {message}" for message, numbers in alike)
+        alike = [*show.alike(document.notices).items()]
+        told = [f"{show.lines(numbers)}: {message}" for message, numbers in alike[:NOTICES]]
+        shown = "; ".join(told + ["…"] * (len(alike) > NOTICES))
         what += f", {show.count(len(document.notices), 'warning')} ({shown})"
     return Check("file", errors.OK, what)
 

@@ -319,8 +319,8 @@ def _mute(items: int) -> str:
 
 
 def _missed(tasks: int) -> str:
-    what = "1 task is" if tasks == 1 else f"{tasks} tasks are"
-    return f"{what} missing from Omi's list; the next sync that misses them too asks for them."
+    what, them = ("1 task is", "it") if tasks == 1 else (f"{tasks} tasks are", "them")
+    return f"{what} missing from Omi's list; the next sync that misses {them} too asks for {them}."
 
 
 def _without(decided: Plan, unwritable: set[str]) -> Plan:

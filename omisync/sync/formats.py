@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from omisync.core.model import Addition, Change, Document, Rewriting
     from omisync.file import Snapshot
 
-OURS, PARTED, THEIRS = b"<<<<<<< ", b"=======", b">>>>>>> "
-"""The lines around and between the two sides of a conflict (git-merge(1))."""
+OURS = b"<<<<<<< "
+"""How the first line of a conflict begins (git-merge(1))."""
+FENCES = (b"```", b"~~~")
 
 
 def parsed(config: Config, snapshot: Snapshot, *, places: bool = True) -> Document:
@@ -43,16 +44,15 @@ def parsed(config: Config, snapshot: Snapshot, *, places: bool = True) -> Docume
 
 
 def _unmerged(source: bytes) -> int | None:
-    """Return the line where a conflict begins that git left for a person, None without one."""
-    begins: int | None = None
-    parted = False
+    """Return the line where a conflict begins that git left for a person, None without one.
+
+    It stands for the conflict even where its other lines are gone; quoted as code it does not.
+    """
+    quoted = False
     for number, line in enumerate(source.splitlines() if OURS in source else (), 1):
-        if line.startswith(OURS):
-            begins, parted = number, False
-        elif line == PARTED:
-            parted = True
-        elif line.startswith(THEIRS) and parted and begins is not None:
-            return begins
+        quoted ^= line.lstrip().startswith(FENCES)
+        if not quoted and line.startswith(OURS):
+            return number
     return None
 
 
