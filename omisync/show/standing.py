@@ -110,8 +110,10 @@ def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> 
         _write_parked(paper, link, facts)
     for link in facts.gone:
         _write_named(paper, "unlinked", link, facts)
-        _write(paper, "", "deleted in Omi, and the line was kept")
-        _write(paper, "", "→ remove the line, or edit it: that creates it anew")
+    if facts.gone:
+        lines, it = ("lines were", "one") if len(facts.gone) > 1 else ("line was", "it")
+        _write(paper, "", f"deleted in Omi, and the {lines} kept")
+        _write(paper, "", f"→ remove {it}, or edit {it}: that creates {it} anew")
 
 
 def _headline(facts: StatusFacts, last: _Last) -> str:

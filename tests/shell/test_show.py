@@ -659,6 +659,27 @@ def stand(facts: show.StatusFacts) -> str:
     return out.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["a"], ["deleted in Omi, and the line was kept", "edit it: that creates it anew"]),
+        (
+            ["a", "b"],
+            ["deleted in Omi, and the lines were kept", "edit one: that creates one anew"],
+        ),
+    ],
+)
+def test_lines_without_their_items_are_told_with_one_hint(
+    texts: list[str], said: list[str]
+) -> None:
+    """However many there are."""
+    gone = tuple(link(n, text) for n, text in enumerate(texts, 1))
+    text = stand(facts(gone=gone, lines={one.key: 7 for one in gone}))
+    assert text.count("unlinked") == len(texts) == text.count("todo.md:7")
+    for words in said:
+        assert text.count(words) == 1
+
+
 def test_status_of_a_list_in_sync() -> None:
     """The headline comes first, then places, key and the last success."""
     assert stand(facts(running="omisync (process 7)")) == (
