@@ -245,6 +245,20 @@ def test_a_state_that_cannot_be_written(machine: Machine, omi: Omi, begun: bool)
         machine.settled()
 
 
+def test_a_state_whose_name_is_too_long(machine: Machine, omi: Omi) -> None:
+    """74 and what to do, from whatever looks for it, also where only the lock's name is."""
+    machine.write(lines(1))
+    machine.configure(state=f'path = "{"s" * 252}"')  # and ".lock"; 255 is the most
+    ran = machine.once()
+    assert (ran.code, "[state] path" in ran.err) == (74, True), ran.said
+    machine.configure(state=f'path = "{"s" * 300}"')
+    for word in ("--once", "status", "doctor", "plan", "log", "retry"):
+        ran = machine.run(word)
+        assert ran.code == 74, ran.said
+        assert "[state] path" in ran.err + ran.out
+    assert "POST" not in omi.writes()
+
+
 @pytest.mark.parametrize("what", ["folder", "symlink", "link", "table", "no table"])
 def test_doctor_finds_what_a_sync_would_stop_at(machine: Machine, omi: Omi, what: str) -> None:
     """74 from both, about the same file, and nothing is sent."""
