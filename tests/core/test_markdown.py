@@ -686,6 +686,19 @@ def test_a_box_that_is_nearly_one_is_reported_below_a_task_too(line: str, end: s
     assert below == alone
 
 
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("- [ ] t\n-\n\t- [x]y\n", 3),
+        ("- [ ] t\n\n>\t-\n>\t\t- [] y\n", 4),
+        ("- [ ] t\n\f-[ ] y\n", 2),
+    ],
+)
+def test_a_box_that_is_nearly_one_is_reported_where_it_stands(source: str, line: int) -> None:
+    """In the line of its bullet, whatever is before that."""
+    assert [where for where, _ in warned(source)] == [line]
+
+
 def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
     """A bullet without a space is text to Markdown, on each line of it."""
     assert [where for where, _ in warned("Groceries:\n-[ ] a\n-[x] b\n[ ] c\n\n> -[ ] d\n")] == [
@@ -791,6 +804,7 @@ def test_a_file_without_a_list_is_no_mistake(source: str) -> None:
         ("- [ ] a\n" + "  word due:x ✅ 2026-01-01 `c` <!-- d -->\n" * 10_000, 1),
         ("- [ ] a " + "(" * 50_000 + "due:2026-01-31" + ")" * 50_000, 1),
         ("- [ ] a " + "<!-- c -->" * 20_000, 1),
+        ("- [ ] a\n" + "  \f\n" * 30_000, 1),
         ("- [ ] a: " + "[[" * 50_000 + "://" * 50_000 + " " * 50_000 + "x", 1),
         ("- [ ] a " + "[due:: @due( 📅 9.9 " * 10_000, 1),
         ("<div>" + "<!-- \n" * 50_000, 0),
@@ -798,8 +812,8 @@ def test_a_file_without_a_list_is_no_mistake(source: str) -> None:
         ("- [ ] a due:2026-01-31\n" * 10_000, 10_000),
     ],
     ids=[
-        "bullets", "quotes", "nested", "paragraph", "brackets", "comments", "links", "openings",
-        "html", "headings", "tasks",
+        "bullets", "quotes", "nested", "paragraph", "brackets", "comments", "feeds", "links",
+        "openings", "html", "headings", "tasks",
     ],
 )  # fmt: skip
 def test_hostile_and_huge_files_are_read(source: str, count: int) -> None:
