@@ -259,6 +259,8 @@ async def test_times_come_in_many_spellings(digits: int, zone: str) -> None:
         {"new_field": {"deep": [1]}, "is_locked": False},
         {"updated_at": "nonsense", "created_at": "yesterday", "conversation_id": 7},
         {"created_at": "9000-01-01T00:00:00Z"},
+        {"created_at": "1999-12-31T23:59:59.999Z"},
+        {"created_at": "2200-01-01T00:00:00Z"},
         {"created_at": "0001-01-01T00:00:00+23:59"},
     ],
 )
@@ -268,6 +270,15 @@ async def test_a_reply_may_hold_less_and_more(extra: dict[str, object]) -> None:
     async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
         item = await omi.create(Fields("d"), idempotency_key="i")
     assert (item.id, item.fields, item.created_at) == ("x", Fields("d"), None)
+
+
+@pytest.mark.parametrize("made", ["2000-01-01T00:00:00", "2199-12-31T23:59:59"])
+async def test_an_item_was_made_in_these_centuries(made: str) -> None:
+    """Any other time is that of a clock which is not set."""
+    reply = http(200, ITEM | {"created_at": f"{made}Z"})
+    async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
+        item = await omi.create(Fields("d"), idempotency_key="i")
+    assert item.created_at == datetime.fromisoformat(f"{made}+00:00")
 
 
 async def test_a_description_comes_back_stripped() -> None:
