@@ -28,7 +28,7 @@ _BULLET = rb"(?:[-+*]|[0-9]{1,9}[.)])[ \t]+"
 _BOX = rb"\[([^\]\r\n]{1,7})\](?=[ \t\r\n\v\f])"  # 7: a character and a variation selector
 _ITEM = re.compile(rb"[\s>]*(" + _BULLET + rb")" + _BOX)
 """An item's range may begin in the space before its bullet, after a tab even at a quote mark."""
-_LEAD = re.compile(rb"[\s>]*")
+_LEAD = re.compile(rb"\s*")
 _NEARLY = re.compile(
     rb"[ \t\v\f>]*(?:"
     rb"(?:[-+*]|[0-9]{1,9}[.)])\[[ xX]?\][ \t]+"  # no space before the box
