@@ -104,7 +104,8 @@ def test_a_full_disk_for_the_state_is_temporary(machine: Machine, omi: Omi, disk
         assert omi.sent() == []
         for _ in range(2):  # reading makes files, too: it has to do without
             ran = machine.run("status")
-            assert (ran.code, "No room on the disk" in ran.out) == (75, True), ran.said
+            said = f"No room on the disk for the state store {machine.store} (No space left"
+            assert (ran.code, said in ran.out) == (75, True), ran.said
             assert machine.run("status", "--json").data["tasks"] == 2
         assert "task 2" in machine.run("log").out
         assert machine.run("--dry-run").code == 0

@@ -228,6 +228,23 @@ def test_a_lock_that_is_no_file_is_named(
 
 
 @needs_root
+@pytest.mark.parametrize("part", ["folder", "store"])
+def test_a_place_that_is_closed_is_named(nobody: Path, part: str) -> None:
+    """The store itself, or its folder: that is what is to be made writable."""
+    path = nobody / "todo.db"
+    os.seteuid(0)
+    Store.open(path).close()
+    path.chmod(0o444 if part == "store" else 0o666)
+    nobody.chmod(0o777 if part == "store" else 0o755)
+    os.seteuid(NOBODY)
+    said = re.escape(f"The state store {path} cannot be written: Permission denied")
+    with pytest.raises(StoreUnusable, match=f"^{said}$") as caught:
+        check_place(path)
+    closed = path if part == "store" else nobody
+    assert caught.value.advice.startswith(f"Make {closed} writable for you, ")
+
+
+@needs_root
 def test_a_lock_that_is_closed_is_named(nobody: Path) -> None:
     """Not the folder, which is open: whoever made it writable would have won nothing."""
     place = nobody / "todo.db.lock"
