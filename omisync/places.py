@@ -119,7 +119,7 @@ def make_private(folder: Path) -> None:
 
     Whatever the umask: who may write to a folder can put another in its place.
     """
-    if not folder.exists():
+    if not folder.is_dir():
         make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 

@@ -80,13 +80,13 @@ def setting(config_file: Path, environ: Mapping[str, str]) -> str:
 
 def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
     """Return how things stand if that is certain at a glance, else None."""
-    if not config_file.is_file():
-        return None
     # A config or a note that has no sense is for a full run to explain.
     wrong = (OSError, sqlite3.Error, ValueError, KeyError, TypeError, AttributeError)
     with contextlib.suppress(OmisyncError, RecursionError, *wrong):
         import tomllib
 
+        if not config_file.is_file():
+            return None
         config = tomllib.loads(config_file.read_text(encoding="utf-8-sig"))
         if config.get("sync", {}).get("direction") == "two-way":
             return None  # only Omi knows whether there is nothing to do

@@ -311,8 +311,9 @@ def _treated(options: Namespace, verb: str) -> Any:
     from omisync import control, sync
 
     config = _config(options)
-    if not config.store_path.exists():
-        raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
+    with contextlib.suppress(OSError):  # told when it is opened
+        if not config.store_path.exists():
+            raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
     text = str(getattr(options, "text", ""))
     answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
     if answer is not None and "error" in answer:

@@ -35,11 +35,10 @@ ENOUGH = 2
 
 
 class _Numbered(NamedTuple):
-    """A line with a number in front: what that is, and what stands around it."""
+    """A line, and the number in front of it."""
 
     line: Line
     number: tuple[int, ...]
-    rest: Rest
 
 
 def pair(news: Sequence[Line], olds: Sequence[Line]) -> list[tuple[int, int]]:
@@ -70,7 +69,7 @@ def _by_rest(lines: Iterable[Line]) -> dict[Rest, _Numbered | None]:
             before, signed, sign, parted, space, text = match.groups()
             rest = (before, sign or space, text)
             number = tuple(int(part) for part in (signed or parted).split("."))
-            found[rest] = None if rest in found else _Numbered(line, number, rest)
+            found[rest] = None if rest in found else _Numbered(line, number)
     return found
 
 

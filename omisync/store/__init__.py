@@ -152,8 +152,9 @@ class Store:
         Raises:
             StoreUnusable: it is damaged or of a newer version.
         """
-        if not path.exists():
-            return None
+        with contextlib.suppress(OSError):  # told when it is opened
+            if not path.exists():
+                return None
         rests = is_at_rest(path)
         try:
             # Not mode=ro: that would leave the files of the write-ahead log behind.

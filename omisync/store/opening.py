@@ -101,7 +101,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
             timeout=BUSY_SECONDS,
         )
     except (OSError, sqlite3.Error) as error:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
             raise StoreUnusable(
                 f"The state store {path} is a folder", "Name a file in it under [state] path."
             ) from error

@@ -646,7 +646,8 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
     [
         "- [] a", "-[ ] a", "1.[x] a", "- [ ]a", "- [x]a", "2) [X]ä", "- [ x] a", "- [x ] a",
         "- [  ] a", "> - [] a", "  * [] a", "[ ] a", "> [x] a", "• [ ] a", "— [x] a", "\\- [ ] a",
-        "** [X] a", "-\u00a0[ ] a", "- [\u00a0] a", "- [ ]\u00a0a", "- [x\u00a0] a",
+        "** [X] a", "🔲 [ ] a", "•  [ ] a", "-\u00a0[ ] a", "- [\u00a0] a", "- [ ]\u00a0a",
+        "- [x\u00a0] a",
     ],
 )  # fmt: skip
 def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
@@ -686,12 +687,26 @@ def test_a_box_that_is_nearly_one_is_reported_below_a_task_too(line: str, end: s
     assert below == alone
 
 
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("- [ ] t\n-\n\t- [x]y\n", 3),
+        ("- [ ] t\n\n>\t-\n>\t\t- [] y\n", 4),
+        ("- [ ] t\n\f-[ ] y\n", 2),
+    ],
+)
+def test_a_box_that_is_nearly_one_is_reported_where_it_stands(source: str, line: int) -> None:
+    """In the line of its bullet, whatever is before that."""
+    assert [where for where, _ in warned(source)] == [line]
+
+
 def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
     """A bullet without a space is text to Markdown, on each line of it."""
     assert [where for where, _ in warned("Groceries:\n-[ ] a\n-[x] b\n[ ] c\n\n> -[ ] d\n")] == [
         2, 3, 4, 6,
     ]  # fmt: skip
     assert [where for where, _ in warned("* * *\n-[ ] a\n")] == [2]
+    assert [where for where, _ in warned("> To buy:\n> [ ] a\n> -[x] b\n")] == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -712,7 +727,12 @@ def test_a_task_that_the_text_above_it_swallows_is_reported(source: str, lines: 
 
 @pytest.mark.parametrize(
     ("source", "line"),
-    [("To buy:\n2. [ ] a\n", 2), ("- a\n  10) [x] b\n", 2), ("> To buy:\n> 3. [ ] a\n", 2)],
+    [
+        ("To buy:\n2. [ ] a\n", 2),
+        ("To buy:\n   2. [ ] a\n", 2),
+        ("- a\n  10) [x] b\n", 2),
+        ("> To buy:\n> 3. [ ] a\n", 2),
+    ],
 )
 def test_a_number_other_than_one_does_not_begin_a_list_within_a_text(
     source: str, line: int
@@ -728,6 +748,7 @@ def test_a_number_other_than_one_does_not_begin_a_list_within_a_text(
     [
         "- [ ] t\n- [x](http://a) b\n- [ ](http://a)\n- [x][y] z\n- [](a) b\n- [x]: y\n",
         "- [ ] t\n- [ ]\n- []\n- [1] a\n- [a] b\n- [ ] ",
+        "- [ ] t\n\n===== [x] a\n\n[ ] \nb\n",
         "- [ ] t\n\na -[ ] b\n\n[a] b\n\n[x]: /u\n\n[]\n\n-[a] b\n\n-[ ]\n\n| [ ] | b |\n",
         "- [ ] t\n  a - [ ] b\n      - [a] c\n      - [1](d) e\n      -[1] f\n",
         "```\n- [] a\n```\n<!-- - [ ]a -->\n",
@@ -791,6 +812,7 @@ def test_a_file_without_a_list_is_no_mistake(source: str) -> None:
         ("- [ ] a\n" + "  word due:x ✅ 2026-01-01 `c` <!-- d -->\n" * 10_000, 1),
         ("- [ ] a " + "(" * 50_000 + "due:2026-01-31" + ")" * 50_000, 1),
         ("- [ ] a " + "<!-- c -->" * 20_000, 1),
+        ("- [ ] a\n" + "  \f\n" * 30_000, 1),
         ("- [ ] a: " + "[[" * 50_000 + "://" * 50_000 + " " * 50_000 + "x", 1),
         ("- [ ] a " + "[due:: @due( 📅 9.9 " * 10_000, 1),
         ("<div>" + "<!-- \n" * 50_000, 0),
@@ -798,8 +820,8 @@ def test_a_file_without_a_list_is_no_mistake(source: str) -> None:
         ("- [ ] a due:2026-01-31\n" * 10_000, 10_000),
     ],
     ids=[
-        "bullets", "quotes", "nested", "paragraph", "brackets", "comments", "links", "openings",
-        "html", "headings", "tasks",
+        "bullets", "quotes", "nested", "paragraph", "brackets", "comments", "feeds", "links",
+        "openings", "html", "headings", "tasks",
     ],
 )  # fmt: skip
 def test_hostile_and_huge_files_are_read(source: str, count: int) -> None:

@@ -13,7 +13,7 @@ from omisync.core.reword import Line
 STEPS = ("write the intro", "draw the figures", "collect data", "read Knuth, 2", "ask Ann")
 STYLES = (
     "{}. {}", "{}) {}", "({}) {}", "[{}] {}", "#{}: {}", "**{}.** {}", "1.{} {}", "2.{}. {}",
-    "Step {}: {}", "Étape {}) {}", "**Day {}:** {}", "{}.1. {}",
+    "Step {}: {}", "Étape {}) {}", "**Day {}:** {}", "{}.1. {}", "***{}.*** {}", "10000{}. {}",
 )  # fmt: skip
 
 
@@ -75,6 +75,11 @@ def test_numbers_count_by_their_parts() -> None:
         (["2. dust", "3. dust"], ["1. dust", "2. dust"]),  # nothing tells which is which
         (["1. dust", "2. dust", "3. mop"], ["2. dust", "4. mop"]),
         (["2. 2026", "3. -"], ["1. 2026", "2. -"]),  # no words
+        (["2. 2026", "3. 2027"], ["1. 2026", "2. 2027"]),
+        (["1000002. dust", "1000003. mop"], ["1000001. dust", "1000002. mop"]),  # names, not places
+        (["****2. dust", "****3. mop"], ["****1. dust", "****2. mop"]),
+        (["2.**** dust", "3.**** mop"], ["1.**** dust", "2.**** mop"]),
+        (["A1 2. dust", "A1 3. mop"], ["A1 1. dust", "A1 2. mop"]),
         (["6 eggs", "7 figs"], ["5 eggs", "6 figs"]),  # amounts
         (["10:30 call", "11:30 mail"], ["9:30 call", "10:30 mail"]),  # times
         (["30% of it", "40% of that"], ["20% of it", "30% of that"]),

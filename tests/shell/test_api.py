@@ -156,7 +156,9 @@ async def test_an_impossible_text_is_refused_without_a_request(text: str) -> Non
         with pytest.raises(errors.ItemRefused):
             await omi.change(item_id, Patch(description=text))
         assert (single.value.status, single.value.named) == (422, {})
-        assert (batch.value.status, [*batch.value.named]) == (422, [1])
+        assert single.value.message.startswith("Omi cannot store the task: description: ")
+        assert batch.value.status == 422
+        assert batch.value.named == {1: batch.value.message} == {1: single.value.message}
         assert server.requests == []
 
 
@@ -259,6 +261,8 @@ async def test_times_come_in_many_spellings(digits: int, zone: str) -> None:
         {"new_field": {"deep": [1]}, "is_locked": False},
         {"updated_at": "nonsense", "created_at": "yesterday", "conversation_id": 7},
         {"created_at": "9000-01-01T00:00:00Z"},
+        {"created_at": "1999-12-31T23:59:59.999Z"},
+        {"created_at": "2200-01-01T00:00:00Z"},
         {"created_at": "0001-01-01T00:00:00+23:59"},
     ],
 )
@@ -268,6 +272,15 @@ async def test_a_reply_may_hold_less_and_more(extra: dict[str, object]) -> None:
     async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
         item = await omi.create(Fields("d"), idempotency_key="i")
     assert (item.id, item.fields, item.created_at) == ("x", Fields("d"), None)
+
+
+@pytest.mark.parametrize("made", ["2000-01-01T00:00:00", "2199-12-31T23:59:59"])
+async def test_an_item_was_made_in_these_centuries(made: str) -> None:
+    """Any other time is that of a clock which is not set."""
+    reply = http(200, ITEM | {"created_at": f"{made}Z"})
+    async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
+        item = await omi.create(Fields("d"), idempotency_key="i")
+    assert item.created_at == datetime.fromisoformat(f"{made}+00:00")
 
 
 async def test_a_description_comes_back_stripped() -> None:
@@ -280,10 +293,11 @@ async def test_a_description_comes_back_stripped() -> None:
 
 async def test_half_a_character_is_no_character() -> None:
     """JSON can say it, no file and no store can; a whole pair is one character."""
-    body = b'{"id": "x", "description": "a \\ud83d b \\ud83d\\ude00", "completed": false}'
+    halves = b"\\ud800 \\ud83d \\udfff"
+    body = b'{"id": "x", "description": "a %b b \\ud83d\\ude00", "completed": false}' % halves
     async with RawServer((http(200, body),)) as server, OmiClient(server.url, KEY) as omi:
         item = await omi.create(Fields("a"), idempotency_key="i")
-    assert item.fields.description == "a \ufffd b \U0001f600"
+    assert item.fields.description == "a \ufffd \ufffd \ufffd b \U0001f600"
 
 
 async def test_the_date_of_the_last_reply_is_known() -> None:

@@ -171,12 +171,13 @@ async def test_a_read_only_key_is_told_to_be_replaced() -> None:
         ("change", "Forbidden", "write"),
         ("delete", {"message": "Required scope: action_items:write"}, "write"),
         ("create", "", "write"),
+        ("create", "Required scopes: action_items:read, action_items:write", "read"),
     ],
 )
-async def test_a_403_without_a_scope_means_the_usual_one(
+async def test_a_403_means_the_scope_that_it_names_or_the_usual_one(
     operation: str, detail: object, scope: str
 ) -> None:
-    """Reading needs the read scope, everything else the write scope."""
+    """The first one; else reading needs the read scope, everything else the write scope."""
     raised = await failure(operation, http(403, {"detail": detail}))
     assert raised.advice.startswith(f"create a new key with action_items:{scope};")
 

@@ -451,6 +451,15 @@ async def test_tasks_that_are_named_as_refused_are_no_sign_of_an_odd_server(
     assert reasons == {"Omi does not accept the task (422): description: Not acceptable"}
 
 
+@pytest.mark.parametrize("refused", [1, 2])
+async def test_a_named_task_costs_one_request_more(person: Person, refused: int) -> None:
+    """All others of its batch travel on together, though nothing was ever taken."""
+    person.sandbox.refuse = dict.fromkeys(("t0", "t3")[:refused], 422)
+    person.write("".join(f"- [ ] t{n}\n" for n in range(6)))
+    assert (await person.cycle()).counts == {"task.parked": refused, "task.created": 6 - refused}
+    assert [status for method, status in person.sent() if method == "POST"] == [422, 200]
+
+
 async def test_a_server_that_names_one_after_the_other_is_told_as_odd(person: Person) -> None:
     """Three named ones, and one tried alone."""
     tasks = [f"t{n}" for n in range(20)]
@@ -462,6 +471,19 @@ async def test_a_server_that_names_one_after_the_other_is_told_as_odd(person: Pe
     assert outcome.code == errors.WRONG_SERVER
     assert (outcome.counts, outcome.waiting, outcome.parked) == ({}, 20, ())
     assert [one.text for one in history(person, 10)] == ["t0", "t1", "t2", "t3"] * 2
+    person.sandbox.refuse.clear()
+    assert (await person.cycle()).counts == {"task.created": 20}
+
+
+async def test_refusals_before_a_success_count_for_nothing_after_it(person: Person) -> None:
+    """Three were named, all others taken, and then one is refused that travels alone."""
+    person.sandbox.refuse = dict.fromkeys(("t0", "t1", "t2", "t50"), 422)
+    person.write("".join(f"- [ ] t{n}\n" for n in range(51)))
+    outcome = await person.cycle()
+    assert (outcome.code, outcome.counts) == (
+        errors.PARKED,
+        {"task.parked": 4, "task.created": 47},
+    )
 
 
 def many(batches: int) -> str:

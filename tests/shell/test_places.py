@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 import traceback
@@ -143,6 +144,20 @@ def test_without_any_home_the_way_out_is_said() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout == b"there is no home folder set HOME, or give -c CONFIG\n"
+
+
+def test_a_folder_is_not_made_where_a_file_is(tmp_path: Path) -> None:
+    """Nor below one; the folders that are there stay as they are."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "gone").symlink_to("nowhere")
+    for name in ("file", "file/a", "gone"):
+        with pytest.raises(OSError, match=r"File exists|Not a directory"):
+            places.make_private(tmp_path / name)
+    places.make_private(tmp_path / "a" / "b")
+    (tmp_path / "a").chmod(0o755)
+    places.make_private(tmp_path / "a" / "b")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 
 
 # Server.

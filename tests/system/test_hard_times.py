@@ -104,7 +104,8 @@ def test_a_full_disk_for_the_state_is_temporary(machine: Machine, omi: Omi, disk
         assert omi.sent() == []
         for _ in range(2):  # reading makes files, too: it has to do without
             ran = machine.run("status")
-            assert (ran.code, "No room on the disk" in ran.out) == (75, True), ran.said
+            said = f"No room on the disk for the state store {machine.store} (No space left"
+            assert (ran.code, said in ran.out) == (75, True), ran.said
             assert machine.run("status", "--json").data["tasks"] == 2
         assert "task 2" in machine.run("log").out
         assert machine.run("--dry-run").code == 0
@@ -243,6 +244,20 @@ def test_a_state_that_cannot_be_written(machine: Machine, omi: Omi, begun: bool)
         assert machine.run("status").code == 0
         assert omi.items() == {"task 1": False, "task 2": False}
         machine.settled()
+
+
+def test_a_state_whose_name_is_too_long(machine: Machine, omi: Omi) -> None:
+    """74 and what to do, from whatever looks for it, also where only the lock's name is."""
+    machine.write(lines(1))
+    machine.configure(state=f'path = "{"s" * 252}"')  # and ".lock"; 255 is the most
+    ran = machine.once()
+    assert (ran.code, "cannot be written: File name too long" in ran.err) == (74, True), ran.said
+    machine.configure(state=f'path = "{"s" * 300}"')
+    for word in ("--once", "status", "doctor", "plan", "log", "retry"):
+        ran = machine.run(word)
+        assert ran.code == 74, ran.said
+        assert "[state] path" in ran.err + ran.out
+    assert "POST" not in omi.writes()
 
 
 @pytest.mark.parametrize("what", ["folder", "symlink", "link", "table", "no table"])

@@ -523,6 +523,17 @@ def test_no_config(machine: Machine) -> None:
     assert "omisync init" in ran.err
 
 
+@pytest.mark.parametrize("name", ["c" * 300, "file/config.toml", "loop"])
+def test_a_config_that_cannot_be_looked_at(name: str, machine: Machine) -> None:
+    """78 and where it is, though not even a glance at it succeeds."""
+    (machine.home / "file").write_text("")
+    (machine.home / "loop").symlink_to("loop")
+    for words in (("--once",), ("--once", "--json"), ("status",)):
+        ran = machine.run("-c", str(machine.home / name), *words)
+        assert ran.code == 78, ran.said
+        assert f"{machine.home / name} cannot be read: " in ran.err
+
+
 @pytest.mark.parametrize("url", ["http://api.omi.me", "http://192.168.1.5:8000", "ftp://x", "omi"])
 def test_a_server_that_would_get_the_key_in_the_clear(url: str, machine: Machine) -> None:
     """78 for anything but https, or http on this machine; from the config or OMI_API_BASE."""

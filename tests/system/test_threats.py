@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -36,7 +37,7 @@ from machine import PATIENCE, ended, lines, tree
 from omisync import control
 from omisync.errors import StoreUnusable
 from omisync.sandbox import KEY
-from omisync.store import Store, lock
+from omisync.store import Store, check_place, lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,8 +200,62 @@ def test_a_store_of_another_user_is_not_used(nobody: Path) -> None:
         Store.open(path)
     with pytest.raises(StoreUnusable, match="another user"):
         Store.peek(path)
-    with pytest.raises(StoreUnusable, match="another user"), lock(path, "mine"):
+    named = f"{path}.lock belongs to another user"
+    with pytest.raises(StoreUnusable, match=f"^{re.escape(named)}"), lock(path, "mine"):
         pass
+
+
+@pytest.mark.parametrize("what", ["folder", "fifo", "socket"])
+def test_a_lock_that_is_no_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Nothing is waited for, and nothing is written into it."""
+    monkeypatch.chdir(tmp_path)  # the name of a socket is short
+    place = Path("todo.db.lock")
+    with socket.socket(socket.AF_UNIX) as door:
+        match what:
+            case "folder":
+                place.mkdir()
+            case "fifo":
+                os.mkfifo(place)
+            case _:
+                door.bind(str(place))
+        said = re.escape(f"{tmp_path / place} is no file of its own, so it is not used")
+        with pytest.raises(StoreUnusable, match=f"^{said}"), lock(tmp_path / "todo.db", "mine"):
+            pass
+        with pytest.raises(StoreUnusable, match=f"^{said}"):
+            check_place(tmp_path / "todo.db")
+
+
+@needs_root
+@pytest.mark.parametrize("part", ["folder", "store"])
+def test_a_place_that_is_closed_is_named(nobody: Path, part: str) -> None:
+    """The store itself, or its folder: that is what is to be made writable."""
+    path = nobody / "todo.db"
+    os.seteuid(0)
+    Store.open(path).close()
+    path.chmod(0o444 if part == "store" else 0o666)
+    nobody.chmod(0o777 if part == "store" else 0o755)
+    os.seteuid(NOBODY)
+    said = re.escape(f"The state store {path} cannot be written: Permission denied")
+    with pytest.raises(StoreUnusable, match=f"^{said}$") as caught:
+        check_place(path)
+    closed = path if part == "store" else nobody
+    assert caught.value.advice.startswith(f"Make {closed} writable for you, ")
+
+
+@needs_root
+def test_a_lock_that_is_closed_is_named(nobody: Path) -> None:
+    """Not the folder, which is open: whoever made it writable would have won nothing."""
+    place = nobody / "todo.db.lock"
+    os.seteuid(0)
+    place.touch(0o600)
+    os.seteuid(NOBODY)
+    said = re.escape(f"{place} cannot be opened (Permission denied)")
+    with pytest.raises(StoreUnusable, match=f"^{said}"), lock(nobody / "todo.db", "mine"):
+        pass
+    with pytest.raises(StoreUnusable, match=f"^{said}"):
+        check_place(nobody / "todo.db")
 
 
 @pytest.mark.parametrize("how", ["symlink_to", "hardlink_to"])
@@ -209,7 +264,8 @@ def test_a_lock_that_leads_elsewhere_empties_nothing(tmp_path: Path, how: str) -
     precious, path = tmp_path / "precious", tmp_path / "todo.db"
     precious.write_text("mine")
     getattr(tmp_path / "todo.db.lock", how)(precious)
-    with pytest.raises(StoreUnusable), lock(path, "mine"):
+    said = f"{path}.lock is no file of its own, so it is not used for the state"
+    with pytest.raises(StoreUnusable, match=f"^{re.escape(said)}$"), lock(path, "mine"):
         pass
     assert precious.read_text() == "mine"
 

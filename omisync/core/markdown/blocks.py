@@ -28,8 +28,9 @@ _BULLET = rb"(?:[-+*]|[0-9]{1,9}[.)])[ \t]+"
 _BOX = rb"\[([^\]\r\n]{1,7})\](?=[ \t\r\n\v\f])"  # 7: a character and a variation selector
 _ITEM = re.compile(rb"[\s>]*(" + _BULLET + rb")" + _BOX)
 """An item's range may begin in the space before its bullet, after a tab even at a quote mark."""
+_LEAD = re.compile(rb"\s*")
 _NEARLY = re.compile(
-    rb"[\s>]*(?:"
+    rb"[ \t\v\f>]*(?:"
     rb"(?:[-+*]|[0-9]{1,9}[.)])\[[ xX]?\][ \t]+"  # no space before the box
     rb"|" + _BULLET + rb"(?:\[\](?![(\[:])[ \t]*"  # none in it
     rb"|\[[ xX]\](?![(\[:]))"  # none behind it
@@ -174,8 +175,8 @@ def read_part(source: bytes, body: int, stop: int) -> Iterator[Item | Heading | 
                 end, inlines, nearly, ahead = _first_paragraph(source, body, box.end(), events)
                 whole = body + reach["end"]
                 yield Item(box.start(1), Span(*box.span(2)), end, inlines, whole, nearly)
-            elif _NEARLY.match(source, body + reach["start"]):
-                yield Opaque(Span(body + reach["start"], body + reach["start"]), "box")
+            elif _NEARLY.match(source, at := _bullet(source, body + reach["start"])):
+                yield Opaque(Span(at, at), "box")
         elif start is None:
             depth -= event.get("End") == "Item"
         else:
@@ -293,6 +294,12 @@ def _nearly(source: bytes, event: str, at: int) -> list[int]:
         return []
     begin = ends.end()
     return [begin] if _JOINED.match(source, begin) or _is_meant(source, begin) else []
+
+
+def _bullet(source: bytes, at: int) -> int:
+    """Return where an item without a box begins, whose range may begin in the line above."""
+    lead = _LEAD.match(source, at)
+    return lead.end() if lead else at
 
 
 def _is_meant(source: bytes, at: int) -> bool:
