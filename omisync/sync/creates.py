@@ -189,8 +189,9 @@ def _refused(run: Run, group: Sequence[AddRemote], error: ItemProblem) -> list[l
         for n, what in sorted(bad.items()):
             _park_new(run, group[n], ItemRefused(what, error.status))
         rest = [op for n, op in enumerate(group) if n not in bad]
-        alone = 1 if len(run.refused) >= REFUSALS else 0  # tells whether it takes anything
-        return [some for some in (rest[:alone], rest[alone:]) if some]
+        # The last one, by itself, tells whether the server takes anything: odd ones stand together.
+        last = len(rest) - 1 if len(run.refused) >= REFUSALS else len(rest)
+        return [some for some in (rest[last:], rest[:last]) if some]
     middle = len(group) // 2
     return [list(group[:middle]), list(group[middle:])]
 

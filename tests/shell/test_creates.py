@@ -460,6 +460,17 @@ async def test_a_named_task_costs_one_request_more(person: Person, refused: int)
     assert [status for method, status in person.sent() if method == "POST"] == [422, 200]
 
 
+async def test_odd_tasks_at_the_top_of_a_first_list_hold_up_none_below(person: Person) -> None:
+    """After three that were named one by one the last of the others is tried."""
+    odd = [f"t{n}" for n in range(6)]
+    person.sandbox.refuse = dict.fromkeys(odd, 422)
+    person.sandbox.names_all = False
+    person.write("".join(f"- [ ] t{n}\n" for n in range(12)))
+    outcome = await person.cycle()
+    assert outcome.code == errors.PARKED
+    assert outcome.counts == {"task.parked": len(odd), "task.created": 12 - len(odd)}
+
+
 async def test_a_server_that_names_one_after_the_other_is_told_as_odd(person: Person) -> None:
     """Three named ones, and one tried alone."""
     tasks = [f"t{n}" for n in range(20)]
@@ -470,7 +481,7 @@ async def test_a_server_that_names_one_after_the_other_is_told_as_odd(person: Pe
     assert person.sent().count(("POST", 422)) == 4
     assert outcome.code == errors.WRONG_SERVER
     assert (outcome.counts, outcome.waiting, outcome.parked) == ({}, 20, ())
-    assert [one.text for one in history(person, 10)] == ["t0", "t1", "t2", "t3"] * 2
+    assert [one.text for one in history(person, 10)] == ["t0", "t1", "t2", "t19"] * 2
     person.sandbox.refuse.clear()
     assert (await person.cycle()).counts == {"task.created": 20}
 
