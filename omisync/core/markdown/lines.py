@@ -228,11 +228,9 @@ def _woven(source: bytes, entry: Entry, new: bytes) -> Splice:
     put = b" ".join(words[head : len(words) - tail])
     if put and gone:
         return Splice(gone[0].start, gone[-1].end, put)
-    if put:
+    if not gone:
         at = before[-1].end if before else after[0].start
         return Splice(at, at, b" " + put if before else put + b" ")
-    if not gone:
-        return Splice(entry.text_spans[0].start, entry.span.end, new)
     if before and not (after and LINE_END.search(source, before[-1].end, gone[0].start)):
         return Splice(before[-1].end, gone[-1].end)
     return Splice(gone[0].start, after[0].start)
