@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from person import fact
 
 from omisync import errors
@@ -151,6 +153,26 @@ async def test_items_that_vanish_together_are_not_taken_for_deleted(
         await person.settle()
     assert person.todo.read_text() == lines(12, 20)
     assert len(history(person)) == 1
+
+
+@pytest.mark.parametrize("ids", ["off", "inline"])
+async def test_items_that_come_under_other_ids_are_no_departure(person: Person, ids: str) -> None:
+    """A conversation that is processed again makes them anew: the lines stay, and get those."""
+    person.settings = f'{TWO_WAY}ids = "{ids}"\n'
+    person.write(lines(0, 8))
+    await person.settle()
+    items = person.sandbox.items
+    for name in [*items]:
+        items[f"again{name}"] = replace(items.pop(name), id=f"again{name}")
+    before = [line.partition(" omi:")[0] for line in person.todo.read_text().splitlines()]
+    for _ in range(3):
+        outcome = await person.settle()
+    assert (outcome.code, history(person)) == (errors.OK, [])
+    after = person.todo.read_text()
+    assert [line.partition(" omi:")[0] for line in after.splitlines()] == before
+    assert after.count("omi:again") == (8 if ids == "inline" else 0)
+    with Store.open(person.store_path) as store:
+        assert store.remote_ids() == set(items)
 
 
 async def test_lines_that_went_before_count_for_the_permission_too(

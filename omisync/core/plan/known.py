@@ -173,7 +173,8 @@ def part(draft: Draft) -> None:
         _orphaned(draft, link, entry)
     room = PROBES
     for link, entry in draft.missing:
-        if link.missing < MISSED and not _replaced(draft, link):
+        is_replaced = _replaced(draft, link)
+        if link.missing < MISSED and not is_replaced:
             continue
         asked = link.probed_at
         if asked is not None and 0 <= draft.seen.now - asked < PROBE_AGAIN:
@@ -184,7 +185,8 @@ def part(draft: Draft) -> None:
             break
         room -= 1
         draft.ops.append(Probe(link, entry))
-        draft.departing.append(link)
+        if not is_replaced:  # else the line stays, and gets that item
+            draft.departing.append(link)
 
 
 def _replaced(draft: Draft, link: Link) -> bool:
