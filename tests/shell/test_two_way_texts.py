@@ -79,7 +79,7 @@ async def through(name: str, before: list[str], after: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["todo.md", "todo.toml"])
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(
     before=st.lists(descriptions(), min_size=1, max_size=12),
     after=st.lists(descriptions(), min_size=1, max_size=12),

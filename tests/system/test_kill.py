@@ -128,7 +128,7 @@ def test_a_first_push_survives_kills(seed: int, machine: Machine) -> None:
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.campaign)])
 def test_edits_survive_kills(seed: int, machine: Machine) -> None:
     """SIGKILL during ticks, rewordings, moves and new lines: Omi ends with the last file."""
-    edits(machine, 5, random.Random(seed))
+    edits(machine, 4, random.Random(seed))
 
 
 def undone(machine: Machine, fault: Fault) -> None:
