@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # No test asserts wall time, and an example is slow only where the machine is busy.
 # The suite takes a sample of each property; the campaigns take the rest.
-settings.register_profile("omisync", deadline=None, max_examples=32)
+settings.register_profile("omisync", deadline=None, max_examples=25)
 # Against a mutant a few examples must do, the same ones each time, and none is made smaller.
 settings.register_profile(
     "mutants",

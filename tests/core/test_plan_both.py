@@ -967,7 +967,7 @@ class Replicas(RuleBasedStateMachine):
 
 
 TestReplicas = Replicas.TestCase
-TestReplicas.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestReplicas.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 
 
 @pytest.mark.campaign

@@ -122,13 +122,13 @@ def edits(machine: Machine, rounds: int, dice: random.Random) -> None:
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.campaign)])
 def test_a_first_push_survives_kills(seed: int, machine: Machine) -> None:
     """SIGKILL at random moments of a push of 300 tasks: all arrive, each once."""
-    push(machine, 4, random.Random(seed))
+    push(machine, 3, random.Random(seed))
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.campaign)])
 def test_edits_survive_kills(seed: int, machine: Machine) -> None:
     """SIGKILL during ticks, rewordings, moves and new lines: Omi ends with the last file."""
-    edits(machine, 4, random.Random(seed))
+    edits(machine, 3, random.Random(seed))
 
 
 def undone(machine: Machine, fault: Fault) -> None:
