@@ -6,6 +6,7 @@ signatures never stand for different bytes within the clock's resolution.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -74,13 +75,8 @@ def read(path: Path) -> Snapshot:
         FileUnusable: It is no file, not readable, larger than 20 MB, not UTF-8,
             or mostly NUL bytes.
     """
-    descriptor = _open(path)
-    try:
+    with _opened(path) as descriptor:
         data, signature = _read_steadily(path, descriptor)
-    except OSError as error:
-        raise unreadable(path, error) from None
-    finally:
-        os.close(descriptor)
     _check_text(path, data)
     return Snapshot(data, digest(data), signature)
 
@@ -99,17 +95,12 @@ def glance(path: Path) -> str:
     They are not looked at otherwise, and no more than a part of them is held at a
     time. Of a file that cannot be read it is the reason.
     """
-    found = hashlib.blake2b(digest_size=32)
+    found = _hash()
     try:
-        descriptor = _open(path)
-        try:
+        with _opened(path) as descriptor:
             _check_kind(path, os.fstat(descriptor))
             for chunk in _chunks(path, descriptor):
                 found.update(chunk)
-        except OSError as error:
-            raise unreadable(path, error) from None
-        finally:
-            os.close(descriptor)
     except OmisyncError as error:
         return error.message
     return found.hexdigest()
@@ -117,16 +108,28 @@ def glance(path: Path) -> str:
 
 def digest(data: bytes) -> str:
     """Return the digest by which two readings are compared."""
-    return hashlib.blake2b(data, digest_size=32).hexdigest()
+    return _hash(data).hexdigest()
 
 
-def _open(path: Path) -> int:
+def _hash(data: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(data, digest_size=32)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Give the file's descriptor; what goes wrong with it is told as that of the file."""
     try:
-        return os.open(path, OPEN_FLAGS)
+        descriptor = os.open(path, OPEN_FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         raise missing(path) from None
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
+    try:
+        yield descriptor
+    except OSError as error:
+        raise unreadable(path, error) from None
+    finally:
+        os.close(descriptor)
 
 
 def missing(path: Path) -> FileMissing:
