@@ -164,6 +164,14 @@ class OmiClient:
         if reply.status != 204:  # noqa: PLR2004 - No Content: a success that says no more
             self._read(request, wire.done, reply)
 
+    async def check_reads(self) -> None:
+        """Have the server list its newest items: it shows that it is the API, and the key may read.
+
+        It costs one read of the budget, as a rule. Raises what ``window`` does.
+        """
+        now = self._clock()
+        await self.window(now - RECENT, now)
+
     async def check_writes(self) -> None:
         """Have the server take a write that changes nothing: of an item that cannot exist.
 
@@ -215,7 +223,7 @@ class OmiClient:
             return await self._send(request)
         except errors.ItemGone as gone:
             if gone.vague:
-                await self.window(self._clock() - RECENT)
+                await self.check_reads()
             raise
 
     def _read(self, request: Request, parse: Callable[[bytes], T], reply: Reply) -> T:

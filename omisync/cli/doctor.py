@@ -28,8 +28,6 @@ CLOCK_OFF = 60.0
 """Seconds between our clock and the server's from which dates may surprise."""
 NOTICES = 3
 """Warnings of the file that are quoted."""
-RECENT = 60.0
-"""Seconds of the list that are asked for: enough to know that the key may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +216,8 @@ def _limited(name: str, bucket: str, waits: Mapping[str, float]) -> Check | None
 
 
 async def _reading(client: OmiClient, config: Config) -> Check:
-    now = time.time()
     try:
-        await client.window(now - RECENT, now)
+        await client.check_reads()
     except OmisyncError as error:
         return _failed("server", error)
     return Check("server", errors.OK, f"{config.omi.base_url} accepts the key")
