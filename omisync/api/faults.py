@@ -294,7 +294,7 @@ def _named(detail: object) -> Iterator[tuple[int, str]]:
     for complaint in reversed(detail if isinstance(detail, list) else []):
         match complaint:
             case {"loc": ["body", "action_items", int(index), *_]} if (
-                index is not True and index is not False and index >= 0
+                not isinstance(index, bool) and index >= 0
             ):
                 yield index, _complaint(complaint)
 

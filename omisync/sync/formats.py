@@ -23,7 +23,7 @@ def parsed(config: Config, snapshot: Snapshot, *, places: bool = True) -> Docume
     """Return the file's tasks, with ``places`` to rewrite them and to look for lost ones.
 
     Raises:
-        ParseError: it is TOML and broken, or holds both sides of a merge.
+        ParseError: it is TOML and broken, or holds a merge conflict.
     """
     if line := _unmerged(snapshot.data):
         raise ParseError(
