@@ -7,6 +7,7 @@ ever holds a key.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,8 +25,15 @@ BAD_KEY = 77
 BAD_CONFIG = 78
 INTERRUPTED = 130
 
-SEVERITY = (BAD_CONFIG, BAD_KEY, WRONG_SERVER, BAD_STORE, BAD_FILE, NO_FILE, TEMPORARY, PARKED, OK)
-"""Which code wins when several apply, worst first."""
+SEVERITY = (
+    *(USAGE, BAD_CONFIG, BAD_KEY, WRONG_SERVER, BAD_STORE, BAD_FILE, NO_FILE),
+    *(TEMPORARY, PARKED, OK),
+)
+"""Which code wins when several apply, worst first; who interrupts has the last word."""
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""A full disk, or one that can hold no more files; a full quota; a limit on the size of files."""
 
 
 def worst(*codes: int) -> int:
@@ -139,7 +147,7 @@ class StoreUnusable(OmisyncError):
 
 
 class StoreBusy(OmisyncError):
-    """Another process holds the store, or the disk is full. Passes by itself."""
+    """Another process holds the store. Passes by itself."""
 
 
 class NoRoom(OmisyncError):
@@ -150,7 +158,10 @@ class NoRoom(OmisyncError):
 
 
 class WrongServer(OmisyncError):
-    """The server refuses this client for good (404, 405, 413, 426, redirect)."""
+    """The server refuses this client for good (404, 405, 413, 426, a redirect).
+
+    So does any 4xx for a read that has no class of its own. A 404 about one item is ``ItemGone``.
+    """
 
     exit_code = WRONG_SERVER
 

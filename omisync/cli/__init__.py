@@ -7,7 +7,6 @@ command imports what it needs itself.
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import io
 import os
@@ -106,7 +105,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return _interrupted(options)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in errors.NO_ROOM:
             raise
         return _explained(_full(error), as_json=False)
     return code
@@ -145,6 +144,6 @@ def _flushed(code: int) -> int:
         except OSError as error:
             # What cannot be written now is not tried again when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            if error.errno == errno.ENOSPC:
+            if error.errno in errors.NO_ROOM:
                 code = _explained(_full(error), as_json=False)
     return code

@@ -24,7 +24,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from omisync.errors import FileChanged, FileHeld, FileUnusable, NoRoom, OmisyncError
+from omisync.errors import NO_ROOM, FileChanged, FileHeld, FileUnusable, NoRoom, OmisyncError
 from omisync.file import rights, writing
 from omisync.file.reading import Snapshot, digest, missing, quoted, signature_of, unreadable
 
@@ -324,7 +324,7 @@ class Replacement:
     def _refusal(self, error: OSError | ValueError) -> OmisyncError:
         """Return what an error of the system means for the person."""
         code = getattr(error, "errno", None)
-        if code in writing.NO_ROOM:
+        if code in NO_ROOM:
             return NoRoom(
                 f"no room on the disk to replace {self._path}",
                 "free some space, or raise the quota; the file is as it was",

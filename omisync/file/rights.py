@@ -10,8 +10,7 @@ import contextlib
 import os
 import stat
 
-from omisync.errors import FileUnusable
-from omisync.file.writing import NO_ROOM
+from omisync.errors import NO_ROOM, FileUnusable
 
 ACL = "system.posix_acl_access"
 
@@ -87,5 +86,5 @@ def _without_group(mode: int) -> int:
 def _names(descriptor: int) -> list[str]:
     try:
         return os.listxattr(descriptor)
-    except OSError:  # a file system without
+    except (AttributeError, OSError):  # a Python or a file system without
         return []

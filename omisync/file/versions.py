@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omisync.errors import NoRoom, StoreUnusable
+from omisync.errors import NO_ROOM, NoRoom, StoreUnusable
 from omisync.file import writing
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _short(name: str) -> str:
 
 
 def _refusal(folder: Path, name: str, error: OSError) -> NoRoom | StoreUnusable:
-    if error.errno in writing.NO_ROOM:
+    if error.errno in NO_ROOM:
         return NoRoom(
             f"no room on the disk to keep the old version of {name} in {folder}",
             "free some space, or raise the quota",

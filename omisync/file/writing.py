@@ -13,9 +13,6 @@ import re
 import stat
 import time
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""A full disk, a full quota, a limit on the size of files."""
-
 LEFT_BEHIND_AFTER = 3600.0
 """Seconds. No replacement takes that long: whoever has the process number now is another."""
 

@@ -10,7 +10,7 @@ import stat
 from typing import TYPE_CHECKING, NoReturn
 
 from omisync import places
-from omisync.errors import NoRoom, StoreBusy, StoreUnusable
+from omisync.errors import NO_ROOM, NoRoom, StoreBusy, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,6 @@ LEAST_ROOM = 65_536
 
 _NO_FILE = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
 """A folder, a symlink, a socket."""
-
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""A full disk, one that can hold no more files, a full quota."""
 
 
 @contextlib.contextmanager
