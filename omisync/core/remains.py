@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 AT_MOST = 20
 """Removed tasks that are looked for; who reads of twenty looks at the file."""
-NOT_READ = (
-    "this is no longer read as a task, so it counts as removed: a task is a bullet and a box, [ ]"
-    " or [x], and is indented only below a task or a list"
-)
-_LEAD = re.compile(r"[^\w]{0,40}\w{0,2}[^\w]{0,40}|\s*text\s*=\s*[\"']+")
-"""What stands before the words on their line: nearly a bullet and a box, or a key of TOML."""
+_NOT_READ = "this is no longer read as a task, so it counts as removed: a task is "
+MARKDOWN = f"{_NOT_READ}a bullet and a box, [ ] or [x], and is indented only below a task or a list"
+TOML = f"{_NOT_READ}a table of the list [[todo]]"
+_BOX = re.compile(r"[^\w]{0,40}\w{0,2}[^\w]{0,40}")
+"""What stands before the words on their line: nearly a bullet and a box,"""
+_KEY = re.compile(r"[\s#]*[\"']?(?:description|text|title)[\"']?\s*=\s*[\"']+")
+"""or a key of TOML, in a comment even."""
 
 
 def notices(document: Document, decided: Plan) -> tuple[Notice, ...]:
@@ -42,21 +43,26 @@ def notices(document: Document, decided: Plan) -> tuple[Notice, ...]:
         return ()
     lines = document.source.splitlines(keepends=True)  # of bytes: at CR, LF and CRLF only
     ends = list(accumulate(map(len, lines)))
-    found = set()
+    found: dict[int, str] = {}
     for text in islice(texts, AT_MOST):
         words = text.encode()
         for at, line in enumerate(lines):
-            if words in line and _leads(line, words) and not _is_read(document.entries, ends, at):
-                found.add(at + 1)
+            what = _read_as(line, words) if words in line else ""
+            if what and not _is_read(document.entries, ends, at):
+                found[at + 1] = what
                 break
     told = {notice.line for notice in document.notices}
-    return tuple(Notice(line, NOT_READ) for line in sorted(found - told))
+    return tuple(Notice(line, found[line]) for line in sorted(found.keys() - told))
 
 
-def _leads(line: bytes, words: bytes) -> bool:
-    """Return whether a line says these words and no others before them."""
-    before, _, after = line.partition(words)
-    return bool(_LEAD.fullmatch(before.decode())) and not re.match(r"\w", after.decode())
+def _read_as(line: bytes, words: bytes) -> str:
+    """Return what to say of a line that says these words and no others before them, or ""."""
+    before, _, after = (part.decode() for part in line.partition(words))
+    if re.match(r"\w", after):
+        return ""
+    if _KEY.fullmatch(before):
+        return TOML
+    return MARKDOWN if _BOX.fullmatch(before) else ""
 
 
 def _is_read(entries: Sequence[Entry], ends: Sequence[int], at: int) -> bool:

@@ -13,7 +13,9 @@ from omisync.core.model import Base, Document, Fields, Link, Task
 PUSH = plan.Policy(Encoding(UTC, time(9)))
 
 
-def told(document: Document, *texts: str, completed: bool = False) -> list[int]:
+def told(
+    document: Document, *texts: str, completed: bool = False, said: str = remains.MARKDOWN
+) -> list[int]:
     """Return the lines that are told of when tasks with these texts were in the file before."""
     links = [
         Link(
@@ -26,7 +28,7 @@ def told(document: Document, *texts: str, completed: bool = False) -> list[int]:
         plan.Observation(document.entries, links, 0.0), PUSH, iter(map(str, range(99)))
     )
     notices = remains.notices(document, decided)
-    assert {notice.message for notice in notices} <= {remains.NOT_READ}
+    assert {notice.message for notice in notices} <= {said}
     return [notice.line for notice in notices]
 
 
@@ -77,10 +79,13 @@ def test_a_finished_task_is_not_looked_for() -> None:
     assert told(markdown.parse(b"- write texts\n"), "write texts", completed=True) == []
 
 
-def test_a_table_that_is_no_task_is_told() -> None:
-    """In TOML a table of another name."""
-    source = b'[[todo]]\ntext = "a"\n\n[[later]]\ntext = "write texts"\n'
-    assert told(toml.parse(source), "a", "write texts") == [5]
+@pytest.mark.parametrize("head", ["[[later]]", "[later]\n# [[todo]]"])
+@pytest.mark.parametrize("key", ["description", "text", "title", '"text"', "# text", "\ttext"])
+def test_a_table_that_is_no_task_is_told(head: str, key: str) -> None:
+    """In TOML a table of another name, or one whose head is a comment."""
+    source = f'[[todo]]\ntext = "a"\n\n{head}\n{key} = "write texts"\n'
+    last = source.count("\n")
+    assert told(toml.parse(source.encode()), "a", "write texts", said=remains.TOML) == [last]
 
 
 def test_each_of_many_is_looked_for_once_and_only_so_many() -> None:

@@ -271,7 +271,7 @@ async def test_a_removed_task_whose_words_are_there_still_is_told(settled: Perso
     """Among all else that is told of the file, from its first line to its last."""
     settled.write("a\n\n- [ ] b due:2026-02-30\n")
     first, second = (await settled.cycle()).notices
-    assert (first.line, first.message) == (1, remains.NOT_READ)
+    assert (first.line, first.message) == (1, remains.MARKDOWN)
     assert (second.line, "2026-02-30" in second.message) == (3, True)
 
 
