@@ -323,7 +323,7 @@ def test_the_location_of_newer_pythons_is_used() -> None:
         ("[[todo]]\ntext = 'a'\ntitle = 'a'", 3, "text and title mean the same", "keep one"),
         ("[[todo]]\ntext = 'a'\ndone = true\ncompleted = true", 4, "mean the same", "keep one"),
         ("[[todo]]\ntext = 'a'\ndue = 2026-01-01\ndue_at = 2026-01-01", 4, "mean", "keep one"),
-        ("[[todo]]\ntext = 'Milk'\ndone = 'yes'", 3, 'number 1 "Milk" ', "done = true"),
+        ("[[todo]]\ntext = 'Milk'\ndone = 'yes'", 3, "number 1 (line 3)", "done = true"),
         ("[[todo]]\ntext = 'a'\ncompleted = 1", 3, "neither true nor false", "completed = true"),
         ("[[todo]]\ntext = 'a'\ndue = '2026-01-31'", 3, "due is text", "without quotes"),
         ("[[todo]]\ntext = 'a'\ndue = 17:00:00", 3, "time without a date", "2026-01-31T17:00"),
@@ -332,7 +332,7 @@ def test_the_location_of_newer_pythons_is_used() -> None:
         ("[[todo]]\ntext = 'a'\nid = 7", 3, "id is not text", 'id = "'),
         ("todo = [{text = 'a'}, {text = 'b', done = 1}]", 1, "number 2", "done = true"),
         ("[[todo]]\ntext = 'a'\n[todo.due]\nx = 1", 3, "due is not a date", "due = "),
-        ("[[todo]]\ntext = '''\nFirst\nmore'''\ndone = 0", 5, '"First"', "done = true"),
+        ("[[todo]]\ntext = '''\nFirst\nmore'''\ndone = 0", 5, "number 1 (line 5)", "done = true"),
     ],
 )
 def test_tables_that_are_not_tasks(source: str, line: int, what: str, advice: str) -> None:
@@ -369,12 +369,12 @@ def test_tables_that_are_not_tasks(source: str, line: int, what: str, advice: st
         ),
         (
             "[[todo]]\ntext = 'a'\nid = 7",
-            '[[todo]] number 1 "a" (line 3): id is not text in quotes',
+            "[[todo]] number 1 (line 3): id is not text in quotes",
             'write id = "...", or remove that line',
         ),
         (
             "[[todo]]\ntext = 'a'\ndue = 0001-01-01T00:00:00+05:00",
-            '[[todo]] number 1 "a" (line 3): due is outside of the years 1 to 9999',
+            "[[todo]] number 1 (line 3): due is outside of the years 1 to 9999",
             "write due = 2026-01-31 or due = 2026-01-31T17:00:00, without quotes",
         ),
         (
@@ -384,12 +384,12 @@ def test_tables_that_are_not_tasks(source: str, line: int, what: str, advice: st
         ),
         (
             "[[todo]]\ntext = 'a'\ndue = 17:00:00",
-            '[[todo]] number 1 "a" (line 3): due is a time without a date',
+            "[[todo]] number 1 (line 3): due is a time without a date",
             "write due = 2026-01-31 or due = 2026-01-31T17:00:00, without quotes",
         ),
         (
             "[[todo]]\ntext = 'a'\ndue_at = 2026-01-01\ndue = 2026-01-01",
-            '[[todo]] number 1 "a" (line 4): due_at and due mean the same',
+            "[[todo]] number 1 (line 4): due_at and due mean the same",
             "keep one of them, best due",
         ),
     ],

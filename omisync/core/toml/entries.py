@@ -37,9 +37,6 @@ NEARLY = 0.81
 ROUGHLY = 0.75
 """The same for the name of a list, which is one name among few: ``tood``."""
 
-NAMED_CHARACTERS = 60
-"""How much of a task's text an error quotes: enough to find it, short enough for a line."""
-
 
 def parse(source: bytes) -> Document:
     """Return the tasks of a TOML todo file.
@@ -160,7 +157,7 @@ def _entry(source: bytes, place: Place, table: dict[str, object]) -> Entry:
         return Entry(task, place.line, explicit_id=_explicit_id(table), span=place.span)
     except _Wrong as wrong:
         line = _key_line(source, place, wrong.key)
-        name = f"[[todo]] number {place.number}{_called(table)} (line {line})"
+        name = f"[[todo]] number {place.number} (line {line})"
         raise ParseError(f"{name}: {wrong.what}", line, 1, wrong.advice) from None
 
 
@@ -220,14 +217,6 @@ def _used(table: dict[str, object], keys: tuple[str, ...]) -> str:
             f"keep one of them, best {keys[0]}",
         )
     return used[0] if used else keys[0]
-
-
-def _called(table: dict[str, object]) -> str:
-    for value in (table.get(key) for key in TEXT_KEYS):
-        if isinstance(value, str) and value.strip():
-            first = value.strip().splitlines()[0]
-            return f' "{first[:NAMED_CHARACTERS]}"'
-    return ""
 
 
 def _notices(entries: tuple[Entry, ...]) -> Iterator[Notice]:
