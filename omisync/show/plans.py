@@ -65,7 +65,7 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
 ) -> None:
     """Write what the next cycle would do, one line for each op.
 
-    ``links_exist`` tells whether anything was ever synced: without links a
+    ``links_exist`` tells whether anything was ever synced, or Omi's list was read: else a
     create may turn out to be a link with an equal item. ``asks`` tells that a
     person has to agree first.
     """
@@ -230,7 +230,7 @@ def _write_guard(paper: Paper, removal: Removal, todo_path: Path) -> None:
     recent = f" ({removal.recent} more within the last hour)" if removal.recent else ""
     paper.say(
         Piece("The removal guard stops this: ", "red"),
-        Piece(f"{todo_path} lost {removal.count} of {removal.open} tasks that are open in Omi"),
+        Piece(f"{todo_path} lost {removal.share}"),
         Piece(f"{recent}; nothing would be sent."),
     )
     paper.say(

@@ -46,7 +46,7 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
             run.store.record(Event(run.now, "guard.stopped", detail=detail))
     path = run.desk.config.todo_path
     raise GuardStopped(
-        f"{path} lost {removal.count} of {removal.open} tasks that are open in Omi"
+        f"{path} lost {removal.share}"
         + (f" ({removal.recent} more within the last hour)" if removal.recent else "")
         + "; nothing was sent",
         "If the file is wrong, bring it back and all is well. If you meant it, run"

@@ -57,6 +57,16 @@ async def test_a_refusal_tells_the_numbers(person: Person, clock: Clock) -> None
     assert [one.detail for one in history(person)] == ["8 of 16 removals", "14 of 16 removals"]
 
 
+async def test_where_items_are_deleted_finished_ones_count(person: Person) -> None:
+    """And the message does not call them open."""
+    person.settings = '[sync]\non_removal = "delete"\n'
+    person.write("- [x] a\n- [x] b\n- [x] c\n")
+    await person.cycle()
+    person.write("")
+    (trouble,) = (await person.cycle()).troubles
+    assert trouble.message == f"{person.todo} lost 3 of 3 tasks that are in Omi; nothing was sent"
+
+
 async def test_how_much_may_go_can_be_chosen(person: Person) -> None:
     """Here everything."""
     person.settings = "[sync]\nmax_removals = 1\n"

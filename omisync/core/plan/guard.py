@@ -41,7 +41,8 @@ def removal(removed: Sequence[Link], seen: Observation, policy: Policy) -> Remov
     )
     total = recent + sum(_counts(link, policy) for link in seen.links)
     drastic = _is_drastic(count + recent, total, policy) or seen.blank
-    return Removal(count, recent, total, drastic)
+    finished = policy.on_removal == "delete"
+    return Removal(count, recent, total, drastic, finished)
 
 
 def _is_drastic(gone: int, total: int, policy: Policy) -> bool:

@@ -178,13 +178,21 @@ class Removal:
     """The removals a plan is about, as the removal guard counts them.
 
     ``count`` of the open tasks would be removed, ``recent`` more already were
-    within the hour; ``total`` are all of them, those too.
+    within the hour; ``total`` are all of them, those too. ``finished`` tells that
+    finished tasks count as open ones do, since their items would be deleted.
     """
 
     count: int = 0
     recent: int = 0
     total: int = 0
     drastic: bool = False
+    finished: bool = False
+
+    @property
+    def share(self) -> str:
+        """Return how many of how many, such as ``8 of 16 tasks that are open in Omi``."""
+        are = "" if self.finished else "open "
+        return f"{self.count} of {self.open} tasks that are {are}in Omi"
 
     @property
     def open(self) -> int:
