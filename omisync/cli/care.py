@@ -141,8 +141,8 @@ def log(options: Namespace) -> int:
     clashes: list[store.Clashed] = []
     if opened is not None:
         with opened:
-            events = opened.history(max(0, options.lines))
-            clashes = opened.clashes(max(0, options.lines))
+            events = opened.history(options.lines)
+            clashes = opened.clashes(options.lines)
     if options.clashes:
         if options.json:
             print(json.dumps(show.clashes_data(clashes), ensure_ascii=False))  # noqa: T201 - data
@@ -217,11 +217,9 @@ def _read_through(opened: store.Store) -> None:
         StoreUnusable: one cannot be read.
     """
     tuple(opened.links())  # each is read when it is looked at
-    for table in (opened.intents, opened.gates):
+    for table in (opened.intents, opened.gates, opened.clashes, opened.history):
         table()
     opened.tombstones(0.0)
-    for name in ("settled", "last", "refused", "fingerprint", "looked"):
-        opened.fact(name)
 
 
 def _repaired_data(repaired: Repaired, aside: Path | None) -> dict[str, object]:

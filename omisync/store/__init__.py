@@ -116,7 +116,8 @@ class Store:
 
         Raises:
             StoreUnusable: it is damaged, of a newer version, or not writable.
-            StoreBusy: the disk is full or another process holds the file.
+            StoreBusy: another process holds the file.
+            NoRoom: the disk is full.
         """
         if not path.exists():
             create(path)
@@ -151,6 +152,7 @@ class Store:
 
         Raises:
             StoreUnusable: it is damaged or of a newer version.
+            StoreBusy: another process holds the file.
         """
         with contextlib.suppress(OSError):  # told when it is opened
             if not path.exists():
@@ -503,8 +505,8 @@ class Store:
             (now - TOMBSTONE_SECONDS,),
         )
 
-    def history(self, limit: int) -> list[Event]:
-        """Return the last ``limit`` events, oldest first."""
+    def history(self, limit: int = -1) -> list[Event]:
+        """Return the last ``limit`` events (all by default), oldest first."""
         with reading(self.path):
             rows = self._db.execute(
                 "SELECT at, event, text, key, remote_id, detail FROM history"

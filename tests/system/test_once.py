@@ -780,6 +780,27 @@ def test_a_row_that_cannot_be_read(machine: Machine, omi: Omi) -> None:
     assert len(omi.items()) == 3
 
 
+@pytest.mark.parametrize("table", ["history", "clashes"])
+def test_a_row_that_only_people_read(table: str, machine: Machine, omi: Omi) -> None:
+    """It stops no sync; ``omisync log`` tells of it, and what it names as the cure cures it."""
+    machine.synced(lines(1, 2))
+    with closing(sqlite3.connect(machine.store)) as store, store:
+        if table == "clashes":
+            store.execute(
+                "INSERT INTO clashes (at, key, text, field, lost, kept_value, lost_value)"
+                " VALUES (1.0, 'k', 'task 1', 'description', 'line', 'a', 'b')"
+            )
+        store.execute(f"UPDATE {table} SET at = 'never'")  # noqa: S608 - a name of ours
+    machine.settled()
+    ran = machine.run("log", "--clashes")
+    assert ran.code == 74
+    assert "omisync repair" in ran.err
+    assert machine.run("repair").code == 0
+    assert machine.run("log", "--clashes").code == 0
+    machine.settled()
+    assert len(omi.items()) == 2
+
+
 def test_one_bad_value_costs_no_other_link(machine: Machine, omi: Omi) -> None:
     """A line reworded meanwhile keeps its item, and the line of the bad row finds its own."""
     machine.synced(lines(1, 2, 3, 4, 5))
