@@ -36,7 +36,7 @@ DONE = {
 """What was settled, in the words and the order of the last line; parked tasks are told apart."""
 
 AT_MOST = 20
-"""Parked tasks and warnings shown of each; the rest is counted, ``-v`` shows all."""
+"""Parked tasks and warnings shown of each; the rest is counted."""
 
 
 def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to each
@@ -71,7 +71,7 @@ def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to e
         return
     alike = words.alike(came.notices)
     write_notices(paper, dict(islice(alike.items(), AT_MOST)), todo_path)
-    _write_more(paper, max(0, len(alike) - AT_MOST), "warning")
+    _write_more(paper, max(0, len(alike) - AT_MOST), "warning", "--dry-run")
 
 
 def headline(came: Outcome, now: float | None = None) -> str:
@@ -139,12 +139,13 @@ def _write_parked(paper: Paper, came: Outcome, todo_path: Path, *, whole: bool) 
     for link in shown:
         line = lines.get(link.key)
         write_parked(paper, link, f"{todo_path}:{line}" if line is not None else "")
-    _write_more(paper, len(came.parked) - len(shown), "parked task")
+    _write_more(paper, len(came.parked) - len(shown), "parked task", "status")
 
 
-def _write_more(paper: Paper, number: int, noun: str) -> None:
+def _write_more(paper: Paper, number: int, noun: str, command: str) -> None:
     if number > 0:
-        paper.say(Piece(f"… and {words.count(number, f'more {noun}')} (-v shows all)"))
+        said = f"… and {words.count(number, f'more {noun}')}; `omisync {command}` shows all"
+        paper.say(Piece(words.commands(said)))
 
 
 def _lines(came: Outcome) -> dict[str, int]:

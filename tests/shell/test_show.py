@@ -568,7 +568,7 @@ def test_long_lists_are_counted_unless_asked_for() -> None:
     came = Outcome(0, tasks=1, notices=tuple(Notice(n, f"odd {n}") for n in range(1, 101)))
     short, whole = ended(came)[1], ended(came, verbose=1)[1]
     assert short.count("warning:") == 20
-    assert "… and 80 more warnings (-v shows all)\n" in short
+    assert "… and 80 more warnings; `omisync --dry-run` shows all\n" in short
     assert whole.count("warning:") == 100
 
 
