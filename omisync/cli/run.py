@@ -87,8 +87,10 @@ def _opened(config: Config) -> Store:
 
     Raises:
         KeyProblem: there is no key either, which is the worse of the two.
+        ConfigError: the key's file cannot be used either.
         StoreUnusable: the store is damaged, or cannot be written.
-        StoreBusy: the disk is full, or another process holds it.
+        StoreBusy: another process holds it.
+        NoRoom: the disk is full.
     """
     from omisync import show, store
 
@@ -240,8 +242,9 @@ def plan(options: Namespace) -> int:
             data["refused"] = None if refused is None else refused.message
         print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data
     else:
+        met = known or read  # with Omi's list at hand a create is no link
         show.plan(
-            document, decided, config.todo_path, links_exist=known, asks=asks, stream=sys.stdout
+            document, decided, config.todo_path, links_exist=met, asks=asks, stream=sys.stdout
         )
         if refused is not None:
             show.error(refused, sys.stderr)

@@ -157,6 +157,16 @@ def test_no_at_a_terminal(both: Machine, omi: Omi, answer: str) -> None:
 # The plan.
 
 
+def test_a_first_plan_knows_the_list_that_it_read(both: Machine, omi: Omi) -> None:
+    """What has an item of the same text is linked, the rest is created: nothing is open."""
+    omi.sandbox.add("a")
+    both.write("- [ ] a\n- [ ] b\n")
+    out = both.run("--dry-run").out
+    assert "+ create    b  (new)" in out
+    assert "link      a" in out
+    assert "1 to create in 1 request" in out
+
+
 def test_a_plan_shows_both_directions(both: Machine, omi: Omi) -> None:
     """What is written, edited, asked for and sent, which value gives way; nothing changes."""
     both.synced("- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
