@@ -25,7 +25,7 @@ save; systemd starts it like that. Start with `omisync demo` (no key needed) or
 CODES = """\
 exit codes:
   0 in sync     1 in sync, some tasks parked     2 command line
-  65 todo file unusable, or the removal guard stopped it     66 todo file missing
+  65 todo file unusable, or a guard stopped it     66 todo file missing
   69 the server refuses this client     74 state store     75 temporary, try again
   77 key, scope or account     78 config     130 interrupted
 """
@@ -141,30 +141,39 @@ def _count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is no number, 1 or more")
 
 
-def _add_globals(parser: argparse.ArgumentParser, *, top: bool, data: bool = True) -> None:
+def _add_globals(parser: argparse.ArgumentParser, *, top: bool, alone: bool = False) -> None:
     """Add the options that every command takes, before or after its name.
 
-    ``data`` tells whether the command has results that a machine could read.
+    The help of a command leaves out what is for a sync only, and that of one which is
+    ``alone``, without a config and without results for programs, those options too.
     """
     unset = None if top else argparse.SUPPRESS
     parser.add_argument(
-        "-c", "--config", metavar="PATH", default=unset, help="the config file to use"
+        "-c",
+        "--config",
+        metavar="PATH",
+        default=unset,
+        help=argparse.SUPPRESS if alone else "the config file to use",
     )
     parser.add_argument(
-        "-v", "--verbose", action="count", default=0 if top else argparse.SUPPRESS, help="say more"
+        "-v",
+        "--verbose",
+        action="count",
+        default=0 if top else argparse.SUPPRESS,
+        help="say more" if top else argparse.SUPPRESS,
     )
     parser.add_argument(
         "-q",
         "--quiet",
         action="store_true",
         default=False if top else argparse.SUPPRESS,
-        help="say only what needs a person",
+        help="say only what needs a person" if top else argparse.SUPPRESS,
     )
     parser.add_argument(
         "--json",
         action="store_true",
         default=False if top else argparse.SUPPRESS,
-        help="results as JSON on stdout" if data else argparse.SUPPRESS,
+        help=argparse.SUPPRESS if alone else "results as JSON on stdout",
     )
 
 
@@ -177,8 +186,8 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        command.set_defaults(run=_lazy(module, name.replace("-", "_")), command=name)
-        _add_globals(command, top=False, data=name not in SPEAKING)
+        command.set_defaults(run=_lazy(module, name), command=name)
+        _add_globals(command, top=False, alone=name in SPEAKING)
         return command
 
     init = add("init", "setup", "set omisync up for a todo file", INIT)
@@ -246,7 +255,7 @@ nobody; it can be asked at any time, also while omisync runs.
 """
 DOCTOR = """\
 Config, todo file (in two-way also whether it can be written), watching, state,
-last sync, daemon, unit, key, server, write scope, clock. It asks the server for
+last sync, alarm, daemon, unit, key, server, write scope, clock. It asks the server for
 the newest items and changes an item that cannot exist (one read and one write
 of the limits); nothing else is touched.
 """

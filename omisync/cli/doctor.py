@@ -125,7 +125,9 @@ async def _watching(config: Config) -> Check:
     from omisync.watch import Watch
 
     said: list[str] = []
-    async with Watch(config.todo_path, settle=0.15, rescan=60.0, warn=said.append):
+    async with Watch(
+        config.todo_path, settle=config.watch.settle, rescan=config.watch.rescan, warn=said.append
+    ):
         pass
     if said:
         return Check("watch", errors.TEMPORARY, said[0], "See the message; syncs come later.")

@@ -117,5 +117,5 @@ def try_out(program: tuple[str, ...]) -> None:
         trouble = (tried.stderr.strip() or f"exit code {tried.returncode}").splitlines()[-1]
     raise UsageError(
         f"{shlex.join(program)} does not start outside of this shell: {trouble}",
-        "Install omisync (`pipx install omisync` is one way) and run that one.",
+        "Install omisync in a virtual environment of its own, and run that one.",
     )

@@ -231,6 +231,7 @@ def standing(options: Namespace) -> str:
 
     Raises:
         ConfigError: the config or a unit cannot be read.
+        UsageError: the name of the config makes no name of a unit.
     """
     config = _config(options)
     present = _present(config.path, installation.found(config, os.environ))

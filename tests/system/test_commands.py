@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import stat
@@ -749,6 +750,29 @@ def test_doctor_waits_as_long_as_the_server_asks(
     assert ran.code == 75
     assert [one for one, _ in omi.sent()] == asked
     assert f"not asked: {told}" in ran.out
+
+
+def test_doctor_and_a_name_that_makes_no_unit(machine: Machine) -> None:
+    """A config whose name is too long for a unit is told of, and the rest is looked at."""
+    machine.synced(lines(1))
+    config = machine.config_file.with_name(f"{'x' * 245}.toml")
+    machine.config_file.rename(config)
+    ran = machine.run("-c", str(config), "doctor")
+    assert ran.code == 2
+    assert "✓ write scope" in ran.out
+    assert "✗ unit" in ran.out
+
+
+def test_help_shows_what_a_command_takes(machine: Machine) -> None:
+    """How much a sync says is no matter of ``status``, nor is a config one of the demo."""
+    assert {"-q", "-v", "--json", "-c"} <= set(options_of(machine.run("--help").out))
+    assert {*options_of(machine.run("status", "--help").out)} == {"-h", "-c", "--json"}
+    assert {*options_of(machine.run("demo", "--help").out)} == {"-h"}
+
+
+def options_of(text: str) -> list[str]:
+    """Return the options that a help tells of, each by its first name."""
+    return re.findall(r"^  (--?[\w-]+)", text, re.MULTILINE)
 
 
 def test_doctor_looks_for_the_command_that_tells_of_failures(machine: Machine) -> None:
