@@ -1,7 +1,7 @@
 """Ask a running daemon for something, and be asked: one line of JSON each way.
 
 A Unix socket (0600) in the runtime directory, or beside the store where there
-is none. Only its owner can connect; what is asked is run by the daemon between
+is none. Only its owner (and root) can connect; what is asked is run by the daemon between
 two cycles, so nobody else ever writes to its store.
 """
 

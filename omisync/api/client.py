@@ -167,7 +167,7 @@ class OmiClient:
     async def check_reads(self) -> None:
         """Have the server list its newest items: it shows that it is the API, and the key may read.
 
-        It costs one read of the budget, as a rule. Raises what ``window`` does.
+        It costs one read of the budget, as a rule, and raises what any request may.
         """
         now = self._clock()
         await self.window(now - RECENT, now)

@@ -38,8 +38,8 @@ class Task:
 class Fields:
     """A task in the remote encoding: what the server stores.
 
-    ``description`` is stripped and has 1..500 code points, ``due_at`` is an
-    aware datetime in UTC.
+    ``description`` is stripped and has 1..500 code points in what we send; in a
+    reply it may have more. ``due_at`` is an aware datetime in UTC.
     """
 
     description: str

@@ -26,11 +26,11 @@ class StatusFacts:
     """Everything that ``omisync status`` tells.
 
     ``tasks`` is how many the last look found in the file. ``gates`` has the
-    seconds that each shut bucket (``read``, ``write``) still waits, ``limits``
-    what the server allows it. ``last`` and ``refused`` are the store's facts of
-    those names, ``is_changed`` tells that the file was edited since all was in sync.
-    ``gone`` are the lines whose item was deleted in Omi.
-    ``lines`` has the line of each parked or gone task by key, where known.
+    seconds that each shut bucket (``read``, ``write``) still waits.
+    ``last`` and ``refused`` are the store's facts of those names, ``is_changed``
+    tells that the file was edited since all was in sync.
+    ``gone`` are the lines whose item was deleted in Omi. ``lines`` has
+    the line of each parked or gone task by key, where known.
     ``now`` is in Unix seconds. ``running`` names the process that holds the
     store. ``key`` is the key as it may be shown and where it is from,
     ``key_problem`` why there is none.

@@ -133,7 +133,7 @@ def _changed(run: Run, link: Link, patch: Patch, item: RemoteItem) -> Link:
 
 
 def described(patch: Patch) -> str:
-    """Return what a patch does, in a few words: ``reworded, ticked, due 2026-01-31``."""
+    """Return what a patch does, in a few words: ``reworded, ticked, due date set``."""
     words = []
     if patch.description is not None:
         words.append("reworded")

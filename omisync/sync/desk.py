@@ -41,7 +41,8 @@ class Desk:
 
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
     that changes something outside (``store.commit``, ``store.write``,
-    ``request.sent``, ``reply.read``). ``report`` hears of progress: writes done, writes planned.
+    ``request.sent``, ``reply.read``, and those of ``file.replace``). ``report`` hears
+    of progress: writes done, writes planned.
     """
 
     config: Config

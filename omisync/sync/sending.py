@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HANDS = 4
 """Requests under way at once: enough to hide the latency, few enough for a small server."""
 WINDOW = 16
-"""Batches that are written down together; a power cut leaves as many to be asked for."""
+"""Batches that are written down together; a power cut leaves these, and those under way."""
 BAD_LUCK = 3
 """Writes without a usable answer, none with one, after which a cycle stops trying."""
 
