@@ -141,7 +141,7 @@ def test_a_create_under_way_is_left_alone() -> None:
     """Its line may be there or gone: nothing is planned before its outcome is known."""
     pending = Link("k2", None, Task("b"), "", 2 << 20)
     for entries in ([entry("a"), entry("b")], [entry("a")]):
-        decided = made(entries, [linked(Task("a")), pending], pending={"k2"})
+        decided = made(entries, [linked(Task("a")), pending], pending={"k2": "a"})
         assert (decided.ops, decided.dropped) == ((), ())
 
 

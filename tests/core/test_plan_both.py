@@ -501,7 +501,7 @@ def test_items_that_are_no_lines_do_not_hide_those_that_are() -> None:
 
 def test_a_create_of_which_only_the_key_is_known_holds_nothing_back() -> None:
     """Without its words no item can be told from others."""
-    decided = made([entry("a")], [Link("k", None, Task("a"))], [item("x", "b")], pending={"k"})
+    decided = made([entry("a")], [Link("k", None, Task("a"))], [item("x", "b")], pending={"k": "a"})
     assert kinds(decided) == [AddLocal]
 
 

@@ -148,8 +148,7 @@ def _awaited(draft: Draft) -> set[str]:
     A create without an answer is looked for first, and a line whose item just
     disappeared may be the line of the item that came in its place.
     """
-    pending = draft.seen.pending
-    told = {pending[key] for key in pending} if isinstance(pending, dict) else set()
+    told = set(draft.seen.pending.values())
     missed = {
         link.base.remote.description
         for link, _ in draft.missing

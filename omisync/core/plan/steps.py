@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from omisync.core.merge import Encoding
     from omisync.core.model import (
@@ -65,7 +65,7 @@ class Observation:
     links: Sequence[Link]
     now: float
     tombstones: Sequence[Tombstone] = ()
-    pending: Mapping[str, str] | Collection[str] = ()
+    pending: Mapping[str, str] = field(default_factory=dict)
     unlinked: Sequence[RemoteItem] | None = None
     blank: bool = False
     listed: Mapping[str, RemoteItem] | None = None
