@@ -67,6 +67,39 @@ def made(
 # Each row of the table
 
 
+@pytest.mark.parametrize("parked", [None, Parked(422, "odd", NOW, Task("a"))])
+@pytest.mark.parametrize("explicit", [False, True])
+def test_a_line_whose_create_was_refused_is_linked_as_a_new_one_is(
+    explicit: bool, parked: Parked | None
+) -> None:
+    """Its item was made by somebody else meanwhile, or its person names one."""
+    waits = Link("k", None, Task("a"), "", 1 << 20, missing=2, probed_at=7.0, parked=parked)
+    line = Entry(Task("a"), 1, explicit_id="r9" if explicit else None)
+    there = RemoteItem("r9", Fields("other words" if explicit else "a"))
+    unlinked = [RemoteItem("r8", Fields("c")), there]
+    decided = made([line, entry("b", line=2)], [waits], unlinked=unlinked)
+    tied, added = decided.ops
+    assert isinstance(tied, Adopt)
+    assert (tied.link.key, tied.link.remote_id, tied.item) == ("k", "r9", there)
+    assert (tied.link.missing, tied.link.probed_at, tied.link.parked) == (0, None, None)
+    assert isinstance(added, AddRemote)
+    assert added.entry.task.text == "b"
+
+
+def test_equal_lines_are_linked_in_the_order_of_their_links() -> None:
+    """The one that is known comes first; where lines are not to be linked, none is."""
+    waits = Link("k", None, Task("a"), "", 1 << 20)
+    lines = [entry("a"), entry("a", line=2)]
+    unlinked = [RemoteItem("r9", Fields("a"))]
+    first, second = made(lines, [waits], unlinked=unlinked).ops
+    assert isinstance(first, Adopt)
+    assert first.link.key == "k"
+    assert isinstance(second, AddRemote)
+    alone = replace(PUSH, adopt=False)
+    for op in made(lines, [waits], alone, unlinked=unlinked).ops:
+        assert isinstance(op, AddRemote)
+
+
 def test_a_new_line_is_created() -> None:
     """Nowhere else: AddRemote with the encoded fields."""
     (op,) = made([entry("a", due="2026-12-24")]).ops

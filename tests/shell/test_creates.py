@@ -347,6 +347,31 @@ async def test_a_refused_create_waits_for_its_person(
     assert intents(settled) == []
 
 
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+@pytest.mark.parametrize("fault", ["403", "429", "refused"])
+async def test_what_was_refused_and_made_elsewhere_meanwhile_is_linked(
+    fault: str, direction: str, person: Person, clock: Clock
+) -> None:
+    """No scope, a limit, a task that is refused: its person writes it in the app."""
+    person.settings += f'[sync]\ndirection = "{direction}"\n'
+    person.write("- [ ] a\n- [ ] b\n")
+    await person.settle()
+    person.write("- [ ] a\n- [ ] b\n- [ ] c\n")
+    if fault == "refused":
+        person.sandbox.refuse["c"] = 422
+    else:
+        person.sandbox.fault_next(fault, method="POST")
+    assert (await person.cycle(now=True)).code != errors.OK
+    clock.pass_by(7200)
+    person.sandbox.add("c")
+    person.sandbox.refuse.clear()
+    person.write("- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
+    assert (await person.settle()).code == errors.OK
+    assert person.omi() == dict.fromkeys("abcd", False)
+    assert person.todo.read_text() == "- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n"
+    assert link(person, "c").remote_id is not None
+
+
 async def test_an_element_that_was_not_sent_is_none(person: Person) -> None:
     """A server that blames a third of two tasks blames none: each is tried alone."""
     third = http(422, {"detail": [{"loc": ["body", "action_items", 2], "msg": "no"}]})

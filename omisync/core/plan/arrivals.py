@@ -29,47 +29,67 @@ TWIN_PATIENCE = 86400.0
 
 
 def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
-    """Decide about entries without a link, and items without one."""
+    """Decide about entries without a link or an item, and items without a link."""
     seen, policy = draft.seen, draft.policy
     graves = _Graves(seen)
-    rest: list[tuple[Entry, int]] = []
+    new: list[tuple[Entry, int]] = []
     taken: set[str] = set()
     for entry, rank in fresh:
         stone = graves.claim(entry.task)
         if stone is None:
-            rest.append((entry, rank))
+            new.append((entry, rank))
         else:
             taken.add(stone.remote_id)
             draft.ops.append(_revived(draft, stone, entry, rank))
+    held = len(draft.unmade) + len(draft.orphans)
     found: dict[int, RemoteItem] = {}
-    orphans = draft.orphans
     if seen.unlinked and policy.adopt:
         offered = [item for item in seen.unlinked if item.id not in taken]
-        entries = [*(entry for entry, _ in rest), *(entry for _, entry in orphans)]
+        entries = [entry for _, entry in (*draft.unmade, *draft.orphans)]
+        entries += [entry for entry, _ in new]
         found = adopt.pairs(entries, offered, policy.encoding)
     taken.update(item.id for item in found.values())
-    both_ways = seen.listed is not None
-    for number, (entry, rank) in enumerate(rest):
-        item = found.get(number)
+    _hold(draft, [found.get(number) for number in range(held)])
+    _begin(draft, new, [found.get(held + number) for number in range(len(new))])
+    if seen.listed is not None:
+        _import(draft, taken)
+
+
+def _hold(draft: Draft, found: Sequence[RemoteItem | None]) -> None:
+    """Decide about the lines with a link and no item; ``found`` has the item of each."""
+    lines, unmade = [*draft.unmade, *draft.orphans], len(draft.unmade)
+    draft.orphans = []
+    for number, ((link, entry), item) in enumerate(zip(lines, found, strict=True)):
+        if item is not None:
+            again = link.but(missing=0, probed_at=None, made_at=None, parked=None, failures=0)
+            draft.ops.append(_adopted(draft, again, entry, item))
+        elif link.parked is not None:
+            draft.parked.append((link, entry))
+        elif number < unmade:
+            draft.ops.append(known.add(link, entry, draft.policy))
+        else:
+            draft.orphans.append((link, entry))
+
+
+def _begin(
+    draft: Draft, new: Sequence[tuple[Entry, int]], found: Sequence[RemoteItem | None]
+) -> None:
+    """Decide about the lines without a link; ``found`` has the item of each."""
+    policy = draft.policy
+    for (entry, rank), item in zip(new, found, strict=True):
         if item is None and entry.task.completed and policy.skip_completed:
             continue
         link = Link(next(draft.keys), None, entry.task, entry.section, rank)
         if item is None:
             draft.ops.append(known.add(link, entry, policy))
         else:
-            tied = adopt.tied(link, item, policy.encoding, both_ways=both_ways)
-            draft.ops.append(Adopt(tied, entry, item))
-    draft.orphans = []
-    for number, (link, entry) in enumerate(orphans, len(rest)):
-        item = found.get(number)
-        if item is None:
-            draft.orphans.append((link, entry))
-        else:
-            again = link.but(missing=0, probed_at=None, made_at=None)
-            tied = adopt.tied(again, item, policy.encoding, both_ways=both_ways)
-            draft.ops.append(Adopt(tied, entry, item))
-    if seen.listed is not None:
-        _import(draft, taken)
+            draft.ops.append(_adopted(draft, link, entry, item))
+
+
+def _adopted(draft: Draft, link: Link, entry: Entry, item: RemoteItem) -> Adopt:
+    both_ways = draft.seen.listed is not None
+    tied = adopt.tied(link, item, draft.policy.encoding, both_ways=both_ways)
+    return Adopt(tied, entry, item)
 
 
 class _Graves:

@@ -262,6 +262,7 @@ class Draft:
 
     ``standing`` are, with a list of Omi's, the links that have a line, as that says it;
     ``departing`` are links whose line is about to go or be ticked with its item,
+    ``unmade`` are lines that are to have an item and did not get it yet, parked ones too,
     ``orphans`` lines whose item is gone and may have come back under another id,
     ``missing`` lines whose item the list no longer shows, ``strays`` those that
     name another item than theirs.
@@ -281,6 +282,7 @@ class Draft:
     clashes: list[Clash] = field(default_factory=list)
     standing: list[Link] = field(default_factory=list)
     departing: list[Link] = field(default_factory=list)
+    unmade: list[tuple[Link, Entry]] = field(default_factory=list)
     orphans: list[tuple[Link, Entry]] = field(default_factory=list)
     missing: list[tuple[Link, Entry]] = field(default_factory=list)
     strays: list[Entry] = field(default_factory=list)
