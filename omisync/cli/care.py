@@ -16,7 +16,7 @@ from omisync.show.words import count
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from omisync.config import Config
@@ -157,25 +157,16 @@ def log(options: Namespace) -> int:
 
 
 def repair(options: Namespace) -> int:
-    """Link lines with items again; a damaged store is kept aside first."""
-    import asyncio
-
-    from omisync import sync
-
+    """Link lines with items again; a damaged store is kept aside once that is done."""
     config = _config(options)
-    with store.lock(config.store_path, "omisync repair"):
-        aside, links, owner = _moved_aside(config.store_path)
-        with store.Store.open(config.store_path) as opened:
-            _taken_over(opened, links, owner)
-            desk = sync.Desk(config, opened, os.environ)
-
-            async def run() -> Repaired:
-                try:
-                    return await sync.repair(desk, accept_account=options.accept_account)
-                finally:
-                    await desk.close()
-
-            repaired = asyncio.run(run())
+    path = config.store_path
+    with store.lock(path, "omisync repair"):
+        left = _left_of_damaged(path)
+        if left is None:
+            repaired, aside = _repaired(config, path, options), None
+        else:
+            with store.Instead(path) as new:
+                repaired, aside = _repaired(config, new.path, options, *left), new.aside
     if options.json:
         print(json.dumps(_repaired_data(repaired, aside), ensure_ascii=False))  # noqa: T201 - data
     else:
@@ -183,11 +174,43 @@ def repair(options: Namespace) -> int:
     return errors.OK
 
 
-def _moved_aside(path: Path) -> tuple[Path | None, list[Link], dict[str, object]]:
-    """Move a damaged store away; return where, and what it still tells (``Store.readable``).
+def _repaired(
+    config: Config,
+    path: Path,
+    options: Namespace,
+    links: Sequence[Link] = (),
+    owner: Mapping[str, object] | None = None,
+) -> Repaired:
+    """Repair the store at ``path``, in which these links of a damaged one are written first.
 
     Raises:
-        StoreUnusable: it is not damaged but of a newer version, or cannot be moved.
+        OmisyncError: the file or the server cannot be read; nothing was repaired.
+    """
+    import asyncio
+
+    from omisync import sync
+
+    with store.Store.open(path) as opened:
+        _taken_over(opened, links, owner or {})
+        desk = sync.Desk(config, opened, os.environ)
+
+        async def run() -> Repaired:
+            try:
+                return await sync.repair(desk, accept_account=options.accept_account)
+            except errors.RateLimited as error:
+                error.advice = "Run `omisync repair` again then; until then nothing is changed."
+                raise
+            finally:
+                await desk.close()
+
+        return asyncio.run(run())
+
+
+def _left_of_damaged(path: Path) -> tuple[list[Link], dict[str, object]] | None:
+    """Return what a damaged store still tells (``Store.readable``), None where it is sound.
+
+    Raises:
+        StoreUnusable: it is not damaged but of a newer version, or cannot be read.
     """
     try:
         if path.exists():
@@ -196,12 +219,11 @@ def _moved_aside(path: Path) -> tuple[Path | None, list[Link], dict[str, object]
     except StoreUnusable as error:
         if not error.damaged:
             raise
-        left = store.Store.readable(path)
-        return store.set_aside(path), *left
-    return None, [], {}
+        return store.Store.readable(path)
+    return None
 
 
-def _taken_over(opened: store.Store, links: Sequence[Link], owner: dict[str, object]) -> None:
+def _taken_over(opened: store.Store, links: Sequence[Link], owner: Mapping[str, object]) -> None:
     """Write what a damaged store still told into the new one: a reworded line keeps its item."""
     if links:
         with opened.transaction():

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import batches, coding, kinds
-from omisync.store.holding import check_place, holder, lock, set_aside
+from omisync.store.holding import Instead, check_place, holder, lock
 from omisync.store.opening import (
     connect,
     create,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from omisync.core.model import Clash, Gate, Intent, Link, Tombstone
     from omisync.core.still import Lines
 
-__all__ = ["Clashed", "Event", "Store", "Writing", "check_place", "holder", "lock", "set_aside"]
+__all__ = ["Clashed", "Event", "Instead", "Store", "Writing", "check_place", "holder", "lock"]
 
 HISTORY_SECONDS = 90 * 86400.0
 HISTORY_ROWS = 50_000

@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import stat
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from omisync import places
 from omisync.errors import NO_ROOM, NoRoom, StoreBusy, StoreUnusable
@@ -104,23 +104,60 @@ def holder(path: Path) -> str | None:
     return None
 
 
-def set_aside(path: Path) -> Path:
-    """Move a damaged store, with its write-ahead log, to a new name beside it; return that.
+class Instead:
+    """A new store that takes the place of a damaged one, if the block ends well.
 
-    Raises:
-        StoreUnusable: it cannot be moved.
+    Until then the damaged one stays where it is and is told of: an empty store in
+    its place would read as that of a list that was never synced. ``path`` is the new
+    store, ``aside`` where the damaged one is kept after the block.
     """
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    try:
-        for tail in ("-wal", "-shm", ""):
-            part = path.with_name(path.name + tail)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + tail))
-    except OSError as error:
-        unwritable(path, error)
-    return aside
+
+    def __init__(self, damaged: Path) -> None:
+        self._damaged = damaged
+        self.path = damaged.with_name(f"{damaged.name}.new")
+        number = 1
+        while (aside := damaged.with_name(f"{damaged.name}.damaged-{number}")).exists():
+            number += 1
+        self.aside = aside
+
+    def __enter__(self) -> Self:
+        _remove(self.path)  # of a repair that was killed
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Put the new store in place, or remove it.
+
+        Raises:
+            StoreUnusable: the damaged store cannot be moved.
+        """
+        if kind is not None:
+            _remove(self.path)
+            return
+        try:
+            for part in _parts(self._damaged)[1:]:
+                if part.exists():
+                    part.rename(_named_as(part, self._damaged, self.aside))
+            try:
+                os.link(self._damaged, self.aside)
+            except OSError:  # a file system without: for a moment there is no store
+                self._damaged.rename(self.aside)
+            self.path.replace(self._damaged)
+        except OSError as error:
+            unwritable(self._damaged, error)
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return the files of a store: itself, its write-ahead log and the index of that."""
+    return [path.with_name(path.name + tail) for tail in ("", "-wal", "-shm")]
+
+
+def _named_as(part: Path, path: Path, other: Path) -> Path:
+    return other.with_name(other.name + part.name.removeprefix(path.name))
+
+
+def _remove(path: Path) -> None:
+    for part in _parts(path):
+        part.unlink(missing_ok=True)
 
 
 def check_owner(path: Path, status: os.stat_result) -> None:

@@ -765,6 +765,44 @@ def test_a_damaged_store(damage: Callable[[bytes], bytes], machine: Machine, omi
     assert len(omi.items()) == 3
 
 
+@pytest.mark.parametrize(
+    ("hindrance", "code"), [("key", 77), ("network", 75), ("limit", 75), ("file", 66)]
+)
+def test_a_repair_that_fails_changes_nothing(
+    hindrance: str, code: int, machine: Machine, omi: Omi
+) -> None:
+    """The damage is told of until a repair succeeds: an empty state would double the tasks."""
+    machine.synced(lines(1, 2, 3))
+    damaged = machine.store.read_bytes()[:5000]
+    machine.store.write_bytes(damaged)
+    ticked = lines(1, 2, 3).replace("[ ] task 1", "[x] task 1")
+    machine.write(ticked)
+    if hindrance == "key":
+        machine.environ["OMI_API_KEY"] = OTHER_KEY
+    elif hindrance == "network":
+        omi.stop()
+    elif hindrance == "limit":
+        omi.sandbox.retry_after = 3600
+        omi.fail("429")
+    else:
+        machine.todo.unlink()
+    ran = machine.run("repair")
+    assert ran.code == code
+    assert "→" in ran.err
+    assert machine.store.read_bytes() == damaged
+    assert not [*machine.state.glob("*.new*"), *machine.state.glob("*.damaged*")]
+    machine.environ["OMI_API_KEY"] = KEY
+    if hindrance == "network":
+        omi.start()
+    omi.heal()
+    machine.write(ticked)
+    for command in ("--once", "status", "doctor"):
+        assert machine.run(command).code == 74
+    assert machine.run("repair").code == 0
+    assert machine.once().code == 0
+    assert omi.items() == {"task 1": True, "task 2": False, "task 3": False}
+
+
 def test_a_row_that_cannot_be_read(machine: Machine, omi: Omi) -> None:
     """Damage inside a sound file is damage too, and repair cures it as well."""
     machine.synced(lines(1, 2, 3))
