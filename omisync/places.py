@@ -236,8 +236,8 @@ def find_key(key_file: str, environ: Mapping[str, str], base_url: str) -> Key:
         return found
     raise KeyProblem(
         "there is no API key" + (f"; {found}" if found else ""),
-        "run `omisync init`, or set OMI_API_KEY, or put the key into a file of your own "
-        "and name it as api_key_file under [omi]",
+        "put the key into a file that only you can read and name that as api_key_file under "
+        "[omi], or set OMI_API_KEY (without a config `omisync init` does all of it)",
     )
 
 

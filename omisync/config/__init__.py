@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import date, datetime, tzinfo
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotations of Config
 from typing import TYPE_CHECKING, Annotated
@@ -120,10 +121,14 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise ConfigError(f"no config at {path}", "run `omisync init FILE`") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder", f"name the file: -c {path}/config.toml") from None
+        raise ConfigError(
+            f"{path} is a folder", f"name the file: -c {shlex.quote(f'{path}/config.toml')}"
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{path} cannot be read: {reason}", f"check it: ls -l {path}") from None
+        raise ConfigError(
+            f"{path} cannot be read: {reason}", f"check it: ls -l {shlex.quote(str(path))}"
+        ) from None
 
 
 def _settings(path: Path, source: bytes, base_url: str) -> Settings:

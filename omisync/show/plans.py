@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -168,7 +169,8 @@ def write_parked(paper: Paper, link: Link, where: str) -> None:
 def way_out(link: Link) -> str:
     """Return what a person can do about a parked task."""
     if link.absent_since is not None:
-        return "its line is gone: `omisync retry` tries again, `omisync forget` gives up"
+        forget = f"omisync forget {shlex.quote(link.seen.text)}"
+        return f"its line is gone: `omisync retry` tries again, `{forget}` gives up"
     return "change the line, or try again with `omisync retry`"
 
 

@@ -22,6 +22,12 @@ LOCK_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 LEAST_ROOM = 65_536
 """Bytes that have to be free: twice what one edit writes, which the benchmarks measure."""
 
+OR_ELSEWHERE = (
+    ", or set [state] path in the config to a place in a folder of your own and run"
+    " `omisync repair`: a new state knows nothing yet."
+)
+"""How advice ends where a state store cannot be used in its place."""
+
 _NO_FILE = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
 """A folder, a symlink, a socket."""
 
@@ -175,7 +181,7 @@ def check_owner(path: Path, status: os.stat_result) -> None:
 def _not_ours(path: Path, what: str) -> NoReturn:
     raise StoreUnusable(
         f"{path} {what}, so it is not used for the state",
-        "Remove it, or set [state] path in the config to a place in a folder of your own.",
+        f"Remove it{OR_ELSEWHERE}",
     )
 
 
@@ -220,5 +226,5 @@ def unwritable(path: Path, error: OSError, part: Path | None = None) -> NoReturn
         ) from error
     raise StoreUnusable(
         f"The state store {path} cannot be written: {error.strerror}",
-        f"Make {part or path.parent} writable for you, or set [state] path in the config.",
+        f"Make {part or path.parent} writable for you{OR_ELSEWHERE}",
     ) from error

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from omisync import places
 from omisync.errors import StoreBusy, StoreUnusable
-from omisync.store.holding import check_owner, unwritable
+from omisync.store.holding import OR_ELSEWHERE, check_owner, unwritable
 from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
             ) from error
         raise StoreUnusable(
             f"The state store {path} cannot be opened ({error})",
-            f"Make it and {path.parent} readable and writable for you, or set [state] path"
-            " in the config.",
+            f"Make it and {path.parent} readable and writable for you{OR_ELSEWHERE}",
         ) from error
 
 
@@ -135,7 +134,7 @@ def mapped(path: Path) -> Iterator[None]:
             closed = path.parent if not path.exists() or os.access(path, os.W_OK) else path
             raise StoreUnusable(
                 f"The state store {path} cannot be written ({text})",
-                f"Make {closed} writable for you, or set [state] path in the config.",
+                f"Make {closed} writable for you{OR_ELSEWHERE}",
             ) from error
         damaged(path, text)
     except sqlite3.DatabaseError as error:
