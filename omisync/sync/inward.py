@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
+from omisync.core import match
 from omisync.core.model import Addition, Change, Tombstone
-from omisync.core.order import STEP
 from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
 from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
 from omisync.store import Event, Writing
@@ -159,7 +160,8 @@ async def write(
     changes = [change for _, change in wishes.changing]
     additions = [addition for _, addition in wishes.adding]
     rewriting = formats.rewritten(run.desk.config, document, changes, additions)
-    written = _outcome(run, rewriting, wishes)
+    ranks = _ranks(document, decided, rewriting, wishes) if additions else []
+    written = _outcome(run, rewriting, wishes, ranks)
     run.unwritable = written.refused
     data = rewriting.document.source
     if data == snapshot.data:
@@ -239,8 +241,39 @@ def _stopped(
     return snapshot, document
 
 
-def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:
-    """Return what holds once the file was rewritten so."""
+def _ranks(
+    document: Document, decided: Plan, rewriting: Rewriting, wishes: Wishes
+) -> Sequence[int]:
+    """Return the rank of each entry of the rewritten file, by which new lines have their place.
+
+    The ranks of the plan are those that the other lines have, or get in this cycle.
+    """
+    refused = {id(wish) for wish in rewriting.refused}
+    gone = {
+        change.entry.line
+        for op, change in wishes.changing
+        if isinstance(op, RemoveLocal) and id(change) not in refused
+    }
+    known: list[int | None] = [
+        rank
+        for entry, rank in zip(document.entries, decided.ranks, strict=True)
+        if entry.line not in gone
+    ]
+    for at in sorted(at for at in rewriting.added if at is not None):
+        known.insert(at, None)
+    ranks = match.ranks(known)
+    if all(old in {None, new} for old, new in zip(known, ranks, strict=True)):
+        return ranks
+    # There is no room: until the next plan makes some, a new line follows the one above by
+    # its key, which is greater.
+    first = min((rank for rank in known if rank is not None), default=0) - 1
+    return [*accumulate(known, lambda above, rank: above if rank is None else rank, initial=first)][
+        1:
+    ]
+
+
+def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes, ranks: Sequence[int]) -> Written:
+    """Return what holds once the file was rewritten so; ``ranks`` are those of its entries."""
     written = Written()
     entries = rewriting.document.entries
     refused = {id(wish) for wish in rewriting.refused}
@@ -254,14 +287,11 @@ def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes) -> Written:
                 written.former[op.link.key] = said(op.entry.task)
         else:
             _note_removal(run, written, op.link)
-    links = run.store.links() if wishes.adding else ()  # each is looked at
-    rank = max((link.rank for link in links), default=0)
     for (op, _), at in zip(wishes.adding, rewriting.added, strict=True):
         if at is None:
             _refuse(run, written, op, f"{run.desk.config.todo_path}")
             continue
-        rank += STEP
-        row = op.link.but(section=entries[at].section, rank=rank)
+        row = op.link.but(section=entries[at].section, rank=ranks[at])
         _note(written, "line.added", row, "back" if op.is_back else "")
         written.added.append(row.key)
     return written

@@ -389,7 +389,17 @@ class Replicas:
         outcome = await self.person.cycle(now=True, allow_removals=True, yes=True, **how)
         if outcome.code == errors.OK:
             self.bold.clear()
+            await self._in_order()
         return outcome
+
+    async def _in_order(self) -> None:
+        """Check that the ranks of the links rise as their lines stand in the file."""
+        async with self.person.desk() as desk:
+            links = [link for link in desk.store.links() if link.absent_since is None]
+        tally = Counter(link.seen.text for link in links)
+        rank_of = {link.seen.text: link.rank for link in links if tally[link.seen.text] == 1}
+        ranks = [rank_of[line.text] for line in self.lines() if line.text in rank_of]
+        assert ranks == sorted(set(ranks)), ranks
 
     async def quiet(self) -> None:
         """Check that another cycle finds both sides in agreement: reads, no write, no change."""

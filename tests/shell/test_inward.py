@@ -14,6 +14,7 @@ from person import history
 from replicas import Stopped
 
 from omisync import errors, file, sync
+from omisync.core import markdown, toml
 from omisync.store import Event, Store, Writing, opening
 from omisync.sync import inward
 
@@ -266,6 +267,57 @@ async def test_new_lines_have_their_place(both: Person) -> None:
     assert told == [("line.added", row.seen.text, row.key, "") for row in rows[4:]]
     (write,) = writes(both)
     assert write["added"] == [row.key for row in rows[4:]]
+
+
+@pytest.mark.parametrize("name", ["todo.md", "todo.toml"])
+@pytest.mark.parametrize("heading", ["", "Inbox"])
+async def test_a_new_line_stands_in_order_with_those_that_are_new_here(
+    heading: str, name: str, person: Person
+) -> None:
+    """What came in with a first sync is itself the next time: nothing is sent, or taken for it.
+
+    Its line looks like another; only the order tells which of the two it is.
+    """
+    person.name = name
+    person.settings = TWO_WAY + f'inbox_heading = "{heading}"\n'
+    file = {
+        "todo.md": "# Inbox\n- [ ] call mum\n- [x] milk\n# Work\n- [ ] z\n",
+        "todo.toml": '[[todo]]\ntext = "call mum"\n\n[[todo]]\ntext = "milk"\ndone = true\n',
+    }
+    person.write(file[name])
+    there = person.sandbox.add("milk", due_at=datetime(2026, 12, 2, 9, tzinfo=UTC))
+    alone = person.sandbox.add("passport")
+    outcome = await person.cycle(now=True, yes=True)
+    assert outcome.counts["line.added"] == 2
+    assert (await person.cycle(now=True)).code == errors.OK
+    with Store.open(person.store_path) as store:
+        links = tuple(store.links())
+    document = (toml if name == "todo.toml" else markdown).parse(person.todo.read_bytes())
+    assert [link.seen.text for link in links] == [e.task.text for e in document.entries]
+    assert len({link.rank for link in links}) == len(links)
+    person.sent()
+    assert (await person.cycle(now=True)).code == errors.OK
+    assert {method for method, _ in person.sent()} == {"GET"}
+    there.description = "oat milk"
+    person.write(read(person).replace("passport", "renew the passport"))
+    await person.settle()
+    assert (there.completed, there.due_at is None) == (False, False)
+    assert (alone.description, alone.completed) == ("renew the passport", False)
+    assert read(person).count("oat milk") == 1
+
+
+async def test_many_lines_at_one_place_leave_no_room_between_them(person: Person) -> None:
+    """Each comes in alone below the heading, above the same line, and stands in its order."""
+    person.settings = TWO_WAY + 'inbox_heading = "Inbox"\n'
+    person.write("# Inbox\n- [ ] first\n# Work\n- [ ] last\n")
+    await person.settle()
+    for number in range(30):
+        person.sandbox.add(f"item {number}")
+        person.clock.pass_by(60)
+        await person.settle()
+        with Store.open(person.store_path) as store:
+            texts = [link.seen.text for link in store.links()]
+        assert texts == ["first", *(f"item {n}" for n in range(number + 1)), "last"]
 
 
 async def test_what_has_no_place_in_the_file_waits_for_one(person: Person) -> None:

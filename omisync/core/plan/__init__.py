@@ -123,6 +123,7 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
         mute=draft.mute,
         later=draft.later,
         tasks=len(seen.entries),
+        ranks=() if seen.listed is None else met.ranks,
     )
 
 

@@ -212,7 +212,8 @@ class Plan:
     ``departure`` counts the lines that would be taken out or ticked because their
     items are gone, ``clashes`` are the values that give way, ``strays`` the lines
     that name another item than theirs, ``mute`` the items that no line can say.
-    ``later`` tells that time alone may change the decision.
+    ``later`` tells that time alone may change the decision. ``ranks`` are those of all
+    entries, in their order, where the whole list was read.
     """
 
     ops: tuple[Op, ...] = ()
@@ -230,6 +231,7 @@ class Plan:
     mute: int = 0
     later: bool = False
     tasks: int = 0
+    ranks: Sequence[int] = ()
 
     @property
     def creates(self) -> bool:
