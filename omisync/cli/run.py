@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from argparse import Namespace
@@ -289,6 +290,9 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bo
 
 def daemon(options: Namespace) -> int:
     """Stay in the foreground and sync each save."""
+    # They ask for what a start does anyway, and would end one that is not that far.
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
     import asyncio
 
     from omisync.daemon.serve import serve

@@ -221,6 +221,42 @@ def test_a_signal_asks_for_a_cycle(machine: Machine) -> None:
         assert machine.omi.sent() == []
 
 
+EARLY = """
+import os, signal, sys
+
+class Early:
+    def find_spec(self, name, *_):
+        if name == "omisync.daemon":
+            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGHUP)
+
+sys.meta_path.insert(0, Early())
+from omisync.cli import main
+sys.exit(main(["-v"]))
+"""
+"""A daemon to which both signals come while it is still being loaded."""
+
+
+def test_a_signal_that_comes_too_early_ends_nothing(machine: Machine, omi: Omi) -> None:
+    """A start looks at the file and the config anyway."""
+    machine.write(BEGUN)
+    process = subprocess.Popen(
+        [sys.executable, "-c", EARLY],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=machine.home,
+        env=machine.surroundings(),
+    )
+    try:
+        omi.until(lambda sandbox: len(sandbox.items) == 2 or process.poll() is not None)
+    finally:
+        process.terminate()
+    ran = ended(process)
+    assert ran.code == 0, ran.said
+
+
 # systemd.
 
 
