@@ -59,8 +59,9 @@ def _facts(config: Config) -> show.StatusFacts:
             last, refused = opened.fact("last"), opened.fact("refused")
             settled = opened.fact("settled")
     last = last if isinstance(last, dict) else None
-    is_changed = _is_changed(config, settled)
-    if is_changed and last is not None and last.get("code") in {errors.OK, errors.PARKED}:
+    since = ""
+    if last is not None and last.get("code") in {errors.OK, errors.PARKED}:
+        since = _since(config, settled, links)
         last |= _hindrance(config)
     return show.StatusFacts(
         todo_path=config.todo_path,
@@ -75,7 +76,7 @@ def _facts(config: Config) -> show.StatusFacts:
         intents=intents,
         gates={name: wait for name, wait in gates.items() if wait > 0},
         last=last,
-        is_changed=is_changed,
+        since=since,
         refused=refused if isinstance(refused, list) else None,
         now=now,
         running=store.holder(config.store_path),
@@ -84,15 +85,18 @@ def _facts(config: Config) -> show.StatusFacts:
     )
 
 
-def _is_changed(config: Config, settled: object) -> bool:
-    """Return whether the file says something else than when all of it was in sync."""
+def _since(config: Config, settled: object, links: Sequence[Link]) -> str:
+    """Return what was different since all of it was in sync, or asked for; "" if nothing was."""
     from omisync import file
 
-    if not isinstance(settled, dict) or file.signature(config.todo_path) is None:
-        return False
+    if not isinstance(settled, dict):  # as while a removed line waits
+        is_waiting = any(link.absent_since is not None for link in links)
+        return "" if is_waiting else "the next sync looks anew"
+    if file.signature(config.todo_path) is None:
+        return "the file is not there now"
     with contextlib.suppress(OmisyncError):  # the next sync tells
-        return not quick.same_bytes(config.todo_path, settled)
-    return False
+        return "" if quick.same_bytes(config.todo_path, settled) else "the file has changed since"
+    return ""
 
 
 def _hindrance(config: Config) -> dict[str, object]:

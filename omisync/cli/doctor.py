@@ -71,7 +71,7 @@ def _checks(options: Namespace) -> Iterator[Check]:
     if config.watch.notify_command:
         yield _alarm(config)
     yield _guarded("state", lambda: _state(config))
-    yield _last(config)
+    yield _guarded("last sync", lambda: _last(config))
     yield _daemon(config)
     yield _unit(options)
     try:
@@ -140,20 +140,21 @@ def _state(config: Config) -> Check:
     if opened is None:
         return Check("state", errors.OK, f"{config.store_path}: none yet, nothing was synced")
     with opened:
-        links = tuple(opened.links())
+        links, intents = tuple(opened.links()), len(opened.intents())
+        sync.check_bound(opened, config)
         opened.check_usable()
     parked = sum(link.parked is not None for link in links)
     what = f"{config.store_path}: {show.count(len(links), 'task')}, {parked} parked"
+    if intents:
+        what += f", {show.count(intents, 'create')} without an answer"
+        return Check("state", errors.TEMPORARY, what, "The next sync asks Omi about that.")
     if parked:
         return Check("state", errors.PARKED, what, "`omisync status` says why.")
     return Check("state", errors.OK, what)
 
 
 def _last(config: Config) -> Check:
-    try:
-        opened = store.Store.peek(config.store_path)
-    except OmisyncError as error:
-        return _failed("last sync", error)
+    opened = store.Store.peek(config.store_path)
     last: object = None
     if opened is not None:
         with opened:
@@ -177,10 +178,10 @@ def _unit(options: Namespace) -> Check:
     from omisync.cli import service
 
     try:
-        found = service.standing(options)
+        is_well, found = service.standing(options)
     except OmisyncError as error:
         return _failed("unit", error)
-    return Check("unit", errors.OK, found)
+    return Check("unit", errors.OK if is_well else errors.BAD_CONFIG, found)
 
 
 async def _server(config: Config, key: str) -> list[Check]:

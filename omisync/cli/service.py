@@ -226,8 +226,8 @@ def _status(options: Namespace) -> int:
     return code
 
 
-def standing(options: Namespace) -> str:
-    """Return in one line how the units of this config stand.
+def standing(options: Namespace) -> tuple[bool, str]:
+    """Return whether no unit of this config is outdated, and in one line how they stand.
 
     Raises:
         ConfigError: the config or a unit cannot be read.
@@ -236,12 +236,12 @@ def standing(options: Namespace) -> str:
     config = _config(options)
     present = _present(config.path, installation.found(config, os.environ))
     if not present:
-        return f"not installed; {NO_UNIT}"
+        return True, f"not installed; {NO_UNIT}"
     words = []
     for unit in present:
         active = (_asked(unit.name) or {}).get("ActiveState", "systemd does not answer")
         words.append(f"{unit.name} {STATES[unit.state]}, {active}")
-    return "; ".join(words)
+    return all(unit.state != "outdated" for unit in present), "; ".join(words)
 
 
 def _asked(name: str) -> dict[str, str] | None:

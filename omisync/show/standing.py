@@ -27,8 +27,8 @@ class StatusFacts:
 
     ``tasks`` is how many the last look found in the file. ``gates`` has the
     seconds that each shut bucket (``read``, ``write``) still waits.
-    ``last`` and ``refused`` are the store's facts of those names, ``is_changed``
-    tells that the file was edited since all was in sync.
+    ``last`` and ``refused`` are the store's facts of those names, ``since`` tells in
+    words what is different since all was in sync, if anything is.
     ``gone`` are the lines whose item was deleted in Omi. ``lines`` has
     the line of each parked or gone task by key, where known.
     ``now`` is in Unix seconds. ``running`` names the process that holds the
@@ -48,7 +48,7 @@ class StatusFacts:
     intents: int = 0
     gates: Mapping[str, float] = field(default_factory=dict)
     last: Mapping[str, object] | None = None
-    is_changed: bool = False
+    since: str = ""
     refused: Sequence[object] | None = None
     running: str | None = None
     key: str | None = None
@@ -122,7 +122,7 @@ def _headline(facts: StatusFacts, last: _Last) -> str:
     if last.code is None:
         return "Nothing was synced yet; `omisync --dry-run` shows what would be."
     tasks = "" if facts.tasks is None else f": {words.count(facts.tasks, 'task')}"
-    since = " when last synced; the file has changed since" if facts.is_changed else ""
+    since = f" when last synced; {facts.since}" if facts.since else ""
     if last.code == errors.OK:
         return f"In sync{tasks}{since}."
     if last.code == errors.PARKED:
@@ -233,8 +233,7 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
     return {
         "version": 1,
         "code": last.code,
-        "in_sync": last.code in {errors.OK, errors.PARKED}
-        and not (facts.intents or facts.is_changed),
+        "in_sync": last.code in {errors.OK, errors.PARKED} and not (facts.intents or facts.since),
         "file": words.path(facts.todo_path),
         "state": words.path(facts.store_path),
         "base_url": facts.base_url,

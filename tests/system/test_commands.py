@@ -6,10 +6,12 @@ import json
 import re
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -750,6 +752,46 @@ def test_doctor_waits_as_long_as_the_server_asks(
     assert ran.code == 75
     assert [one for one, _ in omi.sent()] == asked
     assert f"not asked: {told}" in ran.out
+
+
+def test_status_tells_what_is_not_done_yet(machine: Machine, omi: Omi) -> None:
+    """What was asked for since the last sync, and a file that is gone, is not in sync."""
+    machine.synced(lines(1, 2))
+    omi.sandbox.refuse["task 3"] = 422
+    machine.write(lines(1, 2, 3))
+    assert machine.once().code == 1
+    assert machine.run("retry").code == 0
+    ran = machine.run("status")
+    assert "In sync: 3 tasks, 0 of them parked when last synced; the next sync looks" in ran.out
+    assert machine.run("status", "--json").data["in_sync"] is False
+    omi.sandbox.refuse.clear()
+    assert machine.once().code == 0
+    assert "In sync: 3 tasks.\n" in machine.run("status").out
+    machine.todo.unlink()
+    ran = machine.run("status")
+    assert "In sync: 3 tasks when last synced; the file is not there now.\n" in ran.out
+    assert machine.run("status", "--json").data["in_sync"] is False
+
+
+@pytest.mark.parametrize("damage", ["server", "note", "intents"])
+def test_doctor_looks_at_what_a_sync_stops_at(damage: str, machine: Machine, omi: Omi) -> None:
+    """Another server's state, a note that cannot be read, creates without an answer."""
+    machine.synced(lines(1))
+    code = {"server": 78, "note": 74, "intents": 75}[damage]
+    if damage == "server":
+        machine.environ["OMI_API_BASE"] = "http://127.0.0.1:9"
+    elif damage == "note":
+        with closing(sqlite3.connect(machine.store)) as store, store:
+            store.execute("UPDATE meta SET value = '{{' WHERE name = 'last'")
+    else:
+        omi.sandbox.fault_next("reset_after", method="POST")
+        machine.write(lines(1, 2))
+        assert machine.once("--timeout", "0").code == 75
+    ran = machine.run("doctor", "--json")
+    assert ran.code == code
+    checks = {check["name"]: check["code"] for check in ran.data["checks"]}
+    assert checks["state"] == code
+    assert checks["file"] == checks["key"] == 0
 
 
 def test_doctor_and_a_name_that_makes_no_unit(machine: Machine) -> None:

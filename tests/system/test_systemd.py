@@ -521,6 +521,8 @@ def test_status_tells_each_state(home: Home) -> None:
     said = home.service("status", code=errors.BAD_CONFIG)
     assert "another installation or config" in said
     assert f"+ReadWritePaths=-{home.path}/db " in said
+    ran = home.omisync("doctor")
+    assert (ran.code, "✗ unit" in ran.out) == (errors.BAD_CONFIG, True)
     home.unit.write_text(home.unit.read_text() + "# mine\n")
     assert "was edited" in home.service("status")
 
