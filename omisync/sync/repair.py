@@ -32,7 +32,7 @@ class Repaired:
 
 
 async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
-    """Link every line that has no link with an item of the same text; create nothing.
+    """Link every line that has no item with one of the same text; create nothing.
 
     ``accept_account`` first forgets all links: they are another account's.
 
@@ -51,26 +51,41 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     links = desk.store.links()
     matching = match.pair(document.entries, links)
     ranks = match.ranks(_ranks(document.entries, links, matching.pairs))
-    alone = [document.entries[number] for number in matching.new]
+    pending = {intent.key: intent.fields.description for intent in desk.store.intents()}
+    held = {
+        number: links[at]
+        for number, at in matching.pairs
+        if links[at].remote_id is None and links[at].key not in pending
+    }
+    numbers = sorted([*matching.new, *held])
+    alone = [document.entries[number] for number in numbers]
     taken = {link.remote_id for link in links}
     free = [item for item in listing.items if item.id not in taken]
     encoding, two_way = encoding_of(desk.config), desk.config.two_way
     found = adopt.pairs(alone, free, encoding, repair=True)
     rows = []
     for (number, item), key in zip(found.items(), keys(), strict=False):
-        entry = alone[number]
-        fresh = Link(key, None, entry.task, entry.section, ranks[matching.new[number]])
+        entry, rank = alone[number], ranks[numbers[number]]
+        former = held.get(numbers[number])
+        fresh = Link(former.key if former else key, None, entry.task, entry.section, rank)
         rows.append(adopt.tied(fresh, item, encoding, both_ways=two_way))
     run.settle("task.adopted", *rows, detail="repair")
     with desk.store.transaction():
         desk.store.put_fact("looked", client.server_date or desk.clock())
         desk.store.put_fact("settled", None)
     used = {item.id for item in found.values()}
+    asked_for = set(pending.values())  # one of them may be its item: the next sync asks
     return Repaired(
-        kept=len(matching.pairs),
+        kept=sum(link.remote_id is not None for link in links),
         linked=tuple((alone[number], item) for number, item in found.items()),
         lines=tuple(entry for number, entry in enumerate(alone) if number not in found),
-        items=tuple(i for i in free if i.id not in used and not i.fields.completed),
+        items=tuple(
+            one
+            for one in free
+            if one.id not in used
+            and not one.fields.completed
+            and one.fields.description not in asked_for
+        ),
         complete=listing.complete,
     )
 

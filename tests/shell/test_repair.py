@@ -121,3 +121,43 @@ async def test_another_account_of_the_same_server_is_refused_too(person: Person)
         await repaired(person)
     with Store.open(person.store_path) as store:
         assert [link.seen.text for link in store.links()] == ["a"]
+
+
+async def test_a_line_without_an_item_is_linked_too(person: Person) -> None:
+    """One that Omi refused, and whose person wrote it there; one whose item came back anew."""
+    person.settings = '[sync]\ndirection = "two-way"\n'
+    person.sandbox.refuse = {"refused": 422}
+    person.write("- [ ] stays\n- [ ] comes back\n- [ ] refused\n")
+    await person.settle()
+    (gone,) = (one.id for one in person.sandbox.items.values() if one.description == "comes back")
+    del person.sandbox.items[gone]
+    for _ in range(4):
+        person.clock.pass_by(600)
+        await person.settle()
+    person.write("- [ ] stays\n- [x] comes back\n- [ ] refused\n")
+    for text in ("comes back", "refused"):
+        person.sandbox.add(text)
+    found = await repaired(person)
+    assert found.kept == 1
+    assert {entry.task.text for entry, _ in found.linked} == {"comes back", "refused"}
+    assert (found.lines, found.items) == ((), ())
+    person.sandbox.refuse.clear()
+    assert (await person.settle()).code == errors.OK
+    assert person.omi() == {"stays": False, "comes back": True, "refused": False}
+    with Store.open(person.store_path) as store:
+        assert [link.seen.text for link in store.links()] == ["stays", "comes back", "refused"]
+        assert all(link.remote_id and not link.parked for link in store.links())
+
+
+async def test_what_may_be_the_item_of_a_line_is_nobody_elses(person: Person) -> None:
+    """A create without an answer is the next sync's to settle; its item is not told as a stray."""
+    person.write("- [ ] a\n")
+    await person.settle()
+    person.write("- [ ] a\n- [ ] b\n")
+    person.sandbox.fault_next("reset_after", method="POST")
+    assert (await person.cycle()).code == errors.TEMPORARY
+    found = await repaired(person)
+    assert (found.kept, found.linked, found.lines, found.items) == (1, (), (), ())
+    person.clock.pass_by(60)
+    assert (await person.settle()).code == errors.OK
+    assert person.omi() == {"a": False, "b": False}
