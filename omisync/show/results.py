@@ -71,7 +71,7 @@ def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to e
         return
     alike = words.alike(came.notices)
     write_notices(paper, dict(islice(alike.items(), AT_MOST)), todo_path)
-    _write_more(paper, max(0, len(alike) - AT_MOST), "warning", "--dry-run")
+    _write_more(paper, max(0, len(alike) - AT_MOST), "warning", "`omisync --dry-run`")
 
 
 def headline(came: Outcome, now: float | None = None) -> str:
@@ -139,12 +139,12 @@ def _write_parked(paper: Paper, came: Outcome, todo_path: Path, *, whole: bool) 
     for link in shown:
         line = lines.get(link.key)
         write_parked(paper, link, f"{todo_path}:{line}" if line is not None else "")
-    _write_more(paper, len(came.parked) - len(shown), "parked task", "status")
+    _write_more(paper, len(came.parked) - len(shown), "parked task", "`omisync status`")
 
 
 def _write_more(paper: Paper, number: int, noun: str, command: str) -> None:
     if number > 0:
-        said = f"… and {words.count(number, f'more {noun}')}; `omisync {command}` shows all"
+        said = f"… and {words.count(number, f'more {noun}')}; {command} shows all"
         paper.say(Piece(words.commands(said)))
 
 
