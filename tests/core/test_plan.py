@@ -100,6 +100,19 @@ def test_equal_lines_are_linked_in_the_order_of_their_links() -> None:
         assert isinstance(op, AddRemote)
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("complete", "2 of 2 tasks that are open in Omi"),
+        ("delete", "3 of 3 tasks that are in Omi"),
+    ],
+)
+def test_the_guard_says_what_it_counted(how: str, said: str) -> None:
+    """Where items are deleted, finished ones go as well."""
+    links = [linked(Task(f"t{n}", completed=n == 3), n) for n in (1, 2, 3)]
+    assert made([], links, replace(PUSH, on_removal=how)).removal.share == said
+
+
 def test_a_new_line_is_created() -> None:
     """Nowhere else: AddRemote with the encoded fields."""
     (op,) = made([entry("a", due="2026-12-24")]).ops
