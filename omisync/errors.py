@@ -26,11 +26,18 @@ BAD_CONFIG = 78
 INTERRUPTED = 130
 
 SEVERITY = (
-    *(USAGE, BAD_CONFIG, BAD_KEY, WRONG_SERVER, BAD_STORE, BAD_FILE, NO_FILE),
-    *(TEMPORARY, PARKED, OK),
+    USAGE,
+    BAD_CONFIG,
+    BAD_KEY,
+    WRONG_SERVER,
+    BAD_STORE,
+    BAD_FILE,
+    NO_FILE,
+    TEMPORARY,
+    PARKED,
+    OK,
 )
 """Which code wins when several apply, worst first; who interrupts has the last word."""
-
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A full disk, or one that can hold no more files; a full quota; a limit on the size of files."""
@@ -147,7 +154,7 @@ class StoreUnusable(OmisyncError):
 
 
 class StoreBusy(OmisyncError):
-    """Another process holds the store. Passes by itself."""
+    """Another process holds the store, or SQLite found the disk full. Passes by itself."""
 
 
 class NoRoom(OmisyncError):

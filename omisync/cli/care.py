@@ -16,7 +16,7 @@ from omisync.show.words import count
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from omisync.config import Config
@@ -167,10 +167,10 @@ def repair(options: Namespace) -> int:
     with store.lock(path, "omisync repair"):
         left = _left_of_damaged(path)
         if left is None:
-            repaired, aside = _repaired(config, path, options), None
+            repaired, aside = _repaired(config, path, options, None), None
         else:
             with store.Instead(path) as new:
-                repaired, aside = _repaired(config, new.path, options, *left), new.aside
+                repaired, aside = _repaired(config, new.path, options, left), new.aside
     if options.json:
         print(json.dumps(_repaired_data(repaired, aside), ensure_ascii=False))  # noqa: T201 - data
     else:
@@ -182,10 +182,9 @@ def _repaired(
     config: Config,
     path: Path,
     options: Namespace,
-    links: Sequence[Link] = (),
-    owner: Mapping[str, object] | None = None,
+    left: tuple[list[Link], dict[str, object]] | None,
 ) -> Repaired:
-    """Repair the store at ``path``, in which these links of a damaged one are written first.
+    """Repair the store at ``path``, in which what is left of a damaged one is written first.
 
     Raises:
         OmisyncError: the file or the server cannot be read; nothing was repaired.
@@ -195,7 +194,8 @@ def _repaired(
     from omisync import sync
 
     with store.Store.open(path) as opened:
-        _taken_over(opened, links, owner or {})
+        if left is not None:
+            _taken_over(opened, *left)
         desk = sync.Desk(config, opened, os.environ)
 
         async def run() -> Repaired:
@@ -227,7 +227,7 @@ def _left_of_damaged(path: Path) -> tuple[list[Link], dict[str, object]] | None:
     return None
 
 
-def _taken_over(opened: store.Store, links: Sequence[Link], owner: Mapping[str, object]) -> None:
+def _taken_over(opened: store.Store, links: Sequence[Link], owner: dict[str, object]) -> None:
     """Write what a damaged store still told into the new one: a reworded line keeps its item."""
     if links:
         with opened.transaction():

@@ -90,8 +90,8 @@ def _opened(config: Config) -> Store:
         KeyProblem: there is no key either, which is the worse of the two.
         ConfigError: the key's file cannot be used either.
         StoreUnusable: the store is damaged, or cannot be written.
-        StoreBusy: another process holds it.
-        NoRoom: the disk is full.
+        StoreBusy: another process holds it, or the disk is full.
+        NoRoom: the disk is too full to make it.
     """
     from omisync import show, store
 

@@ -205,8 +205,7 @@ def _status(options: Namespace) -> int:
     config = _config(options)
     here = installation.found(config, os.environ)
     present = _present(config.path, here)
-    good = present and all(unit.state != "outdated" for unit in present)
-    code = errors.OK if good else errors.BAD_CONFIG
+    code = errors.OK if present and _is_current(present) else errors.BAD_CONFIG
     known = {unit.name: _asked(unit.name) for unit in present}
     notes = list(_notes(config, here))
     if options.json:
@@ -241,7 +240,11 @@ def standing(options: Namespace) -> tuple[bool, str]:
     for unit in present:
         active = (_asked(unit.name) or {}).get("ActiveState", "systemd does not answer")
         words.append(f"{unit.name} {STATES[unit.state]}, {active}")
-    return all(unit.state != "outdated" for unit in present), "; ".join(words)
+    return _is_current(present), "; ".join(words)
+
+
+def _is_current(present: list[_Unit]) -> bool:
+    return all(unit.state != "outdated" for unit in present)
 
 
 def _asked(name: str) -> dict[str, str] | None:

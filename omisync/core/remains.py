@@ -27,9 +27,9 @@ _NOT_READ = "this is no longer read as a task, so it counts as removed: a task i
 MARKDOWN = f"{_NOT_READ}a bullet and a box, [ ] or [x], and is indented only below a task or a list"
 TOML = f"{_NOT_READ}a table of the list [[todo]]"
 _BOX = re.compile(r"[^\w]{0,40}\w{0,2}[^\w]{0,40}")
-"""What stands before the words on their line: nearly a bullet and a box,"""
+"""What stands before the words on their line where it is nearly a bullet and a box."""
 _KEY = re.compile(r"[\s#]*[\"']?(?:description|text|title)[\"']?\s*=\s*[\"']+")
-"""or a key of TOML, in a comment even."""
+"""The same for a key of TOML, in a comment even."""
 
 
 def notices(document: Document, decided: Plan) -> tuple[Notice, ...]:

@@ -116,8 +116,8 @@ class Store:
 
         Raises:
             StoreUnusable: it is damaged, of a newer version, or not writable.
-            StoreBusy: another process holds the file.
-            NoRoom: the disk is full.
+            StoreBusy: another process holds the file, or the disk is full.
+            NoRoom: the disk is too full to make it.
         """
         if not path.exists():
             create(path)

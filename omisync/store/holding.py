@@ -140,9 +140,9 @@ class Instead:
             _remove(self.path)
             return
         try:
-            for part in _parts(self._damaged)[1:]:
+            for part, kept in zip(_parts(self._damaged)[1:], _parts(self.aside)[1:], strict=True):
                 if part.exists():
-                    part.rename(_named_as(part, self._damaged, self.aside))
+                    part.rename(kept)
             try:
                 os.link(self._damaged, self.aside)
             except OSError:  # a file system without: for a moment there is no store
@@ -155,10 +155,6 @@ class Instead:
 def _parts(path: Path) -> list[Path]:
     """Return the files of a store: itself, its write-ahead log and the index of that."""
     return [path.with_name(path.name + tail) for tail in ("", "-wal", "-shm")]
-
-
-def _named_as(part: Path, path: Path, other: Path) -> Path:
-    return other.with_name(other.name + part.name.removeprefix(path.name))
 
 
 def _remove(path: Path) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
@@ -266,10 +265,12 @@ def _ranks(
         return ranks
     # There is no room: until the next plan makes some, a new line follows the one above by
     # its key, which is greater.
-    first = min((rank for rank in known if rank is not None), default=0) - 1
-    return [*accumulate(known, lambda above, rank: above if rank is None else rank, initial=first)][
-        1:
-    ]
+    above = min((rank for rank in known if rank is not None), default=0) - 1
+    filled = []
+    for rank in known:
+        above = above if rank is None else rank
+        filled.append(above)
+    return filled
 
 
 def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes, ranks: Sequence[int]) -> Written:

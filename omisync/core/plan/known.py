@@ -48,9 +48,11 @@ def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
         link = _noticed(draft, link)
     if link.remote_id is not None:
         link = _joined(draft, link, entry)
-    elif link.parked is None and draft.is_pending(link.key):
+    elif link.parked is not None:
+        draft.unmade.append((link, entry))
+    elif draft.is_pending(link.key):
         draft.unsure.append((link, entry))
-    elif link.parked is not None or link.base is None or _says_more(entry, link.base):
+    elif link.base is None or _says_more(entry, link.base):
         draft.unmade.append((link, entry))
     elif draft.seen.listed is not None:
         draft.orphans.append((link, entry))
