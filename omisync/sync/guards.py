@@ -29,10 +29,9 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
     refused = run.store.fact("refused")
     if removal.drastic and allow and refused == numbers:
         with run.store.transaction():
-            run.store.put_fact("allowed", snapshot.digest)
-    if not removal.drastic or run.store.fact("allowed") == snapshot.digest:
-        # What was allowed stays allowed while the file is the same: an outage or
-        # a limit may cut the removals into several cycles.
+            run.store.put_fact("allowed", [snapshot.digest, removal.count])
+    allowed = _still_allowed(run.store, removal, snapshot)
+    if allowed or not removal.drastic:
         run.counted_removals = not removal.drastic
         if refused is not None:
             with run.store.transaction():
@@ -42,7 +41,6 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
         detail = f"{removal.count} of {removal.open} removals"
         with run.store.transaction():
             run.store.put_fact("refused", numbers)
-            run.store.put_fact("allowed", None)
             run.store.record(Event(run.now, "guard.stopped", detail=detail))
     path = run.desk.config.todo_path
     raise GuardStopped(
@@ -52,6 +50,22 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
         "If the file is wrong, bring it back and all is well. If you meant it, run"
         " `omisync --once --allow-removals`.",
     )
+
+
+def _still_allowed(store: Store, removal: Removal, snapshot: Snapshot) -> bool:
+    """Return whether these removals were allowed, and forget what was allowed of another file.
+
+    An outage or a limit may cut them into several cycles: as many as were allowed may
+    pass while the file is the same and some are left.
+    """
+    match store.fact("allowed"):
+        case [snapshot.digest, int(count)] if removal.count:
+            return removal.count <= count
+        case None:
+            return False
+    with store.transaction():
+        store.put_fact("allowed", None)
+    return False
 
 
 def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:

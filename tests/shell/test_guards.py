@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from person import fact
 
-from omisync import errors
+from omisync import errors, file
 from omisync.store import Event, Store
 
 if TYPE_CHECKING:
@@ -126,6 +126,38 @@ async def test_a_permission_is_for_one_file(person: Person) -> None:
     assert fact(person, "allowed") is None
     person.write(lines(0, 14))
     assert (await person.cycle()).code == errors.OK
+
+
+async def test_a_permission_is_used_up(person: Person) -> None:
+    """A list that was emptied on purpose is filled again, and cut short: that is refused."""
+    person.settings = '[sync]\non_removal = "delete"\n'
+    person.write(lines(0, 4))
+    await person.cycle()
+    person.write("")
+    await person.cycle()
+    assert (await person.cycle(allow_removals=True)).counts == {"task.removed": 4}
+    person.write(lines(0, 40))
+    await person.cycle()
+    person.write("")
+    assert (await person.cycle()).code == errors.BAD_FILE
+    assert len(person.omi()) == 40
+
+
+async def test_no_more_may_go_than_was_allowed(person: Person) -> None:
+    """The file is the same, but more lines of it have an item than when it was refused."""
+    person.write(lines(0, 30))
+    await person.cycle()
+    person.write(lines(0, 14))
+    await person.cycle()
+    with Store.open(person.store_path) as store, store.transaction():
+        _, count, _ = store.fact("refused")  # type: ignore[misc]  # a list of three
+        store.put_fact("allowed", [file.read(person.todo).digest, count - 1])
+    assert (await person.cycle()).code == errors.BAD_FILE
+    assert fact(person, "allowed") == [file.read(person.todo).digest, count - 1]
+    assert (await person.cycle(allow_removals=True)).counts == {"task.removed": 16}
+    person.write(lines(0, 14) + "\n")
+    await person.cycle()
+    assert fact(person, "allowed") is None
 
 
 async def test_items_that_vanish_together_are_not_taken_for_deleted(
