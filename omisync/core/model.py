@@ -74,6 +74,26 @@ class Patch:
         given = (self.description is not None, self.completed is not None, due)
         return frozenset(name for name, is_given in zip(FIELDS, given, strict=True) if is_given)
 
+    @classmethod
+    def unchanging(cls, fields: Fields) -> Patch:
+        """Return one field as an item has it, to learn whether the item exists.
+
+        "Open" of an open item changes nothing and rings no phone. "Finished" would stamp
+        a finished one anew, so its text is said, if it has one.
+        """
+        if fields.completed and fields.description:
+            return cls(description=fields.description)
+        return cls(completed=fields.completed)
+
+    def beyond(self, fields: Fields) -> Patch:
+        """Return the patch without the description and completion that an item has already."""
+        return Patch(
+            None if self.description == fields.description else self.description,
+            None if self.completed == fields.completed else self.completed,
+            self.due_at,
+            self.clear_due,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteItem:

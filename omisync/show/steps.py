@@ -68,9 +68,10 @@ def _step(op: Op) -> Step:
         case ops.ChangeRemote(link, entry, patch):
             why = tuple(_why_change(link, entry, patch))
             return Step("change", link, entry, why, _patched(link, patch), _former(link, patch))
-        case ops.Revive(link, entry, _, patch):
-            why = ("the line came back", *_why_change(link, entry, patch))
-            return Step("revive", link, entry, why, _patched(link, patch), _former(link, patch))
+        case ops.Revive(link, entry, stone, patch):
+            news = patch.beyond(stone.remote)
+            why = ("the line came back", *_why_change(link, entry, news))
+            return Step("revive", link, entry, why, _patched(link, news), _former(link, news))
         case ops.RemoveRemote(link, how):
             changes = _changed(completed=(False, True)) if how == "complete" else {}
             return Step(how, link, None, ("line removed",), changes)

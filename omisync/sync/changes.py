@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from omisync.sync.desk import Run
 
 
-async def change(run: Run, op: ChangeRemote, event: str = "task.changed") -> None:
+async def change(
+    run: Run, op: ChangeRemote, event: str = "task.changed", news: Patch | None = None
+) -> None:
     """Send the edited fields of one task; ``event`` is what a success is recorded as.
+
+    ``news`` is what of them is new to Omi, where that is not all.
 
     Raises:
         OmisyncError: nothing more can be sent for now (429, unreachable, key).
@@ -54,7 +58,8 @@ async def change(run: Run, op: ChangeRemote, event: str = "task.changed") -> Non
         _write(run, _certain(link, op.link))
         raise
     else:
-        run.settle(event, _changed(run, link, op.patch, item), detail=described(op.patch))
+        said = described(op.patch if news is None else news)
+        run.settle(event, _changed(run, link, op.patch, item), detail=said)
         run.succeeded()
 
 
@@ -166,17 +171,13 @@ async def _unlucky(run: Run, link: Link, error: ServerTrouble) -> None:
 async def probe(run: Run, op: Probe) -> None:
     """Ask for an item that the list no longer shows; raises as ``change`` does.
 
-    There is no way to read one item (GET answers 405), and an empty PATCH is
-    refused before the item is looked for. So a field is sent as it was agreed
-    on: "open" for an open item, which changes nothing and rings no phone. A
-    finished one would be stamped anew by "finished", so its text is sent.
+    There is no way to read one item (GET answers 405), and an empty PATCH is refused
+    before the item is looked for. So a field is sent as it was agreed on.
     """
     client, base = await run.desk.client(), op.link.base
     if base is None:
         raise ValueError(op.link.key)
-    text = base.remote.description
-    told = base.remote.completed and bool(text)
-    patch = Patch(description=text) if told else Patch(completed=base.remote.completed)
+    patch = Patch.unchanging(base.remote)
     try:
         await client.change(_remote_id(op.link), patch)
     except ItemGone:
@@ -224,7 +225,8 @@ async def revive(run: Run, op: Revive) -> None:
     link = op.link
     if op.patch:
         asked_back = link.but(doubt=link.doubt | {EXISTENCE})
-        await change(run, ChangeRemote(asked_back, op.entry, op.patch), "task.revived")
+        request = ChangeRemote(asked_back, op.entry, op.patch)
+        await change(run, request, "task.revived", op.patch.beyond(op.tombstone.remote))
     elif link.base is not None:
         run.settle("task.revived", link.but(base=Base(op.entry.task, link.base.remote)))
 

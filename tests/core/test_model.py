@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from omisync.core.model import Fields, Gate, Intent, Link, RemoteItem, Task
+from omisync.core.model import Fields, Gate, Intent, Link, Patch, RemoteItem, Task
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,19 @@ def test_the_oldest_item_comes_first() -> None:
     items = [RemoteItem(name, Fields(name)) for name in "ba"]
     items += [RemoteItem("d", Fields("d"), made), RemoteItem("c", Fields("c"), made)]
     assert [item.id for item in sorted(items, key=lambda item: item.age_order)] == [*"cdab"]
+
+
+def test_a_patch_that_asks_whether_an_item_exists_changes_nothing() -> None:
+    """Open again for an open item; the text of a finished one, which has no other stamp."""
+    assert Patch.unchanging(Fields("a")) == Patch(completed=False)
+    assert Patch.unchanging(Fields("a", completed=True)) == Patch(description="a")
+    assert Patch.unchanging(Fields("", completed=True)) == Patch(completed=True)
+
+
+def test_what_a_patch_says_beyond_what_is_said() -> None:
+    """A date is always news: an item may keep one that it was told to clear."""
+    day = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    patch = Patch("a", completed=True, due_at=day)
+    assert patch.beyond(Fields("a", completed=True, due_at=day)) == Patch(due_at=day)
+    assert patch.beyond(Fields("b")) == patch
+    assert Patch(clear_due=True).beyond(Fields("a")) == Patch(clear_due=True)

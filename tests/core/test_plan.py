@@ -395,6 +395,14 @@ def test_what_rises_and_what_does_not() -> None:
         assert isinstance(op, AddRemote)
 
 
+def test_an_item_that_was_left_in_omi_is_asked_for() -> None:
+    """It may be gone by now: an open line is not called synced before that is known."""
+    left = Tombstone("old", "r0", Task("a"), Fields("a"), "keep", NOW - 60)
+    (op,) = made([entry("a")], tombstones=[left]).ops
+    assert isinstance(op, Revive)
+    assert op.patch == Patch(completed=False)
+
+
 def test_a_grave_gives_one_task() -> None:
     """Two lines of the buried text: one rises, the other is new."""
     ops = made([entry("a"), entry("a", line=2)], tombstones=[stone("a", False)]).ops

@@ -24,6 +24,7 @@ from omisync.core.model import (
     Fields,
     Link,
     Parked,
+    Patch,
     RemoteItem,
     Task,
     Tombstone,
@@ -343,6 +344,17 @@ def test_a_line_that_comes_back_meets_what_the_app_did() -> None:
     assert op == Adopt(op.link, line, ticked)
     assert (op.link.key, op.link.base) == ("k", Base(Task("a"), Fields("a")))
     assert kinds(made([line], [], [item("a", "a")], tombstones=[stone])) == [Revive]
+
+
+def test_a_line_that_comes_back_may_have_lost_its_item() -> None:
+    """A list that is complete and lacks it makes it doubtful: a field is sent as it is."""
+    for done, patch in ((False, Patch(completed=False)), (True, Patch(description="a"))):
+        stone = Tombstone("k", "a", Task("a", done), Fields("a", done), "keep", 0.0)
+        line = entry("a", completed=done)
+        for listed, expected in (([], patch), ([item("a", "a", completed=done)], Patch())):
+            (op,) = made([line], [], listed, tombstones=[stone]).ops
+            assert isinstance(op, Revive)
+            assert op.patch == expected
 
 
 def test_a_create_without_an_answer_is_waited_for() -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import adopt, match, merge
-from omisync.core.model import Base, Link, Tombstone
+from omisync.core.model import Base, Link, Patch, Tombstone
 from omisync.core.plan import known
 from omisync.core.plan.steps import AddLocal, Adopt, DropTwin, Revive
 
@@ -124,6 +124,8 @@ def _revived(draft: Draft, stone: Tombstone, entry: Entry, rank: int) -> Revive 
     """Return the op that gives a line its item again.
 
     One that the app edited meanwhile is only tied to it: the next plan joins the two.
+    Whether one that was left in Omi is still there is asked, where nobody knows, by
+    sending a field as it is. A finished line needs no answer but where the list lacks it.
     """
     left = replace(stone.task, completed=stone.remote.completed)
     base = Base(left, stone.remote)
@@ -132,6 +134,8 @@ def _revived(draft: Draft, stone: Tombstone, entry: Entry, rank: int) -> Revive 
     if item is not None and item.fields != stone.remote:
         return Adopt(link, entry, item)
     patch = merge.outgoing(entry.task, base, stone.remote, draft.policy.encoding)
+    if not patch and item is None and (not entry.task.completed or draft.seen.complete):
+        patch = Patch.unchanging(stone.remote)
     return Revive(link, entry, stone, patch)
 
 
