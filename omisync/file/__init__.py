@@ -17,7 +17,7 @@ from omisync.file.reading import SIZE_LIMIT, Signature, Snapshot, digest, glance
 
 if TYPE_CHECKING:
     from omisync.file.exchange import Replacement, check_held, check_replaceable, replace, replacing
-    from omisync.file.versions import copies, drop_copies, keep_copy
+    from omisync.file.versions import copies, drop_copies, drop_copy, keep_copy
 
 __all__ = [
     "SIZE_LIMIT",
@@ -29,6 +29,7 @@ __all__ = [
     "copies",
     "digest",
     "drop_copies",
+    "drop_copy",
     "glance",
     "keep_copy",
     "read",
@@ -44,7 +45,7 @@ if not TYPE_CHECKING:  # for mypy it would make every misspelt name an object
             from omisync.file import exchange
 
             return getattr(exchange, name)
-        if name in {"copies", "drop_copies", "keep_copy"}:
+        if name in {"copies", "drop_copies", "drop_copy", "keep_copy"}:
             from omisync.file import versions
 
             return getattr(versions, name)

@@ -58,6 +58,12 @@ def drop_copies(folder: Path, name: str, *, limit: int = 20, needed: Collection[
         raise _refusal(folder, name, error) from None
 
 
+def drop_copy(copy: Path) -> None:
+    """Remove a version that nobody needs; one that cannot be removed goes with the old ones."""
+    with contextlib.suppress(OSError):
+        copy.unlink()
+
+
 def copies(folder: Path, name: str) -> list[Path]:
     """Return the versions of ``name`` in this folder, the newest last; none if there is none."""
     try:

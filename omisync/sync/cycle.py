@@ -77,6 +77,7 @@ async def cycle(
             # A new list has lost no line yet, the places of which would be asked for.
             known = len(run.store.links()) > 0
             document = formats.parsed(desk.config, snapshot, places=known)
+            inward.recover(desk, snapshot, document)  # it was two-way before
             decided = await _cycle(run, document, snapshot, asked)
     except (StoreBusy, StoreUnusable):
         raise
@@ -394,7 +395,7 @@ def _keep_house(run: Run, decided: Plan) -> None:
     if adopted := _adoptions(decided):
         run.settle("task.adopted", *(op.link for op in adopted))
         # What the line says differently is a change, and that is the next plan's.
-        run.again = any(_says_else(op) for op in adopted)
+        run.again |= any(_says_else(op) for op in adopted)
 
 
 def _adoptions(decided: Plan) -> list[plan.Adopt]:

@@ -64,8 +64,14 @@ def recover(desk: Desk, snapshot: Snapshot, document: Document) -> None:
     if not holds:
         withdraw(desk, noted)
         return
+    holders = {link.remote_id: link.key for link in store.links()}
     with store.transaction():
-        store.put_links(noted.links)
+        store.put_links(
+            # A version before this one could tie the item to a line by `repair` meanwhile.
+            link
+            for link in noted.links
+            if link.remote_id is None or holders.get(link.remote_id, link.key) == link.key
+        )
         store.drop_links(noted.gone)
         remember(store, noted)
     drop_copies(desk)
@@ -218,7 +224,7 @@ def announce(desk: Desk, snapshot: Snapshot, planned: Writing) -> Writing:
         with desk.store.transaction():
             desk.store.put_writing(noted)
     except OmisyncError:
-        copy.unlink(missing_ok=True)
+        file.drop_copy(copy)
         raise
     return noted
 
@@ -228,7 +234,7 @@ def withdraw(desk: Desk, noted: Writing) -> None:
     with desk.store.transaction():
         desk.store.put_fact("writing", None)
     if noted.copy:  # a version before this one noted none where only ids were written
-        (copies_folder(desk.config.store_path) / noted.copy).unlink(missing_ok=True)
+        file.drop_copy(copies_folder(desk.config.store_path) / noted.copy)
 
 
 def _stopped(

@@ -82,7 +82,7 @@ def undo(desk: Desk) -> str:
         store.record(Event(now, "file.restored", detail=copy.name))
         if last.get("clash") is not None:
             store.mark_restored(last["clash"], None)
-    copy.unlink(missing_ok=True)
+    file.drop_copy(copy)
     return f"{path} is as it was before omisync last wrote to it"
 
 

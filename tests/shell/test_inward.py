@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from person import history
+from person import fact, history, link
 from replicas import Stopped
 
 from omisync import errors, file, sync
@@ -118,6 +118,37 @@ async def test_a_write_that_was_cut_short_is_found_out(both: Person, step: str, 
     async with both.desk() as desk:
         sync.undo(desk)
     assert read(both) == BEFORE
+
+
+@pytest.mark.parametrize("how", ["repair", "push"])
+async def test_a_write_that_was_cut_short_is_found_out_by_others_too(
+    both: Person, how: str
+) -> None:
+    """A repair, and a cycle of the other direction, know the new line for what it is."""
+    both.sandbox.add("theirs")
+    await stopped(both, "file.swapped")
+    if how == "push":
+        both.settings = TWO_WAY.replace("two-way", "push")
+        assert (await both.cycle()).code == errors.OK
+        both.settings = TWO_WAY
+    else:
+        async with both.desk() as desk:
+            assert (await sync.repair(desk)).linked == ()
+    assert fact(both, "writing") is None
+    assert (await both.settle()).code == errors.OK
+    assert len(both.omi()) == 5
+
+
+async def test_a_link_that_was_made_meanwhile_stays(both: Person) -> None:
+    """The write that was cut short is noted with another key for the same item."""
+    theirs = both.sandbox.add("theirs")
+    await stopped(both, "file.swapped")
+    with Store.open(both.store_path) as store, store.transaction():
+        (noted,) = store.writing().links  # type: ignore[union-attr]  # it is there
+        store.put_links([noted.but(key="another")])
+    assert (await both.settle()).code == errors.OK
+    assert link(both, "theirs").key == "another"
+    assert link(both, "theirs").remote_id == theirs.id
 
 
 async def test_a_copy_that_is_gone_holds_nothing_up(both: Person) -> None:
