@@ -121,10 +121,10 @@ class Store:
         """
         if not path.exists():
             create(path)
-        make_private(path)
         store = cls(path, connect(path, "rw"), trace)
         try:
             version = store._check(thorough=True)
+            make_private(path)
             with mapped(path):
                 store._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
             if version < VERSION:
@@ -225,6 +225,11 @@ class Store:
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:
+                if not {name for name, *_ in kinds.tables(self._db)} & {"links", "intents"}:
+                    raise StoreUnusable(
+                        f"The state store {self.path} is the database of another program",
+                        "Name another path under [state]; nothing was changed.",
+                    )
                 damaged(self.path, "it is not an omisync store")
             if version > VERSION:
                 raise StoreUnusable(
@@ -472,6 +477,16 @@ class Store:
     def put_fact(self, name: str, value: object) -> None:
         """Store a small JSON value under ``name``; call inside ``transaction``."""
         self._put("meta", 2, [(name, json.dumps(value, ensure_ascii=False))])
+
+    def forget_account(self) -> None:
+        """Forget all that an account was known by; call inside ``transaction``.
+
+        The history, lost values and what can be undone stay: they are the file's.
+        """
+        for table in ("links", "intents", "tombstones", "gates"):
+            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - named above
+        self._db.execute("DELETE FROM meta WHERE name NOT IN ('last', 'told', 'written')")
+        self._rows = None
 
     # History
 

@@ -209,6 +209,15 @@ class Run:
             return True
         return False
 
+    def pass_gate(self, bucket: str) -> None:
+        """Go on if this bucket may be called now.
+
+        Raises:
+            RateLimited: it is shut; nothing was sent.
+        """
+        if self.shut(bucket):
+            raise RateLimited(bucket, self.gates[bucket].wait(self.desk.clock()))
+
     def careful(self) -> bool:
         """Return whether writes go one at a time: the limit was hit a window ago or less."""
         gate = self.gates.get("write")

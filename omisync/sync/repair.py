@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from omisync import file
 from omisync.core import adopt, match
 from omisync.core.model import Link
+from omisync.errors import RateLimited
 from omisync.store import Event
-from omisync.sync import looks
+from omisync.sync import inward, looks
 from omisync.sync.desk import Run, encoding_of, keys
 from omisync.sync.formats import parsed
 
@@ -40,12 +41,20 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         OmisyncError: the file or the server cannot be read; nothing was changed.
     """
     run = Run(desk, desk.clock())
-    document = parsed(desk.config, file.read(desk.config.todo_path))
+    snapshot = file.read(desk.config.todo_path)
+    document = parsed(desk.config, snapshot)
     if not accept_account:
         looks.check_binding(desk)
+        run.recall_gates()
         await looks.check_account(run)
+        run.pass_gate("read")
+    inward.recover(desk, snapshot, document)
     client = await desk.client()
-    listing = await client.listing()
+    try:
+        listing = await client.listing()
+    except RateLimited as error:
+        run.shut_for(error)
+        raise
     if accept_account:
         _start_over(run)
     links = desk.store.links()
@@ -94,9 +103,7 @@ def _start_over(run: Run) -> None:
     """Forget everything that belongs to the former account."""
     store = run.store
     with store.transaction():
-        store.drop_links(link.key for link in store.links())
-        store.drop_intents(intent.key for intent in store.intents())
-        store.drop_tombstones(stone.key for stone in store.tombstones(run.now))
+        store.forget_account()
         store.put_fact("base_url", run.desk.config.omi.base_url)
         if run.desk.key is not None:
             store.put_fact("fingerprint", run.desk.key.fingerprint)

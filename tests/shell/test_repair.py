@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from person import Person
+from replicas import dying
 
 from omisync import errors, sync
+from omisync.core.model import Gate
 from omisync.sandbox import Sandbox
 from omisync.store import Store
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from person import Clock
 
 AHEAD = 1000.0
+TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
 
 
 @pytest.fixture
@@ -108,6 +111,58 @@ async def test_an_account_is_only_changed_on_purpose(person: Person) -> None:
         assert person.sent().count(("GET", 200)) == 1, "the new key is known to be the right one"
         person.sandbox = first
     assert person.omi() == former
+
+
+async def test_of_another_account_nothing_is_known(person: Person) -> None:
+    """Not what was kept there long ago, nor that it was met, nor a write that was cut short."""
+    person.settings = TWO_WAY + 'on_removal = "keep"\n'
+    person.write("- [ ] a\n- [ ] kept\n")
+    await person.settle()
+    person.write("- [ ] a\n")
+    await person.settle()
+    person.clock.pass_by(100 * 86400)
+    person.sandbox.add("theirs")
+    with dying(person, 10) as death:
+        await person.cycle(now=True)
+    assert death.came
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_gate(Gate("read", person.clock.now, 3600.0))
+        assert store.writing() is not None
+        assert store.tombstones(person.clock.now, kept=True)
+    async with Sandbox(clock=person.clock) as other:
+        person.sandbox, former = other, person.sandbox
+        for number in range(30):
+            other.add(f"foreign {number}")
+        assert (await repaired(person, accept_account=True)).kept == 0
+        with Store.open(person.store_path) as store:
+            assert (store.gates(), store.writing()) == ({}, None)
+        (flood,) = (await person.cycle(now=True)).troubles
+        assert isinstance(flood, errors.ImportStopped), "it was never met"
+        person.write("- [ ] a\n- [ ] kept\n")
+        assert (await person.cycle(now=True, yes=True)).counts["task.created"] == 2
+        assert len(other.items) == 32
+    person.sandbox = former
+
+
+async def test_a_shut_gate_is_kept_shut(person: Person) -> None:
+    """By a repair too, and where another key has to show that it opens the same account."""
+    person.write("- [ ] a\n")
+    await person.cycle()
+    person.sandbox.keys["omi_dev_another_key_of_it_1"] = person.sandbox.keys[person.key]
+    person.key = "omi_dev_another_key_of_it_1"
+    person.sandbox.limits["read"] = 0
+    person.sent()
+    with pytest.raises(errors.RateLimited):
+        await repaired(person)
+    for number in range(3):
+        person.write(f"- [ ] a\n- [ ] new {number}\n")
+        assert (await person.cycle()).code == errors.TEMPORARY
+    with pytest.raises(errors.RateLimited):
+        await repaired(person)
+    assert person.sent() == [("GET", 429)] * 2
+    with pytest.raises(errors.RateLimited):
+        await repaired(person, accept_account=True)
+    assert person.sent() == [("GET", 429)]
 
 
 async def test_another_account_of_the_same_server_is_refused_too(person: Person) -> None:

@@ -535,14 +535,17 @@ def test_damage_is_refused_never_read_as_empty(
     assert path.read_bytes() == left
 
 
-def test_another_programs_database_is_refused(tmp_path: Path) -> None:
-    """A valid SQLite file is not yet a store."""
+@pytest.mark.parametrize(("table", "told"), [("notes", "another program"), ("links", "damaged")])
+def test_another_programs_database_is_refused(tmp_path: Path, table: str, told: str) -> None:
+    """A valid SQLite file is not yet a store, and no repair takes it; with our table it was one."""
     path = tmp_path / "s.db"
-    db = sqlite3.connect(path)
-    db.execute("CREATE TABLE links (a)")
-    db.close()
-    with pytest.raises(StoreUnusable, match="not an omisync store"):
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"CREATE TABLE {table} (a)")
+    path.chmod(0o644)
+    with pytest.raises(StoreUnusable, match=told) as caught:
         Store.open(path)
+    assert caught.value.damaged == (told == "damaged")
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_newer_store_is_refused_and_kept(tmp_path: Path) -> None:
