@@ -173,7 +173,9 @@ class Watch(Section):
     rescan: float = Field(
         default=60.0, ge=1, le=86400, description="a number of seconds from 1 to 86400"
     )
-    poll: float = Field(default=300.0, ge=10, description="a number of seconds, 10 or more")
+    poll: float = Field(
+        default=300.0, ge=10, le=604800, description="a number of seconds from 10 to 604800"
+    )
     notify_command: str = Field(default="", description='a command, or "" for none')
     notify_after: float = Field(default=3600.0, ge=0, description="a number of seconds, 0 or more")
 
