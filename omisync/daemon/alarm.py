@@ -9,23 +9,83 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from omisync import errors
+from omisync.errors import StoreBusy
 
 if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
     from omisync.sync import Desk
 
 COMMAND_SECONDS = 60.0
 """For the command to end; one that hangs is killed."""
+BUSY_SECONDS = 10.0
+"""Until a store that could not be read or written is tried again."""
 
 
-def due_in(desk: Desk, now: float) -> float | None:
-    """Return the seconds until a failure has lasted long enough, None if none lasts."""
-    since = _failing_since(desk)
-    if since is None or not desk.config.watch.notify_command or desk.store.fact("told"):
-        return None
-    return max(0.0, since + desk.config.watch.notify_after - now)
+@dataclass(slots=True)
+class Alarm:
+    """The person's command, and what it was last told of."""
+
+    desk: Desk
+    log: BoundLogger
+    ringing: set[asyncio.Task[None]] = field(default_factory=set)
+    held_until: float = 0.0
+
+    def due_in(self, now: float) -> float | None:
+        """Return the seconds until there may be something to tell, None if nothing lasts."""
+        try:
+            wait = self._due_in(now)
+        except StoreBusy:
+            return BUSY_SECONDS
+        return None if wait is None else max(wait, self.held_until - now)
+
+    def ring(self) -> None:
+        """Tell of a failure that lasts or is over; nobody waits for the command to end."""
+        if self.desk.clock() < self.held_until:
+            return
+        try:
+            about = self._news()
+        except StoreBusy:  # what cannot be noted would be told again and again
+            self.held_until = self.desk.clock() + BUSY_SECONDS
+            return
+        if about is not None:
+            self.log.warning("alarm.rung", about=about)
+            ringing = asyncio.create_task(self._rung(about))
+            self.ringing.add(ringing)
+            ringing.add_done_callback(self.ringing.discard)
+
+    def _due_in(self, now: float) -> float | None:
+        since = _failing_since(self.desk)
+        watch = self.desk.config.watch
+        if since is None or not watch.notify_command or self.desk.store.fact("told"):
+            return None
+        return max(0.0, since + watch.notify_after - now)
+
+    def _news(self) -> str | None:
+        """Return what there is to tell, ``failing`` or ``recovered``, and note it as told."""
+        told = bool(self.desk.store.fact("told"))
+        wait = self._due_in(self.desk.clock())
+        failing = wait is not None and wait <= 0
+        if not failing and not (told and _failing_since(self.desk) is None):
+            return None
+        with self.desk.store.transaction():
+            self.desk.store.put_fact("told", failing)
+        if not self.desk.config.watch.notify_command:  # it was taken out of the config since
+            return None
+        return "failing" if failing else "recovered"
+
+    async def _rung(self, about: str) -> None:
+        """Run the command; only the log can tell that it cannot be run."""
+        wrong = await _run(self.desk, about)
+        if wrong:
+            advice = "correct notify_command under [watch] in the config"
+            self.log.warning("alarm.failed", what=wrong, next=advice)
+        else:
+            self.log.debug("alarm.heard", about=about)
 
 
 def _failing_since(desk: Desk) -> float | None:
@@ -34,19 +94,7 @@ def _failing_since(desk: Desk) -> float | None:
     return since if isinstance(since, float | int) else None
 
 
-def news(desk: Desk) -> str | None:
-    """Return what there is to tell, ``failing`` or ``recovered``, and note it as told."""
-    told = bool(desk.store.fact("told"))
-    wait = due_in(desk, desk.clock())
-    failing = wait is not None and wait <= 0
-    if not failing and not (told and _failing_since(desk) is None):
-        return None
-    with desk.store.transaction():
-        desk.store.put_fact("told", failing)
-    return "failing" if failing else "recovered"
-
-
-async def ring(desk: Desk, event: str) -> str:
+async def _run(desk: Desk, event: str) -> str:
     """Run the person's command without a shell: the event in its environment, the message last.
 
     Return what went wrong, nothing where it did not: that is no reason to stop syncing.

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from omisync import control, errors, file, show, store, sync
-from omisync.daemon import alarm, asked, supervisor
+from omisync.daemon import asked, supervisor
 from omisync.daemon import basis as bases
+from omisync.daemon.alarm import Alarm
 from omisync.daemon.asked import Asked
 from omisync.daemon.pace import delay
 from omisync.daemon.threads import Unwaited
@@ -191,7 +192,11 @@ class Daemon:
     said: tuple[int, tuple[str, ...]] = (errors.OK, ())
     doubtful: Counter[str] = field(default_factory=Counter)
     look: Look | None = None
-    ringing: set[asyncio.Task[None]] = field(default_factory=set)
+    alarm: Alarm = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Set the alarm."""
+        self.alarm = Alarm(self.desk, self.log)
 
     @property
     def config(self) -> Config:
@@ -257,11 +262,11 @@ class Daemon:
                 self.signals.now.clear()
                 outcome = None
                 pardoned = self.desk.clock() >= self.refused_at + self.pardon
-                if asking or pardoned or not self.refused:
+                if asking or now or pardoned or not self.refused:
                     requests = [request for request, _ in asking]
                     outcome = await self._cycle(saved, requests, now=now)
                     self._tell(outcome)
-                    self._ring()
+                    self.alarm.ring()
                     asked.answer(asking, outcome, self.config.todo_path)
                 if outcome is not None and outcome.code in FATAL:
                     return outcome.code
@@ -275,7 +280,7 @@ class Daemon:
                     self.log.debug("watch.woke", why=saved.result())
                     saved = asyncio.create_task(watch.changed())
         finally:
-            for task in (saved, *self.ringing):
+            for task in (saved, *self.alarm.ringing):
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await saved
@@ -371,7 +376,7 @@ class Daemon:
                 return self.signals.code
             if self._reloaded():
                 return RELOAD
-            self._ring()
+            self.alarm.ring()
             due = until is not None and self.desk.clock() >= until
             if saved.done() or self.signals.now.is_set() or self.asked.came.is_set() or due:
                 return None
@@ -392,28 +397,10 @@ class Daemon:
         waits = [KEY_SECONDS if self.refused else self.config.watch.rescan]
         if until is not None:
             waits.append(max(0.0, until - now))
-        alarmed = alarm.due_in(self.desk, now)
+        alarmed = self.alarm.due_in(now)
         if alarmed is not None:
             waits.append(alarmed)
         return min(waits)
-
-    def _ring(self) -> None:
-        """Tell the person of a failure that lasts or is over; the loop does not wait for it."""
-        about = alarm.news(self.desk)
-        if about is not None:
-            self.log.warning("alarm.rung", about=about)
-            ringing = asyncio.create_task(self._rung(about))
-            self.ringing.add(ringing)
-            ringing.add_done_callback(self.ringing.discard)
-
-    async def _rung(self, about: str) -> None:
-        """Run the person's command; only the log can tell that it cannot be run."""
-        wrong = await alarm.ring(self.desk, about)
-        if wrong:
-            advice = "correct notify_command under [watch] in the config"
-            self.log.warning("alarm.failed", what=wrong, next=advice)
-        else:
-            self.log.debug("alarm.heard", about=about)
 
     def _reloaded(self) -> bool:
         """Return whether the config was read anew: asked by SIGHUP, or config or key changed."""

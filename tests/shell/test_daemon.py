@@ -7,21 +7,23 @@ import io
 import json
 import random
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 import uuid
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from person import Clock
 from test_watch import STYLES
 
 from omisync import config as configs
 from omisync import control, errors, log, sync
-from omisync.daemon import basis, serve
+from omisync.daemon import alarm, basis, serve
 from omisync.sandbox import KEY, READ_ONLY_KEY
 from omisync.store import Store
 
@@ -404,6 +406,52 @@ async def test_an_alarm_that_cannot_ring_is_logged(person: Person, command: str,
     assert "notify_command" in failed["next"]
 
 
+async def test_an_alarm_that_cannot_be_noted_rings_later(person: Person) -> None:
+    """Another program holds the store: that ends nothing, and nobody is told twice."""
+    person.clock = clock = Clock()
+    person.settings += '[watch]\nnotify_command = "true"\nnotify_after = 0.0\n'
+    person.write("- [ ] buy milk\n")
+    await person.sandbox.__aexit__()
+    diary = Log()
+    async with person.desk() as desk:
+        await sync.cycle(desk)
+        ringer = alarm.Alarm(desk, log.configure("debug", "json", {}, diary))
+        with closing(sqlite3.connect(person.store_path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            ringer.ring()
+        assert ringer.due_in(clock.now) == alarm.BUSY_SECONDS
+        ringer.ring()
+        assert diary.said("alarm.rung") == []
+        clock.pass_by(alarm.BUSY_SECONDS)
+        assert ringer.due_in(clock.now) == 0
+        ringer.ring()
+        await asyncio.gather(*ringer.ringing)
+        assert len(diary.said("alarm.heard")) == 1
+        assert ringer.due_in(clock.now) is None
+    await person.sandbox.__aenter__()
+
+
+async def test_an_alarm_that_was_taken_out_of_the_config_stays_silent(person: Person) -> None:
+    """What it told once is not taken back by a command that is no more."""
+    person.settings += '[watch]\nnotify_command = "true"\nnotify_after = 0.0\n'
+    person.write("- [ ] buy milk\n")
+    await person.sandbox.__aexit__()
+    diary = Log()
+    async with person.desk() as desk:
+        await sync.cycle(desk)
+        ringer = alarm.Alarm(desk, log.configure("debug", "json", {}, diary))
+        ringer.ring()
+        await asyncio.gather(*ringer.ringing)
+    await person.sandbox.__aenter__()
+    person.settings = ""
+    async with person.desk() as desk:
+        assert (await sync.cycle(desk)).code == errors.OK
+        ringer = alarm.Alarm(desk, log.configure("debug", "json", {}, diary))
+        ringer.ring()
+        assert not ringer.ringing
+        assert not desk.store.fact("told")
+
+
 async def test_a_save_does_not_wait_for_the_backoff(person: Person) -> None:
     """After many failures the next try is minutes away; an edit is tried at once."""
     person.write("- [ ] buy milk\n")
@@ -583,6 +631,19 @@ async def test_the_watchdog_is_fed_during_a_hang(
 
 
 # systemd.
+
+
+async def test_a_refused_key_is_tried_again_when_asked(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGUSR1 means now, whatever Omi said of the key before."""
+    person.write("- [ ] buy milk\n")
+    async with serving(person, monkeypatch, OMI_API_KEY="omi_dev_unknown_0123456789") as daemon:
+        await daemon.systemd.until("STATUS", "key")
+        person.sandbox.keys["omi_dev_unknown_0123456789"] = person.sandbox.keys[KEY]
+        daemon.signals.now.set()
+        await daemon.systemd.until("STATUS", "In sync")
+        assert await daemon.stop() == errors.OK
 
 
 @pytest.mark.parametrize("trouble", ["file missing", "server away", "key refused", "no key"])
