@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from omisync.core import plan
 from omisync.core.model import Parked
 from omisync.errors import OmisyncError, RateLimited, UsageError
 from omisync.store import Event
@@ -99,6 +100,8 @@ def retry(store: Store, text: str, now: float) -> list[str]:
 def forget(store: Store, text: str, now: float) -> list[str]:
     """Give up the parked removals with this in their text; return their texts.
 
+    Their items stay in Omi as they are, and no line is made of them again.
+
     Raises:
         UsageError: no parked removal fits.
     """
@@ -112,8 +115,10 @@ def forget(store: Store, text: str, now: float) -> list[str]:
             f"No parked removal fits {text!r}",
             "`omisync status` lists them. A task that still has its line: remove the line first.",
         )
+    kept = [link for link in links if link.remote_id is not None and link.base is not None]
     with store.transaction():
         store.drop_links(link.key for link in links)
+        store.put_tombstones(plan.buried(link, "keep", now, counted=False) for link in kept)
         return _noted(store, "task.given_up", links, now)
 
 

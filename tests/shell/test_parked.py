@@ -53,6 +53,23 @@ async def test_a_task_is_tried_again_when_asked_for(parked: Person) -> None:
         assert none.value.message == "No task is parked"
 
 
+async def test_what_was_given_up_does_not_come_back_as_a_line(person: Person) -> None:
+    """Its item is one that was left in Omi; written again, the line is that item's."""
+    person.settings = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
+    person.write("- [ ] a\n- [ ] b\n")
+    await person.settle()
+    person.write("- [ ] a\n")
+    person.sandbox.fault_next("422", method="PATCH")
+    assert (await person.cycle(now=True)).code == errors.PARKED
+    async with person.desk() as desk:
+        assert sync.forget(desk.store, "b", person.clock()) == ["b"]
+    assert (await person.cycle(now=True)).counts == {}
+    assert person.todo.read_text() == "- [ ] a\n"
+    person.write("- [ ] b\n- [ ] a\n")
+    assert (await person.cycle(now=True)).counts == {"task.revived": 1}
+    assert person.omi() == {"a": False, "b": False}
+
+
 async def test_a_removal_is_given_up_when_asked_for(parked: Person) -> None:
     """Its item stays as it is; a task that still has its line is never given up."""
     async with parked.desk() as desk:
