@@ -347,7 +347,7 @@ def codes_in(lines: Iterable[str]) -> set[int]:
 
 def test_the_exit_codes_are_told() -> None:
     """The README's table and ``--help`` list exactly the codes that omisync ends with."""
-    codes = {*errors.SEVERITY, errors.USAGE, errors.INTERRUPTED}
+    codes = {*errors.SEVERITY, errors.OWN_FAULT, errors.INTERRUPTED}
     parts = re.split(r"\n(?=#+ )", README.read_text(encoding="utf-8"))
     tables = [part for part in parts if re.search(r"exit (code|status)", part.lower())]
     assert codes in [codes_in(part.splitlines()) for part in tables]

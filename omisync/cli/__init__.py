@@ -29,8 +29,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
     except SystemExit as told:  # argparse has said what there is to say
         code = told.code if isinstance(told.code, int) else errors.OK
+    except Exception:  # noqa: BLE001 - whatever it is, it is no outcome of a sync
+        code = _own_fault()
     gc.freeze()  # all that is left goes with the process: nobody need look for circles in it
     return _flushed(code)
+
+
+def _own_fault() -> int:
+    """Tell of an exception that nothing expected, with all that is needed to mend it."""
+    import traceback
+
+    sys.stderr.write(
+        f"{traceback.format_exc()}"
+        "omisync: this is a fault of omisync, or of how it is installed. What was synced is safe,"
+        " and the next run goes on from there. Please report the lines above.\n"
+    )
+    return errors.OWN_FAULT
 
 
 def _hold_streams() -> None:

@@ -26,8 +26,8 @@ CODES = """\
 exit codes:
   0 in sync     1 in sync, some tasks parked     2 command line
   65 todo file unusable, or a guard stopped it     66 todo file missing
-  69 the server refuses this client     74 state store     75 temporary, try again
-  77 key, scope or account     78 config     130 interrupted
+  69 the server refuses this client     70 a fault of omisync     74 state store
+  75 temporary, try again     77 key, scope or account     78 config     130 interrupted
 """
 
 

@@ -6,12 +6,14 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from machine import OTHER_KEY, ended, lines
+from machine import OTHER_KEY, PATIENCE, ended, lines
 
+from omisync import errors
 from omisync.sandbox import KEY, READ_ONLY_KEY
 from omisync.store import lock
 
@@ -350,6 +352,28 @@ def test_a_server_that_never_recovers_is_given_up(machine: Machine, omi: Omi) ->
 
 
 # One at a time.
+
+
+def test_what_nothing_expected_is_no_outcome_of_a_sync(machine: Machine, omi: Omi) -> None:
+    """A broken installation, say: the traceback is shown, and the code is of its own."""
+    machine.write(lines(1))
+    broken = machine.home / "broken"
+    broken.mkdir()
+    (broken / "aiohttp.py").write_text("raise RuntimeError('half installed')\n")
+    environ = machine.surroundings() | {"PYTHONPATH": str(broken)}
+    ran = subprocess.run(  # anew: the processes of other tests have it loaded
+        [sys.executable, "-m", "omisync", "--once"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ran.returncode == errors.OWN_FAULT
+    assert "RuntimeError: half installed" in ran.stderr
+    assert "Please report the lines above." in ran.stderr.splitlines()[-1]
+    assert omi.sent() == []
+    assert machine.once().code == errors.OK
 
 
 def test_a_second_run_waits_for_the_first(machine: Machine, omi: Omi) -> None:
