@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from omisync.store import Event
     from omisync.sync import Repaired
 
+STOPPING_SECONDS = 5.0
+"""For a daemon that is stopping, or another run, to let the state go."""
+
 
 def _config(options: Namespace) -> Config:
     return configs.load(places.config_path(options.config, os.environ), os.environ)
@@ -290,12 +293,12 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
 
 def retry(options: Namespace) -> int:
     """Un-park tasks."""
-    return _tell(options, _treated(options, "retry"), "will be tried again by the next sync")
+    return _tell(options, _commanded(options, "retry"), "will be tried again by the next sync")
 
 
 def forget(options: Namespace) -> int:
     """Give up parked removals."""
-    return _tell(options, _treated(options, "forget"), "forgotten; it stays in Omi as it is")
+    return _tell(options, _commanded(options, "forget"), "forgotten; it stays in Omi as it is")
 
 
 def _tell(options: Namespace, texts: list[str], said: str) -> int:
@@ -319,7 +322,7 @@ def restore(options: Namespace) -> int:
 
 
 def _taken_back(options: Namespace, verb: str) -> int:
-    said = _treated(options, verb)
+    said = _commanded(options, verb)
     if not options.json:
         sys.stdout.write(f"{show.safe(said)}.\n")
     from argparse import Namespace as Options
@@ -330,33 +333,37 @@ def _taken_back(options: Namespace, verb: str) -> int:
     return run.once(Options(**{**vars(options), **asked}))
 
 
-def _treated(options: Namespace, verb: str) -> Any:
+def _commanded(options: Namespace, verb: str) -> Any:
     """Do it here or, while a daemon runs, there; return what was done."""
-    from omisync import control, sync
+    from omisync import sync
 
     config = _config(options)
     with contextlib.suppress(OSError):  # told when it is opened
         if not config.store_path.exists():
             raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
     text = str(getattr(options, "text", ""))
-    answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
-    if answer is not None and "error" in answer:
+    deadline = time.monotonic() + STOPPING_SECONDS
+    while (answer := _asked(config, verb, text)) is None:
+        try:
+            with (
+                store.lock(config.store_path, f"omisync {verb}"),
+                store.Store.open(config.store_path) as opened,
+            ):
+                return sync.COMMANDS[verb](sync.Desk(config, opened, os.environ), text)
+        except errors.StoreBusy:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+    if "error" in answer:
         refused = UsageError(answer["error"], answer.get("advice", ""))
         refused.exit_code = answer.get("code", refused.exit_code)
         raise refused
-    if answer is not None:
-        return answer["tasks"] if "tasks" in answer else answer["done"]
-    with (
-        store.lock(config.store_path, f"omisync {verb}"),
-        store.Store.open(config.store_path) as opened,
-    ):
-        desk = sync.Desk(config, opened, os.environ)
-        match verb:
-            case "retry":
-                return sync.retry(opened, text, time.time())
-            case "forget":
-                return sync.forget(opened, text, time.time())
-            case "undo":
-                return sync.undo(desk)
-            case _:
-                return sync.restore(desk, int(text))
+    return answer["tasks"] if "tasks" in answer else answer["done"]
+
+
+def _asked(config: Config, verb: str, text: str) -> dict[str, Any] | None:
+    """Return what a running daemon answered; None where none runs, or one that is stopping."""
+    from omisync import control
+
+    answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
+    return None if answer is None or answer.get("stopping") else answer

@@ -1,4 +1,4 @@
-"""What other processes ask the daemon for: a cycle now, or a treatment of its store or file."""
+"""What other processes ask the daemon for: a cycle now, or a command about its state."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from omisync import errors, show, sync
+from omisync import show, sync
 from omisync.errors import OmisyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from omisync.sync import Desk, Outcome
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
     Request = dict[str, Any]
     Answer = dict[str, Any]
     Asking = tuple[Request, asyncio.Future[Answer]]
-
-TREATMENTS: dict[str, Callable[[Desk, str], object]] = {
-    "retry": lambda desk, text: sync.retry(desk.store, text, desk.clock()),
-    "forget": lambda desk, text: sync.forget(desk.store, text, desk.clock()),
-    "undo": lambda desk, _: sync.undo(desk),
-    "restore": lambda desk, text: sync.restore(desk, int(text)),
-}
-"""What is done at once, between two cycles."""
 
 
 @dataclass(slots=True)
@@ -42,7 +34,7 @@ class Asked:
     async def ask(self, request: Request) -> Answer:
         """Let a request wait; return what came of it."""
         verb = request.get("do")
-        if verb != "cycle" and (not isinstance(verb, str) or verb not in TREATMENTS):
+        if verb != "cycle" and (not isinstance(verb, str) or verb not in sync.COMMANDS):
             return {"error": "unknown request"}
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.waiting.append((request, answer))
@@ -54,8 +46,8 @@ class Asked:
         self.came.clear()
         waiting, self.waiting = self.waiting, []
         for request, answer in waiting:
-            if request["do"] in TREATMENTS and not answer.done():
-                answer.set_result(_treated(desk, request))
+            if request["do"] in sync.COMMANDS and not answer.done():
+                answer.set_result(_done(desk, request))
         return [asking for asking in waiting if asking[0]["do"] == "cycle"]
 
     def refuse(self) -> None:
@@ -64,17 +56,14 @@ class Asked:
         waiting, self.waiting = self.waiting, []
         for _, answer in waiting:
             if not answer.done():
-                answer.set_result({"error": "the daemon is stopping"})
+                answer.set_result({"error": "the daemon is stopping", "stopping": True})
 
 
-def _treated(desk: Desk, request: Request) -> Answer:
-    treat = TREATMENTS[request["do"]]
+def _done(desk: Desk, request: Request) -> Answer:
     try:
-        done = treat(desk, str(request.get("text", "")))
+        done = sync.COMMANDS[request["do"]](desk, str(request.get("text", "")))
     except OmisyncError as error:
         return {"error": error.message, "advice": error.advice, "code": error.exit_code}
-    except ValueError:
-        return {"error": "not a number", "advice": "", "code": errors.USAGE}
     return {"tasks" if isinstance(done, list) else "done": done}
 
 

@@ -12,11 +12,12 @@
 - ``sending``   sends what a plan says
 - ``ending``    what a cycle came to
 - ``cycle``     puts them in order
-- ``repair``, ``parked``, ``taking_back``  for when a person has to help
+- ``repair``, ``parked``, ``taking_back``, ``commands``  for when a person has to help
 
 Nothing here waits for a later time: a cycle returns when to look again.
 """
 
+from omisync.sync.commands import COMMANDS
 from omisync.sync.cycle import cycle, preview
 from omisync.sync.desk import Desk, Outcome
 from omisync.sync.ending import spoilt
@@ -29,6 +30,7 @@ from omisync.sync.repair import Repaired, repair
 from omisync.sync.taking_back import restore, undo
 
 __all__ = [
+    "COMMANDS",
     "Desk",
     "Outcome",
     "Repaired",

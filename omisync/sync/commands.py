@@ -1,0 +1,31 @@
+"""What a person may ask between two cycles: by hand, or of a daemon that runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omisync.errors import UsageError
+from omisync.sync import parked, taking_back
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omisync.sync.desk import Desk
+
+
+def _restore(desk: Desk, text: str) -> str:
+    if not text.isdecimal():
+        raise UsageError(f"{text!r} is not a number", "`omisync log --clashes` lists them.")
+    return taking_back.restore(desk, int(text))
+
+
+COMMANDS: dict[str, Callable[[Desk, str], list[str] | str]] = {
+    "retry": lambda desk, text: parked.retry(desk.store, text, desk.clock()),
+    "forget": lambda desk, text: parked.forget(desk.store, text, desk.clock()),
+    "undo": lambda desk, _: taking_back.undo(desk),
+    "restore": _restore,
+}
+"""By name: what takes the rest of the command line, and returns the texts or what was done.
+
+Each raises ``OmisyncError`` where it cannot be done; nothing was changed then.
+"""
