@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 OURS = b"<<<<<<< "
 """How the first line of a conflict begins (git-merge(1))."""
-FENCES = (b"```", b"~~~")
 
 
 def parsed(config: Config, snapshot: Snapshot, *, places: bool = True) -> Document:
@@ -25,7 +24,7 @@ def parsed(config: Config, snapshot: Snapshot, *, places: bool = True) -> Docume
     Raises:
         ParseError: it is TOML and broken, or holds a merge conflict.
     """
-    if line := _unmerged(snapshot.data):
+    if line := _unmerged(config, snapshot.data):
         raise ParseError(
             f"{config.todo_path}:{line}: a merge conflict is not resolved",
             line,
@@ -43,16 +42,19 @@ def parsed(config: Config, snapshot: Snapshot, *, places: bool = True) -> Docume
         raise ParseError(f"{place}: {error.message}", error.line, error.column, advice) from None
 
 
-def _unmerged(source: bytes) -> int | None:
+def _unmerged(config: Config, source: bytes) -> int | None:
     """Return the line where a conflict begins that git left for a person, None without one.
 
     It stands for the conflict even where its other lines are gone; quoted as code it does not.
     """
-    quoted = False
-    for number, line in enumerate(source.splitlines() if OURS in source else (), 1):
-        quoted ^= line.lstrip().startswith(FENCES)
-        if not quoted and line.startswith(OURS):
+    if OURS not in source:
+        return None
+    quoted = [] if config.is_toml else markdown.fenced(source)
+    at = 0
+    for number, line in enumerate(source.splitlines(keepends=True), 1):
+        if line.startswith(OURS) and not any(code.start <= at < code.end for code in quoted):
             return number
+        at += len(line)
     return None
 
 

@@ -14,8 +14,9 @@ refused.
 - ``edit``     changes and additions, verified by reading the file again
 """
 
+from omisync.core.markdown.blocks import fenced
 from omisync.core.markdown.edit import rewrite
 from omisync.core.markdown.entries import MARKS, Marks, parse, render
 from omisync.core.markdown.legible import legible
 
-__all__ = ["MARKS", "Marks", "legible", "parse", "render", "rewrite"]
+__all__ = ["MARKS", "Marks", "fenced", "legible", "parse", "render", "rewrite"]

@@ -207,6 +207,12 @@ def _outside(
     return Opaque(span, "code" if isinstance(code, dict) else "indented")
 
 
+def fenced(source: bytes) -> list[Span]:
+    """Return the byte ranges of fenced code."""
+    found = read(source, begin(source))
+    return [one.span for one in found if isinstance(one, Opaque) and one.kind == "code"]
+
+
 def outline(source: bytes, begin: int) -> tuple[int, list[Block]]:
     """Return where the text begins after any front matter, and its outermost blocks in order.
 
