@@ -131,11 +131,9 @@ def _explained(error: errors.OmisyncError, *, as_json: bool) -> int:
 
     show.error(error, sys.stderr)
     if as_json:
-        import json
-
         fault = {"message": error.message, "advice": show.commands(error.advice)}
         data = {"version": 1, "code": error.exit_code, "error": fault}
-        print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data for programs
+        show.write_json(data, sys.stdout)
     return error.exit_code
 
 

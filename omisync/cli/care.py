@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -37,7 +36,7 @@ def status(options: Namespace) -> int:
     config = _config(options)
     facts = _facts(config)
     if options.json:
-        print(json.dumps(show.status_data(facts), ensure_ascii=False))  # noqa: T201 - data
+        show.write_json(show.status_data(facts), sys.stdout)
     else:
         show.status(facts, sys.stdout)
     if facts.is_cut_short:
@@ -152,12 +151,12 @@ def log(options: Namespace) -> int:
             clashes = opened.clashes(options.lines)
     if options.clashes:
         if options.json:
-            print(json.dumps(show.clashes_data(clashes), ensure_ascii=False))  # noqa: T201 - data
+            show.write_json(show.clashes_data(clashes), sys.stdout)
         else:
             show.clashes(clashes, sys.stdout)
         return errors.OK
     if options.json:
-        print(json.dumps(show.history_data(events), ensure_ascii=False))  # noqa: T201 - data
+        show.write_json(show.history_data(events), sys.stdout)
     else:
         show.history(events, sys.stdout)
     return errors.OK
@@ -175,7 +174,7 @@ def repair(options: Namespace) -> int:
             with store.Instead(path) as new:
                 repaired, aside = _repaired(config, new.path, options, left), new.aside
     if options.json:
-        print(json.dumps(_repaired_data(repaired, aside), ensure_ascii=False))  # noqa: T201 - data
+        show.write_json(_repaired_data(repaired, aside), sys.stdout)
     else:
         _tell_repaired(repaired, aside, config.todo_path)
     return errors.OK
@@ -304,7 +303,7 @@ def forget(options: Namespace) -> int:
 def _tell(options: Namespace, texts: list[str], said: str) -> int:
     """Name each task that was treated."""
     if options.json:
-        print(json.dumps({"version": 1, "tasks": texts}, ensure_ascii=False))  # noqa: T201 - data
+        show.write_json({"version": 1, "tasks": texts}, sys.stdout)
     else:
         for text in texts:
             sys.stdout.write(f"{show.safe(text)}: {said}.\n")

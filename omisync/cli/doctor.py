@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shlex
 import shutil
@@ -50,7 +49,7 @@ def doctor(options: Namespace) -> int:
             for c in checks
         ]
         facts = {"version": 1, "code": code, "checks": told}
-        print(json.dumps(facts, ensure_ascii=False))  # noqa: T201 - data
+        show.write_json(facts, sys.stdout)
     else:
         show.checks([(c.name, c.code == errors.OK, c.what, c.advice) for c in checks], sys.stdout)
     return code

@@ -72,7 +72,7 @@ def once(options: Namespace) -> int:
             except errors.OmisyncError as error:
                 outcome = sync.spoilt(desk, outcome, error)
     if options.json:
-        print(json.dumps(show.outcome_data(outcome), ensure_ascii=False))  # noqa: T201 - data
+        show.write_json(show.outcome_data(outcome), sys.stdout)
     else:
         verbosity = -1 if options.quiet else options.verbose
         show.outcome(
@@ -217,7 +217,9 @@ def _asked(path: Path, options: Namespace, deadline: float) -> int | None:
             break
         time.sleep(min(max(wait, ASK_AGAIN), left))
     if options.json:
-        print(json.dumps(answer["data"], ensure_ascii=False))  # noqa: T201 - data
+        from omisync import show
+
+        show.write_json(answer["data"], sys.stdout)
     elif not options.quiet or answer["code"] != errors.OK:
         sys.stdout.write(answer["out"])
         sys.stderr.write(answer["err"])
@@ -241,7 +243,7 @@ def plan(options: Namespace) -> int:
         if config.two_way:
             data["listed"] = read
             data["refused"] = None if refused is None else refused.message
-        print(json.dumps(data, ensure_ascii=False))  # noqa: T201 - data
+        show.write_json(data, sys.stdout)
     else:
         met = known or read  # with Omi's list at hand a create is no link
         show.plan(

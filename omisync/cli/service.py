@@ -7,7 +7,6 @@ starts and stops nothing itself.
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import shlex
 import shutil
@@ -364,7 +363,7 @@ def _say(stream: TextIO, lines: Iterable[str], *, before: str = "") -> None:
 
 
 def _data(code: int, **facts: object) -> None:
-    print(json.dumps({"version": 1, "code": code} | facts, ensure_ascii=False))  # noqa: T201 - data for programs
+    show.write_json({"version": 1, "code": code} | facts, sys.stdout)
 
 
 def _not_done(what: str, error: OSError) -> ConfigError:

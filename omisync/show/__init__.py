@@ -15,7 +15,17 @@ from omisync.show.plans import plan, plan_data
 from omisync.show.progress import Progress
 from omisync.show.results import checks, error, error_data, headline, outcome, outcome_data
 from omisync.show.standing import StatusFacts, status, status_data
-from omisync.show.words import ago, alike, called_with, clock_time, commands, count, lines, safe
+from omisync.show.words import (
+    ago,
+    alike,
+    called_with,
+    clock_time,
+    commands,
+    count,
+    lines,
+    safe,
+    write_json,
+)
 
 __all__ = [
     "Progress",
@@ -42,4 +52,5 @@ __all__ = [
     "safe",
     "status",
     "status_data",
+    "write_json",
 ]

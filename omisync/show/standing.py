@@ -207,7 +207,7 @@ def _write_guard(paper: Paper, facts: StatusFacts, last: _Last) -> None:
         return
     count, total = _numbers(facts)
     _write(paper, "guard", f"refused to remove {count} of {total} tasks; nothing was sent", "red")
-    _write(paper, "", f"→ Bring the file back, or allow it once: `{ALLOW}`")
+    _write(paper, "", f"→ Bring the file back, or allow it once: `omisync {ALLOW}`")
 
 
 def _write_parked(paper: Paper, link: Link, facts: StatusFacts) -> None:
@@ -259,7 +259,7 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
             for bucket, wait in sorted(facts.gates.items())
         },
         "parked": [parked_data(link, facts.lines.get(link.key)) for link in facts.parked],
-        "guard": {"count": count, "total": total, "command": ALLOW}
+        "guard": {"count": count, "total": total, "command": words.command(ALLOW)}
         if _guarded(facts, last)
         else None,
     }

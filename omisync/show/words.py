@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import os
 import re
 import shlex
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+    from typing import TextIO
 
     from omisync.core.model import Notice
 
@@ -65,6 +68,17 @@ def called_with(config: str) -> None:
 def commands(text: str) -> str:
     """Return a message whose commands (`` `omisync --once` ``) can be copied as they stand."""
     return text.replace("`omisync", f"`{_CALL['omisync']}")
+
+
+def command(arguments: str) -> str:
+    """Return the command with these arguments as it can be copied."""
+    return f"{_CALL['omisync']} {arguments}"
+
+
+def write_json(data: object, stream: TextIO) -> None:
+    """Write data for programs as one line; a stream that is not UTF-8 gets ASCII."""
+    unicode = codecs.lookup(stream.encoding or "ascii").name == "utf-8"
+    stream.write(json.dumps(data, ensure_ascii=not unicode) + "\n")
 
 
 def count(number: int, noun: str) -> str:

@@ -222,6 +222,23 @@ def test_the_guard_in_numbers_for_programs(machine: Machine) -> None:
     }
     status = machine.run("status", "--json").data
     assert status["guard"]["count"] == 9
+    named = ["-c", str(machine.config_file)]
+    command = f"omisync -c {machine.config_file} --once --allow-removals"
+    assert machine.run(*named, "plan", "--json").data["guard"]["command"] == command
+    assert machine.run(*named, "status", "--json").data["guard"]["command"] == command
+
+
+def test_the_guard_counts_alike_in_the_plan_and_in_the_status(machine: Machine) -> None:
+    """Also where some went within the hour before."""
+    machine.synced(TEN)
+    machine.write(lines(*range(1, 10)))
+    machine.once()
+    machine.write(lines(1))
+    plan = machine.run("plan", "--json").data["guard"]
+    machine.once()
+    status = machine.run("status", "--json").data["guard"]
+    assert (plan["count"], plan["recent"], plan["total"]) == (8, 1, 9)
+    assert (status["count"], status["total"]) == (8, 9)
 
 
 def test_a_refusal_is_noted_once(machine: Machine) -> None:
