@@ -24,6 +24,8 @@ from omisync.core.plan.steps import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from omisync.core.model import Entry, Fields, Link, RemoteItem, Task
     from omisync.core.plan.steps import Draft, Policy
 
@@ -169,11 +171,13 @@ def _id_for(draft: Draft, link: Link, entry: Entry) -> str | None:
 
 def part(draft: Draft) -> None:
     """Decide about lines whose item is missing from the list, or proven gone."""
-    for link, entry in draft.orphans:
-        _orphaned(draft, link, entry)
+    let_go = {link.key: link for link in _orphaned(draft)}
+    draft.rows = [row for row in draft.rows if row.key not in let_go] + [*let_go.values()]
+    unlinked = {item.fields.description for item in draft.seen.unlinked or ()}
     room = PROBES
     for link, entry in draft.missing:
-        is_replaced = _replaced(draft, link)
+        # A reprocessed conversation makes new ids: then an unlinked item says the same.
+        is_replaced = link.base is not None and link.base.remote.description in unlinked
         if link.missing < MISSED and not is_replaced:
             continue
         asked = link.probed_at
@@ -189,33 +193,29 @@ def part(draft: Draft) -> None:
             draft.departing.append(link)
 
 
-def _replaced(draft: Draft, link: Link) -> bool:
-    """Return whether an unlinked item says the same: a reprocessed conversation makes new ids."""
-    base = link.base
-    return base is not None and any(
-        item.fields.description == base.remote.description for item in draft.seen.unlinked or ()
-    )
+def _orphaned(draft: Draft) -> Iterator[Link]:
+    """Apply the policy to lines that are as their items were, before those were deleted in Omi.
 
-
-def _orphaned(draft: Draft, link: Link, entry: Entry) -> None:
-    """Apply the policy to a line that is as its item was, before that was deleted in Omi."""
-    policy, base = draft.policy, link.base
-    if link.missing == LET_GO:
-        return
-    gone = link.but(missing=LET_GO)
-    ticked = base is not None and base.local.completed != entry.task.completed
-    if ticked or policy.on_remote_removal == "keep" or base is None:
-        draft.rows = [row for row in draft.rows if row.key != link.key] + [gone]
-    elif policy.on_remote_removal == "remove":
-        draft.departing.append(link)
-        draft.ops.append(RemoveLocal(link, entry))
-    elif entry.task.completed:
-        draft.rows = [row for row in draft.rows if row.key != link.key] + [gone]
-    else:
-        draft.departing.append(link)
-        done = replace(entry.task, completed=True)
-        after = gone.but(base=replace(base, local=done), seen=done)
-        draft.ops.append(ChangeLocal(after, entry, done, why="deleted in Omi"))
+    Yield the links of those that stay, and are not looked at again.
+    """
+    policy = draft.policy
+    for link, entry in draft.orphans:
+        if link.missing == LET_GO:
+            continue
+        base, gone = link.base, link.but(missing=LET_GO)
+        ticked = base is not None and base.local.completed != entry.task.completed
+        if ticked or policy.on_remote_removal == "keep" or base is None:
+            yield gone
+        elif policy.on_remote_removal == "remove":
+            draft.departing.append(link)
+            draft.ops.append(RemoveLocal(link, entry))
+        elif entry.task.completed:
+            yield gone
+        else:
+            draft.departing.append(link)
+            done = replace(entry.task, completed=True)
+            after = gone.but(base=replace(base, local=done), seen=done)
+            draft.ops.append(ChangeLocal(after, entry, done, why="deleted in Omi"))
 
 
 def leave(draft: Draft, old: Link) -> Link | None:
