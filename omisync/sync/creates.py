@@ -8,7 +8,8 @@ created. Between the two its outcome is unknown and it is never sent again.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.model import Base, Intent
@@ -233,14 +234,16 @@ def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, in
     """Return which sent element (index) is which replied item (index).
 
     The reply is in request order, but rows that the server cannot read back
-    are left out of it.
+    are left out of it. Of equal texts the one with the same completion and date is meant.
     """
+    if [one.description for one in sent] == [one.fields.description for one in items]:
+        return {n: n for n in range(len(sent))}
     pairs: dict[int, int] = {}
-    start = 0
-    for n, fields in enumerate(sent):
-        for m in range(start, len(items)):
-            if items[m].fields.description == fields.description:
-                pairs[n] = m
-                start = m + 1
-                break
+    for same in (attrgetter("description", "completed", "due_at"), attrgetter("description")):
+        left: dict[object, list[int]] = defaultdict(list)
+        for m in sorted({*range(len(items))}.difference(pairs.values()), reverse=True):
+            left[same(items[m].fields)].append(m)
+        for n, fields in enumerate(sent):
+            if n not in pairs and left[same(fields)]:
+                pairs[n] = left[same(fields)].pop()
     return pairs

@@ -420,6 +420,30 @@ async def test_an_id_that_a_server_gives_twice_is_one_item(
     assert run.counts == {"task.created": 5 - linked.count("-")}
 
 
+async def test_a_reply_without_one_of_two_equal_texts(person: Person) -> None:
+    """The other is known by its date; without one that fits, the text has to do."""
+    first, second = datetime(2030, 1, 1, 9, tzinfo=UTC), datetime(2031, 1, 1, 9, tzinfo=UTC)
+    for shown, tied in ((second, ["", "r"]), (first, ["r", ""]), (None, ["r", ""])):
+        sent = [Fields("pay", due_at=first), Fields("pay", due_at=second)]
+        ops = [
+            AddRemote(Link(f"k{n}", None, Task("pay"), "", n), Entry(Task("pay"), n + 1), one)
+            for n, one in enumerate(sent)
+        ]
+        intents = [
+            Intent(f"k{n}", "g", one, Task("pay"), (), 0.0, 0.0, rank=n)
+            for n, one in enumerate(sent)
+        ]
+        async with person.desk() as desk:
+            with desk.store.transaction():
+                desk.store.put_intents(intents)
+            run = Run(desk, person.clock())
+            run.created = [Created(ops, intents, [RemoteItem("r", Fields("pay", due_at=shown))])]
+            settle(run)
+            assert [link.remote_id or "" for link in desk.store.links()] == tied
+            with desk.store.transaction():
+                desk.store.forget_account()
+
+
 async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) -> None:
     """Nothing counts as parked or done, and the history takes the parking back."""
     tasks = [f"t{n}" for n in range(20)]
