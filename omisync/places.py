@@ -74,7 +74,7 @@ def todo_path(raw: str, base: Path) -> Path:
                 f"{raw} cannot be found: the folder that this was started in is gone",
                 "change to a folder that exists, or give the whole path",
             ) from None
-    return path.parent.resolve() / path.name if ".." in path.parts else path
+    return Path(os.path.realpath(path.parent)) / path.name if ".." in path.parts else path
 
 
 def state_path(todo: Path, configured: str, environ: Mapping[str, str]) -> Path:

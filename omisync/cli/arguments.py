@@ -22,6 +22,9 @@ save; systemd starts it like that. Start with `omisync demo` (no key needed) or
 `omisync init ~/todo.md`.
 """
 
+LONGEST = 1e6
+"""Seconds, some 11 days: systems cannot wait for any time that can be written."""
+
 CODES = """\
 exit codes:
   0 in sync     1 in sync, some tasks parked     2 command line
@@ -121,7 +124,7 @@ def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
         seconds = float(text)
         if math.isfinite(seconds) and seconds >= 0:
-            return seconds
+            return min(seconds, LONGEST)
     raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
 
 

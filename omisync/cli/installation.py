@@ -33,7 +33,7 @@ def found(config: Config, environ: Mapping[str, str]) -> units.Installation:
     """Return what a unit for this config must say on this machine."""
     program = _program()
     two_way = config.sync.direction == "two-way"
-    folders = (config.todo_path.parent, config.todo_path.resolve().parent)
+    folders = (config.todo_path.parent, Path(os.path.realpath(config.todo_path)).parent)
     needed = (Path(program[0]), config.path, config.store_path, *folders)
     return units.Installation(
         program=program,
@@ -76,7 +76,7 @@ def _environment(config: Config, environ: Mapping[str, str]) -> Iterator[tuple[s
 
 
 def _in_shared_tmp(path: Path) -> bool:
-    return any(path.resolve().is_relative_to(folder) for folder in units.SHARED_TMP)
+    return any(Path(os.path.realpath(path)).is_relative_to(folder) for folder in units.SHARED_TMP)
 
 
 def _namespaces_forbidden() -> str:

@@ -14,6 +14,8 @@ from omisync.errors import ConfigError, KeyProblem, OmisyncError, UsageError
 if TYPE_CHECKING:
     from argparse import Namespace
 
+MARKDOWN = "a task is a line such as `- [ ] Buy milk`"
+TOML = 'a task is a table such as `[[todo]]` with `description = "Buy milk"` below it'
 KEY_NAME = "omi-api-key"
 KEY_START = "omi_dev_"
 """How developer keys begin (Omi Developer API); others open nothing here."""
@@ -51,10 +53,10 @@ def init(options: Namespace) -> int:
         ) from None
     written = key_file if key is not None else None
     if options.json:
-        import json
+        from omisync import show
 
         data = {"version": 1, "config": str(config_file), "key_file": written and str(written)}
-        print(json.dumps({**data, "file": str(todo), "key_from": found}, ensure_ascii=False))  # noqa: T201 - data
+        show.write_json({**data, "file": str(todo), "key_from": found}, sys.stdout)
     else:
         _tell(config_file, written, todo, found)
     return errors.OK
@@ -128,6 +130,7 @@ def _tell(config_file: Path, key_file: Path | None, todo: Path, found: str | Non
     elif found is not None:
         say(f"No key was stored: there is one in {found}.\n")
     if not todo.exists():
-        say(f"There is no {todo} yet; write one, a task is a line such as `- [ ] Buy milk`.\n")
+        example = TOML if todo.suffix.lower() == ".toml" else MARKDOWN
+        say(f"There is no {todo} yet; write one, {example}.\n")
     next_ = "Next: `omisync --dry-run` shows what would be sent, `omisync --once` sends it.\n"
     say(show.commands(next_))

@@ -21,6 +21,7 @@ SAID = {
     "task.adopted": ("linked", "cyan"),
     "task.archived": ("archived", "dim"),
     "task.parked": ("parked", "red"),
+    "task.failed": ("failed", "yellow"),
     "task.gone": ("gone", "yellow"),
     "task.forgotten": ("forgotten", "dim"),
     "task.retried": ("retried", ""),

@@ -104,8 +104,9 @@ def _stopped(came: Outcome) -> str:
 
 def _parked(came: Outcome) -> str:
     number = len(came.parked) or came.parked_before
-    of_all = "" if came.tasks is None else f" of {came.tasks}"
-    return f"{number}{of_all} tasks parked; `omisync status` tells why"
+    of_all = f"{number} of " if came.tasks is not None else ""
+    tasks = words.count(number if came.tasks is None else came.tasks, "task")
+    return f"{of_all}{tasks} parked; `omisync status` tells why"
 
 
 def _wait(waiting: int) -> str:

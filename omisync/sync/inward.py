@@ -337,10 +337,12 @@ def _note_removal(run: Run, written: Written, link: Link) -> None:
 
 def _refuse(run: Run, written: Written, op: LocalOp, where: str) -> None:
     written.refused.add(op.link.key)
-    run.remarks.append(
+    remark = (
         f"{where}: what Omi has of {op.link.seen.text!r} cannot be written there; it stays as it"
         " is on both sides."
     )
+    if remark not in run.remarks:  # the file may be saved, and decided on, several times
+        run.remarks.append(remark)
 
 
 def _settle(run: Run, written: Written, made: Writing | None = None) -> None:

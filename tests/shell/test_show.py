@@ -554,7 +554,7 @@ def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
         notices=(Notice(2, "odd"),),
     )
     out, err = ended(came)
-    assert out == "1 of 1 tasks parked; `omisync status` tells why.\n"
+    assert out == "1 of 1 task parked; `omisync status` tells why.\n"
     assert "! parked    Bad  /home/ann/todo.md:7\n            too odd; change the line" in err
     assert "A date stays.\nwarning: /home/ann/todo.md:2: odd\n" in err
     quiet = ended(came, verbose=-1)[1]
@@ -956,3 +956,15 @@ def test_clock_time_is_local_and_never_early() -> None:
     time.tzset()
     assert show.clock_time(NOON, NOON) == "21:00:00"
     assert show.clock_time(1e300, NOON) == "an unknown time"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"), [("UTF8", '"é€"'), ("latin-1", '"\\u00e9\\u20ac"')]
+)
+def test_data_goes_to_any_stream(encoding: str, written: str) -> None:
+    """One that cannot say a letter gets its number."""
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding) as stream:
+        show.write_json("é€", stream)
+        stream.flush()
+        assert raw.getvalue().decode() == written + "\n"

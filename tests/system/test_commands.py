@@ -59,6 +59,30 @@ def test_init_makes_a_config_that_works(fresh: Machine, omi: Omi) -> None:
     assert omi.items() == {"task 1": False}
 
 
+@pytest.mark.parametrize(("name", "example"), [("a.md", "- [ ] Buy"), ("a.TOML", "[[todo]]")])
+def test_init_teaches_the_format_that_was_asked_for(
+    fresh: Machine, name: str, example: str
+) -> None:
+    """Of a file that is not there yet."""
+    assert example in fresh.run("init", name, typed=f"{KEY}\n").out
+
+
+@pytest.mark.parametrize("seconds", ["1e10", "1e300"])
+def test_any_number_of_seconds_can_be_given(machine: Machine, seconds: str) -> None:
+    """Systems cannot wait for all of them."""
+    machine.write(lines(1))
+    assert machine.once("--timeout", seconds).code == 0
+
+
+def test_a_path_that_leads_round_in_a_circle(machine: Machine) -> None:
+    """It is told as a file that cannot be read, by whatever looks at it."""
+    machine.write(lines(1))
+    machine.todo.unlink()
+    machine.todo.symlink_to(machine.todo.name)
+    for arguments in (["--once"], ["status"], ["doctor"], ["service", "install"]):
+        assert "Traceback" not in machine.run(*arguments).said
+
+
 def test_init_for_programs(fresh: Machine) -> None:
     """``--json`` tells the places that were written, and where the key is when none was."""
     data = fresh.run("init", "--json", "todo.toml", OMI_API_KEY=KEY).data
