@@ -103,13 +103,14 @@ def _is_allowed(run: Run, departure: Removal, *, allow: bool) -> bool:
     """Return whether lines may go that the guard stopped, and note what it stops."""
     refused, allowed = run.store.fact("refused_departure"), run.store.fact("allowed_departure")
     numbers = [departure.count, departure.total]
+    going = departure.count + departure.recent
     if allow and refused == numbers:
-        allowed = {"count": departure.count + departure.recent, "until": run.now + HOUR}
+        allowed = {"count": going, "until": run.now + HOUR}
         with run.store.transaction():
             run.store.put_fact("allowed_departure", allowed)
             run.store.put_fact("refused_departure", None)
-    if isinstance(allowed, dict) and run.now < allowed["until"]:
-        return bool(departure.count + departure.recent <= allowed["count"])
+    if isinstance(allowed, dict) and run.now < allowed["until"] and going <= allowed["count"]:
+        return True
     if refused != numbers:
         detail = f"{departure.count} of {departure.total} lines"
         with run.store.transaction():

@@ -244,6 +244,22 @@ async def test_lines_that_went_before_count_for_the_permission_too(
     assert person.todo.read_text() == lines(12, 20)
 
 
+async def test_more_may_be_allowed_within_the_hour(person: Person) -> None:
+    """A second mass deletion is refused as the first was, and allowed as that."""
+    person.settings = TWO_WAY
+    person.write(lines(0, 30))
+    await person.settle()
+    for gone, left in ((20, 10), (8, 2)):
+        for name in [*person.sandbox.items][:gone]:
+            del person.sandbox.items[name]
+        for _ in range(3):
+            outcome = await person.cycle(now=True)
+        assert outcome.code == errors.BAD_FILE
+        await person.cycle(now=True, allow_removals=True)
+        await person.settle()
+        assert person.todo.read_text() == lines(30 - left, 30)
+
+
 async def test_a_permission_ends_after_an_hour(person: Person, clock: Clock) -> None:
     """Then it is asked again."""
     person.settings = TWO_WAY
