@@ -54,6 +54,10 @@ _INSTEAD = {
     "call": re.compile(r"[^\s()][^()]*\)?"),
 }
 
+_LATE_TIME = re.compile(r"\s+(?P<time>[0-9]:[0-9]{2}|[0-9]{1,2}(?::[0-9]{2})?\s?[aApP][mM])\b")
+_HALF_DAY = re.compile(r"\s+(?P<time>[aApP][mM])\b")
+"""What a person may take for the time of a date before it, and for its half of the day."""
+
 _PAIRS = frozenset({"()", "[]", "{}", "**", "~~", '""', "''", "``"})
 
 
@@ -102,6 +106,7 @@ class Found(NamedTuple):
 
 NOT_A_DATE = "is not a date; write it like due:2026-01-31 or due:2026-01-31T17:00"
 SECOND = "is a second due date; only the first of a task counts"
+NOT_A_TIME = "is not read as part of the date before it; write its time like T08:30 or T20:30"
 RANGE_OR_OFFSET = "may be a range or an offset; write one time, or T before a time with an offset"
 
 
@@ -125,6 +130,9 @@ def find(text: str) -> Found:
             rejected.append(Rejected(one.start, one.end, SECOND))
         elif one:
             token = one
+            more = _LATE_TIME if is_date(one.value) else _HALF_DAY
+            if late := more.match(text, one.end):
+                rejected.append(Rejected(*late.span("time"), NOT_A_TIME))
     return Found(token, tuple(rejected))
 
 

@@ -225,6 +225,34 @@ def test_what_may_be_a_range_says_so() -> None:
     assert due.token("2026-01-31T17:00+05:00", spaced) == "📅 2026-01-31 17:00+05:00"
 
 
+@pytest.mark.parametrize("late", ["8:30", "5pm", "5 PM", "11:15am"])
+@pytest.mark.parametrize("token", ["📅 2026-12-01", "due:2026-12-01", "[due:: 2026-12-01]"])
+def test_a_time_that_is_not_read_is_warned_of(token: str, late: str) -> None:
+    """It stays text, and the task would be due at the usual hour."""
+    text = f"call {token} {late} mum"
+    found = due.find(text)
+    assert found.token is not None
+    assert found.token.value == "2026-12-01"
+    (rejected,) = found.rejected
+    assert text[rejected.start : rejected.end] == late
+    assert rejected.reason == due.NOT_A_TIME
+
+
+def test_the_half_of_a_day_is_not_read() -> None:
+    """Half past eight in the evening would be due in the morning."""
+    found = due.find("call due:2026-12-01 08:30 pm")
+    assert found.token is not None
+    assert found.token.value == "2026-12-01T08:30"
+    assert found.rejected == (due.Rejected(26, 28, due.NOT_A_TIME),)
+
+
+@pytest.mark.parametrize("after", [" 5 people", " 8:300", " 8 30", "", ", 5pm"])
+def test_other_words_after_a_date_are_words(after: str) -> None:
+    """A number alone is no time."""
+    assert not due.find(f"call due:2026-12-01{after}").rejected
+    assert not due.find(f"call due:2026-12-01T10:00{after}").rejected
+
+
 @given(due_values(), styles(), styles())
 def test_the_style_is_not_part_of_the_value(canonical: str, one: due.Style, two: due.Style) -> None:
     """Writing the same date in another style changes nothing."""
