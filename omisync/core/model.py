@@ -152,10 +152,15 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something in the file that a person should look at; never an error."""
+    """Something in the file that a person should look at; never an error.
+
+    ``passing`` is one of what is about to happen, which a later plan does not know of;
+    its message quotes nothing of the file.
+    """
 
     line: int
     message: str
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,15 @@ AT_MOST = 20
 """Removed tasks that are looked for; who reads of twenty looks at the file."""
 _NOT_READ = "this is no longer read as a task, so it counts as removed: a task is "
 MARKDOWN = f"{_NOT_READ}a bullet and a box, [ ] or [x], and is indented only below a task or a list"
+JOINED = (
+    "this is part of the task before it, so a task with these words counts as removed: begin it on"
+    " a line of its own, as `- [ ] text`"
+)
 TOML = f"{_NOT_READ}a table of the list [[todo]]"
 _BOX = re.compile(r"[^\w]{0,40}\w{0,2}[^\w]{0,40}")
 """What stands before the words on their line where it is nearly a bullet and a box."""
+_INSIDE = re.compile(r".*\S\s+(?:[-+*]|\d{1,9}[.)])\s+\[[^\]]{1,2}\]\s+")
+"""The same where lines were joined: a bullet and a box behind other words."""
 _KEY = re.compile(r"[\s#]*[\"']?(?:description|text|title)[\"']?\s*=\s*[\"']+")
 """The same for a key of TOML, in a comment even."""
 
@@ -48,11 +54,11 @@ def notices(document: Document, decided: Plan) -> tuple[Notice, ...]:
         words = text.encode()
         for at, line in enumerate(lines):
             what = _read_as(line, words) if words in line else ""
-            if what and not _is_read(document.entries, ends, at):
+            if what and (what := _judged(what, _holder(document.entries, ends, at), ends, at)):
                 found[at + 1] = what
                 break
     told = {notice.line for notice in document.notices}
-    return tuple(Notice(line, found[line]) for line in sorted(found.keys() - told))
+    return tuple(Notice(line, found[line], passing=True) for line in sorted(found.keys() - told))
 
 
 def _read_as(line: bytes, words: bytes) -> str:
@@ -62,11 +68,21 @@ def _read_as(line: bytes, words: bytes) -> str:
         return ""
     if _KEY.fullmatch(before):
         return TOML
+    if _INSIDE.fullmatch(before):
+        return JOINED
     return MARKDOWN if _BOX.fullmatch(before) else ""
 
 
-def _is_read(entries: Sequence[Entry], ends: Sequence[int], at: int) -> bool:
-    """Return whether a line is one of a task; ``ends`` are the byte offsets where lines end."""
+def _judged(what: str, holder: Entry | None, ends: Sequence[int], at: int) -> str:
+    """Return what to say of a line, given the task that it is part of."""
+    if holder is None:
+        return MARKDOWN if what == JOINED else what
+    goes_on = bool(at) and holder.span.start < ends[at - 1]
+    return JOINED if what == JOINED or (what == MARKDOWN and goes_on) else ""
+
+
+def _holder(entries: Sequence[Entry], ends: Sequence[int], at: int) -> Entry | None:
+    """Return the task that a line is part of; ``ends`` are the byte offsets where lines end."""
     last = bisect_left(entries, ends[at], key=lambda entry: entry.span.start) - 1
     start = ends[at - 1] if at else 0
-    return last >= 0 and entries[last].span.end > start
+    return entries[last] if last >= 0 and entries[last].span.end > start else None

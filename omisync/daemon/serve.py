@@ -340,7 +340,11 @@ class Daemon:
             self.log.debug("cycle.remark", what=what)  # it has the task's text
         messages = Counter(notice.message for notice in outcome.notices)
         fresh = messages - self.doubtful
-        if lines := [notice.line for notice in outcome.notices if notice.message in fresh]:
+        told = [notice for notice in outcome.notices if notice.message in fresh]
+        for what in dict.fromkeys(notice.message for notice in told if notice.passing):
+            lines = [notice.line for notice in told if notice.message == what]
+            self.log.warning("file.doubtful", lines=lines, what=what)
+        if lines := sorted({notice.line for notice in told if not notice.passing}):
             advice = show.commands("`omisync --dry-run` says what is odd about them.")
             self.log.warning("file.doubtful", lines=lines, next=advice)
         self.doubtful = self.doubtful if outcome.idle else messages

@@ -54,13 +54,30 @@ def test_words_that_are_no_task_any_more(line: str, end: str) -> None:
         "- [ ] a\n\nI shall write texts\n",
         "- [ ] a\n\nwrite textsomething\n",
         "- [ ] write texts\n",
-        "- [ ] a write\n  write texts\n",
+        "- [ ] a\n  write\n  texts\n",
+        "- [ ] a and write texts\n",
         "- [ ] write texts again\n",
     ],
 )
 def test_what_went_is_not_told(source: str) -> None:
     """Words within other words, and those of a task: that one is still there, or another."""
     assert told(markdown.parse(source.encode()), "write texts", "write texts") == []
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "said"),
+    [
+        ("- [ ] buy some milk - [ ] write texts\n", 1, remains.JOINED),
+        ("- [ ] b\n- [x] buy some milk 2. [ ] write texts due:2026-01-01\n", 2, remains.JOINED),
+        ("- [ ] buy some milk\n  write texts\n", 2, remains.JOINED),
+        ("- [ ] buy some milk\n  * write texts, too\n", 2, remains.MARKDOWN),
+        ("It says - [ ] write texts\n", 1, remains.MARKDOWN),
+    ],
+)
+def test_a_task_that_became_part_of_another(source: str, line: int, said: str) -> None:
+    """Lines were joined, or a box and its bullet went."""
+    document = markdown.parse(source.encode())
+    assert told(document, "b", "buy some milk", "write texts", said=said) == [line]
 
 
 @pytest.mark.parametrize(

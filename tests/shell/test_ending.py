@@ -39,13 +39,14 @@ def fact(person: Person, name: str) -> dict[str, object]:
         ("- [ ] z\n- [ ] a\n", []),
         ("- [ ] z\n- [ ] a\n- b\n", [3]),
         ("- [ ] z\n- [ ] a\n- [ ] b\n", []),
-        ("- [ ] z\n- [ ] a\n  b\n", []),
+        ("- [ ] z\n- [ ] a\n  b\n", [3]),
+        ("- [ ] z\n- [ ] a\n  and b\n", []),
     ],
 )
 async def test_a_removed_line_is_told_of_where_its_words_are_no_task_s(
     settled: Person, text: str, lines: list[int]
 ) -> None:
-    """What says them as a task, or as a part of one, is what it is meant to be."""
+    """What says them as a task, or within one, is what it is meant to be."""
     settled.write("- [ ] z\n- [ ] a\n- [ ] b\n- [ ] b\n")
     await settled.cycle()
     settled.write(text)
