@@ -43,7 +43,8 @@ def delay(outcome: Outcome, attempt: int, now: float, chance: float) -> float:
         return 0.0
     known = outcome.retry_at is not None
     wait = max(0.0, outcome.retry_at - now) if outcome.retry_at is not None else 0.0
-    vague = any(not isinstance(error, errors.RateLimited) for error in outcome.troubles)
+    timed = errors.RateLimited | errors.ListUnread
+    vague = any(not isinstance(error, timed) for error in outcome.troubles)
     if vague or not known:
         held = any(isinstance(error, errors.FileHeld) for error in outcome.troubles)
         wait = max(wait, backoff(attempt, chance, HELD_DELAY if held else LONGEST_DELAY))
@@ -68,19 +69,21 @@ async def once(  # noqa: PLR0913 - what a person can say besides --once
     attempt = 0
     deadline = desk.clock() + patience
     total: Outcome | None = None
+    now = True  # and again for what a cycle brought to light
     while True:
         outcome = await sync.cycle(
-            desk, grace=grace, allow_removals=allow_removals, now=total is None, yes=yes
+            desk, grace=grace, allow_removals=allow_removals, now=now, yes=yes
         )
+        now = outcome.again
         total = outcome if total is None else total.then(outcome)
         if not outcome.temporary:
             return total
-        now = desk.clock()
+        clock = desk.clock()
         if outcome.progress:
-            attempt, deadline = 0, now + patience
+            attempt, deadline = 0, clock + patience
         attempt += 1
-        wait = delay(outcome, attempt, now, random.random())  # noqa: S311 - jitter, not a secret
-        left = deadline - now
+        wait = delay(outcome, attempt, clock, random.random())  # noqa: S311 - jitter, not a secret
+        left = deadline - clock
         gated = outcome.retry_at is not None and outcome.retry_at > deadline
         if left <= 0 or gated:
             return total

@@ -243,6 +243,7 @@ async def _both_ways(
             decided = plan.make(seen, rules, keys())
             guards.removals(run, decided, snapshot, allow=asked.allow)
             decided = await _looked(run, seen, decided, rules)
+            reading.note_held_back(run, decided)
         else:
             decided = plan.make(_met(seen, listing), rules, keys())
             guards.removals(run, decided, snapshot, allow=asked.allow)

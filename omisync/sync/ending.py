@@ -88,6 +88,9 @@ def left(desk: Desk, outcome: Outcome) -> Outcome:
     last = store.fact("last")
     former = last if isinstance(last, dict) else {}
     well = outcome.code in {errors.OK, errors.PARKED}
+    # Holding back is no failure; whoever is told of those that last is not told of it.
+    paced = {type(error) for error in outcome.troubles} == {errors.ListUnread}
+    since = former.get("failing_since") or (None if paced else now)
     with store.transaction():
         store.put_fact(
             "last",
@@ -98,7 +101,7 @@ def left(desk: Desk, outcome: Outcome) -> Outcome:
                 "waiting": outcome.waiting,
                 "retry_at": outcome.retry_at if outcome.code == errors.TEMPORARY else None,
                 "success_at": now if well else former.get("success_at"),
-                "failing_since": None if well else former.get("failing_since") or now,
+                "failing_since": None if well else since,
                 "troubles": [[error.message, error.advice] for error in outcome.troubles],
                 "guarded": any(isinstance(error, GuardStopped) for error in outcome.troubles),
             },

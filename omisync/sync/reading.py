@@ -15,6 +15,7 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file, places
+from omisync.core import plan
 from omisync.errors import FileHeld, ListUnread, RateLimited
 from omisync.sync import looks
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from omisync.config import Config
     from omisync.core.model import Listing
+    from omisync.core.plan import Plan
     from omisync.errors import FileChanged
     from omisync.sync.desk import Desk, Run
 
@@ -33,6 +35,9 @@ SHARE = 0.8
 """Share of the reads that listings may take, the first half of it at once."""
 SOON = 30.0
 """Seconds to the next listing after one that brought something: more often follows."""
+
+OFTEN = "its list was read so often within the last hour that the next reading waits"
+THEN = "it is read by itself then; `omisync --once` reads it at once"
 
 LOOK, WRITE, HELD = "look", "write", "held"
 """What is owed: all that a reading brings; a write of the file, which a save came before;
@@ -145,14 +150,17 @@ def _has_to_wait(run: Run) -> bool:
         return False
     run.look_again(allowed)
     if owed:
-        run.trouble(
-            ListUnread(
-                f"What is new in Omi may not be in {path} yet: its list was read so often within"
-                " the last hour that the next reading waits",
-                "it is read by itself then; `omisync --once` reads it at once",
-            )
-        )
+        run.trouble(ListUnread(f"What is new in Omi may not be in {path} yet: {OFTEN}", THEN))
     return True
+
+
+def note_held_back(run: Run, decided: Plan) -> None:
+    """Say why changed lines are not sent, where nothing else was said: the list was not read."""
+    now = plan.AddRemote | plan.Adopt | plan.LocalOp
+    held = sum(not isinstance(op, now) for op in decided.ops)
+    if held and not run.troubles:
+        what = "1 change waits" if held == 1 else f"{held} changes wait"
+        run.trouble(ListUnread(f"{what} for a look at Omi: {OFTEN}", THEN))
 
 
 def is_owed(desk: Desk) -> bool:

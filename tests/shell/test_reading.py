@@ -14,6 +14,7 @@ from replicas import Stopped
 from omisync import errors, sync
 from omisync.api import OmiClient
 from omisync.core.model import Gate
+from omisync.daemon.pace import delay
 from omisync.sandbox import KEY, Sandbox
 from omisync.store import Store
 from omisync.sync import looks
@@ -206,6 +207,50 @@ async def test_the_whole_budget_is_for_what_is_to_be_written(
         assert trouble.advice == "it is read by itself then; `omisync --once` reads it at once"
         clock.pass_by(150)
     assert (await both.cycle()).counts == {"line.added": 1}
+
+
+async def test_an_edit_that_waits_for_a_look_says_so(both: Person, clock: Clock) -> None:
+    """It is no failure, and sent by itself once the list may be read."""
+    spend(both, 60)
+    both.write("- [x] a\n")
+    outcome = await unfinished(both, errors.ListUnread, 0)
+    assert outcome.waiting == 1
+    (trouble,) = outcome.troubles
+    assert trouble.message == (
+        "1 change waits for a look at Omi: its list was read so often within the last hour that"
+        " the next reading waits"
+    )
+    last = fact(both, "last")
+    assert isinstance(last, dict)
+    assert last["failing_since"] is None
+    assert outcome.retry_at is not None
+    assert delay(outcome, 1, clock.now, 1.0) == outcome.retry_at - clock.now
+    clock.pass_by(outcome.retry_at - clock.now)
+    assert (await both.cycle()).counts == {"task.changed": 1}
+
+
+async def test_a_failure_lasts_while_a_look_is_waited_for(both: Person, clock: Clock) -> None:
+    """The pause does not make it well."""
+    both.write("- [x] a\n")
+    both.sandbox.fault_next("5xx_before", method="PATCH")
+    await both.cycle(now=True)
+    began = clock.now
+    clock.pass_by(5)
+    spend(both, 60)
+    await unfinished(both, errors.ListUnread, 0)
+    last = fact(both, "last")
+    assert isinstance(last, dict)
+    assert last["failing_since"] == began
+
+
+async def test_once_looks_again_for_what_it_linked(both: Person) -> None:
+    """However often the list was read: what the line says else goes out with the same run."""
+    spend(both, 60)
+    both.sandbox.add("theirs")
+    both.write("- [ ] a\n- [ ] theirs due:2027-01-01\n")
+    outcome = await both.once()
+    assert outcome.code == errors.OK
+    assert outcome.counts == {"task.adopted": 1, "task.changed": 1}
 
 
 async def test_a_file_that_is_always_saved_is_owed_its_write(both: Person) -> None:
