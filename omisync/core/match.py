@@ -20,7 +20,7 @@ an item proven gone is; a copy may not, its id is known to be another's.
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -176,14 +176,17 @@ def _by_text(board: _Board, news: list[int], olds: list[int]) -> None:
 
     Lines that are the only ones of their text are anchors, wherever they went.
     Equal lines follow the anchor above or below them, else stay in their
-    section: two blocks of the same steps may change places, or one may go.
+    section: two blocks of the same steps may change places, or one may go. Those
+    that have all the states that they had were only moved, and keep them.
     """
     news, olds = _unchanged(board, news, olds)
     for within_section in (True, False):
         news, olds = _by_itself(board, news, olds, within_section=within_section)
     if news and olds:
         rest = _shared(_lines(board, news, olds))
+        moved, rest = _moved(rest)
         for key in _NEAREST_FIRST:
+            moved = _join(board, moved, _with_state(key))
             rest = _join(board, rest, key)
 
 
@@ -243,6 +246,25 @@ def _shared(rest: _Rest) -> _Rest:
         [line for line in rest.news if line.text in texts],
         [line for line in rest.olds if line.text in texts],
     )
+
+
+def _moved(rest: _Rest) -> tuple[_Rest, _Rest]:
+    """Part the lines whose text has several states, the same on both sides, from the others."""
+    states: defaultdict[str, tuple[Counter[Hashable], Counter[Hashable]]]
+    states = defaultdict(lambda: (Counter(), Counter()))
+    for side, lines in enumerate(rest):
+        for line in lines:
+            states[line.text][side][_STATES[0](line)] += 1
+    texts = {text for text, (new, old) in states.items() if new == old and len(new) > 1}
+    parts = [
+        _Rest(*([line for line in lines if (line.text in texts) is moved] for lines in rest))
+        for moved in (True, False)
+    ]
+    return parts[0], parts[1]
+
+
+def _with_state(key: Key) -> Key:
+    return lambda line: (key(line), _STATES[0](line))
 
 
 def _join(board: _Board, rest: _Rest, key: Key) -> _Rest:
