@@ -29,7 +29,7 @@ from omisync.errors import NoRoom, OmisyncError, RateLimited, StoreBusy
 from omisync.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from structlog.stdlib import BoundLogger
@@ -55,6 +55,7 @@ A key file is also empty, or readable by others, for a moment while it is replac
 REFUSED_SECONDS = 900.0
 """Without a change a refused key is tried again: it may have been the server's fault."""
 RELOAD = -1
+GONE = "it was deleted or replaced: what there is now is read, or begun anew"
 HOLDER = "the omisync daemon"
 
 
@@ -89,13 +90,13 @@ async def serve(
             config = basis.config
             logger = log.configure(level or config.log.level, config.log.format, environ)
             waits = _Waits(signals, environ, logger)
-            async with _locked(config.store_path, waits):
+            async with _locked(config.store_path, waits) as held:
                 opened = await _opened(config.store_path, waits)
                 if opened is None:
                     return signals.code
                 with opened:
                     desk = sync.Desk(config, opened, environ, basis.setting)
-                    daemon = Daemon(desk, basis, signals, logger, asking)
+                    daemon = Daemon(desk, basis, signals, logger, held, asking)
                     code = await daemon.run()
             if code != RELOAD or daemon.fresh is None:
                 return code
@@ -147,12 +148,13 @@ class _Waits:
 
 
 @contextlib.asynccontextmanager
-async def _locked(path: Path, waits: _Waits) -> AsyncIterator[None]:
+async def _locked(path: Path, waits: _Waits) -> AsyncIterator[Callable[[], bool]]:
     """Hold the store; a run that ends by itself is waited for, another daemon is not."""
     with contextlib.ExitStack() as stack:
+        held: Callable[[], bool] = bool
         while not waits.signals.stop.is_set():
             try:
-                stack.enter_context(store.lock(path, HOLDER))
+                held = stack.enter_context(store.lock(path, HOLDER))
                 break
             except NoRoom as error:
                 await waits.out(error.message, ROOM_SECONDS, error.advice)
@@ -161,7 +163,7 @@ async def _locked(path: Path, waits: _Waits) -> AsyncIterator[None]:
                 if who.startswith(HOLDER):
                     raise
                 await waits.out(f"waiting for {who}", LOCK_SECONDS)
-        yield
+        yield held
 
 
 async def _opened(path: Path, waits: _Waits) -> store.Store | None:
@@ -182,6 +184,7 @@ class Daemon:
     basis: Basis
     signals: Signals
     log: BoundLogger
+    held: Callable[[], bool]
     asked: Asked = field(default_factory=Asked)
     fresh: Basis | None = None
     patience: float = HURRY_SECONDS
@@ -257,6 +260,10 @@ class Daemon:
         saved = asyncio.create_task(watch.changed())
         try:
             while True:
+                if not (self.held() and self.desk.store.is_in_place()):
+                    self.log.warning("state.gone", path=str(self.config.store_path), what=GONE)
+                    self.fresh = self.basis
+                    return RELOAD
                 asking = self.asked.taken(self.desk)
                 now = self.signals.now.is_set()
                 self.signals.now.clear()

@@ -29,6 +29,7 @@ from omisync.store.opening import (
     connect,
     create,
     damaged,
+    identity,
     is_at_rest,
     make_private,
     mapped,
@@ -106,6 +107,7 @@ class Store:
         self._unpruned = 0
         self._rows: Rows | None = None
         self._version = VERSION
+        self._identity = identity(path)
 
     @classmethod
     def open(cls, path: Path, *, trace: Callable[[str], None] | None = None) -> Store:
@@ -214,6 +216,10 @@ class Store:
         """Close the store; the last one to close folds the write-ahead log in."""
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
+
+    def is_in_place(self) -> bool:
+        """Return whether what was opened is still the file at ``path``, and not another or none."""
+        return identity(self.path) == self._identity
 
     def shrink(self) -> None:
         """Give back the memory that holds pages of the file (PRAGMA shrink_memory, SQLite)."""

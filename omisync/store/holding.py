@@ -13,7 +13,7 @@ from omisync import places
 from omisync.errors import NO_ROOM, NoRoom, StoreBusy, StoreUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LOCK_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -33,8 +33,11 @@ _NO_FILE = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
 
 
 @contextlib.contextmanager
-def lock(path: Path, holder: str) -> Iterator[None]:
+def lock(path: Path, holder: str) -> Iterator[Callable[[], bool]]:
     """Hold the store at ``path`` as its one writer, for as long as the block runs.
+
+    What is returned tells whether the lock is still where others look for it: who
+    deletes it lets another in.
 
     The lock is on ``<store>.lock``, never on the SQLite file, and goes with the
     process that holds it. ``holder`` is written into it for people to read.
@@ -63,7 +66,7 @@ def lock(path: Path, holder: str) -> Iterator[None]:
             os.write(descriptor, f"{holder} (process {os.getpid()})\n".encode())
         except OSError as error:
             unwritable(path, error)
-        yield
+        yield lambda: _is_at(descriptor, _lock_of(path))
     finally:
         os.close(descriptor)
 
@@ -88,6 +91,14 @@ def _opened_lock(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _is_at(descriptor: int, place: Path) -> bool:
+    """Return whether an open file is the one at this path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), place.stat())
+    except OSError:
+        return False
 
 
 def _lock_of(path: Path) -> Path:

@@ -83,6 +83,15 @@ def _size(path: Path, tail: str) -> int:
     return 0
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one at the same path, None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open the file without ever creating it.
 

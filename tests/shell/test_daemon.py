@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import random
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -25,7 +26,7 @@ from omisync import config as configs
 from omisync import control, errors, log, sync
 from omisync.daemon import alarm, basis, serve
 from omisync.sandbox import KEY, READ_ONLY_KEY
-from omisync.store import Store
+from omisync.store import Store, lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -213,9 +214,10 @@ async def living(person: Person, ends: int = errors.OK, **traits: Any) -> AsyncI
     async with _surroundings(person) as around:
         read = basis.read(person.config_file, around.environ)
         logger = log.configure("debug", "json", {}, around.log)
-        with Store.open(read.config.store_path) as store:
+        path = read.config.store_path
+        with lock(path, "the daemon of a test") as held, Store.open(path) as store:
             desk = sync.Desk(read.config, store, around.environ, read.setting)
-            around.daemon = serve.Daemon(desk, read, around.signals, logger, **traits)
+            around.daemon = serve.Daemon(desk, read, around.signals, logger, held, **traits)
             around.task = asyncio.create_task(around.daemon.run())
             await around.systemd.until("READY")
             yield around
@@ -450,6 +452,32 @@ async def test_an_alarm_that_was_taken_out_of_the_config_stays_silent(person: Pe
         ringer.ring()
         assert not ringer.ringing
         assert not desk.store.fact("told")
+
+
+@pytest.mark.parametrize("what", ["folder", "state", "lock"])
+async def test_a_state_that_was_deleted_is_begun_anew(
+    person: Person, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The daemon holds what others would look for in vain, and two would create the same."""
+    person.write("- [ ] buy milk\n")
+    async with serving(person, monkeypatch) as daemon:
+        await daemon.holds(buy_milk=False)
+        await daemon.systemd.until("STATUS", "In sync: 1 task")
+        if what == "folder":
+            shutil.rmtree(person.store_path.parent)
+        else:
+            tail = ".lock" if what == "lock" else ""
+            person.store_path.with_name(person.store_path.name + tail).unlink()
+        person.write("- [ ] buy milk\n- [ ] call home\n")
+        await daemon.log.until("state.gone", path=str(person.store_path))
+        await daemon.systemd.until("STATUS", "In sync: 2 tasks")
+        assert person.omi() == {"buy milk": False, "call home": False}
+        with pytest.raises(errors.StoreBusy), lock(person.store_path, "another"):
+            pass
+        assert await daemon.stop() == errors.OK
+        assert len(daemon.log.said("state.gone")) == 1
+    with Store.open(person.store_path) as store:
+        assert len(store.links()) == 2
 
 
 async def test_a_save_does_not_wait_for_the_backoff(person: Person) -> None:
