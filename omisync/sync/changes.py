@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omisync.core import merge, plan
-from omisync.core.model import EXISTENCE, Base, Link, Patch
+from omisync.core.model import EXISTENCE, Base, Link, Patch, Tombstone
 from omisync.core.plan import ChangeRemote
 from omisync.errors import (
     ItemGone,
@@ -95,10 +95,28 @@ def _gone(run: Run, link: Link) -> None:
     line has to be created in any case.
     """
     base = None if EXISTENCE in link.doubt else link.base
+    _bury_id(run, link)
     gone = link.but(remote_id=None, base=base, failures=0, doubt=frozenset())
     run.settle("task.gone", gone, detail="deleted in Omi")
     run.succeeded()
     run.again = True
+
+
+def _bury_id(run: Run, link: Link) -> None:
+    """Remember whose item this was: should it be there again, it is nobody else's twin."""
+    if link.base is None:
+        return
+    stone = Tombstone(
+        f"was-{link.key}",
+        _remote_id(link),
+        link.base.local,
+        link.base.remote,
+        "gone",
+        run.desk.clock(),
+        counted=False,
+    )
+    with run.store.transaction(durable=False):
+        run.store.put_tombstones([stone])
 
 
 def _date_stays(run: Run, link: Link) -> None:
@@ -209,7 +227,7 @@ async def drop_twin(run: Run, op: DropTwin) -> None:
         run.remarks.append(f"{op.stone.task.text!r} is twice in Omi: {error.message}")
         run.finished()
         return
-    except ServerTrouble as error:
+    except ServerTrouble as error:  # it is asked for again: the next plan has it too
         run.unlucky += 1
         run.trouble(error)
         return
@@ -243,6 +261,7 @@ async def remove(run: Run, op: RemoveRemote) -> None:
             await client.change(_remote_id(link), Patch(completed=True))
     except ItemGone:
         detail = "already deleted in Omi"
+        _bury_id(run, link)
         run.settle("task.forgotten", link, dropped=[link.key], detail=detail)
         run.succeeded()
     except ItemProblem as error:

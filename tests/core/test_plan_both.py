@@ -388,6 +388,51 @@ def test_what_is_no_twin_is_left_alone(other: RemoteItem) -> None:
     assert kinds(decided) == ([] if other.fields.completed else [AddLocal])
 
 
+@pytest.mark.parametrize("how", ["complete", "delete", "keep", "gone"])
+def test_what_had_a_line_of_ours_is_no_twin(how: str) -> None:
+    """One of two equal lines went, and its item was opened again in the app, or undeleted."""
+    first, second = item("x", "a", age=30), item("y", "a", age=10)
+    stone = Tombstone("k", "x", Task("a"), Fields("a", how == "complete"), how, 0.0)
+    decided = made([entry("a")], [link("y", "a", made_at=1.0)], [first, second], tombstones=[stone])
+    assert kinds(decided) == ([AddLocal] if how in {"complete", "gone"} else [])
+
+
+def test_an_old_item_is_no_twin() -> None:
+    """What its own machine did not take back within a day is somebody's task."""
+    first, second = item("x", "a", age=86_430), item("y", "a", age=86_400)
+    decided = made([entry("a")], [link("y", "a", made_at=1.0)], [first, second])
+    assert kinds(decided) == [AddLocal]
+    later = item("y", "a", age=86_399)
+    assert kinds(made([entry("a")], [link("y", "a", made_at=1.0)], [first, later])) == [DropTwin]
+
+
+def test_who_wants_an_item_for_each_list_has_no_twins() -> None:
+    """Without ``adopt`` an equal item is another task."""
+    both = [item("x", "a", age=30), item("y", "a", age=10)]
+    policy = replace(POLICY, adopt=False)
+    assert kinds(made([entry("a")], [link("y", "a", made_at=1.0)], both, policy)) == [AddLocal]
+
+
+def test_a_twin_is_asked_for_until_an_answer_tells_that_it_is_gone() -> None:
+    """The list lacks it, but nothing told so."""
+    stone = Tombstone("twin-k", "y", Task("a"), Fields("a"), "twin", NOW, False)
+    decided = made([entry("a")], [link("x", "a")], [item("x", "a")], tombstones=[stone])
+    assert decided.ops == (DropTwin(Link("twin-k", "y", Task("a")), stone),)
+
+
+def test_a_finished_item_that_was_edited_does_not_go_with_its_line() -> None:
+    """Where items are deleted, what the app wrote into it would be lost without a word."""
+    gone = link("a", "a", seen=Task("a", True), base=Base(Task("a", True), Fields("a", True)))
+    policy = replace(POLICY, on_removal="delete")
+    edited = item("a", "a: seat 14", completed=True)
+    assert kinds(made([], [gone], [edited], policy)) == [AddLocal]
+    assert kinds(made([], [gone], [item("a", "a", completed=True)], policy)) == [RemoveRemote]
+    assert kinds(made([], [gone], [edited], POLICY)) == []
+    opened = link("a", "a")
+    assert kinds(made([], [opened], [edited], policy)) == [AddLocal]
+    assert kinds(made([], [opened], [item("a", "a", completed=True)], policy)) == [RemoveRemote]
+
+
 def test_an_item_without_a_time_is_no_twin() -> None:
     """Which of two came first cannot be told."""
     known = link("y", "a", made_at=1.0)

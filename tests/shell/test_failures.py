@@ -101,13 +101,13 @@ async def test_a_removal_that_a_limit_holds_back_changed_nothing(
 
 
 async def test_a_removal_of_a_gone_item_is_forgotten(settled: Person) -> None:
-    """Somebody was faster; nothing is left to bury."""
+    """Somebody was faster; only whose item it was is remembered."""
     (gone,) = [one.id for one in settled.sandbox.items.values() if one.description == "a b c"]
     del settled.sandbox.items[gone]
     settled.write("- [ ] stay\n")
     assert (await settled.cycle()).counts == {"task.forgotten": 1}
     assert history(settled)[-1] == ("task.forgotten", "a b c", "already deleted in Omi")
-    assert stones(settled) == []
+    assert [(stone.remote_id, stone.how) for stone in stones(settled)] == [(gone, "gone")]
     with Store.open(settled.store_path) as store:
         assert [one.seen.text for one in store.links()] == ["stay"]
 
@@ -465,7 +465,7 @@ async def test_a_line_that_goes_with_its_item_is_remembered(person: Person) -> N
     for _ in range(3):
         await person.settle()
     assert person.todo.read_text() == "- [ ] stay\n- [ ] more\n"
-    buried = {stone.task.text: stone for stone in stones(person)}
+    buried = {one.task.text: one for one in stones(person) if one.key.startswith("gone-")}
     for text, row in rows.items():
         assert row.base is not None
         at = buried[text].removed_at
@@ -518,6 +518,41 @@ async def test_a_twin_is_taken_back_in_the_end(
     assert "task.archived" not in {event for event, _, _ in history(other)}
     assert stones(other) == []
     assert person.omi() == {"start": False, "new": False}
+
+
+async def test_a_twin_whose_deletion_was_not_answered_is_told_of(
+    person: Person, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It is asked for again: what was deleted is in the history."""
+    other = Person(tmp_path_factory.mktemp("other"), person.sandbox, person.clock)
+    await twins(person, other)
+    await person.settle()
+    person.sandbox.fault_next("reset_after", method="DELETE")
+    await other.cycle(now=True)
+    assert len(person.sandbox.items) == 2
+    assert (await other.cycle(now=True)).counts == {"twin.removed": 1}
+    assert history(other)[-1] == ("twin.removed", "new", "")
+
+
+async def test_an_equal_item_that_is_opened_again_becomes_a_line(person: Person) -> None:
+    """Its line is gone; the item of the other line is not its twin."""
+    person.settings = TWO_WAY + 'on_remote_removal = "remove"\n'
+    person.write("- [ ] Milk\n- [ ] Eggs\n- [ ] Milk\n")
+    await person.settle()
+    person.write("- [ ] Eggs\n- [ ] Milk\n")
+    await person.settle()
+    (finished,) = [one for one in person.sandbox.items.values() if one.completed]
+    finished.completed = False
+    await person.settle()
+    assert sorted(person.todo.read_text().splitlines()) == ["- [ ] Eggs", *["- [ ] Milk"] * 2]
+    del person.sandbox.items[finished.id]
+    for _ in range(3):
+        await person.settle()
+    assert person.todo.read_text().count("Milk") == 1
+    person.sandbox.items[finished.id] = finished
+    await person.settle()
+    assert person.todo.read_text().count("Milk") == 2
+    assert len(person.sandbox.items) == 3
 
 
 async def test_twins_that_cannot_be_taken_back_are_left_alone(

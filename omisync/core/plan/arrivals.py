@@ -25,7 +25,8 @@ TWIN_SECONDS = 120.0
 """Between the creations of two items that two machines made of one line: as long as a
 read before a create and the create can be apart."""
 TWIN_PATIENCE = 86400.0
-"""Seconds for the machine whose item came later to take it back; it may be asleep."""
+"""Seconds after its creation for the machine whose item came later to take it back; it may
+be asleep. After that an item is what its account makes of it."""
 
 
 def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
@@ -145,6 +146,10 @@ def _import(draft: Draft, taken: set[str]) -> None:
     stones = {stone.remote_id: stone for stone in draft.seen.tombstones}
     waiting = _awaited(draft)
     twins = _Twins(draft)
+    for grave in stones.values():
+        if grave.how == "twin":  # listed or not: only an answer tells that it is gone
+            draft.ops.append(DropTwin(_stand_in(grave), grave))
+            taken.add(grave.remote_id)
     for item in sorted(draft.seen.unlinked or (), key=lambda item: item.age_order):
         stone = stones.get(item.id)
         if item.id in taken:
@@ -152,11 +157,10 @@ def _import(draft: Draft, taken: set[str]) -> None:
         if item.fields.description in waiting:
             draft.later = True
             continue
-        if stone is not None and stone.how == "twin":
-            draft.ops.append(DropTwin(_stand_in(stone), stone))
-        elif (stone is not None and _rests(stone, item)) or twins.settle(item):
+        # What had a line of ours is nobody else's twin.
+        if _rests(stone, item) if stone is not None else twins.settle(item):
             continue
-        elif _wanted(item, policy):
+        if _wanted(item, policy):
             task = merge.decode(item.fields, policy.encoding)
             if not task.text:
                 draft.mute += 1
@@ -182,8 +186,11 @@ def _awaited(draft: Draft) -> set[str]:
 
 
 def _rests(stone: Tombstone, item: RemoteItem) -> bool:
-    """Return whether a removed line stays removed: its item is as the removal left it."""
-    return stone.how == "delete" or item.fields == stone.remote
+    """Return whether a removed line stays removed: its item is as the removal left it.
+
+    One that was deleted in the app, and is there again, comes in as any other.
+    """
+    return stone.how == "delete" or (stone.how != "gone" and item.fields == stone.remote)
 
 
 def _wanted(item: RemoteItem, policy: Policy) -> bool:
@@ -215,7 +222,7 @@ class _Twins:
 
     def settle(self, item: RemoteItem) -> bool:
         """Return whether this item is the twin of a linked one, after planning what follows."""
-        made = self._made().get(_likeness(item))
+        made = self._made().get(_likeness(item)) if self.draft.policy.adopt else None
         if not made or item.created_at is None:
             return False
         for link in made:
@@ -225,13 +232,15 @@ class _Twins:
             apart = abs((item.created_at - ours.created_at).total_seconds())
             if apart > TWIN_SECONDS:
                 continue
+            age = self.draft.seen.now - max(item.created_at, ours.created_at).timestamp()
+            if age >= TWIN_PATIENCE:
+                continue
             if item.age_order < ours.age_order:
                 made.remove(link)
                 self._give_way(link, ours, item)
                 return True
-            waits = self.draft.seen.now - item.created_at.timestamp() < TWIN_PATIENCE
-            self.draft.later |= waits
-            return waits
+            self.draft.later = True
+            return True
         return False
 
     def _made(self) -> dict[tuple[object, ...], list[Link]]:

@@ -268,12 +268,17 @@ def _caught_up(link: Link, item: RemoteItem) -> Link:
 
 
 def _back(draft: Draft, link: Link, item: RemoteItem | None) -> AddLocal | None:
-    """Return the op that writes a removed line anew, if the app edited its item meanwhile."""
+    """Return the op that writes a removed line anew, if the app edited its item meanwhile.
+
+    A finished one stays out, as others do, unless its item would go with what was edited.
+    """
     base = link.base
     if item is None or base is None or link.doubt or link.parked or item.fields == base.remote:
         return None
     task = merge.decode(item.fields, draft.policy.encoding)
-    if not task.text or (task.completed and draft.policy.import_items != "all"):
+    policy = draft.policy
+    stays = policy.import_items != "all" and policy.on_removal != "delete"
+    if not task.text or (task.completed and stays):
         return None
     after = link.but(seen=task, base=Base(task, item.fields), absent_since=None, failures=0)
     return AddLocal(after, item, is_back=True)
