@@ -90,6 +90,9 @@ class Reply:
         return date if date is not None and wire.EARLIEST <= date < wire.LATEST else None
 
 
+THERE = "and put it in the place of this one, which `omisync status` names"
+
+
 def http_date(text: str) -> float | None:
     """Return an HTTP date (RFC 9110, 5.6.7) in Unix seconds, None for anything else."""
     try:
@@ -128,7 +131,7 @@ def refusal(request: Request, reply: Reply, key: str, now: float) -> OmisyncErro
             return errors.KeyProblem(
                 f"Omi refuses the key {masked(key)}{said.tail}",
                 "create a new key in the Omi app (Settings, Developer) with the scopes"
-                " action_items:read and action_items:write",
+                f" action_items:read and action_items:write, {THERE}",
             )
         case 403:
             return _forbidden(request, said, key)
@@ -194,7 +197,7 @@ def _forbidden(request: Request, said: _Said, key: str) -> errors.KeyProblem:
         )
     return errors.KeyProblem(
         f"the key {masked(key)} may not do this, it lacks the scope {scope}{said.tail}",
-        f"create a new key with {scope}; scopes of a key cannot be edited",
+        f"create a new key with {scope} too, for those of a key cannot be edited, {THERE}",
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omisync.store import Event
     from omisync.sync import Repaired
 
+NEXT_SYNC = "the next sync looks anew"
 STOPPING_SECONDS = 5.0
 """For a daemon that is stopping, or another run, to let the state go."""
 
@@ -52,18 +53,18 @@ def _facts(config: Config) -> show.StatusFacts:
     key, problem = _key(config)
     opened = store.Store.peek(config.store_path)
     links: Sequence[Link] = ()
-    intents, gates, last, refused, settled = 0, {}, None, None, None
+    intents, gates, last, refused, settled, anew = 0, {}, None, None, None, False
     if opened is not None:
         with opened:
             sync.check_bound(opened, config)
             links, intents = tuple(opened.links()), len(opened.intents())
             gates = {name: gate.wait(now) for name, gate in opened.gates().items()}
             last, refused = opened.fact("last"), opened.fact("refused")
-            settled = opened.fact("settled")
+            settled, anew = opened.fact("settled"), bool(opened.fact("anew"))
     last = last if isinstance(last, dict) else None
     since = ""
     if last is not None and last.get("code") in {errors.OK, errors.PARKED}:
-        since = _since(config, settled, links)
+        since = NEXT_SYNC if anew else _since(config, settled, links)
         last |= _hindrance(config)
     return show.StatusFacts(
         todo_path=config.todo_path,
@@ -93,7 +94,7 @@ def _since(config: Config, settled: object, links: Sequence[Link]) -> str:
 
     if not isinstance(settled, dict):  # as while a removed line waits
         is_waiting = any(link.absent_since is not None for link in links)
-        return "" if is_waiting else "the next sync looks anew"
+        return "" if is_waiting else NEXT_SYNC
     if file.signature(config.todo_path) is None:
         return "the file is not there now"
     with contextlib.suppress(OmisyncError):  # the next sync tells

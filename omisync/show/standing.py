@@ -130,7 +130,8 @@ def _headline(facts: StatusFacts, last: _Last) -> str:
     if last.code == errors.TEMPORARY:
         again = "it will be tried again" if facts.running else "the next sync goes on"
         return f"Not in sync yet; {again}."
-    return "Stopped by the removal guard." if _guarded(facts, last) else "Stopped: this needs you."
+    guarded = _guarded(facts, last) or bool((facts.last or {}).get("guarded"))
+    return "Stopped by the removal guard." if guarded else "Stopped: this needs you."
 
 
 def _write(paper: Paper, label: str, text: str, style: str = "") -> None:
@@ -203,7 +204,7 @@ def _numbers(facts: StatusFacts) -> tuple[object, object]:
 
 
 def _write_guard(paper: Paper, facts: StatusFacts, last: _Last) -> None:
-    if not _guarded(facts, last):
+    if not _guarded(facts, last) or last.troubles:  # which tell the same
         return
     count, total = _numbers(facts)
     _write(paper, "guard", f"refused to remove {count} of {total} tasks; nothing was sent", "red")

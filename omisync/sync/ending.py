@@ -92,6 +92,8 @@ def left(desk: Desk, outcome: Outcome) -> Outcome:
     paced = {type(error) for error in outcome.troubles} == {errors.ListUnread}
     since = former.get("failing_since") or (None if paced else now)
     with store.transaction():
+        if store.fact("anew") is not None:
+            store.put_fact("anew", None)
         store.put_fact(
             "last",
             {

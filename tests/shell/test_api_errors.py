@@ -159,7 +159,8 @@ async def test_a_read_only_key_is_told_to_be_replaced() -> None:
     assert "lacks the scope action_items:write" in caught.value.message
     assert masked(READ_ONLY_KEY) in caught.value.message
     assert caught.value.advice == (
-        "create a new key with action_items:write; scopes of a key cannot be edited"
+        "create a new key with action_items:write too, for those of a key cannot be edited, and put it"
+        " in the place of this one, which `omisync status` names"
     )
 
 
@@ -179,7 +180,7 @@ async def test_a_403_means_the_scope_that_it_names_or_the_usual_one(
 ) -> None:
     """The first one; else reading needs the read scope, everything else the write scope."""
     raised = await failure(operation, http(403, {"detail": detail}))
-    assert raised.advice.startswith(f"create a new key with action_items:{scope};")
+    assert raised.advice.startswith(f"create a new key with action_items:{scope} too,")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Forbidden</html>", b"{}"])

@@ -726,6 +726,11 @@ def test_status_names_what_the_guard_refused() -> None:
     assert "guard     refused to remove 12 of 14 tasks; nothing was sent\n" in stopped
     assert "`omisync --once --allow-removals`" in stopped
     assert "guard" not in stand(facts(refused=refused))
+    told = {"code": 65, "troubles": [["f lost 12 of 14 tasks", "Bring it back"]], "guarded": True}
+    once = stand(facts(refused=refused, last=told))
+    assert "why       f lost 12 of 14 tasks\n          → Bring it back\n" in once
+    assert "guard     " not in once
+    assert stand(facts(last=told)).startswith("Stopped by the removal guard.\n")
 
 
 def test_status_names_parked_tasks() -> None:

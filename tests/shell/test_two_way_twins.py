@@ -133,7 +133,8 @@ class Story:
         if side == "file":
             assert self.person.todo.read_bytes() == source, told
         elif side == "app":
-            assert self.items_say() == items, told
+            # A date that was kept back is sent when the app opens the task again.
+            assert _undated(self.items_say()) == _undated(items), told
         assert self.least <= len(self.lines()) <= self.most, told
         self.person.sent()
         outcome = await self.person.cycle(now=True)
@@ -160,7 +161,7 @@ class Story:
                 await self.person.cycle(now=True, allow_removals=True, yes=True)
             self.person.clock.pass_by(self.dice.choice((0, 1, 3, 30)))
         self.box.fault_rate({})
-        self.person.clock.pass_by(4000)
+        self.person.clock.pass_by(90_000)  # an item like ours is not waited for any longer
 
     async def _settled(self) -> Outcome:
         """Run cycles until three in a row find nothing to do."""
@@ -175,6 +176,13 @@ class Story:
                 async with self.person.desk() as desk:
                     sync.retry(desk.store, "", self.person.clock())
         raise AssertionError(f"never settled: {outcome}")
+
+
+def _undated(said: Counter[tuple[str, bool, str | None]]) -> Counter[tuple[str, bool]]:
+    told: Counter[tuple[str, bool]] = Counter()
+    for (text, completed, _), times in said.items():
+        told[text, completed] += times
+    return told
 
 
 async def live(home: Path, name: str, rounds: list[tuple[str, bool]], dice: Random) -> None:

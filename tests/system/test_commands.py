@@ -310,6 +310,22 @@ def test_the_log_tells_what_was_done_and_why(machine: Machine, omi: Omi) -> None
 # retry and forget
 
 
+def test_status_after_a_retry_is_not_that_of_the_last_sync(machine: Machine, omi: Omi) -> None:
+    """Also where one of the tasks is a removal, which waits for nothing any more."""
+    machine.synced(lines(1, 2, 3))
+    omi.sandbox.refuse = {"task 1": 402, "task 2": 402}
+    machine.write(lines(2, 3).replace("task 2", "task 2 b"))
+    omi.sandbox.refuse |= {"task 2 b": 402}
+    assert machine.once().code == 1
+    machine.run("retry")
+    status = machine.run("status")
+    assert "when last synced; the next sync looks anew." in status.out.splitlines()[0]
+    assert machine.run("status", "--json").data["in_sync"] is False
+    omi.sandbox.refuse = {}
+    assert machine.once().code == 0
+    assert machine.run("status").out.startswith("In sync: 2 tasks.\n")
+
+
 def test_retry_tries_a_parked_task_again(machine: Machine, omi: Omi) -> None:
     """The next run sends it, with the whole list or with those that have a text."""
     omi.sandbox.refuse = {"task 1": 422, "task 2": 422}
