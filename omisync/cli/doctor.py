@@ -241,6 +241,6 @@ def _clock(skew: float) -> Check:
     return Check(
         "clock",
         errors.OK,
-        f"is {abs(skew):.0f} s {which} the server's; syncs work, local dates may surprise",
+        f"is {show.duration(abs(skew))} {which} the server's; syncs work, but dates may surprise",
         "Let the machine set its clock (systemd-timesyncd or ntpd).",
     )

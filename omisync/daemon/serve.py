@@ -425,7 +425,8 @@ class Daemon:
         try:
             self.fresh = bases.read(self.config.path, environ)
         except OmisyncError as error:
-            self.log.warning("config.refused", what=error.message, next=show.commands(error.advice))
+            advice = f"{show.commands(error.advice)} (the old config stays in force)"
+            self.log.warning("config.refused", what=error.message, next=advice)
             supervisor.tell(environ, READY=1, STATUS=f"old config kept: {error.message}")
             return False
         self.log.info("config.loaded", path=str(self.config.path))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from omisync.core.model import Entry, Link, Patch, Task
+    from omisync.core.model import Entry, Fields, Link, Patch, Task
     from omisync.core.plan import Op, Plan
 
 
@@ -62,7 +62,7 @@ def _step(op: Op) -> Step:
                 completed=(None, fields.completed),
                 due_at=(None, _moment(fields.due_at)),
             )
-            return Step("create", link, entry, tuple(_why_create(link, entry)), changes)
+            return Step("create", link, entry, tuple(_why_create(link, entry, fields)), changes)
         case ops.Adopt(link, entry, _):
             return Step("link", link, entry, ("Omi has it already",))
         case ops.ChangeRemote(link, entry, patch):
@@ -113,12 +113,13 @@ def _why_line(before: Task, after: Task) -> Iterator[str]:
         yield f"due {former} → {words.due(after.due) if after.due is not None else 'none'}"
 
 
-def _why_create(link: Link, entry: Entry) -> Iterator[str]:
+def _why_create(link: Link, entry: Entry, fields: Fields) -> Iterator[str]:
     yield "new" if link.base is None else "edited, but deleted in Omi"
     if entry.task.completed:
         yield "ticked"
     if entry.task.due is not None:
-        yield f"due {words.due(entry.task.due)}"
+        kept = "" if fields.due_at is not None else ", sent when it is opened again"
+        yield f"due {words.due(entry.task.due)}{kept}"
     if link.failures:
         yield f"failed {words.count(link.failures, 'time')} so far"
 

@@ -79,7 +79,7 @@ def _opened_lock(path: Path, flags: int) -> int:
     except OSError as error:
         if error.errno in _NO_FILE:
             _not_ours(place, "is no file of its own")
-        if os.path.lexists(place) and error.errno not in NO_ROOM:
+        if os.path.lexists(place) and error.errno not in NO_ROOM | {errno.EROFS}:
             _not_ours(place, f"cannot be opened ({error.strerror})")
         unwritable(path, error)
     try:

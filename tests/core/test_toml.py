@@ -545,3 +545,29 @@ def test_a_hundred_thousand_tasks() -> None:
 def test_a_scan_of_what_is_no_toml_ends(source: bytes) -> None:
     """A string without an end takes in the rest: it is for the parser to say what is wrong."""
     assert toml.key_lines(source + b"\nb = 1") == {("a",): 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("due = 2026-12-01T10:00", "write a date as 2026-01-31, and one with a time as 2026-01-"),
+        ("due = 2026-1-5", "write a date as"),
+        ("due = 8:00", "write a date as"),
+        ("text = buy milk", 'put text in quotes: "..."'),
+        ("path = ~/todo.md", 'put text in quotes: "..."'),
+        ("text = “milk”", 'use straight quotes: "..."'),
+        ("done = True", "write true or false, in small letters"),
+        ("done = false,", "take the comma at the end of that line away"),
+        ("[todo]\na = 1\n[todo]\nb = 2", "begin each task with [[todo]], in two brackets"),
+        ("[sync]\n[sync]", "write each table, and each key of it, once"),
+        ("a = 1\na = 2", "write each table, and each key of it, once"),
+        ('text = "a" b', ""),
+        ("a = [1,\n", ""),
+    ],
+)
+def test_a_mistake_in_toml_tells_how_it_was_meant(source: str, advice: str) -> None:
+    """Where that can be known; the parser alone tells what it expected."""
+    with pytest.raises(ParseError) as wrong:
+        toml.parse(source.encode())
+    assert wrong.value.advice.startswith(advice)
+    assert bool(wrong.value.advice) == bool(advice)

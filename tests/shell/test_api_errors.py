@@ -159,8 +159,8 @@ async def test_a_read_only_key_is_told_to_be_replaced() -> None:
     assert "lacks the scope action_items:write" in caught.value.message
     assert masked(READ_ONLY_KEY) in caught.value.message
     assert caught.value.advice == (
-        "create a new key with action_items:write too, for those of a key cannot be edited, and put it"
-        " in the place of this one, which `omisync status` names"
+        "create a new key with action_items:write too, for those of a key cannot be edited, and"
+        " put it in the place of this one, which `omisync status` names"
     )
 
 

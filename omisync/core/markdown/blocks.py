@@ -57,10 +57,10 @@ _FENCE_CLOSES = re.compile(rb"[ \t>]*(?:`{3,}|~{3,})[ \t]*")
 _INLINE_TAGS = frozenset({"Emphasis", "Strong", "Link", "Image"})
 
 _HIDING = {
-    "front matter": "the front matter holds {}; move them below its closing line",
-    "HTML": "an HTML block holds {}; move them out of it, or end it with a blank line before them",
+    "front matter": "the front matter holds {}; move {} below its closing line",
+    "HTML": "an HTML block holds {}; move {} out of it, or put a blank line before {}",
     "comment": "a comment is opened here and never closed, it hides {}; close it with -->",
-    "indented": "four blanks or a tab make code of {}; indent it as deep as its list",
+    "indented": "four blanks or a tab make code of {}; indent {} as deep as the list",
     "code": "a code block is opened here and never closed, it hides {}; close it with its fence",
 }
 NO_TASK = "no line of this list is a task yet: a task has a box, `- [ ] text`"
@@ -362,8 +362,10 @@ def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
         content, open_comment = _outside_comments(content)
         kind = "comment" if open_comment and content.startswith(b"<!--") else kind
     count = sum(box[1] in known for box in _TASK_LIKE.finditer(content))
-    found = f"{count} lines that look like tasks" if count > 1 else "a line that looks like a task"
-    return _HIDING[kind].format(found) if count else ""
+    one = count == 1
+    found = "a line that looks like a task" if one else f"{count} lines that look like tasks"
+    them = "it" if one else "them"
+    return _HIDING[kind].format(found, them, them) if count else ""
 
 
 def doubt(source: bytes, at: int, known: Container[bytes]) -> str:

@@ -132,7 +132,8 @@ def load(source: bytes) -> dict[str, object]:
         raise ParseError("the text is not UTF-8", line, column, "save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         what, line, column = _located(error, source)
-        raise ParseError(f"not valid TOML: {what}", line, column) from None
+        advice = _way_out(what, source.splitlines()[line - 1 : line])
+        raise ParseError(f"not valid TOML: {what}", line, column, advice) from None
     except RecursionError:
         raise ParseError("brackets are nested too deeply", 1, 1) from None
     except ValueError as error:  # a number with more digits than Python converts
@@ -276,3 +277,31 @@ def _located(error: ValueError, source: bytes) -> tuple[str, int, int]:
 def _end_of(text: str) -> tuple[int, int]:
     """Return the line and column just after a text."""
     return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
+_MEANT = (
+    (re.compile(r".*,\Z"), "take the comma at the end of that line away"),
+    (re.compile(r"[“”„‟‘’«»]"), 'use straight quotes: "..."'),
+    (
+        re.compile(r"[0-9]{4}-[0-9]{1,2}-|[0-9]{1,2}:[0-9]{2}"),
+        "write a date as 2026-01-31, and one with a time as 2026-01-31T17:00:00",
+    ),
+    (re.compile(r"(?i:true|false|yes|no|on|off)\b"), "write true or false, in small letters"),
+    (re.compile(r"[^\W\d_]|[~/.@#]"), 'put text in quotes: "..."'),
+)
+"""What a value that TOML does not know begins with, and how it is written."""
+
+
+def _way_out(what: str, lines: Sequence[bytes]) -> str:
+    """Return how a line that tomllib stopped at was likely meant, empty where nobody knows."""
+    for raw in lines:
+        line = raw.decode(errors="replace").strip()
+        if "Cannot declare" in what and line == "[todo]":
+            return "begin each task with [[todo]], in two brackets"
+        if "Cannot declare" in what or "Cannot overwrite" in what:
+            return "write each table, and each key of it, once"
+        value = line.partition("=")[2].strip()
+        for begins, advice in _MEANT:
+            if begins.match(value):
+                return advice
+    return ""
