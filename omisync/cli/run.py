@@ -16,6 +16,7 @@ from omisync import errors, places, quick
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from omisync import show
     from omisync.config import Config
     from omisync.core.model import Document, Listing
     from omisync.core.plan import Plan
@@ -138,15 +139,21 @@ def _say_quickly(options: Namespace, ready: quick.Ready) -> None:
         print(quick.sentence(ready))  # noqa: T201 - data
 
 
+def _progress(options: Namespace) -> contextlib.AbstractContextManager[show.Progress | None]:
+    """Return what shows how it goes, to a person who wants to know."""
+    from omisync import show
+
+    quiet = options.quiet or options.json
+    return contextlib.nullcontext() if quiet else show.Progress(sys.stderr)
+
+
 def _synced(desk: Desk, options: Namespace) -> Outcome:
     """Run the loop to its end, with progress shown."""
     import asyncio
 
-    from omisync import daemon, show
+    from omisync import daemon
 
-    shown = not options.quiet and not options.json
-    progress = show.Progress(sys.stderr) if shown else contextlib.nullcontext()
-    with progress as bar:
+    with _progress(options) as bar:
         if bar is not None:
             desk.report = bar.report
 
@@ -207,15 +214,20 @@ def _asked(path: Path, options: Namespace, deadline: float) -> int | None:
         "yes": bool(options.yes),
     }
     patience = max(options.timeout, 2 * control.BEAT)
-    while True:
-        answer = control.ask(path, os.environ, request, patience)
-        if answer is None or "error" in answer:
-            return None  # none runs, or it is stopping: its lock is waited for
-        left = deadline - time.monotonic()
-        wait = max(0.0, (answer["retry_at"] or 0.0) - time.time())
-        if not answer["temporary"] or left <= 0 or wait > left:
-            break
-        time.sleep(min(max(wait, ASK_AGAIN), left))
+    with _progress(options) as bar:
+        told = False
+        while True:
+            answer = control.ask(path, os.environ, request, patience)
+            if answer is None or "error" in answer:
+                return None  # none runs, or it is stopping: its lock is waited for
+            left = deadline - time.monotonic()
+            wait = max(0.0, (answer["retry_at"] or 0.0) - time.time())
+            if not answer["temporary"] or left <= 0 or wait > left:
+                break
+            if bar is not None and not told and answer["data"]["troubles"]:
+                bar.wait(left, answer["data"]["troubles"][0]["message"])
+                told = True  # once: it goes on trying until then
+            time.sleep(min(max(wait, ASK_AGAIN), left))
     if options.json:
         from omisync import show
 

@@ -370,6 +370,20 @@ def test_a_run_by_hand_asks_the_daemon(
         assert daemon.end().code == 0
 
 
+def test_a_run_by_hand_tells_what_the_daemon_waits_for(machine: Machine, omi: Omi) -> None:
+    """Nobody stares at a silent line for a minute; it ends when the server is well again."""
+    with synced(machine) as daemon:
+        omi.fail("5xx_before")
+        machine.write("- [x] buy milk\n- [x] walk\n")
+        with Daemon(machine, "--once", "--timeout", "600") as run:
+            run.until("waiting until .*: the server answered")
+            omi.heal()
+            ran = run.ended()
+        assert ran.code == 0
+        assert ran.err.count("waiting until") == 1
+        assert daemon.end().code == 0
+
+
 def test_the_socket_is_the_owners_alone(machine: Machine) -> None:
     """0600, and gone after the end."""
     with synced(machine) as daemon:
