@@ -50,8 +50,8 @@ INWARD = frozenset({"write", "edit", "take out", "ask"})
 DIFFED_WORDS = 200
 """Words beyond which a rewording is shown without marking the words that differ."""
 
-ALLOW = "--once --allow-removals"
-AGREE = "--once --yes"
+ALLOW = "omisync --once --allow-removals"
+AGREE = "omisync --once --yes"
 
 
 def plan(  # noqa: PLR0913 - what is shown, and where to
@@ -237,7 +237,7 @@ def _write_guard(paper: Paper, removal: Removal, todo_path: Path) -> None:
     )
     paper.say(
         Piece("→ If the file is wrong, bring it back and all is well. If you meant it, run"),
-        Piece(f" `omisync --once`, which notes what it refuses, then `omisync {ALLOW}`."),
+        Piece(f" `omisync --once`, which notes what it refuses, then `{ALLOW}`."),
     )
 
 
@@ -252,7 +252,7 @@ def _write_inward_guards(paper: Paper, decided: Plan, todo_path: Path, *, asks: 
         )
         paper.say(
             Piece("→ If you deleted them, run `omisync --once`, which notes what it refuses,"),
-            Piece(f" then `omisync {ALLOW}`."),
+            Piece(f" then `{ALLOW}`."),
         )
     if asks:
         number = words.count(decided.arrivals, "task")
@@ -260,7 +260,7 @@ def _write_inward_guards(paper: Paper, decided: Plan, todo_path: Path, *, asks: 
             Piece("A first sync asks before it does this: ", "yellow"),
             Piece(f"{number} of Omi would be written into {todo_path}."),
         )
-        paper.say(Piece(f"→ `omisync {AGREE}` brings them in."))
+        paper.say(Piece(f"→ `{AGREE}` brings them in."))
 
 
 def plan_data(

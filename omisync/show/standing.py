@@ -208,7 +208,7 @@ def _write_guard(paper: Paper, facts: StatusFacts, last: _Last) -> None:
         return
     count, total = _numbers(facts)
     _write(paper, "guard", f"refused to remove {count} of {total} tasks; nothing was sent", "red")
-    _write(paper, "", f"→ Bring the file back, or allow it once: `omisync {ALLOW}`")
+    _write(paper, "", f"→ Bring the file back, or allow it once: `{ALLOW}`")
 
 
 def _write_parked(paper: Paper, link: Link, facts: StatusFacts) -> None:

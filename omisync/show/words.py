@@ -70,9 +70,9 @@ def commands(text: str) -> str:
     return text.replace("`omisync", f"`{_CALL['omisync']}")
 
 
-def command(arguments: str) -> str:
-    """Return the command with these arguments as it can be copied."""
-    return f"{_CALL['omisync']} {arguments}"
+def command(text: str) -> str:
+    """Return one command (``omisync --once``) as it can be copied."""
+    return commands(f"`{text}`").strip("`")
 
 
 def write_json(data: object, stream: TextIO) -> None:
