@@ -38,8 +38,6 @@ PATH_SIGNS = "/%:@!$&'()*+,;=~"
 HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 """A host name in lower case: labels of 1 to 63 characters (RFC 1035, 2.3.4)."""
 
-POSIX = os.name == "posix"
-
 
 # Config, todo file, state.
 
@@ -96,12 +94,6 @@ def _folder(environ: Mapping[str, str], variable: str, default: str) -> Path:
     # The XDG base directory specification: a relative path is to be ignored.
     if given.startswith("/"):
         return Path(given, APP)
-    if not POSIX:
-        import platformdirs
-
-        config = variable == "XDG_CONFIG_HOME"
-        find = platformdirs.user_config_path if config else platformdirs.user_state_path
-        return find(APP, appauthor=False)
     return _home(environ) / default / APP
 
 
@@ -373,7 +365,7 @@ def _secret(path: Path) -> _Secret:
     """Return the contents of a small file that should be its owner's alone."""
     try:
         # Without O_NONBLOCK a FIFO at this path would hold the program for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return _Secret(problem=MISSING)
     except PermissionError:
@@ -398,7 +390,7 @@ def _read_regular(descriptor: int) -> _Secret:
         return _Secret(problem=EMPTY)
     if len(data) > SECRET_LIMIT:
         return _Secret(problem="is too long")
-    others = POSIX and mode & (stat.S_IRGRP | stat.S_IROTH)
+    others = mode & (stat.S_IRGRP | stat.S_IROTH)
     return _Secret(data, mode=f"{stat.S_IMODE(mode):03o}" if others else "")
 
 

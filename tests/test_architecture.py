@@ -69,7 +69,6 @@ TYPES_TOO = {"show": "sync store"}
 LIBRARIES = {
     "aiohttp": "api sandbox",
     "multidict": "api sandbox",
-    "platformdirs": "places",
     "pydantic": "config api sandbox",
     "pydantic_core": "config api sandbox",
     "pyromark": "core.markdown",
@@ -102,7 +101,7 @@ IMPURE_METHODS = frozenset({"now", "utcnow", "today", "read_text", "read_bytes",
 """Methods that core never calls: they ask the clock or the disk."""
 
 HEAVY = (
-    "aiohttp asyncio multidict platformdirs pydantic pydantic_core rapidfuzz rich structlog"
+    "aiohttp asyncio multidict pydantic pydantic_core rapidfuzz rich structlog"
     " tomli_w tomlkit watchfiles yarl"
 )
 """What takes 15 ms and more to import, so a run with nothing to do never does."""

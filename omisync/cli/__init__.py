@@ -83,9 +83,9 @@ class _Unread(io.FileIO):
 
 def _leave_no_core() -> None:
     """Keep the key, which is in memory, out of a core file should this process crash."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows; a sandbox that forbids
-        import resource
+    import resource
 
+    with contextlib.suppress(OSError, ValueError):  # a sandbox that forbids it
         soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
         if soft:
             resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

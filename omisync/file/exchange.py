@@ -399,7 +399,7 @@ def _is_open_for_writing(descriptor: int) -> bool | None:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
         return True if error.errno == errno.EAGAIN else None
-    except (ImportError, AttributeError):  # not Linux
+    except AttributeError:  # not Linux
         return None
     return False
 

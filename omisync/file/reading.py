@@ -27,7 +27,7 @@ CHUNK = 1 << 16
 READ_ATTEMPTS = 4
 """How often a file that changes while it is read is read again at once."""
 
-OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK
 """O_NONBLOCK: a FIFO or a device at the path must not hold the program for ever."""
 
 BYTE_ORDER_MARKS = (

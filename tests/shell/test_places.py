@@ -487,7 +487,7 @@ def test_looking_for_places_imports_nothing_heavy() -> None:
     code = (
         "import sys; from pathlib import Path; from omisync import places, file\n"
         "places.state_path(Path('/a.md'), '', {'HOME': '/h'}); places.config_path(None, {})\n"
-        "heavy = {'pydantic', 'platformdirs', 'tomllib', 'asyncio', 'structlog'}\n"
+        "heavy = {'pydantic', 'tomllib', 'asyncio', 'structlog'}\n"
         "sys.exit(str(heavy & set(sys.modules) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
