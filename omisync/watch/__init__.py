@@ -74,7 +74,7 @@ CLOCK_JUMP = 3.0
 ARM_ATTEMPTS = 5
 """How often the way to the file is walked anew when folders come and go meanwhile."""
 
-Reason = Literal["saved", "rescan", "clock jumped", "asked"]
+Reason = Literal["saved", "rescan", "clock jumped"]
 
 
 class Reading(NamedTuple):
@@ -131,7 +131,6 @@ class Watch:
         self._heard = 0  # events so far
         self._answered = 0  # events whose change was announced, or was none
         self._broken = False  # the watch itself is no longer what it was
-        self._poked = False
         self._jumped = False
         self._said = ""
         self._drift = self._clocks_apart()
@@ -154,11 +153,6 @@ class Watch:
         for listener in self._ending:
             await listener.ended()
 
-    def poke(self) -> None:
-        """Make ``changed`` return "asked" now. Call it in the event loop's thread."""
-        self._poked = True
-        self._ring()
-
     async def changed(self) -> Reason:
         """Wait until the file may differ from what it was at the last return (or at entry).
 
@@ -169,7 +163,6 @@ class Watch:
         - "saved": an event told, or a look right after the last return.
         - "rescan": a look found what no event had told; the watch is set up anew.
         - "clock jumped": the machine slept, or its clock was set.
-        - "asked": ``poke`` was called.
         """
         reason = await self._look()  # what happened since the last return
         while reason is None:
@@ -197,9 +190,6 @@ class Watch:
             self._rescan_at = time.monotonic() + min(self._rescan, COARSEST_TIME)
         elif due:
             self._rescan_at = time.monotonic() + self._rescan
-        if self._poked:
-            self._poked = False
-            return "asked"
         if self._jumped:
             self._jumped = False
             return "clock jumped"
@@ -208,8 +198,8 @@ class Watch:
         return None
 
     async def _wait(self) -> None:
-        """Sleep until an event, a poke or the time of the next rescan."""
-        if self._poked or self._heard != self._answered:
+        """Sleep until an event or the time of the next rescan."""
+        if self._heard != self._answered:
             return
         loop = asyncio.get_running_loop()
         self._alarm = loop.create_future()

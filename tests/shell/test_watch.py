@@ -216,9 +216,10 @@ class Watched:
         return task
 
     async def quiet(self) -> bool:
-        """Tell whether nothing but a poke wakes now."""
-        self.watch.poke()
-        return await self.changed() == "asked"
+        """Tell whether a look at the file now finds nothing to announce."""
+        reason = await asyncio.wait_for(self.watch._look(), LONG)
+        self.read = _read(self.path)
+        return reason is None
 
     async def wakes(self, save: Save, path: Path, text: str) -> str:
         """Save while a wait is under way, so that only an event can end it; read at the wake."""
@@ -453,8 +454,10 @@ async def test_other_files_wake_nobody(todo: Path) -> None:
             todo.with_name(f"draft-{number}").write_text("x")
         assert await watched.log.has(todo.with_name("draft-49"))
         assert watched.watch._heard == 0
-        watched.watch.poke()
-        assert await waiting == "asked"
+        assert not waiting.done()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
 
 
 async def test_one_save_is_one_wake(todo: Path) -> None:
@@ -572,35 +575,6 @@ async def test_a_cancelled_wait_loses_nothing(todo: Path) -> None:
                 await waiting
         assert await watched.changed() == "saved"
         assert watched.read == "- [ ] 3\n"
-
-
-async def test_a_poke_answers_asked(todo: Path) -> None:
-    """A poke ends a wait, also one that begins later, and is answered once."""
-    async with watching(todo) as watched:
-        waiting = asyncio.create_task(watched.watch.changed())
-        await asyncio.sleep(0)
-        watched.watch.poke()
-        assert await waiting == "asked"
-        watched.watch.poke()
-        watched.watch.poke()
-        assert await watched.changed() == "asked"
-        in_place(todo, "- [ ] two\n")
-        assert await watched.changed() == "saved"
-
-
-async def test_a_poke_during_a_save_waits_for_its_end(todo: Path) -> None:
-    """Asked while a save is under way, the answer comes when the file is whole."""
-    async with watching(todo, settle=0.3) as watched:
-        with todo.open("w") as stream:
-            stream.write("- [ ] half")
-            stream.flush()
-            watched.watch.poke()
-            waiting = asyncio.create_task(watched.changed())
-            await asyncio.sleep(0)
-            stream.write(" and whole\n")
-        assert await waiting == "asked"
-        assert watched.read == "- [ ] half and whole\n"
-        assert await watched.quiet()
 
 
 async def test_leaving_with_a_wait_cancelled_ends_every_thread(todo: Path) -> None:
