@@ -16,7 +16,7 @@ refused.
 
 from omisync.core.markdown.blocks import fenced
 from omisync.core.markdown.edit import rewrite
-from omisync.core.markdown.entries import MARKS, Marks, parse, render
+from omisync.core.markdown.entries import MARKS, Marks, parse
 from omisync.core.markdown.legible import legible
 
-__all__ = ["MARKS", "Marks", "fenced", "legible", "parse", "render", "rewrite"]
+__all__ = ["MARKS", "Marks", "fenced", "legible", "parse", "rewrite"]

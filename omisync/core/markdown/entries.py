@@ -1,7 +1,7 @@
 """The tasks of a Markdown file as entries, each with the bytes it stands in.
 
-Rule: every span tells the truth about the bytes: putting a document together
-from its spans gives the file back. No valid UTF-8 is an error.
+Rule: every span tells the truth about the bytes: in the order of the entries spans
+ascend, and none overlap. No valid UTF-8 is an error.
 """
 
 from __future__ import annotations
@@ -141,20 +141,3 @@ def _too_long(text: str) -> str:
         f"this text has {len(text)} characters and Omi takes {DESCRIPTION_LIMIT}:"
         " it is sent cut at a word, with … at its end, and stays whole in the file"
     )
-
-
-def render(document: Document) -> bytes:
-    """Return the file, put together from the spans of its entries and what is between.
-
-    It equals ``document.source`` exactly when the spans ascend and none overlap.
-    """
-    source = document.source
-    pieces: list[bytes] = []
-    at = 0
-    for entry in document.entries:
-        inner = (entry.box, *entry.text_spans) if entry.box else entry.text_spans
-        for start, end in ((entry.span.start,) * 2, *inner, (entry.span.end,) * 2):
-            pieces += (source[at:start], source[start:end])
-            at = end
-    pieces.append(source[at:])
-    return b"".join(pieces)

@@ -16,7 +16,6 @@ from omisync.core.toml.entries import (
     TEXT_KEYS,
     load,
     parse,
-    render,
 )
 from omisync.core.toml.scan import BOM, key_lines
 
@@ -29,6 +28,5 @@ __all__ = [
     "legible",
     "load",
     "parse",
-    "render",
     "rewrite",
 ]

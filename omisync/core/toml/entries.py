@@ -108,16 +108,6 @@ def _likeness(word: str, one: str) -> float:
     return 1.0 if sorted(word) == sorted(one) else similarity(word, one)
 
 
-def render(document: Document) -> bytes:
-    """Return the file's bytes, put together from its chunks and what stands between them."""
-    pieces: list[bytes] = []
-    at = 0
-    for start, end in (entry.span for entry in document.entries if entry.span.end):
-        pieces += document.source[at:start], document.source[start:end]
-        at = end
-    return b"".join([*pieces, document.source[at:]])
-
-
 def load(source: bytes) -> dict[str, object]:
     """Return what TOML bytes say, a leading byte order mark aside.
 
