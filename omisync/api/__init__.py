@@ -1,6 +1,6 @@
 """The Omi Developer API for action items: its five operations as typed values.
 
-- ``address``  which server, which proxy, which path; how a key is shown.
+- ``address``  which server, which proxy, which path.
 - ``wire``     bodies: our values to JSON, JSON to our values.
 - ``faults``   which of our errors a refusal, or a missing reply, is.
 - ``reading``  how a list is read so that its completeness is known.
@@ -15,12 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omisync.places import masked, normalised_base
-
 if TYPE_CHECKING:
     from omisync.api.client import OmiClient
 
-__all__ = ["OmiClient", "masked", "normalised_base"]
+__all__ = ["OmiClient"]
 
 
 def __getattr__(name: str) -> object:

@@ -25,7 +25,7 @@ from omisync.errors import ConfigError, ParseError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SECTIONS", "SUFFIXES", "Config", "Settings", "load", "local_zone", "written"]
+__all__ = ["SUFFIXES", "Config", "Settings", "load", "written"]
 
 
 class Config(Settings):

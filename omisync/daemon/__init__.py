@@ -6,6 +6,6 @@
 ``threads`` what may hang. Only the daemon loads the watcher.
 """
 
-from omisync.daemon.pace import backoff, delay, once
+from omisync.daemon.pace import once
 
-__all__ = ["backoff", "delay", "once"]
+__all__ = ["once"]

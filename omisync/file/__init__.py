@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omisync.file.reading import SIZE_LIMIT, Signature, Snapshot, digest, glance, read, signature
+from omisync.file.reading import Signature, Snapshot, digest, glance, read, signature
 
 if TYPE_CHECKING:
-    from omisync.file.exchange import Replacement, check_held, check_replaceable, replace, replacing
+    from omisync.file.exchange import check_held, check_replaceable, replace, replacing
     from omisync.file.versions import copies, drop_copies, drop_copy, keep_copy
 
 __all__ = [
-    "SIZE_LIMIT",
-    "Replacement",
     "Signature",
     "Snapshot",
     "check_held",
@@ -41,7 +39,7 @@ __all__ = [
 if not TYPE_CHECKING:  # for mypy it would make every misspelt name an object
 
     def __getattr__(name: str) -> object:
-        if name in {"Replacement", "check_held", "check_replaceable", "replace", "replacing"}:
+        if name in {"check_held", "check_replaceable", "replace", "replacing"}:
             from omisync.file import exchange
 
             return getattr(exchange, name)

@@ -13,7 +13,7 @@ shown. rich is loaded only when something is written to a terminal.
 from omisync.show.events import clashes, clashes_data, history, history_data
 from omisync.show.plans import plan, plan_data
 from omisync.show.progress import Progress
-from omisync.show.results import checks, error, error_data, headline, outcome, outcome_data
+from omisync.show.results import checks, error, headline, outcome, outcome_data
 from omisync.show.standing import StatusFacts, status, status_data
 from omisync.show.words import (
     ago,
@@ -42,7 +42,6 @@ __all__ = [
     "count",
     "duration",
     "error",
-    "error_data",
     "headline",
     "history",
     "history_data",

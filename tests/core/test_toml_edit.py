@@ -16,11 +16,12 @@ from strategies import due_values
 from omisync.core import toml
 from omisync.core.model import Addition, Change, Document, Entry, Rewriting, Span, Task
 from omisync.core.toml import lines, scan
+from omisync.core.toml.entries import COMPLETED_KEYS, DUE_KEYS, TEXT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OURS = {*toml.TEXT_KEYS, *toml.COMPLETED_KEYS, *toml.DUE_KEYS, "id"}
+OURS = {*TEXT_KEYS, *COMPLETED_KEYS, *DUE_KEYS, "id"}
 
 
 def document(source: str) -> Document:
@@ -426,13 +427,11 @@ UNKNOWN = ["x = [1, # ]\n  2]", "'y.z' = {a = nan}", 'k.text = """\n[[todo]]\n""
 @st.composite
 def tables(draw: st.DrawFn) -> str:
     """Return a ``[[todo]]`` table of odd layout."""
-    body = [(draw(st.sampled_from(toml.TEXT_KEYS)), draw(QUOTED))]
+    body = [(draw(st.sampled_from(TEXT_KEYS)), draw(QUOTED))]
     if draw(st.booleans()):
-        body += [
-            (draw(st.sampled_from(toml.COMPLETED_KEYS)), draw(st.sampled_from(["true", "false"])))
-        ]
+        body += [(draw(st.sampled_from(COMPLETED_KEYS)), draw(st.sampled_from(["true", "false"])))]
     if draw(st.booleans()):
-        body += [(draw(st.sampled_from(toml.DUE_KEYS)), draw(DATES))]
+        body += [(draw(st.sampled_from(DUE_KEYS)), draw(DATES))]
     if draw(st.booleans()):
         body += [("id", draw(st.sampled_from(['"i"', '""'])))]
     indent = draw(st.sampled_from(["", "  ", "\t"]))

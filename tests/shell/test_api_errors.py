@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from rawserver import CLOSE, HANG, RESET, RawServer, http
 
 from omisync import errors
-from omisync.api import OmiClient, faults, masked
+from omisync.api import OmiClient, faults
 from omisync.core.model import Fields, Patch
+from omisync.places import masked
 from omisync.sandbox import KEY, READ_ONLY_KEY, Sandbox
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from rawserver import CLOSE, HANG, RawServer, http
 
 from omisync import errors
-from omisync.api import OmiClient, normalised_base
+from omisync.api import OmiClient
 from omisync.core.model import Fields, Patch
+from omisync.places import normalised_base
 from omisync.sandbox import KEY, Sandbox
 
 if TYPE_CHECKING:

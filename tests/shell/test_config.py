@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from omisync import config
+from omisync.config.settings import SECTIONS
+from omisync.config.zones import local_zone
 from omisync.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
@@ -74,9 +76,7 @@ def test_the_example_loads(tmp_path: Path) -> None:
 
 def test_an_empty_config_is_the_defaults(tmp_path: Path) -> None:
     """Every key may be left out."""
-    assert load(tmp_path, "").model_dump(include=set(config.SECTIONS)) == (
-        config.Settings().model_dump()
-    )
+    assert load(tmp_path, "").model_dump(include=set(SECTIONS)) == (config.Settings().model_dump())
 
 
 def test_a_config_cannot_be_changed(tmp_path: Path) -> None:
@@ -400,8 +400,8 @@ SCALARS = st.one_of(
 )
 NAMES = st.sampled_from(
     [
-        *config.SECTIONS,
-        *(f"{s}.{key}" for s, model in config.SECTIONS.items() for key in model.model_fields),
+        *SECTIONS,
+        *(f"{s}.{key}" for s, model in SECTIONS.items() for key in model.model_fields),
         "sync.on_remval", "todo.path.x", "x", "x.y", '""', "omi.'é'",
     ]
 )  # fmt: skip
@@ -487,23 +487,23 @@ def test_the_zone_of_the_machine(tmp_path: Path) -> None:
     localtime, names = tmp_path / "localtime", tmp_path / "timezone"
     berlin = next(p for p in (Path(t, "Europe/Berlin") for t in TZPATH) if p.exists())
     shutil.copy(berlin, localtime)
-    assert hours(config.local_zone(None, localtime, names)) == [1, 2]
-    assert hours(config.local_zone(str(localtime))) == [1, 2]
+    assert hours(local_zone(None, localtime, names)) == [1, 2]
+    assert hours(local_zone(str(localtime))) == [1, 2]
     names.write_text("Asia/Tokyo\n")
-    assert config.local_zone(None, localtime, names) == ZoneInfo("Asia/Tokyo")
+    assert local_zone(None, localtime, names) == ZoneInfo("Asia/Tokyo")
     localtime.unlink()
     localtime.symlink_to("../usr/share/zoneinfo/America/New_York")
-    assert config.local_zone(None, localtime, names) == ZoneInfo("America/New_York")
+    assert local_zone(None, localtime, names) == ZoneInfo("America/New_York")
 
 
 def test_a_machine_without_a_zone(tmp_path: Path) -> None:
     """Missing or broken zone files leave the offset of the process."""
     localtime, names = tmp_path / "localtime", tmp_path / "timezone"
     standard = -time.timezone / 3600
-    assert hours(config.local_zone(None, localtime, names)) == [standard, standard]
+    assert hours(local_zone(None, localtime, names)) == [standard, standard]
     localtime.symlink_to(localtime)
     names.write_bytes(b"\xff")
-    assert hours(config.local_zone(None, localtime, names)) == [standard, standard]
+    assert hours(local_zone(None, localtime, names)) == [standard, standard]
 
 
 def test_the_zone_is_looked_up_anew(tmp_path: Path) -> None:
@@ -513,5 +513,5 @@ def test_the_zone_is_looked_up_anew(tmp_path: Path) -> None:
     for name in ("Europe/Berlin", "Asia/Tokyo"):
         localtime.unlink(missing_ok=True)
         localtime.symlink_to(f"/usr/share/zoneinfo/{name}")
-        found.append(config.local_zone(None, localtime, tmp_path / "none"))
+        found.append(local_zone(None, localtime, tmp_path / "none"))
     assert found == [ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo")]

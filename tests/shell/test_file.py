@@ -11,6 +11,7 @@ import pytest
 
 from omisync import file
 from omisync.errors import FileMissing, FileUnusable
+from omisync.file.reading import SIZE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,9 +215,9 @@ def test_a_file_of_somebody_else(tmp_path: Path, unprivileged: None) -> None:
 def test_a_file_of_another_size(tmp_path: Path) -> None:
     """20 MB are read, a byte more is refused (sparse: before any of it is read)."""
     path = tmp_path / "todo.md"
-    path.write_bytes(b"a" * file.SIZE_LIMIT)
-    assert len(file.read(path).data) == file.SIZE_LIMIT
-    os.truncate(path, file.SIZE_LIMIT + 1)
+    path.write_bytes(b"a" * SIZE_LIMIT)
+    assert len(file.read(path).data) == SIZE_LIMIT
+    os.truncate(path, SIZE_LIMIT + 1)
     assert "larger than 20 MB" in refusal(path).message
     os.truncate(path, 1 << 40)
     assert "larger than 20 MB" in refusal(path).message

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from omisync import errors
-from omisync.daemon import backoff, delay
+from omisync.daemon.pace import backoff, delay
 from omisync.sync import Outcome
 
 if TYPE_CHECKING:

@@ -10,20 +10,11 @@ of the keys that change, and reads back as asked or is refused.
 """
 
 from omisync.core.toml.edit import legible, rewrite
-from omisync.core.toml.entries import (
-    COMPLETED_KEYS,
-    DUE_KEYS,
-    TEXT_KEYS,
-    load,
-    parse,
-)
+from omisync.core.toml.entries import load, parse
 from omisync.core.toml.scan import BOM, key_lines
 
 __all__ = [
     "BOM",
-    "COMPLETED_KEYS",
-    "DUE_KEYS",
-    "TEXT_KEYS",
     "key_lines",
     "legible",
     "load",
