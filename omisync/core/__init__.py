@@ -3,7 +3,7 @@
 ``markdown`` and ``toml`` turn text into entries and changes into text, ``due`` reads
 due-date tokens, ``still`` tells what stands as it stood,
 ``match`` says which entry is which link (``renumber``, ``replace``, ``reword`` and
-``assign`` settle its hard cases, ``order`` keeps the ranks), ``adopt`` what the server has already,
+``assign`` settle its hard cases), ``order`` keeps the ranks, ``adopt`` what the server has already,
 ``merge`` joins three versions of one task, ``plan`` holds the decision table, ``remains``
 tells removed tasks whose words still stand in the file.
 ``model`` has the nouns they share.

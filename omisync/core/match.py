@@ -26,7 +26,6 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from omisync.core import renumber, replace, reword
-from omisync.core.order import ranks
 from omisync.core.reword import Line
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     Key: TypeAlias = Callable[[Line], Hashable]
 
-__all__ = ["Matching", "normalised", "pair", "ranks"]
+__all__ = ["Matching", "normalised", "pair"]
 
 _STYLES = dict.fromkeys((0xFE0E, 0xFE0F))
 """The variation selectors of emoji: editors and phones add and drop them at will."""

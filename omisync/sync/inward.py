@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
-from omisync.core import match
+from omisync.core import order
 from omisync.core.model import Addition, Change, Tombstone
 from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
 from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
@@ -266,7 +266,7 @@ def _ranks(
     ]
     for at in sorted(at for at in rewriting.added if at is not None):
         known.insert(at, None)
-    ranks = match.ranks(known)
+    ranks = order.ranks(known)
     if all(old in {None, new} for old, new in zip(known, ranks, strict=True)):
         return ranks
     # There is no room: until the next plan makes some, a new line follows the one above by

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omisync import file
-from omisync.core import adopt, match
+from omisync.core import adopt, match, order
 from omisync.core.model import Link
 from omisync.errors import RateLimited
 from omisync.store import Event
@@ -59,7 +59,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         _start_over(run)
     links = desk.store.links()
     matching = match.pair(document.entries, links)
-    ranks = match.ranks(_ranks(document.entries, links, matching.pairs))
+    ranks = order.ranks(_ranks(document.entries, links, matching.pairs))
     pending = {intent.key: intent.fields.description for intent in desk.store.intents()}
     held = {
         number: links[at]

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.core import match, still
+from omisync.core import match, order, still
 from omisync.core.plan import arrivals, guard, known
 from omisync.core.plan.known import buried
 from omisync.core.plan.steps import (
@@ -156,5 +156,5 @@ def _met(seen: Observation) -> _Met:
 def _matched(entries: Sequence[Entry], links: Sequence[Link]) -> _Met:
     matching = match.pair(entries, links)
     link_of = {entry: links[link] for entry, link in matching.pairs}
-    ranks = match.ranks([link_of[n].rank if n in link_of else None for n in range(len(entries))])
+    ranks = order.ranks([link_of[n].rank if n in link_of else None for n in range(len(entries))])
     return _Met(entries, link_of, ranks, [links[at] for at in matching.absent])
