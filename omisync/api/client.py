@@ -133,12 +133,12 @@ class OmiClient:
 
     async def create_batch(
         self, items: Sequence[Fields], *, idempotency_key: str
-    ) -> tuple[list[RemoteItem], int]:
+    ) -> list[RemoteItem]:
         """Create 1 to 50 items at the price of one write; all are created, or none.
 
-        Returns the items of the reply in its order and the server's count. The
-        server may leave out what it created: compare before pairing. Raises
-        ``ItemRefused`` with the items at fault ``named`` where they are known.
+        Returns the items of the reply in its order. The server may leave out what it
+        created: compare before pairing. Raises ``ItemRefused`` with the items at fault
+        ``named`` where they are known.
         """
         body = _checked(wire.batch_body, items)
         request = Request("POST", address.BATCH, body, idempotency_key)

@@ -115,7 +115,10 @@ class _Item(BaseModel):
 
 
 class _Created(BaseModel):
-    """BatchActionItemsResponse, its rows still unread."""
+    """BatchActionItemsResponse, its rows still unread.
+
+    ``created_count`` is not used: a reply without it comes from something else.
+    """
 
     model_config = ConfigDict(strict=True)
     action_items: list[object]
@@ -157,10 +160,9 @@ def item(body: bytes) -> RemoteItem:
     return _Item.model_validate(loads(body)).value()
 
 
-def created(body: bytes) -> tuple[list[RemoteItem], int]:
-    """Return the readable rows of a batch reply, and how many the server counted."""
-    reply = _Created.model_validate(loads(body))
-    return _readable(reply.action_items), reply.created_count
+def created(body: bytes) -> list[RemoteItem]:
+    """Return the readable rows of a batch reply."""
+    return _readable(_Created.model_validate(loads(body)).action_items)
 
 
 def rows(body: bytes) -> tuple[list[RemoteItem], int]:

@@ -82,7 +82,6 @@ def answer(cycles: Sequence[Asking], outcome: Outcome, todo_path: Path) -> None:
                     "err": err.getvalue(),
                     "data": show.outcome_data(outcome),
                     "temporary": outcome.temporary,
-                    "progress": outcome.progress,
                     "retry_at": outcome.retry_at,
                 }
             )

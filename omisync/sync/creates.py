@@ -67,7 +67,7 @@ async def send(
         if len(group) == 1:
             items = [await client.create(fields[0], idempotency_key=intents[0].group)]
         else:
-            items, _ = await client.create_batch(fields, idempotency_key=intents[0].group)
+            items = await client.create_batch(fields, idempotency_key=intents[0].group)
     except OutcomeUnknown as error:
         _unknown(run, intents, error.failure)
         run.unlucky += 1

@@ -100,7 +100,8 @@ async def test_no_key_is_lost(person: Person, changes: int, renames: bool) -> No
         typing.cancel()
         for _ in range(20):
             answer = await daemon.ask(do="cycle")
-            if answer["code"] == errors.OK and not answer["temporary"] and not answer["progress"]:
+            unfinished = answer["temporary"] or answer["data"]["done"]
+            if answer["code"] == errors.OK and not unfinished:
                 break
         assert answer["code"] == errors.OK, answer
     assert editor.keys > changes
