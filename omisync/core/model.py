@@ -8,6 +8,7 @@ stores. *Local edited* compares two ``Task``; *remote edited* two ``Fields``.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 DESCRIPTION_LIMIT = 500
 """Code points that a description may have (CreateActionItemRequest, OpenAPI)."""
+
+WRITABLE_ID = re.compile(r"[A-Za-z0-9_-]+")
+"""An id that ``omi:ID`` in a line can hold; the ids of Omi are opaque."""
+
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark that some editors put at the start of a UTF-8 file."""
 
 
 @dataclass(frozen=True, slots=True)

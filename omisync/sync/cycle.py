@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
 from omisync.core import plan
+from omisync.core.model import BOM
 from omisync.errors import (
     FileChanged,
     KeyProblem,
@@ -182,7 +183,7 @@ def _met(seen: plan.Observation, listing: Listing) -> plan.Observation:
 
 
 def _is_blank(document: Document) -> bool:
-    return not document.source.removeprefix(b"\xef\xbb\xbf").strip(b"\x00 \t\r\n")
+    return not document.source.removeprefix(BOM).strip(b"\x00 \t\r\n")
 
 
 async def _cycle(run: Run, document: Document, snapshot: Snapshot, asked: _Asked) -> Plan:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import due_values
 
 from omisync.core import toml
-from omisync.core.model import Addition, Change, Document, Entry, Rewriting, Span, Task
+from omisync.core.model import BOM, Addition, Change, Document, Entry, Rewriting, Span, Task
 from omisync.core.toml import lines, scan
 from omisync.core.toml.entries import COMPLETED_KEYS, DUE_KEYS, TEXT_KEYS
 
@@ -458,7 +458,7 @@ def files(draw: st.DrawFn) -> bytes:
     text = "".join(parts).replace("\n", draw(st.sampled_from(["\n", "\r\n"])))
     if draw(st.booleans()):
         text = text.removesuffix("\n").removesuffix("\r")
-    return (scan.BOM if draw(st.booleans()) else b"") + text.encode()
+    return (BOM if draw(st.booleans()) else b"") + text.encode()
 
 
 TASKS = st.builds(

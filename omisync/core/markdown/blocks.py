@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pyromark
 
-from omisync.core.model import Span
+from omisync.core.model import BOM, Span
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     Event = tuple[dict[str, str | dict[str, object]] | str, dict[str, int]]
-
-BOM = b"\xef\xbb\xbf"
 
 LINE_END = re.compile(rb"\r\n|\n|\r")  # as CommonMark; `splitlines` splits at U+2028 too
 

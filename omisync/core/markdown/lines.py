@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from omisync.core import due
 from omisync.core.markdown import words
-from omisync.core.markdown.blocks import BOM, LINE_END
-from omisync.core.model import Span
+from omisync.core.markdown.blocks import LINE_END
+from omisync.core.model import BOM, WRITABLE_ID, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_ID = re.compile(r"[A-Za-z0-9_-]+")
 _WORD = re.compile(rb"\S+")
 
 _CANCELLED = b"-"
@@ -98,7 +97,7 @@ def _style(source: bytes, span: Span) -> due.Style:
 
 def writable(identifier: str | None) -> str | None:
     """Return an explicit id that can stand in a line, None for any other."""
-    return identifier if identifier and _ID.fullmatch(identifier) else None
+    return identifier if identifier and WRITABLE_ID.fullmatch(identifier) else None
 
 
 def added(addition: Addition, how: Manner) -> bytes:
@@ -160,8 +159,8 @@ def _named(source: bytes, change: Change) -> Iterator[Splice]:
     entry, identifier = change.entry, writable(change.explicit_id)
     if not entry.explicit_id or not identifier or identifier == entry.explicit_id:
         return
-    token = re.compile(rb"omi:" + re.escape(entry.explicit_id.encode()) + rb"(?![A-Za-z0-9_-])")
-    for found in token.finditer(source, entry.text_spans[0].start, entry.span.end):
+    token = rf"omi:{re.escape(entry.explicit_id)}(?!{WRITABLE_ID.pattern})".encode()
+    for found in re.compile(token).finditer(source, entry.text_spans[0].start, entry.span.end):
         yield Splice(found.start(), found.end(), _id_token(identifier).encode())
         return  # the first one counts
 

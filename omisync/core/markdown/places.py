@@ -12,7 +12,8 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.markdown import blocks
-from omisync.core.markdown.blocks import BOM, LINE_END
+from omisync.core.markdown.blocks import LINE_END
+from omisync.core.model import BOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due
 from omisync.core.markdown.blocks import LINE_END
-from omisync.core.model import Span
+from omisync.core.model import WRITABLE_ID, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ _ADDRESS = re.compile(r"(?:://|www\.)[^\s\udc00\udc01]+|\[\[[^\[\]]*\]\]")
 # Words with one space between them and no sign of a token: what most lines are.
 _PLAIN = re.compile(r"[^\s:@📅✅❌➕]++(?: [^\s:@📅✅❌➕]++)*+")
 
-_ID = re.compile(rf"{due.BEFORE}omi:([A-Za-z0-9_-]+){due.AFTER}")
+_ID = re.compile(rf"{due.BEFORE}omi:({WRITABLE_ID.pattern}){due.AFTER}")
 _BOOKKEEPING = re.compile(
     rf"[✅❌➕][\ufe0e\ufe0f]?\s*([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}){due.AFTER}"
 )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import adopt, match, merge
-from omisync.core.model import Base, Link, Patch, Tombstone
+from omisync.core.model import WRITABLE_ID, Base, Link, Patch, Tombstone
 from omisync.core.plan import known
 from omisync.core.plan.steps import AddLocal, Adopt, DropTwin, Revive
 
@@ -166,7 +166,7 @@ def _import(draft: Draft, taken: set[str]) -> None:
                 draft.mute += 1
                 continue
             link = Link(next(draft.keys), item.id, task, base=Base(task, item.fields))
-            identifier = item.id if policy.ids and known.WRITABLE_ID.fullmatch(item.id) else None
+            identifier = item.id if policy.ids and WRITABLE_ID.fullmatch(item.id) else None
             draft.ops.append(AddLocal(link, item, identifier))
 
 

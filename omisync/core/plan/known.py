@@ -6,12 +6,11 @@ is a request of its own and therefore counted.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import merge
-from omisync.core.model import LET_GO, Base, Tombstone
+from omisync.core.model import LET_GO, WRITABLE_ID, Base, Tombstone
 from omisync.core.plan.guard import is_silent
 from omisync.core.plan.steps import (
     AddLocal,
@@ -37,8 +36,6 @@ PROBE_AGAIN = 86400.0
 """Seconds before an item is asked for again that exists and is not listed."""
 TOLD = 60.0
 """Seconds after a line got its item in which what it names was told as that of a new line."""
-WRITABLE_ID = re.compile(r"[A-Za-z0-9_-]+")
-"""An id that ``omi:ID`` can hold; the ids of Omi are opaque."""
 
 
 def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:

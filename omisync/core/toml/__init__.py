@@ -11,10 +11,9 @@ of the keys that change, and reads back as asked or is refused.
 
 from omisync.core.toml.edit import legible, rewrite
 from omisync.core.toml.entries import load, parse
-from omisync.core.toml.scan import BOM, key_lines
+from omisync.core.toml.scan import key_lines
 
 __all__ = [
-    "BOM",
     "key_lines",
     "legible",
     "load",

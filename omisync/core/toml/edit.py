@@ -12,11 +12,11 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due
-from omisync.core.model import Addition, Change, Document, Rewriting, Task
+from omisync.core.model import BOM, Addition, Change, Document, Rewriting, Task
 from omisync.core.toml import lines
 from omisync.core.toml.entries import COMPLETED_KEYS, DUE_KEYS, ID_KEYS, TEXT_KEYS, load, read
 from omisync.core.toml.lines import Setting
-from omisync.core.toml.scan import BOM, key_of, statements
+from omisync.core.toml.scan import key_of, statements
 from omisync.errors import ParseError
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from datetime import date, time
 from typing import TYPE_CHECKING
 
 from omisync.core import due
-from omisync.core.model import DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
+from omisync.core.model import BOM, DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
 from omisync.core.reword import similarity
-from omisync.core.toml.scan import BOM, Place, chunks, key_lines
+from omisync.core.toml.scan import Place, chunks, key_lines
 from omisync.errors import ParseError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from omisync.core.model import BOM
 from omisync.core.toml.entries import COMPLETED_KEYS, DUE_KEYS, ID_KEYS, TEXT_KEYS
-from omisync.core.toml.scan import BOM, chunks, key_of, statements
+from omisync.core.toml.scan import chunks, key_of, statements
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -12,12 +12,10 @@ import tomllib
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.core.model import Span
+from omisync.core.model import BOM, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-BOM = b"\xef\xbb\xbf"
 
 
 class Statement(NamedTuple):
