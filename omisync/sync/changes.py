@@ -21,7 +21,8 @@ from omisync.errors import (
     ServerTrouble,
 )
 from omisync.store import Event
-from omisync.sync.parked import DAY, HOUR, is_poison, park
+from omisync.sync.desk import DAY, HOUR
+from omisync.sync.parked import is_poison, park
 
 if TYPE_CHECKING:
     from omisync.core.model import RemoteItem

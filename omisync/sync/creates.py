@@ -22,7 +22,8 @@ from omisync.errors import (
     WrongServer,
 )
 from omisync.store import Event
-from omisync.sync.parked import DAY, park
+from omisync.sync.desk import DAY
+from omisync.sync.parked import park
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

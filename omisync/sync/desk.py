@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from omisync.store import Store
     from omisync.sync.creates import Created
 
+HOUR = 3600.0
+DAY = 86400.0
+"""Seconds."""
 CAREFUL_AT_LEAST = 60.0
 """Seconds after a gate opened in which its bucket goes one request at a time."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from omisync.errors import GuardStopped, ImportStopped
 from omisync.store import Event
+from omisync.sync.desk import HOUR
 
 if TYPE_CHECKING:
     from omisync.core.plan import Plan, Removal
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 FLOOD = 25
 """Lines that a first meeting may bring into the file without asking."""
-HOUR = 3600.0
 
 
 def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> None:

@@ -23,8 +23,6 @@ MEANWHILE = 10.0
 """Seconds before its first failure in which others may have got through: in the same cycle."""
 CHANCE = 0.1
 """Share of failing tasks, to those settled meanwhile, up to which a server is well."""
-HOUR = 3600.0
-DAY = 86400.0
 
 
 def park(run: Run, link: Link, error: ItemProblem, *, retry_in: float | None = None) -> None:

@@ -18,6 +18,7 @@ from omisync import file, places
 from omisync.core import plan
 from omisync.errors import FileHeld, ListUnread, RateLimited
 from omisync.sync import looks
+from omisync.sync.desk import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from omisync.errors import FileChanged
     from omisync.sync.desk import Desk, Run
 
-HOUR = 3600.0
 BUDGET = 120
 """Reads an hour that the server grants where it does not tell (server source)."""
 SHARE = 0.8

@@ -15,8 +15,8 @@ from omisync.core.model import Base
 from omisync.errors import ItemProblem
 from omisync.store import Event
 from omisync.sync import looks
-from omisync.sync.desk import encoding_of
-from omisync.sync.parked import HOUR, PATIENCE, is_poison, park
+from omisync.sync.desk import HOUR, encoding_of
+from omisync.sync.parked import PATIENCE, is_poison, park
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
