@@ -29,9 +29,9 @@ MAY_IMPORT = {
     "core.model": "",
     "core.due": "",
     "core.order": "",
-    "core.still": "",
+    "core.unchanged": "",
     "core.assign": "",
-    "core.markdown": "core.model core.due core.still",
+    "core.markdown": "core.model core.due core.unchanged",
     "core.toml": "core.model core.due core.reword errors",
     "core.reword": "core.assign",
     "core.replace": "core.reword",
@@ -39,11 +39,11 @@ MAY_IMPORT = {
     "core.match": "core.model core.renumber core.replace core.reword",
     "core.merge": "core.model core.due",
     "core.adopt": "core.model core.match core.merge",
-    "core.plan": "core.model core.match core.order core.merge core.adopt core.still",
+    "core.plan": "core.model core.match core.order core.merge core.adopt core.unchanged",
     "core.remains": "core.model core.plan",
     "config": "core places errors",
     "file": "errors",
-    "store": "core.model core.still places errors",
+    "store": "core.model core.unchanged places errors",
     "api": "core.model errors places",
     "sync": "file store api core config places errors",
     "quick": "file places errors",
@@ -94,7 +94,7 @@ STDLIB_OF_CORE = (
 IMPURE_NAMES = frozenset({"open", "print", "input", "hash", "id"})
 """Built-ins that core never calls: they speak, read, or differ from run to run."""
 
-PURE_ENOUGH = {"core.still": "hash"}
+PURE_ENOUGH = {"core.unchanged": "hash"}
 """But here, where what they return is compared within one run only."""
 
 IMPURE_METHODS = frozenset({"now", "utcnow", "today", "read_text", "read_bytes", "write_text"})

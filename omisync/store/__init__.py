@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omisync.core.model import Clash, Gate, Intent, Link, Tombstone
-    from omisync.core.still import Lines
+    from omisync.core.unchanged import LazySequence
 
 __all__ = ["Clashed", "Event", "Instead", "Store", "Writing", "check_place", "holder", "lock"]
 
@@ -301,7 +301,7 @@ class Store:
 
     # Links
 
-    def links(self) -> Lines[Link]:
+    def links(self) -> LazySequence[Link]:
         """Return all links in the order of the file when last seen, each read when looked at.
 
         They are to be looked at while the store is open.

@@ -1,8 +1,8 @@
 """The links in the order of the file, each read when it is looked at.
 
-Rule: of a link that stands still only the sign of what its line says is kept, and
-kept up to date with what is written. They are what a new reading would give:
-where a write could change their order, or another process wrote, they are read anew.
+Rule: of a settled link only a fingerprint of its line is kept, and kept up to date
+with what is written. The links are those that a new reading would give: where a write
+could change their order, or another process wrote, they are read anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import accumulate
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
-from omisync.core.still import Lines, sign, signs
+from omisync.core.unchanged import LazySequence, fingerprint, fingerprints
 from omisync.errors import StoreBusy
 from omisync.store import coding
 from omisync.store.schema import TWO_WAY
@@ -32,10 +32,10 @@ KEY, RANK = 0, 6
 RUN = 64
 """Links that are read together: who looks at one looks at its neighbours."""
 
-# A link stands still where both sides agree on it and nothing is waited for: neither
-# its line, nor its item, nor an answer, nor its person. One with a value of another
-# kind than was written does not, so it is read at once, and told as damage.
-_STILL = """
+# A link is settled where both sides agree on it and nothing is waited for: neither its
+# line, nor its item, nor an answer, nor its person. One with a value of another kind
+# than was written is not, so it is read at once, and told as damage.
+_SETTLED = """
     typeof(remote_id) = 'text' AND remote_id != ''
     AND typeof(text) = 'text' AND text IS base_text
     AND completed IN (0, 1) AND completed IS base_completed
@@ -45,7 +45,7 @@ _STILL = """
     AND (remote_due_at IS NULL OR typeof(remote_due_at) = 'text')
     AND absent_since IS NULL AND clear_due = 0 AND failures = 0 AND parked IS NULL AND doubt = ''
 """
-_STILL_IN_OMI = """
+_SETTLED_TWO_WAY = """
     AND missing = 0 AND (probed_at IS NULL OR typeof(probed_at) = 'real')
     AND (made_at IS NULL OR typeof(made_at) = 'real')
 """
@@ -54,7 +54,10 @@ _HEAD = "key, rank, text, completed, due, section"
 
 
 class Rows:
-    """All links in the order of the file."""
+    """Keep a fingerprint per link; load the row on demand.
+
+    The order is that of the file. Links that are not settled are loaded at once.
+    """
 
     def __init__(
         self,
@@ -73,25 +76,25 @@ class Rows:
         self.since = since
         self._db = db
         self._checked = checked
-        still = _STILL + _STILL_IN_OMI * (version >= TWO_WAY)
-        self._heads = f"SELECT {_HEAD}, {still} FROM links"  # noqa: S608 - our own words
+        settled = _SETTLED + _SETTLED_TWO_WAY * (version >= TWO_WAY)
+        self._heads = f"SELECT {_HEAD}, {settled} FROM links"  # noqa: S608 - our own words
         self._carried = {link.key: link for link in carried}
         keys: list[str] = []
         self._ranks = array("q")
-        self._signs = signs()
-        self._loud: dict[int, Link] = {}
-        loud = []
+        self._fingerprints = fingerprints()
+        self._undecided: dict[int, Link] = {}
+        undecided = []
         with checked():
             for row in self._rows([*self._carried]):
                 del self._carried[row[KEY]]
-            for key, rank, *said, is_still in self._in_order():
-                if not is_still:
-                    loud.append(len(keys))
+            for key, rank, *said, is_settled in self._in_order():
+                if not is_settled:
+                    undecided.append(len(keys))
                 keys.append(key)
                 self._ranks.append(rank)
-                self._signs.append(sign(*said))
+                self._fingerprints.append(fingerprint(*said))
             self._keys = _Keys(keys)
-        self._listen(loud)
+        self._keep_undecided(undecided)
 
     def _in_order(self) -> Iterable[Row]:
         """Return the start of each link, rows and carried ones in one order."""
@@ -105,31 +108,31 @@ class Rows:
         )
         return merge(rows, carried, key=itemgetter(1, 0))
 
-    def links(self) -> Lines[Link]:
+    def links(self) -> LazySequence[Link]:
         """Return the links as they are now; who writes one has looked at it before."""
-        loud, kept = self._loud.copy(), self._signs[:]
-        return Lines(
+        undecided, kept = self._undecided.copy(), self._fingerprints[:]
+        return LazySequence(
             kept,
             _Reader(self._read, self._keys, kept),
-            made=loud,
-            loud=(min(loud), max(loud)) if loud else None,
-            moves=any(link.absent_since is not None for link in loud.values()),
+            made=undecided,
+            needs_decision=(min(undecided), max(undecided)) if undecided else None,
+            may_reorder=any(link.absent_since is not None for link in undecided.values()),
         )
 
     def updated(self, written: Sequence[Row]) -> Rows | None:
         """Take note of rows that were written; return None where the order may have changed."""
         places = {row[KEY]: self._place(row[KEY], row[RANK]) for row in written}
-        loud = []
+        undecided = []
         for some in parts([*places]):
-            for key, _, *said, is_still in self._db.execute(f"{self._heads} {among(some)}", some):
+            for key, _, *said, is_settled in self._db.execute(f"{self._heads} {among(some)}", some):
                 at = places[key]
                 if at is None:
                     return None
-                self._signs[at] = sign(*said)
-                self._loud.pop(at, None)
-                if not is_still:
-                    loud.append(at)
-        self._listen(loud)
+                self._fingerprints[at] = fingerprint(*said)
+                self._undecided.pop(at, None)
+                if not is_settled:
+                    undecided.append(at)
+        self._keep_undecided(undecided)
         return self
 
     def _place(self, key: str, rank: int) -> int | None:
@@ -141,10 +144,10 @@ class Rows:
             at += 1
         return None
 
-    def _listen(self, loud: Sequence[int]) -> None:
-        """Keep these links, by their places: they want a decision in each cycle."""
-        found = self._read([self._keys[at] for at in loud])
-        self._loud.update((at, found[self._keys[at]]) for at in loud)
+    def _keep_undecided(self, undecided: Sequence[int]) -> None:
+        """Load these links, by their places, and keep them: each cycle has to decide about them."""
+        found = self._read([self._keys[at] for at in undecided])
+        self._undecided.update((at, found[self._keys[at]]) for at in undecided)
 
     def _read(self, keys: Sequence[str]) -> dict[str, Link]:
         """Return the links of these keys that there are, by key."""
@@ -182,11 +185,11 @@ class _Reader:
         self,
         read: Callable[[Sequence[str]], dict[str, Link]],
         keys: _Keys,
-        signs: array[int],
+        fingerprints: array[int],
     ) -> None:
         self._read = read
         self._keys = keys
-        self._signs = signs
+        self._fingerprints = fingerprints
         self._start = -1
         self._near: dict[str, Link] = {}
 
@@ -203,8 +206,10 @@ class _Reader:
             self._near = self._read([self._keys[near] for near in range(start, stop)])
             self._start = start
         link = self._near.get(self._keys[at])
-        seen = link and sign(link.seen.text, link.seen.completed, link.seen.due, link.section)
-        if link is None or seen != self._signs[at]:
+        found = link and fingerprint(
+            link.seen.text, link.seen.completed, link.seen.due, link.section
+        )
+        if link is None or found != self._fingerprints[at]:
             raise StoreBusy("The state changed while it was read", "Try it again.")
         return link
 

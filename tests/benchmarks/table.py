@@ -300,14 +300,14 @@ def decide(folder: Path, tasks: int, turns: int) -> dict[str, float]:
     policy = plan.Policy(encoding)
 
     def anew() -> None:
-        plain._signs.cache_clear()  # as a process that begins
+        plain._fingerprints.cache_clear()  # as a process that begins
         markdown.parse(source)
 
     def looked() -> None:
         tuple(markdown.parse(source).entries)
 
     def decided() -> None:
-        plain._signs.cache_clear()
+        plain._fingerprints.cache_clear()
         with Store.open(path) as store:
             known = store.links()
             seen = plan.Observation(markdown.parse(source).entries, known, 0.0)

@@ -12,7 +12,7 @@ from strategies import NASTY, documents, nasty_markdown
 from omisync.core import markdown
 from omisync.core.markdown import blocks, entries, plain
 from omisync.core.model import Entry
-from omisync.core.still import Lines, sign
+from omisync.core.unchanged import LazySequence, fingerprint
 
 if TYPE_CHECKING:
     from omisync.core.model import Notice
@@ -26,7 +26,7 @@ PARTS = (
     "- plain\n", "- [ ] #12 e\n", "- [ ] due:2026-01-01\n", "- [ ] a omi:x-1\n", "- [ ] 牛乳 🔥\n",
     "<div>\n", "```\n", "[r]: /u\n", "- [ ] see [r]\n", "- [ ] " + "a" * 501 + "\n", "# H #\n",
 )  # fmt: skip
-"""Lines that are plain, nearly plain, or change what the next one is."""
+"""LazySequence that are plain, nearly plain, or change what the next one is."""
 
 
 def whole(source: bytes) -> tuple[list[Entry], list[Notice]]:
@@ -65,10 +65,10 @@ def test_a_file_reads_the_same_as_line_by_line(source: str) -> None:
     assert list(document.entries) == read
     assert [one for one in document.notices if one.message != blocks.NO_TASK] == notices
     found = document.entries
-    assert isinstance(found, Lines)
+    assert isinstance(found, LazySequence)
     said = [(e.task.text, e.task.completed, e.task.due, e.section) for e in read]
-    assert list(found.signs) == [sign(*one) for one in said]
-    assert found.moves is any(e.explicit_id is not None for e in read)
+    assert list(found.fingerprints) == [fingerprint(*one) for one in said]
+    assert found.may_reorder is any(e.explicit_id is not None for e in read)
 
 
 @given(mixtures())
@@ -79,7 +79,7 @@ def test_a_reader_who_will_not_write_may_do_without_the_spans(source: str) -> No
     for entry, bare in zip(placed.entries, without.entries, strict=True):
         assert bare in {entry, Entry(*entry[:4])}
     assert without.notices == placed.notices
-    assert list(without.entries.signs) == list(placed.entries.signs)  # type: ignore[attr-defined]
+    assert list(without.entries.fingerprints) == list(placed.entries.fingerprints)  # type: ignore[attr-defined]
 
 
 @given(mixtures(), st.data())
@@ -93,7 +93,7 @@ def test_an_entry_is_the_same_whenever_it_is_looked_at(source: str, data: st.Dat
 
 
 def test_the_last_entry_may_be_looked_at_first() -> None:
-    """Lines of another section are read with each other only."""
+    """LazySequence of another section are read with each other only."""
     assert markdown.parse(b"- [ ] a\n# b\n- [ ] c\n").entries[1].task.text == "c"
 
 

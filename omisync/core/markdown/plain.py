@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.markdown import blocks
 from omisync.core.model import DESCRIPTION_LIMIT, Entry, Notice, Span, Task
-from omisync.core.still import Lines, sign, signs
+from omisync.core.unchanged import LazySequence, fingerprint, fingerprints
 
 if TYPE_CHECKING:
     from array import array
@@ -59,10 +59,10 @@ _SWALLOWS = re.compile(rb"```|~~~|(?:\A|[\r\n])(?:[^A-Za-z\r\n]|\[[xX]\])*<")
 
 
 @lru_cache(maxsize=1 << 12)
-def _signs(lines: bytes, section: str) -> array[int]:
-    """Return the signs of these plain lines; most of them had them when last read, too."""
-    return signs(
-        sign(text.decode(), mark != b" ", day.decode() if day else None, section)
+def _fingerprints(lines: bytes, section: str) -> array[int]:
+    """Return the fingerprints of these plain lines; most are cached from the last reading."""
+    return fingerprints(
+        fingerprint(text.decode(), mark != b" ", day.decode() if day else None, section)
         for mark, text, _, day in _ONE.findall(lines)
     )
 
@@ -82,7 +82,7 @@ class _Run(NamedTuple):
     section: str
 
 
-def entries(source: bytes, read: Read, *, places: bool) -> tuple[Lines[Entry], list[Notice]]:
+def entries(source: bytes, read: Read, *, places: bool) -> tuple[LazySequence[Entry], list[Notice]]:
     """Return the entries and the notices of a file; ``read`` reads what is not plain."""
     sheet = _Sheet(source, places)
     begin = blocks.begin(source)
@@ -90,8 +90,10 @@ def entries(source: bytes, read: Read, *, places: bool) -> tuple[Lines[Entry], l
         sheet.hard(begin, len(source), read)
     else:
         sheet.fill(begin, read)
-    moves = any(entry.explicit_id is not None for entry in sheet.known.values())
-    return Lines(sheet.signs, sheet.entry, made=sheet.known, moves=moves), sheet.notices
+    may_reorder = any(entry.explicit_id is not None for entry in sheet.known.values())
+    made = sheet.known
+    found = LazySequence(sheet.fingerprints, sheet.entry, made=made, may_reorder=may_reorder)
+    return found, sheet.notices
 
 
 def is_readable(source: bytes, begin: int) -> bool:
@@ -109,7 +111,7 @@ class _Sheet:
     def __init__(self, source: bytes, places: bool) -> None:
         self.source = source
         self.places = places
-        self.signs = signs()
+        self.fingerprints = fingerprints()
         self.known: dict[int, Entry] = {}
         self.notices: list[Notice] = []
         self.section = blocks.Section()
@@ -146,19 +148,21 @@ class _Sheet:
     def plain(self, start: int, stop: int) -> None:
         """Take the items between two offsets."""
         section = self.section.path
-        found = _signs(self.source[start:stop], section)
+        found = _fingerprints(self.source[start:stop], section)
         if found:
-            self.runs.append(_Run(start, stop, len(self.signs), section))
-            self._before.append(len(self.signs))
-            self.signs += found
+            self.runs.append(_Run(start, stop, len(self.fingerprints), section))
+            self._before.append(len(self.fingerprints))
+            self.fingerprints += found
 
     def hard(self, start: int, stop: int, read: Read) -> None:
         """Take what somebody else reads between two offsets."""
         found, notices, self.section = read(start, stop, self.section)
         for entry in found:
             task = entry.task
-            self.known[len(self.signs)] = entry
-            self.signs.append(sign(task.text, task.completed, task.due, entry.section))
+            self.known[len(self.fingerprints)] = entry
+            self.fingerprints.append(
+                fingerprint(task.text, task.completed, task.due, entry.section)
+            )
         self.notices += notices
 
     def entry(self, at: int) -> Entry:

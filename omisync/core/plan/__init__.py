@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.core import match, order, still
+from omisync.core import match, order, unchanged
 from omisync.core.plan import arrivals, guard, known
 from omisync.core.plan.known import buried
 from omisync.core.plan.steps import (
@@ -135,12 +135,12 @@ class _Met(NamedTuple):
 
 
 def _met(seen: Observation) -> _Met:
-    """Return entries and links side by side, without the ends that stand as they stood.
+    """Return entries and links side by side, without the unchanged ends.
 
     With a listing every item may have changed, so every line is looked at.
     """
-    ends = still.Ends() if seen.listed is not None else still.ends(seen.entries, seen.links)
-    if ends == still.Ends():
+    ends = unchanged.Ends() if seen.listed is not None else unchanged.ends(seen.entries, seen.links)
+    if ends == unchanged.Ends():
         return _matched(seen.entries, seen.links)
     head, tail = ends
     entries = seen.entries[head : len(seen.entries) - tail]

@@ -1,4 +1,4 @@
-"""What stands as it stood is left out of a plan, and made into values only when asked for."""
+"""Lines at both ends that did not change are skipped, and made into values only when asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from omisync.core import plan
 from omisync.core.merge import Encoding, encode
 from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
-from omisync.core.still import Ends, Lines, ends, sign, signs
+from omisync.core.unchanged import Ends, LazySequence, ends, fingerprint, fingerprints
 from omisync.store import coding
 from omisync.store.rows import Rows
 from omisync.store.schema import SCHEMA, VERSION
@@ -28,7 +28,7 @@ SAYINGS = st.builds(
     st.booleans(),
     st.sampled_from((None, "2026-01-31")),
 )
-LOUD = (
+UNDECIDED = (
     {"absent_since": NOW - 9},
     {"doubt": frozenset({"completed"})},
     {"remote_id": None},
@@ -39,11 +39,11 @@ PLACES = st.tuples(SAYINGS, st.sampled_from(("", "Home")))
 
 
 def said(entry: Entry) -> int:
-    """What stands for all that a line says."""
-    return sign(entry.task.text, entry.task.completed, entry.task.due, entry.section)
+    """The fingerprint of what a line says."""
+    return fingerprint(entry.task.text, entry.task.completed, entry.task.due, entry.section)
 
 
-def stored(links: list[Link]) -> Lines[Link]:
+def stored(links: list[Link]) -> LazySequence[Link]:
     """These links as a store gives them."""
     with contextlib.closing(sqlite3.connect(":memory:")) as db:
         db.executescript(SCHEMA)
@@ -54,10 +54,12 @@ def stored(links: list[Link]) -> Lines[Link]:
         return found
 
 
-def lines(entries: list[Entry]) -> Lines[Entry]:
+def lines(entries: list[Entry]) -> LazySequence[Entry]:
     """These entries as a file gives them."""
-    moves = any(entry.explicit_id for entry in entries)
-    return Lines(signs(map(said, entries)), entries.__getitem__, moves=moves)
+    may_reorder = any(entry.explicit_id for entry in entries)
+    return LazySequence(
+        fingerprints(map(said, entries)), entries.__getitem__, may_reorder=may_reorder
+    )
 
 
 @st.composite
@@ -70,7 +72,7 @@ def stories(draw: st.DrawFn) -> tuple[list[Entry], list[Link]]:
         base = Base(task, encode(task, ENCODING))
         link = Link(f"k{number:02}", f"r{number}", task, section, number * step, base)
         if draw(st.integers(0, 19)) == 0:
-            link = link.but(**draw(st.sampled_from(LOUD)))
+            link = link.but(**draw(st.sampled_from(UNDECIDED)))
         links.append(link)
     now = list(before)
     for _ in range(draw(st.integers(0, 3))):
@@ -85,7 +87,7 @@ def stories(draw: st.DrawFn) -> tuple[list[Entry], list[Link]]:
 
 
 @given(stories())
-def test_a_plan_is_the_same_without_what_stands_still(
+def test_a_plan_is_the_same_without_the_unchanged_ends(
     story: tuple[list[Entry], list[Link]],
 ) -> None:
     """Whatever was edited, and whatever waits: the same ops, rows, ranks, removals."""
@@ -119,21 +121,21 @@ def test_ranks_without_room_are_those_of_the_whole_file(new: list[str]) -> None:
 
 
 def alphabet(
-    letters: str, *, loud: tuple[int, int] | None = None, moves: bool = False
-) -> Lines[str]:
+    letters: str, *, needs_decision: tuple[int, int] | None = None, may_reorder: bool = False
+) -> LazySequence[str]:
     """Lines that say one letter each."""
-    said = signs(sign(each, False, None, "") for each in letters)
-    return Lines(said, str, loud=loud, moves=moves)
+    said = fingerprints(fingerprint(each, False, None, "") for each in letters)
+    return LazySequence(said, str, needs_decision=needs_decision, may_reorder=may_reorder)
 
 
-def same_ends(now: str, before: str, loud: tuple[int, int] | None) -> Ends:
+def same_ends(now: str, before: str, needs_decision: tuple[int, int] | None) -> Ends:
     """What ``ends`` returns, letter by letter."""
     head = next((at for at, (a, b) in enumerate(zip(now, before, strict=False)) if a != b), None)
     head = min(len(now), len(before)) if head is None else head
     tail = 0
     while tail < min(len(now), len(before)) - head and now[-1 - tail] == before[-1 - tail]:
         tail += 1
-    first, last = loud or (len(before), -1)
+    first, last = needs_decision or (len(before), -1)
     return Ends(max(0, min(head, first) - 1), max(0, min(tail, len(before) - 1 - last) - 1))
 
 
@@ -149,19 +151,25 @@ LETTERS = st.text("ab", max_size=5)
 @example("aaaa", "b", "a", "bbbb", (2, 6))
 @example("bbbb", "b", "a", "aaaa", (2, 5))
 def test_ends_are_what_a_look_at_each_line_finds(
-    head: str, new: str, old: str, tail: str, loud: tuple[int, int] | None
+    head: str, new: str, old: str, tail: str, needs_decision: tuple[int, int] | None
 ) -> None:
     """No line is left out too many, and none too few: all but the one beside what differs."""
     now, before = head + new + tail, head + old + tail
-    loud = loud if loud and loud[1] < len(before) else None
-    assert ends(alphabet(now), alphabet(before, loud=loud)) == same_ends(now, before, loud)
+    needs_decision = needs_decision if needs_decision and needs_decision[1] < len(before) else None
+    assert ends(alphabet(now), alphabet(before, needs_decision=needs_decision)) == same_ends(
+        now, before, needs_decision
+    )
 
 
 def test_no_end_is_left_out_where_lines_may_cross() -> None:
     """An id or an absence on either side may pair any two lines: all are looked at."""
-    still, moves = alphabet("abcdef"), alphabet("abcdef", moves=True)
+    still, crossing = alphabet("abcdef"), alphabet("abcdef", may_reorder=True)
     assert ends(still, still) == Ends(5, 0)
-    assert [ends(moves, still), ends(still, moves), ends(moves, moves)] == [Ends()] * 3
+    assert [
+        ends(crossing, still),
+        ends(still, crossing),
+        ends(crossing, crossing),
+    ] == [Ends()] * 3
 
 
 def test_what_is_no_file_is_looked_at_whole() -> None:
@@ -183,7 +191,9 @@ def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
         asked.append(at)
         return links[at]
 
-    before = Lines(signs(sign(t.text, t.completed, t.due, "") for t in tasks), link)
+    before = LazySequence(
+        fingerprints(fingerprint(t.text, t.completed, t.due, "") for t in tasks), link
+    )
     tasks[5000] = Task("task 5000", completed=True)
     looked: list[int] = []
 
@@ -191,7 +201,9 @@ def test_one_edit_is_looked_at_with_its_neighbours_only() -> None:
         looked.append(at)
         return Entry(tasks[at], at + 1)
 
-    file = Lines(signs(sign(t.text, t.completed, t.due, "") for t in tasks), entry)
+    file = LazySequence(
+        fingerprints(fingerprint(t.text, t.completed, t.due, "") for t in tasks), entry
+    )
     seen = plan.Observation(file, before, NOW)
     (op,) = plan.make(seen, plan.Policy(ENCODING), iter(())).ops
     assert isinstance(op, plan.ChangeRemote)
