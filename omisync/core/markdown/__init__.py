@@ -10,7 +10,7 @@ refused.
 - ``plain``    the lines that most files consist of, read as a whole
 - ``legible``  how any text is written so that it reads back as itself
 - ``lines``    the bytes of one changed or added task
-- ``places``   where in the file added tasks stand
+- ``insertion`` where in the file added tasks stand
 - ``edit``     changes and additions, verified by reading the file again
 """
 

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due
-from omisync.core.markdown import blocks, lines, places
+from omisync.core.markdown import blocks, insertion, lines
 from omisync.core.markdown.entries import MARKS, parse
 from omisync.core.markdown.legible import legible
 from omisync.core.model import Addition, Change, Document, Rewriting, Task
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from omisync.core.markdown.blocks import Item
     from omisync.core.markdown.entries import Marks
+    from omisync.core.markdown.insertion import Place
     from omisync.core.markdown.lines import Manner, Splice
-    from omisync.core.markdown.places import Place
     from omisync.core.model import Entry
 
 
@@ -142,10 +142,10 @@ def _would_lose(draft: _Draft, ask: _Ask) -> bool:
 def _draft(document: Document, asks: Sequence[_Ask], marks: Marks, heading: str) -> _Draft:
     source = document.source
     how = lines.manner(document, marks)
-    place = places.Place(len(source))
+    place = insertion.Place(len(source))
     items = {}
     if any(isinstance(ask.what, Addition) for ask in asks):
-        place = places.choose(document, how.bullet, heading)
+        place = insertion.choose(document, how.bullet, heading)
     if any(isinstance(ask.what, Change) and _is_more_than_a_tick(ask.what) for ask in asks):
         found = blocks.read(source, blocks.begin(source))
         items = {item.bullet: item for item in found if isinstance(item, blocks.Item)}
@@ -170,7 +170,7 @@ def _attempt(draft: _Draft, asks: Sequence[_Ask]) -> _Attempt:
         else:
             added.append(lines.added(ask.what, draft.how))
     if added:
-        new = places.put(source, draft.place, added, draft.how.line_end)
+        new = insertion.put(source, draft.place, added, draft.how.line_end)
         splices.append(lines.Splice(draft.place.offset, draft.place.offset, new))
     data = _spliced(source, splices)
     rows = _rows(draft, asks)
