@@ -54,6 +54,7 @@ CURABLE = {errors.BAD_KEY, errors.BAD_CONFIG}
 A key file is also empty, or readable by others, for a moment while it is replaced."""
 REFUSED_SECONDS = 900.0
 """Without a change a refused key is tried again: it may have been the server's fault."""
+FIRST = asyncio.FIRST_COMPLETED
 RELOAD = -1
 GONE = "it was deleted or replaced: what there is now is read, or begun anew"
 HOLDER = "the omisync daemon"
@@ -431,9 +432,6 @@ class Daemon:
             return False
         self.log.info("config.loaded", path=str(self.config.path))
         return True
-
-
-FIRST = asyncio.FIRST_COMPLETED
 
 
 def _gist(error: OmisyncError) -> str:
