@@ -58,9 +58,6 @@ def service(options: Namespace) -> int:
     return action(options)
 
 
-# Install.
-
-
 def _install(options: Namespace) -> int:
     config = _config(options)
     here = installation.found(config, os.environ)
@@ -164,9 +161,6 @@ def _notes_on_other(other: list[_Unit]) -> Iterator[str]:
         )
 
 
-# Uninstall.
-
-
 def _uninstall(options: Namespace) -> int:
     config_file = places.config_path(options.config, os.environ)
     present = _present(config_file, None)
@@ -195,9 +189,6 @@ def _steps_to_stop(removed: list[_Unit]) -> list[str]:
     started = [shlex.quote(unit.name) for unit in removed if unit.shipped == unit.kind[-1]]
     steps = [f"systemctl --user disable --now {name}" for name in started]
     return [*steps, "systemctl --user daemon-reload"] if removed else []
-
-
-# Status.
 
 
 def _status(options: Namespace) -> int:
@@ -353,9 +344,6 @@ def _read(path: Path) -> str | None:
 
 def _config(options: Namespace) -> Config:
     return configs.load(places.config_path(options.config, os.environ), os.environ)
-
-
-# Words.
 
 
 def _say(stream: TextIO, lines: Iterable[str], *, before: str = "") -> None:

@@ -108,9 +108,6 @@ def _escaped(stem: str) -> str:
     return "".join(chr(byte) if byte in allowed else f"\\x{byte:02x}" for byte in raw)
 
 
-# The text.
-
-
 def written(text: str, here: Installation) -> str:
     """Return the unit of this installation, made from one that ``source`` returned.
 

@@ -112,9 +112,6 @@ def written(todo: Path, key_file: Path | None = None) -> str:
     return text
 
 
-# Reading and explaining.
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -293,8 +293,6 @@ class Daemon:
             with contextlib.suppress(asyncio.CancelledError):
                 await saved
 
-    # A cycle
-
     async def _cycle(
         self, saved: asyncio.Task[str], asked: list[dict[str, Any]], *, now: bool
     ) -> Outcome:
@@ -371,8 +369,6 @@ class Daemon:
             self.attempt = 0
         elif not outcome.again:
             self.attempt += 1
-
-    # Waiting
 
     async def _pause(self, saved: asyncio.Task[str], until: float | None) -> int | None:
         """Wait for a reason to run again; return an exit code when it is to end."""

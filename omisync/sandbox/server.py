@@ -211,8 +211,6 @@ class Sandbox(Account):
         finally:
             self._watchers.remove(watcher)
 
-    # Answering.
-
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         call = await self._read(http)
         fault = self._faults.take(http.method)
@@ -351,8 +349,6 @@ class Sandbox(Account):
     def _remove(self, request: Request, _: object) -> Reply:
         gone = self.remove(_item_id(request.path))
         return wire.reply(200, {"success": True}, f"deleted: {_short(gone.description)}")
-
-    # Records.
 
     def _record(self, request: Request) -> None:
         self.requests.append(request)

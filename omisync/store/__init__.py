@@ -299,8 +299,6 @@ class Store:
             finally:
                 self._db.execute("PRAGMA query_only=1")
 
-    # Links
-
     def links(self) -> LazySequence[Link]:
         """Return all links in the order of the file when last seen, each read when looked at.
 
@@ -350,8 +348,6 @@ class Store:
         self._rows = None if gone else self._rows
         self._delete("links", gone)
 
-    # Intents
-
     def intents(self) -> list[Intent]:
         """Return the intents in the order they were sent."""
         with reading(self.path):
@@ -376,8 +372,6 @@ class Store:
         self._put("links", 21, map(coding.link_row, links), "INSERT OR IGNORE")
         self.drop_intents(link.key for link in links)
 
-    # Tombstones
-
     def tombstones(self, now: float, *, kept: bool = False) -> list[Tombstone]:
         """Return the tombstones younger than 90 days at ``now`` (Unix seconds).
 
@@ -399,8 +393,6 @@ class Store:
         """Delete tombstones by key; call inside ``transaction``."""
         self._delete("tombstones", [*keys])
 
-    # Gates
-
     def gates(self) -> dict[str, Gate]:
         """Return the gates by bucket, open ones included."""
         with reading(self.path):
@@ -410,8 +402,6 @@ class Store:
     def put_gate(self, gate: Gate) -> None:
         """Write one gate; call inside ``transaction``."""
         self._put("gates", 4, [(gate.bucket, gate.set_at, gate.retry_after, gate.limit)])
-
-    # Clashes
 
     def record_clashes(self, at: float, clashes: Iterable[Clash]) -> list[Clash]:
         """Remember values that give way; return those that were not yet; call in ``transaction``.
@@ -456,8 +446,6 @@ class Store:
         found = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
         return found.fetchone() is not None
 
-    # A write of the file under way
-
     def put_writing(self, writing: Writing) -> None:
         """Note a write of the file that is about to be made; call inside ``transaction``."""
         rows = [coding.link_row(link) for link in writing.links]
@@ -471,8 +459,6 @@ class Store:
         with reading(self.path):
             links = tuple(coding.link(row) for row in noted.pop("links"))
             return Writing(links=links, **noted)
-
-    # Small facts
 
     def fact(self, name: str) -> object:
         """Return a small JSON value stored under ``name``, None when there is none."""
@@ -493,8 +479,6 @@ class Store:
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - named above
         self._db.execute("DELETE FROM meta WHERE name NOT IN ('last', 'told', 'written')")
         self._rows = None
-
-    # History
 
     def record(self, *events: Event) -> None:
         """Append to the history; call inside ``transaction``.

@@ -279,9 +279,6 @@ def _same(one: object, other: object) -> bool:
     return one == other or repr(one) == repr(other)
 
 
-# Writing.
-
-
 def _in_tables(draft: _Draft, asks: Sequence[_Ask]) -> bytes:
     """Return the bytes of a file of ``[[todo]]`` tables with all of this in it."""
     source = draft.document.source

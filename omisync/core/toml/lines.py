@@ -64,9 +64,6 @@ def spliced(source: bytes, splices: Iterable[Splice]) -> bytes:
     return b"".join((*pieces, source[at:]))
 
 
-# One table.
-
-
 def changed(
     source: bytes, span: Span, settings: Iterable[Setting], ending: bytes
 ) -> Iterator[Splice]:

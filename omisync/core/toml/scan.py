@@ -133,9 +133,6 @@ def _after(pattern: re.Pattern[bytes], source: bytes, at: int) -> int:
     return found.end() if found else at
 
 
-# What stands where.
-
-
 def key_lines(source: bytes) -> dict[tuple[str, ...], int]:
     """Return the line of each table header and key of valid TOML, by full dotted path.
 
