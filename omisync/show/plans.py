@@ -247,7 +247,7 @@ def _write_inward_guards(paper: Paper, decided: Plan, todo_path: Path, *, asks: 
     if gone.drastic:
         paper.say(
             Piece("The removal guard stops this: ", "red"),
-            Piece(f"Omi lacks {gone.count} of {gone.open} open tasks of {todo_path};"),
+            Piece(f"Omi lacks {gone.count} of {gone.remaining} open tasks of {todo_path};"),
             Piece(" nothing would be changed."),
         )
         paper.say(
@@ -373,6 +373,6 @@ def _guard_data(removal: Removal) -> dict[str, object]:
     return {
         "count": removal.count,
         "recent": removal.recent,
-        "total": removal.open,
+        "total": removal.remaining,
         "command": words.command(ALLOW),
     }

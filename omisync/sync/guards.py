@@ -25,7 +25,7 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
         GuardStopped: nothing of it is done.
     """
     removal = decided.removal
-    numbers = [snapshot.digest, removal.count, removal.open]
+    numbers = [snapshot.digest, removal.count, removal.remaining]
     refused = run.store.fact("refused")
     if removal.drastic and allow and refused == numbers:
         with run.store.transaction():
@@ -38,7 +38,7 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
                 run.store.put_fact("refused", None)
         return
     if refused != numbers:  # once, not with every look at the same file
-        detail = f"{removal.count} of {removal.open} removals"
+        detail = f"{removal.count} of {removal.remaining} removals"
         with run.store.transaction():
             run.store.put_fact("refused", numbers)
             run.store.record(Event(run.now, "guard.stopped", detail=detail))
@@ -78,7 +78,7 @@ def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:
     departure = decided.departure
     if departure.drastic and not _is_allowed(run, departure, allow=allow):
         raise GuardStopped(
-            f"Omi lacks {departure.count} of {departure.open} open tasks of"
+            f"Omi lacks {departure.count} of {departure.remaining} open tasks of"
             f" {run.desk.config.todo_path}; nothing was changed",
             "If that is wrong, nothing is lost: try again later. If you deleted them, run"
             " `omisync --once --allow-removals`.",

@@ -192,11 +192,11 @@ class Removal:
     def share(self) -> str:
         """Return how many of how many, such as ``8 of 16 tasks that are open in Omi``."""
         are = "" if self.finished else "open "
-        return f"{self.count} of {self.open} tasks that are {are}in Omi"
+        return f"{self.count} of {self.remaining} tasks that are {are}in Omi"
 
     @property
-    def open(self) -> int:
-        """Return how many tasks are open still."""
+    def remaining(self) -> int:
+        """Return how many of the tasks that count are not removed yet."""
         return self.total - self.recent
 
 
