@@ -31,10 +31,11 @@ LONGEST_NAME = 80
 LONGEST = 1 << 16
 """Bytes of a request; answers may be longer."""
 BEAT = 1.0
-"""Seconds between two blanks that the daemon sends while it works on a request: JSON may
-begin with any number. Who hears none for long enough knows that the daemon is frozen."""
+"""Interval of keep-alive blanks, in seconds: JSON may begin with any number of blanks, and
+the daemon sends them while it works on a request."""
 PATIENCE = 60.0
-"""Seconds without a blank: a slow machine may take some to plan a long list."""
+"""Without one for this long the daemon counts as hung; a slow machine may take some seconds
+to plan a long list."""
 
 
 def place(store: Path, environ: Mapping[str, str]) -> Path:

@@ -141,7 +141,7 @@ def _key(config: Config) -> tuple[str | None, str | None]:
 
 
 def log(options: Namespace) -> int:
-    """Show the history."""
+    """Show the history, or with ``--clashes`` the values that gave way."""
     config = _config(options)
     opened = store.Store.peek(config.store_path)
     events: list[Event] = []

@@ -263,7 +263,7 @@ EXISTENCE = "existence"
 
 
 LET_GO = -1
-"""In ``Link.missing``: the item is proven gone, and the line had what it gets for that."""
+"""``Link.missing``: the item is proven gone and the policy has been applied."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""Tells removed tasks whose words still stand in the file, where they are not read as a task.
+"""Warn when a removed task's text is still in the file but no longer parses as a task.
 
-Rule: that keeps no task, for a person may have meant it. But a heading between a
-task and its sub-tasks, a bullet that an editor replaced, or a fence that is open takes
-tasks away without a word being deleted, and nobody would look for it.
+Rule: the warning does not stop the removal, for the person may have meant it. But a
+heading between a task and its sub-tasks, a bullet that an editor replaced, or a fence
+left open removes tasks without a word being deleted, and nobody would look for that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from omisync.core.plan import Plan
 
 AT_MOST = 20
-"""Removed tasks that are looked for; who reads of twenty looks at the file."""
+"""Removed tasks that are searched for; who reads of twenty looks at the file."""
 _NOT_READ = "this is no longer read as a task, so it counts as removed: a task is "
 MARKDOWN = f"{_NOT_READ}a bullet and a box, [ ] or [x], and is indented only below a task or a list"
 JOINED = (

@@ -131,7 +131,7 @@ class Signals:
 
 @dataclass(slots=True)
 class _Waits:
-    """What keeps the daemon from its work at its start: systemd hears of it, the log once."""
+    """Reports why start-up is delayed: to systemd always, to the log once."""
 
     signals: Signals
     environ: Mapping[str, str]

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Unwaited(ThreadPoolExecutor):  # asyncio takes no other executor as its own
-    """Runs each call in a thread of its own that holds up nothing and nobody.
+    """An executor whose threads do not delay process exit: each call gets one of its own.
 
     Looking up a name takes up to half a minute where the network swallows the
     question, and nothing can stop it. The pool of asyncio would let the stop of

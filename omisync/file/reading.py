@@ -48,7 +48,7 @@ NOT_A_FILE = (
 
 
 class Signature(NamedTuple):
-    """What a look at the file costs nothing to compare: times in nanoseconds, size in bytes."""
+    """Stat fields that are cheap to compare: times in nanoseconds, size in bytes."""
 
     mtime_ns: int
     ctime_ns: int

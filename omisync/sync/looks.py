@@ -94,9 +94,12 @@ def check_binding(desk: Desk) -> None:
 
 
 def check_bound(store: Store, config: Config) -> None:
-    """Refuse a store that belongs to another server; raises as ``check_binding`` does.
+    """Refuse a store that has links, intents or tombstones of another server.
 
-    One that never got anything from there, after a typing error say, does not belong to it.
+    Without any, as after a mistyped URL, the store belongs to no server yet.
+
+    Raises:
+        ConfigError: the server is not the one that this store's ids are from.
     """
     bound, base_url = store.fact("base_url"), config.omi.base_url
     if bound in {None, base_url}:

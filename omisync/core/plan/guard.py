@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from omisync.core.plan.steps import Observation, Policy
 
 SMALL_REMOVAL = 5
-"""This many removals are a person's afternoon, whatever their share."""
+"""Up to this many removals are never drastic by share."""
 SMALL_LIST = 3
 """From this many tasks on, removing all of them is drastic."""
 ROLLING = 3600.0

@@ -1,7 +1,7 @@
 """What becomes of the tasks that are known: each link, with its line or without.
 
-Rule: nothing here looks at more than one task at a time, but for a probe, which
-is a request of its own and therefore counted.
+Rule: each task is decided by itself. Only probes depend on more: each is a request, so
+their number in one cycle is limited, and an unlinked item may make one needed at once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PROBES = 40
 PROBE_AGAIN = 86400.0
 """Seconds before an item is asked for again that exists and is not listed."""
 TOLD = 60.0
-"""Seconds after a line got its item in which what it names was told as that of a new line."""
+"""Seconds after we created an item in which a foreign id in its line is not reported again."""
 
 
 def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
