@@ -70,11 +70,11 @@ def _agrees(local: Fields, remote: Fields, level: int) -> bool:
 
 
 def tied(link: Link, item: RemoteItem, encoding: Encoding, *, both_ways: bool = False) -> Link:
-    """Return the link tied to an item that the server has: absence is no statement.
+    """Return the link bound to an existing item, with a base that loses nothing.
 
-    A date or a tick that the line has and the item lacks is left to be sent;
-    adopting never clears a date and never un-completes anything. With
-    ``both_ways`` the item's tick and date are as new as the line's: they cross, or clash.
+    A date or a tick that the line has and the item lacks counts as an edit to send. One
+    that only the item has does not count as removed from the line. With ``both_ways``
+    the item's tick and date are as new as the line's: they cross, or clash.
     """
     task = local = link.seen
     if both_ways:
@@ -90,7 +90,7 @@ def tied(link: Link, item: RemoteItem, encoding: Encoding, *, both_ways: bool = 
 
 
 def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:
-    """Return the base of two sides that have nothing in common but what they both say."""
+    """Return a base in which fields that differ are empty: a value on either side is an edit."""
     local, agreed = task, remote
     if task.completed != remote.completed:  # the tick crosses, whichever side has it
         local, agreed = replace(local, completed=False), replace(agreed, completed=False)
@@ -104,5 +104,5 @@ def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:
 
 
 def _readings(fields: Fields, encoding: Encoding) -> set[str]:
-    """Return what a line of this item may say: its words as they are, or made fit for a line."""
+    """Return the texts that a line of this item may have: its description, raw or legible."""
     return {_text_key(fields.description), _text_key(encoding.legible(fields.description))}

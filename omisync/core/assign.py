@@ -85,7 +85,7 @@ def _cheapest(costs: Sequence[Sequence[float]]) -> list[int]:
     width = len(costs[0])
     row_price = [0.0] * len(costs)
     column_price = [0.0] * (width + 1)
-    owner: list[int | None] = [None] * (width + 1)  # the last one is the door rows come in by
+    owner: list[int | None] = [None] * (width + 1)  # the last is virtual: rows start there
     for row in range(len(costs)):
         owner[width] = row
         _seat(costs, row_price, column_price, owner)
@@ -99,7 +99,7 @@ def _seat(
     column_price: list[float],
     owner: list[int | None],
 ) -> None:
-    """Find a column for the row at the door, moving others along the cheapest path."""
+    """Assign a column to the row in the virtual one, along the cheapest augmenting path."""
     door = column = len(costs[0])
     slack = [inf] * door
     came_from = [door] * door
@@ -129,7 +129,7 @@ def _shift(
     row_price: list[float],
     column_price: list[float],
 ) -> None:
-    """Change the prices so that the next column is reached without cost."""
+    """Adjust the potentials so that the next column is reached at no cost."""
     for column, row in reached:
         row_price[row] += step
         column_price[column] -= step

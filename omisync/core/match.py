@@ -354,9 +354,10 @@ def _places(marks: Sequence[int | None], edge: int | None) -> dict[int, _Place]:
 
 
 def _by_rewording(board: _Board) -> None:
-    """Match what is left with what it was reworded from; a copied id says it is not.
+    """Match the rest with the lines they were reworded from, but no line with a copied id.
 
-    What was done throughout comes first: the lines with it hold the others in place.
+    Edits made to many lines at once, such as a search-and-replace, come first: the lines
+    they match are the neighbours that the others are recognised by.
     """
     rest = _reworded(board)
     for throughout in (renumber, replace):

@@ -142,10 +142,11 @@ class _Context(NamedTuple):
 
 
 class _Edits(NamedTuple):
-    """What happened to one field: edited here, edited there, the same on both sides now.
+    """What happened to one field since the base.
 
-    ``cut`` tells that the server never had the whole value; ``mute`` that no
-    line can say the server's.
+    ``here`` and ``there`` tell on which side it was edited, ``same`` that both sides
+    have the same value now, ``doubted`` that a request about it was not answered, ``cut``
+    that the server never had the whole value, ``mute`` that no line can hold the server's.
     """
 
     here: bool
@@ -157,7 +158,11 @@ class _Edits(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """Where the value of one field goes: ``in``, ``out``, ``agreed`` or nowhere; does it clash?"""
+    """Which way the value of one field goes, and whether the other one is told as a clash.
+
+    ``in`` is to the file, ``out`` to the server, ``agreed`` only into the base; empty is
+    nowhere.
+    """
 
     way: str
     clash: bool = False
@@ -269,7 +274,7 @@ def _same_moment(
 
 
 def _take(came: Joined, local: dict[str, Any], remote: dict[str, Any]) -> None:
-    """Let both halves of the base, and the line, have a value that crossed or was found equal."""
+    """Write a value that crossed, or is the same on both sides, into the line and the base."""
     came.task = replace(came.task, **local)
     came.base = Base(replace(came.base.local, **local), replace(came.base.remote, **remote))
 
@@ -282,11 +287,11 @@ def _tell(came: Joined, name: str, verdict: _Verdict, local: str, remote: str) -
 
 
 def made_sure(patch: Patch, doubt: frozenset[str], remote: Fields) -> Patch:
-    """Return the patch with every doubted field in it, as both sides last agreed on it.
+    """Return the patch with each field in doubt that it lacks, at its value in the base.
 
-    An edit whose answer was lost and that was taken back since looks like no
-    edit at all, while the server may have it. Where only the existence is in
-    doubt, the description is sent for the sake of the answer.
+    If an edit was sent, its answer lost and the line then changed back, the line has
+    no edit, but the server may have that value. Where only the existence is in doubt,
+    the description is sent to get an answer.
     """
     lacking = doubt - patch.names
     if EXISTENCE in lacking and not patch:

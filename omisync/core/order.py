@@ -16,7 +16,7 @@ STEP = 1 << 20
 """Distance between ranks given at an end of the file: room for 20 insertions at one place."""
 
 ROOM = 1 << 8
-"""Distance that renumbering makes for each line it widens by.
+"""By how much the least gap between new ranks grows with each step that renumbering widens by.
 
 The next insertions find a gap again, and a place that is used much gets more.
 """

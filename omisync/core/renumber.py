@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Rest: TypeAlias = tuple[str, str, str]
 
 ENOUGH = 2
-"""Lines that make it a list."""
+"""Fewest renumbered lines that count as a list."""
 
 
 class _Numbered(NamedTuple):

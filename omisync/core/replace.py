@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Frame: TypeAlias = tuple[int, int]
 
 ENOUGH = 2
-"""Lines that make a replacement one edit: once is any two lines of one pattern."""
+"""Fewest lines that make a replacement one edit: one line may be another task of its pattern."""
 
 MOST = 0.65
 """Share of the lines left over with such words, two of three: words in common come by chance."""
@@ -97,7 +97,7 @@ def pair(news: Sequence[Line], olds: Sequence[Line]) -> list[tuple[int, int]]:
 def _throughout(
     edits: Collection[Sequence[_Change]], news: Sequence[_Text], olds: Sequence[_Text]
 ) -> Iterator[_Change]:
-    """Yield the changes of the edits that reach most lines with their words."""
+    """Yield the changes of each edit that covers ``MOST`` of the lines with its words."""
     having_out = _having(olds, {edit[0].out for edit in edits})
     having_put = _having(news, {edit[0].put for edit in edits})
     for edit in edits:
@@ -156,7 +156,7 @@ def _changes(news: Sequence[_Text], olds: Sequence[_Text]) -> Iterator[_Change]:
 def _cuts(
     text: _Text, heads: Sequence[int], tails: Sequence[int], forks: Collection[int]
 ) -> Iterator[tuple[Frame, _Cut]]:
-    """Yield each rest that the other side may have too, and what of the text it leaves."""
+    """Yield each frame, prefix and suffix, that the other side may have, and the words between."""
     size = len(text.words)
     for start, head in enumerate(heads):
         if head in forks:  # else all that begin like this go on alike: more than this is kept
@@ -166,9 +166,9 @@ def _cuts(
 
 
 class _Shared(NamedTuple):
-    """The beginnings of each text that both sides have, as numbers; none of it is the first.
+    """The prefixes of each text that occur on both sides, as nodes of a trie; its root is 0.
 
-    ``forks`` are those after which the texts differ.
+    ``forks`` are the nodes after which the texts differ.
     """
 
     of_news: list[list[int]]
@@ -177,7 +177,7 @@ class _Shared(NamedTuple):
 
 
 def _shared(news: Sequence[Words], olds: Sequence[Words]) -> _Shared:
-    """Return what the texts of both sides have in common, from their first words on."""
+    """Return the prefixes, in words, that the texts of both sides have in common."""
     numbers: dict[tuple[int, str], int] = {}
     of_olds = [[*_heads(words, numbers, grow=True)] for words in olds]
     of_news = [[*_heads(words, numbers, grow=False)] for words in news]
@@ -194,7 +194,7 @@ def _shared(news: Sequence[Words], olds: Sequence[Words]) -> _Shared:
 
 
 def _heads(words: Words, numbers: dict[tuple[int, str], int], *, grow: bool) -> Iterator[int]:
-    """Yield the number of each beginning; unless they ``grow``, up to the first without one."""
+    """Yield the trie node of each prefix; missing ones are added if ``grow``, else end it."""
     head = 0
     yield head
     for word in words:

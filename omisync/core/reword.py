@@ -57,7 +57,8 @@ CLEAR = 0.05
 """How much better each pair of a choice must be than another choice."""
 
 SOME_WORDS = 2
-"""Words of the shorter text that a tick vouches for, and a section if nothing but words came in."""
+"""Fewest words of the shorter text for which a tick is support. For the section it takes one
+word more, unless words were only added or dropped."""
 
 NEIGHBOUR = 0.1
 """Score of each neighbour in common: place decides between lines made after one pattern."""

@@ -239,8 +239,8 @@ def _wrong(attempt: _Attempt) -> set[int | None]:
 def _without_faults(draft: _Draft, failed: _Attempt) -> _Attempt:
     """Return the file with all that can be written into it, each tried against the whole.
 
-    What reads otherwise than asked is under suspicion; where that does not
-    explain it, everything is.
+    What reads otherwise than asked is left out first; where the rest still does not
+    read as asked, everything is.
     """
     wrong = _wrong(failed)
     good = _attempt(draft, [ask for ask in failed.asks if ask.number not in wrong])

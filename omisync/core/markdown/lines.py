@@ -123,10 +123,10 @@ def _joined(parts: Iterable[str]) -> bytes:
 def changed(
     source: bytes, change: Change, item: Item | None, how: Manner, *, anew: bool
 ) -> Iterator[Splice]:
-    """Yield what makes of an entry the task that is asked for.
+    """Yield the splices that turn an entry into the task that is asked for.
 
-    ``item`` is its block, needed for all but its box. ``anew`` puts text and
-    tokens together again where they could have stayed.
+    ``item`` is its block, needed for all but a change of the box. ``anew`` writes the
+    whole text and its tokens again, not only the words that differ.
     """
     entry, task = change.entry, change.task
     if task is None:

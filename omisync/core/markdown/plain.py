@@ -146,7 +146,7 @@ class _Sheet:
             self.hard(start, at, read)
 
     def plain(self, start: int, stop: int) -> None:
-        """Take the items between two offsets."""
+        """Add the plain items between two offsets."""
         section = self.section.path
         found = _fingerprints(self.source[start:stop], section)
         if found:
@@ -155,7 +155,7 @@ class _Sheet:
             self.fingerprints += found
 
     def hard(self, start: int, stop: int, read: Read) -> None:
-        """Take what somebody else reads between two offsets."""
+        """Add what ``read`` finds between two offsets."""
         found, notices, self.section = read(start, stop, self.section)
         for entry in found:
             task = entry.task

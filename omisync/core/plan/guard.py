@@ -66,7 +66,7 @@ def is_silent(link: Link, policy: Policy) -> bool:
 
 
 def departure(departing: Sequence[Link], seen: Observation, policy: Policy) -> Removal:
-    """Count the open lines that would go, or be ticked, with their items, and judge it."""
+    """Count the open lines to remove or tick because their items are gone, and judge it."""
     count = sum(_stands(link) for link in departing)
     if policy.on_remote_removal == "keep" or not count:
         return Removal()

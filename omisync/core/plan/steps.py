@@ -1,7 +1,7 @@
 """What a plan is made from, and what it is made of.
 
-Rule: an op carries the link as it will stand once the op took effect on the
-file; what the server answers is settled by whoever sent the request.
+Rule: an op carries the link as it will be after the op has changed the file. What
+the server answers is written into the link by whoever sent the request.
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ class Plan:
     outcome, which the server is asked about first. ``waiting`` links are absent
     within their grace; ``grace_ends`` is the earliest end, in Unix seconds.
     ``departure`` counts the lines that would be taken out or ticked because their
-    items are gone, ``clashes`` are the values that give way, ``strays`` the lines
-    that name another item than theirs, ``mute`` the items that no line can say.
+    items are gone, ``clashes`` are the values that give way, ``strays`` the lines that
+    name another item's id, ``mute`` counts the items whose text no line can hold.
     ``later`` tells that time alone may change the decision. ``ranks`` are those of all
     entries, in their order, where the whole list was read.
     """
@@ -262,12 +262,11 @@ class Plan:
 class Draft:
     """A plan while it is being made, with what it is made from.
 
-    ``standing`` are, with a list of Omi's, the links that have a line, as that says it;
-    ``departing`` are links whose line is about to go or be ticked with its item,
-    ``unmade`` are lines that are to have an item and did not get it yet, parked ones too,
-    ``orphans`` lines whose item is gone and may have come back under another id,
-    ``missing`` lines whose item the list no longer shows, ``strays`` those that
-    name another item than theirs.
+    ``standing`` are the links that have a line, if the list of items was read.
+    ``departing`` are the links whose line would be removed or ticked because its item
+    is gone. The others are lines: ``unmade`` wait for their item to be created, parked
+    ones too; the item of ``orphans`` is gone and may have come back under another id;
+    that of ``missing`` is no longer in the list; ``strays`` name another item's id.
     """
 
     seen: Observation
