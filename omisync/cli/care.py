@@ -255,6 +255,7 @@ def _repaired_data(repaired: Repaired, aside: Path | None) -> dict[str, object]:
     return {
         "version": 1,
         "kept": repaired.kept,
+        "unlisted": [link.seen.text for link in repaired.unlisted],
         "linked": [{"line": e.line, "text": e.task.text, "id": i.id} for e, i in repaired.linked],
         "new_lines": [{"line": e.line, "text": e.task.text} for e in repaired.lines],
         "other_items": [{"id": i.id, "text": i.fields.description} for i in repaired.items],
@@ -271,6 +272,12 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
     say(f"{count(repaired.kept, 'link')} kept, {linked} linked by text.\n")
     if not repaired.complete:
         say("Omi's list could not be read in full: some items may not have been seen.\n")
+    if repaired.unlisted:
+        say(
+            f"{count(len(repaired.unlisted), 'link')} to what Omi does not list (deleted, or locked):\n"
+        )
+        for link in repaired.unlisted:
+            say(f"  {show.safe(link.seen.text)}\n")
     if repaired.lines:
         say(
             f"{count(len(repaired.lines), 'line')} without an item in Omi; the next sync creates:\n"

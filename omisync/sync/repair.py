@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What a repair found: links kept and made, lines and open items left over."""
+    """What a repair found: links kept and made, lines and open items left over.
+
+    ``unlisted`` are kept links whose item Omi's complete list does not show: it was deleted
+    there, or is locked.
+    """
 
     kept: int
+    unlisted: tuple[Link, ...]
     linked: tuple[tuple[Entry, RemoteItem], ...]
     lines: tuple[Entry, ...]
     items: tuple[RemoteItem, ...]
@@ -85,8 +90,11 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         desk.store.put_fact("anew", True)
     used = {item.id for item in found.values()}
     asked_for = set(pending.values())  # one of them may be its item: the next sync asks
+    listed = {item.id for item in listing.items}
+    kept = [link for link in links if link.remote_id is not None]
     return Repaired(
-        kept=sum(link.remote_id is not None for link in links),
+        kept=len(kept),
+        unlisted=tuple(one for one in kept if listing.complete and one.remote_id not in listed),
         linked=tuple((alone[number], item) for number, item in found.items()),
         lines=tuple(entry for number, entry in enumerate(alone) if number not in found),
         items=tuple(

@@ -436,6 +436,18 @@ def test_repair_of_a_sound_store_changes_nothing(machine: Machine, omi: Omi) -> 
     machine.settled()
 
 
+def test_repair_names_links_whose_item_is_not_listed(machine: Machine, omi: Omi) -> None:
+    """They are kept, for a list proves no deletion; but nobody should think that all is there."""
+    machine.synced(lines(1, 2, 3))
+    for name, one in [*omi.sandbox.items.items()]:
+        if one.description == "task 2":
+            del omi.sandbox.items[name]
+    ran = machine.run("repair")
+    assert "3 links kept, 0 tasks linked by text.\n" in ran.out
+    assert "1 link to what Omi does not list (deleted, or locked):\n  task 2\n" in ran.out
+    assert machine.run("repair", "--json").data["unlisted"] == ["task 2"]
+
+
 def test_repair_moves_to_another_account(machine: Machine, omi: Omi) -> None:
     """``--accept-account`` links with what is there and leaves the rest to the next sync."""
     machine.synced(lines(1, 2))
