@@ -273,9 +273,8 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
     if not repaired.complete:
         say("Omi's list could not be read in full: some items may not have been seen.\n")
     if repaired.unlisted:
-        say(
-            f"{count(len(repaired.unlisted), 'link')} to what Omi does not list (deleted, or locked):\n"
-        )
+        links = count(len(repaired.unlisted), "link")
+        say(f"{links} to what Omi does not list (deleted, or locked):\n")
         for link in repaired.unlisted:
             say(f"  {show.safe(link.seen.text)}\n")
     if repaired.lines:
