@@ -348,18 +348,11 @@ def _commanded(options: Namespace, verb: str) -> Any:
         if not config.store_path.exists():
             raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
     text = str(getattr(options, "text", ""))
-    deadline = time.monotonic() + STOPPING_SECONDS
-    while (answer := _asked(config, verb, text)) is None:
-        try:
-            with (
-                store.lock(config.store_path, f"omisync {verb}"),
-                store.Store.open(config.store_path) as opened,
-            ):
-                return sync.COMMANDS[verb](sync.Desk(config, opened, os.environ), text)
-        except errors.StoreBusy:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.05)
+    with contextlib.ExitStack() as stack:
+        answer = _asked_or_locked(config, verb, text, stack)
+        if answer is None:
+            opened = stack.enter_context(store.Store.open(config.store_path))
+            return sync.COMMANDS[verb](sync.Desk(config, opened, os.environ), text)
     if "error" in answer:
         refused = UsageError(answer["error"], answer.get("advice", ""))
         refused.exit_code = answer.get("code", refused.exit_code)
@@ -367,9 +360,26 @@ def _commanded(options: Namespace, verb: str) -> Any:
     return answer["tasks"] if "tasks" in answer else answer["done"]
 
 
-def _asked(config: Config, verb: str, text: str) -> dict[str, Any] | None:
-    """Return what a running daemon answered; None where none runs, or one that is stopping."""
+def _asked_or_locked(
+    config: Config, verb: str, text: str, stack: contextlib.ExitStack
+) -> dict[str, Any] | None:
+    """Return what a running daemon answered; or hold the store on this stack, and return None.
+
+    Raises:
+        StoreBusy: another run holds it, or a daemon that does not stop.
+    """
     from omisync import control
 
-    answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
-    return None if answer is None or answer.get("stopping") else answer
+    deadline = time.monotonic() + STOPPING_SECONDS
+    while True:
+        answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
+        if answer is not None and not answer.get("stopping"):
+            return answer
+        try:
+            stack.enter_context(store.lock(config.store_path, f"omisync {verb}"))
+        except errors.StoreBusy:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return None

@@ -54,8 +54,11 @@ _INSTEAD = {
     "call": re.compile(r"[^\s()][^()]*\)?"),
 }
 
-_LATE_TIME = re.compile(r"\s+(?P<time>[0-9]:[0-9]{2}|[0-9]{1,2}(?::[0-9]{2})?\s?[aApP][mM])\b")
-_HALF_DAY = re.compile(r"\s+(?P<time>[aApP][mM])\b")
+_LATE_TIME = re.compile(
+    r"\s+(?P<time>[0-9]:[0-9]{2}\b"
+    r"|(?:1[0-2]|0?[1-9])(?::[0-9]{2})?(?:[aApP][mM]\b|\s[aApP][mM](?=\s*(?:$|[.,;:!?)\]]))))"
+)
+_HALF_DAY = re.compile(r"\s+(?P<time>[aApP][mM])(?=\s*(?:$|[.,;:!?)\]]))")
 """What a person may take for the time of a date before it, and for its half of the day."""
 
 _PAIRS = frozenset({"()", "[]", "{}", "**", "~~", '""', "''", "``"})
@@ -130,10 +133,20 @@ def find(text: str) -> Found:
             rejected.append(Rejected(one.start, one.end, SECOND))
         elif one:
             token = one
-            more = _LATE_TIME if is_date(one.value) else _HALF_DAY
-            if late := more.match(text, one.end):
+            if late := _late(text, one):
                 rejected.append(Rejected(*late.span("time"), NOT_A_TIME))
     return Found(token, tuple(rejected))
+
+
+def _late(text: str, token: Token) -> re.Match[str] | None:
+    """Return what after a token is meant as its time, or as the half of its day.
+
+    `am` and `PM` are words, too: of a language, or of a head of government.
+    """
+    if is_date(token.value):
+        return _LATE_TIME.match(text, token.end)
+    hour = int(token.value[11:13])
+    return _HALF_DAY.match(text, token.end) if 1 <= hour <= 12 else None  # noqa: PLR2004 - a clock
 
 
 def _read(text: str, opening: re.Match[str]) -> Token | Rejected | None:

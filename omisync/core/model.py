@@ -354,14 +354,19 @@ class Intent(NamedTuple):
         return Link(self.key, None, self.task, self.section, self.rank)
 
 
+GONE, TWIN, FORGOTTEN = "gone", "twin", "forgotten"
+"""`Tombstone.how` beside the policies: the item was deleted in the app; it is one that a race
+made twice and is to be deleted; its removal was given up, and no line is made of it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tombstone:
     """A removed task, kept so that its line can come back as the same item.
 
     ``remote`` is the item as the removal left it. ``how`` is the policy that
-    was applied (complete, delete or keep), ``"gone"`` for a line that went with
-    its item, ``"twin"`` for an item that a race made twice and that is to be
-    deleted. ``counted`` tells whether the removal counts for the removal guard.
+    was applied (complete, delete or keep), or one of those above. ``removed_at`` is, of a
+    twin, from when it may be deleted. ``counted`` tells whether the removal counts for the
+    removal guard.
     """
 
     key: str

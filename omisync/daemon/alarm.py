@@ -41,11 +41,11 @@ class Alarm:
             wait = self._due_in(now)
         except StoreBusy:
             return BUSY_SECONDS
-        return None if wait is None else max(wait, self.held_until - now)
+        return None if wait is None else max(wait, self._held(now))
 
     def ring(self) -> None:
         """Tell of a failure that lasts or is over; nobody waits for the command to end."""
-        if self.desk.clock() < self.held_until:
+        if self._held(self.desk.clock()):
             return
         try:
             about = self._news()
@@ -57,6 +57,11 @@ class Alarm:
             ringing = asyncio.create_task(self._rung(about))
             self.ringing.add(ringing)
             ringing.add_done_callback(self.ringing.discard)
+
+    def _held(self, now: float) -> float:
+        """Return the seconds until the store is tried again; none if the clock was set back."""
+        left = self.held_until - now
+        return left if 0 < left <= BUSY_SECONDS else 0.0
 
     def _due_in(self, now: float) -> float | None:
         since = _failing_since(self.desk)

@@ -69,21 +69,22 @@ async def once(  # noqa: PLR0913 - what a person can say besides --once
     attempt = 0
     deadline = desk.clock() + patience
     total: Outcome | None = None
-    now = True  # and again for what a cycle brought to light
+    looks = True
     while True:
         outcome = await sync.cycle(
-            desk, grace=grace, allow_removals=allow_removals, now=now, yes=yes
+            desk, grace=grace, allow_removals=allow_removals, now=looks, yes=yes
         )
-        now = outcome.again
+        # What is read could not be written while the file is held open.
+        looks = not any(isinstance(error, errors.FileHeld) for error in outcome.troubles)
         total = outcome if total is None else total.then(outcome)
         if not outcome.temporary:
             return total
-        clock = desk.clock()
+        now = desk.clock()
         if outcome.progress:
-            attempt, deadline = 0, clock + patience
+            attempt, deadline = 0, now + patience
         attempt += 1
-        wait = delay(outcome, attempt, clock, random.random())  # noqa: S311 - jitter, not a secret
-        left = deadline - clock
+        wait = delay(outcome, attempt, now, random.random())  # noqa: S311 - jitter, not a secret
+        left = deadline - now
         gated = outcome.retry_at is not None and outcome.retry_at > deadline
         if left <= 0 or gated:
             return total

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import re
@@ -76,9 +75,13 @@ def command(text: str) -> str:
 
 
 def write_json(data: object, stream: TextIO) -> None:
-    """Write data for programs as one line; a stream that is not UTF-8 gets ASCII."""
-    unicode = codecs.lookup(stream.encoding or "ascii").name == "utf-8"
-    stream.write(json.dumps(data, ensure_ascii=not unicode) + "\n")
+    """Write data for programs as one line; a stream that cannot say it gets ASCII."""
+    text = json.dumps(data, ensure_ascii=False)
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:  # or half a character, as the name of a file can have
+        text = json.dumps(data)
+    stream.write(text + "\n")
 
 
 def count(number: int, noun: str) -> str:

@@ -31,6 +31,7 @@ from omisync.store.opening import (
     damaged,
     identity,
     is_at_rest,
+    is_ours,
     make_private,
     mapped,
     reading,
@@ -123,10 +124,11 @@ class Store:
         """
         if not path.exists():
             create(path)
+        if is_ours(path):
+            make_private(path)
         store = cls(path, connect(path, "rw"), trace)
         try:
             version = store._check(thorough=True)
-            make_private(path)
             with mapped(path):
                 store._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
             if version < VERSION:
@@ -231,7 +233,8 @@ class Store:
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:
-                if not {name for name, *_ in kinds.tables(self._db)} & {"links", "intents"}:
+                found = {name for name, *_ in kinds.tables(self._db)}
+                if found and not found & {"links", "intents"}:
                     raise StoreUnusable(
                         f"The state store {self.path} is the database of another program",
                         "Name another path under [state]; nothing was changed.",
@@ -380,7 +383,8 @@ class Store:
         """
         with reading(self.path):
             rows = self._db.execute(
-                "SELECT * FROM tombstones WHERE removed_at > ? OR (? AND how = 'keep')",
+                "SELECT * FROM tombstones"
+                " WHERE removed_at > ? OR (? AND how IN ('keep', 'forgotten'))",
                 (now - TOMBSTONE_SECONDS, kept),
             )
             return [coding.tombstone(row) for row in rows]
@@ -470,14 +474,19 @@ class Store:
         """Store a small JSON value under ``name``; call inside ``transaction``."""
         self._put("meta", 2, [(name, json.dumps(value, ensure_ascii=False))])
 
+    def unsettle(self) -> None:
+        """Let the next sync look anew, and status say so till then; call inside ``transaction``."""
+        self.put_fact("settled", None)
+        self.put_fact("anew", True)
+
     def forget_account(self) -> None:
         """Forget all that an account was known by; call inside ``transaction``.
 
-        The history, lost values and what can be undone stay: they are the file's.
+        The history, lost values and copies of the file stay: they are the person's.
         """
         for table in ("links", "intents", "tombstones", "gates"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - named above
-        self._db.execute("DELETE FROM meta WHERE name NOT IN ('last', 'told', 'written')")
+        self._db.execute("DELETE FROM meta WHERE name NOT IN ('last', 'told')")
         self._rows = None
 
     def record(self, *events: Event) -> None:
@@ -506,7 +515,7 @@ class Store:
         )
         self._db.execute("DELETE FROM clashes WHERE at < ?", (now - HISTORY_SECONDS,))
         self._db.execute(
-            "DELETE FROM tombstones WHERE removed_at < ? AND how != 'keep'",
+            "DELETE FROM tombstones WHERE removed_at < ? AND how NOT IN ('keep', 'forgotten')",
             (now - TOMBSTONE_SECONDS,),
         )
 

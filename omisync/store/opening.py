@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_SECONDS = 5.0
+HEADER, APPLICATION_AT = 100, 68
+"""Bytes of a database's header, and where in it its program is named (SQLite, file format)."""
 SHARED_BYTES = 32768
 """What SQLite's index of the log has as soon as one process uses it (sqlite.org/walformat.html)."""
 
@@ -54,6 +56,16 @@ def create(path: Path) -> None:
         raise StoreBusy(
             f"The state store {path} cannot be made: {error}", "Free some space on that disk."
         ) from error
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether the header of a database names omisync as its program.
+
+    It is told without SQLite, which would make other files beside it.
+    """
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(HEADER)[APPLICATION_AT:][:4] == APPLICATION_ID.to_bytes(4)
+    return False
 
 
 def make_private(path: Path) -> None:

@@ -7,10 +7,11 @@ that is taken back before its answer came must be taken back in Omi too.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import merge, plan
-from omisync.core.model import EXISTENCE, Base, Link, Patch, Tombstone
+from omisync.core.model import EXISTENCE, GONE, Base, Link, Patch, Tombstone
 from omisync.core.plan import ChangeRemote
 from omisync.errors import (
     ItemGone,
@@ -46,13 +47,15 @@ async def change(
         item = await client.change(_remote_id(link), op.patch)
     except ItemGone:
         _gone(run, link)
-    except ItemRefused as error:
-        if op.patch == Patch(clear_due=True):
+    except ItemProblem as error:
+        if news is not None and not news:  # it refuses what it has: the item is there
+            _settle_as_it_was(run, op, event)
+        elif isinstance(error, ItemLocked):
+            park(run, _certain(link, op.link), error, retry_in=DAY)
+        elif op.patch == Patch(clear_due=True):
             _date_stays(run, link)
         else:
             park(run, _certain(link, op.link), error)
-    except ItemLocked as error:
-        park(run, _certain(link, op.link), error, retry_in=DAY)
     except ServerTrouble as error:
         await _unlucky(run, link, error)
     except OmisyncError:
@@ -62,6 +65,15 @@ async def change(
         said = described(op.patch if news is None else news)
         run.settle(event, _changed(run, link, op.patch, item), detail=said)
         run.succeeded()
+
+
+def _settle_as_it_was(run: Run, op: ChangeRemote, event: str) -> None:
+    """Settle a line whose item was only asked for, and is there."""
+    if op.link.base is None:
+        raise ValueError(op.link.key)
+    base = Base(op.entry.task, op.link.base.remote)
+    run.settle(event, op.link.but(base=base, failures=0, doubt=frozenset()))
+    run.succeeded()
 
 
 def _doubted(run: Run, link: Link, names: frozenset[str]) -> Link:
@@ -112,7 +124,7 @@ def _bury_id(run: Run, link: Link) -> None:
         _remote_id(link),
         link.base.local,
         link.base.remote,
-        "gone",
+        GONE,
         run.desk.clock(),
         counted=False,
     )
@@ -226,17 +238,26 @@ async def drop_twin(run: Run, op: DropTwin) -> None:
         pass  # the other machine, or a request without an answer
     except ItemProblem as error:
         run.remarks.append(f"{op.stone.task.text!r} is twice in Omi: {error.message}")
+        _put_off(run, op.stone, DAY)
         run.finished()
         return
-    except ServerTrouble as error:  # it is asked for again: the next plan has it too
+    except ServerTrouble as error:  # the next plan has it too, but for one that never gets through
         run.unlucky += 1
         run.trouble(error)
+        if run.desk.clock() - op.stone.removed_at > HOUR:
+            _put_off(run, op.stone, HOUR)
         return
     with run.store.transaction():
         run.store.drop_tombstones([op.stone.key])
         run.store.record(Event(run.desk.clock(), "twin.removed", op.stone.task.text))
     run.counts["twin.removed"] += 1
     run.succeeded()
+
+
+def _put_off(run: Run, stone: Tombstone, seconds: float) -> None:
+    """Let a twin be asked for again after a while only."""
+    with run.store.transaction():
+        run.store.put_tombstones([replace(stone, removed_at=run.desk.clock() + seconds)])
 
 
 async def revive(run: Run, op: Revive) -> None:

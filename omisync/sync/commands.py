@@ -21,23 +21,11 @@ def _restore(desk: Desk, text: str) -> str:
     return taking_back.restore(desk, int(text))
 
 
-def _anew(command: Command) -> Command:
-    """Let the store say, until the next sync, that it is not as the last one left it."""
-
-    def done(desk: Desk, text: str) -> list[str] | str:
-        said = command(desk, text)
-        with desk.store.transaction():
-            desk.store.put_fact("anew", True)
-        return said
-
-    return done
-
-
 COMMANDS: dict[str, Command] = {
-    "retry": _anew(lambda desk, text: parked.retry(desk.store, text, desk.clock())),
-    "forget": _anew(lambda desk, text: parked.forget(desk.store, text, desk.clock())),
-    "undo": _anew(lambda desk, _: taking_back.undo(desk)),
-    "restore": _anew(_restore),
+    "retry": lambda desk, text: parked.retry(desk.store, text, desk.clock()),
+    "forget": lambda desk, text: parked.forget(desk.store, text, desk.clock()),
+    "undo": lambda desk, _: taking_back.undo(desk),
+    "restore": _restore,
 }
 """By name: what takes the rest of the command line, and returns the texts or what was done.
 

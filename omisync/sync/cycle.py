@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from omisync.config import Config
-    from omisync.core.model import Document, Listing, RemoteItem
-    from omisync.core.plan import Plan
+    from omisync.core.model import Document, Listing
+    from omisync.core.plan import Op, Plan
     from omisync.file import Snapshot
     from omisync.store import Store
     from omisync.sync.desk import Desk
@@ -199,15 +199,22 @@ async def _cycle(run: Run, document: Document, snapshot: Snapshot, asked: _Asked
 
 
 async def _looked(run: Run, seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan:
-    """Return the plan after a look at the server, if anything is to be created."""
+    """Return the plan after a look at the server, if anything hangs on what is there."""
     run.planned = sending.writes(decided)
     if decided.creates:
         run.linked = run.store.remote_ids()
-    if decided.creates and not run.shut("write"):  # else nothing is created, so nothing is read
-        unlinked = await _before_creates(run, decided, seen)
-        if unlinked:
-            return plan.make(replace(seen, unlinked=unlinked), rules, keys())
+    creates = decided.creates and not run.shut("write")  # else nothing is created
+    unproven = not run.unread and any(_is_unproven(op) for op in decided.ops)
+    if creates or unproven:
+        found = await _before_creates(run, decided, seen, whole=unproven)
+        if found is not None and (found.items or unproven):
+            seen = replace(seen, unlinked=found.items, read_whole=found.whole)
+            return plan.make(seen, rules, keys())
     return decided
+
+
+def _is_unproven(op: Op) -> bool:
+    return isinstance(op, plan.Revive) and op.unproven
 
 
 async def _carried_out(run: Run, decided: Plan) -> None:
@@ -352,13 +359,13 @@ async def _resolve(run: Run) -> None:
 
 
 async def _before_creates(
-    run: Run, decided: Plan, seen: plan.Observation
-) -> list[RemoteItem] | None:
+    run: Run, decided: Plan, seen: plan.Observation, *, whole: bool
+) -> looks.Unlinked | None:
     """Read the server before anything is created; without that, create nothing now."""
     named = any(isinstance(op, plan.AddRemote) and op.entry.explicit_id for op in decided.ops)
     try:
         await looks.check_account(run)
-        return await looks.before_creates(run, seen.links, whole=named)
+        return await looks.before_creates(run, seen.links, whole=whole or named)
     except (KeyProblem, WrongServer, Unreachable, StoreBusy, StoreUnusable):
         raise
     except OmisyncError as error:

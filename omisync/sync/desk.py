@@ -219,7 +219,8 @@ class Run:
             RateLimited: it is shut; nothing was sent.
         """
         if self.shut(bucket):
-            raise RateLimited(bucket, self.gates[bucket].wait(self.desk.clock()))
+            gate = self.gates[bucket]
+            raise RateLimited(bucket, gate.wait(self.desk.clock()), gate.limit)
 
     def careful(self) -> bool:
         """Return whether writes go one at a time: the limit was hit a window ago or less."""

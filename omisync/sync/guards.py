@@ -56,10 +56,10 @@ def _still_allowed(store: Store, removal: Removal, snapshot: Snapshot) -> bool:
     """Return whether these removals were allowed, and forget what was allowed of another file.
 
     An outage or a limit may cut them into several cycles: as many as were allowed may
-    pass while the file is the same and some are left.
+    pass while the file is the same.
     """
     match store.fact("allowed"):
-        case [snapshot.digest, int(count)] if removal.count:
+        case [snapshot.digest, int(count)]:
             return removal.count <= count
         case None:
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.errors import ConfigError, KeyProblem, RateLimited
 
@@ -20,9 +20,14 @@ MARGIN = 120.0
 """Seconds that a look reaches beyond what the clocks say: two clocks never agree."""
 
 
-async def before_creates(
-    run: Run, links: Sequence[Link], *, whole: bool
-) -> list[RemoteItem] | None:
+class Unlinked(NamedTuple):
+    """Remote items without a link; ``whole`` tells that there are no others."""
+
+    items: list[RemoteItem]
+    whole: bool
+
+
+async def before_creates(run: Run, links: Sequence[Link], *, whole: bool) -> Unlinked | None:
     """Return the remote items without a link that a new line could be; None if unread.
 
     The first meeting of a file and an account reads everything; later only what
@@ -51,7 +56,8 @@ async def before_creates(
     with run.store.transaction(durable=False):
         run.store.put_fact("looked", began(client, started))
     taken = run.store.remote_ids()
-    return [item for item in listing.items if item.id not in taken]
+    items = [item for item in listing.items if item.id not in taken]
+    return Unlinked(items, since is None and listing.complete)
 
 
 def began(client: OmiClient, started: float) -> float:
@@ -69,8 +75,9 @@ def _check_optional(run: Run, since: float | None) -> None:
     Raises:
         RateLimited: the first reading has to wait for its gate.
     """
-    if since is None:
-        run.pass_gate("read")
+    if since is None:  # also where the gate has opened by now: nothing was read
+        gate = run.gates["read"]
+        raise RateLimited("read", gate.wait(run.desk.clock()), gate.limit)
 
 
 def remember(run: Run, listing: Listing) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omisync.core import plan
-from omisync.core.model import Parked
+from omisync.core.model import FORGOTTEN, Parked
 from omisync.errors import OmisyncError, RateLimited, UsageError
 from omisync.store import Event
 
@@ -116,12 +116,12 @@ def forget(store: Store, text: str, now: float) -> list[str]:
     kept = [link for link in links if link.remote_id is not None and link.base is not None]
     with store.transaction():
         store.drop_links(link.key for link in links)
-        store.put_tombstones(plan.buried(link, "keep", now, counted=False) for link in kept)
+        store.put_tombstones(plan.buried(link, FORGOTTEN, now, counted=False) for link in kept)
         return _noted(store, "task.given_up", links, now)
 
 
 def _noted(store: Store, event: str, links: Sequence[Link], now: float) -> list[str]:
     """Record what was done and let the next run look anew; call inside ``transaction``."""
-    store.put_fact("settled", None)
+    store.unsettle()
     store.record(*(Event(now, event, link.seen.text, link.key, link.remote_id) for link in links))
     return [link.seen.text for link in links]

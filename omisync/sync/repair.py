@@ -86,8 +86,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     run.settle("task.adopted", *rows, detail="repair")
     with desk.store.transaction():
         desk.store.put_fact("looked", client.server_date or desk.clock())
-        desk.store.put_fact("settled", None)
-        desk.store.put_fact("anew", True)
+        desk.store.unsettle()
     used = {item.id for item in found.values()}
     asked_for = set(pending.values())  # one of them may be its item: the next sync asks
     listed = {item.id for item in listing.items}

@@ -33,9 +33,7 @@ async def apply(run: Run, decided: Plan) -> None:
     run.planned = writes(decided)
     if not queue:
         return
-    if any(
-        not isinstance(op, plan.Adopt | plan.LocalOp) and not _is_silent(op) for op in decided.ops
-    ):
+    if run.planned:
         await looks.check_account(run)
     try:
         while queue and not run.halt and (not run.wrote or run.careful()):
@@ -64,12 +62,10 @@ async def _settling(run: Run, replied: asyncio.Event) -> None:
 
 
 def writes(decided: Plan) -> int:
-    """Return how many ops of a plan are for the server."""
-    return sum(not isinstance(op, plan.Adopt | plan.LocalOp) for op in decided.ops)
-
-
-def _is_silent(op: Op) -> bool:
-    return isinstance(op, plan.Revive) and not op.patch
+    """Return how many ops of a plan need a request."""
+    return sum(not isinstance(op, plan.Adopt | plan.LocalOp) for op in decided.ops) - sum(
+        isinstance(op, plan.Revive) and not op.patch for op in decided.ops
+    )
 
 
 def _units(run: Run, decided: Plan) -> list[Unit]:

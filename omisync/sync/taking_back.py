@@ -69,7 +69,7 @@ def undo(desk: Desk) -> str:
         # A line that says again what it said is the same task, however it was reworded.
         store.put_links(link.but(seen=Task(*said[link.key])) for link in changed)
         store.put_fact("written", written[:-1])
-        store.put_fact("settled", None)
+        store.unsettle()
     try:
         file.replace(path, former, snapshot)
     except OmisyncError:  # it can be undone later
@@ -140,7 +140,7 @@ def restore(desk: Desk, number: int) -> str:
             store.put_links(made.links)
             inward.remember(store, made, number)
         store.mark_restored(number, now)
-        store.put_fact("settled", None)
+        store.unsettle()
         store.record(Event(now, "clash.restored", task.text, found.clash.key))
     if made is not None:
         inward.drop_copies(desk)

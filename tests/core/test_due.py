@@ -225,7 +225,7 @@ def test_what_may_be_a_range_says_so() -> None:
     assert due.token("2026-01-31T17:00+05:00", spaced) == "📅 2026-01-31 17:00+05:00"
 
 
-@pytest.mark.parametrize("late", ["8:30", "5pm", "5 PM", "11:15am"])
+@pytest.mark.parametrize("late", ["8:30", "5pm", "05pm", "11:15am"])
 @pytest.mark.parametrize("token", ["📅 2026-12-01", "due:2026-12-01", "[due:: 2026-12-01]"])
 def test_a_time_that_is_not_read_is_warned_of(token: str, late: str) -> None:
     """It stays text, and the task would be due at the usual hour."""
@@ -238,18 +238,25 @@ def test_a_time_that_is_not_read_is_warned_of(token: str, late: str) -> None:
     assert rejected.reason == due.NOT_A_TIME
 
 
-def test_the_half_of_a_day_is_not_read() -> None:
+@pytest.mark.parametrize("after", ["", ".", " )", ", Bahnhof"])
+def test_the_half_of_a_day_is_not_read(after: str) -> None:
     """Half past eight in the evening would be due in the morning."""
-    found = due.find("call due:2026-12-01 08:30 pm")
+    assert due.find(f"call due:2026-12-01 5 PM{after}").rejected
+    assert due.find(f"call due:2026-12-01 12:15 am{after}").rejected
+    found = due.find(f"call due:2026-12-01 08:30 pm{after}")
     assert found.token is not None
     assert found.token.value == "2026-12-01T08:30"
     assert found.rejected == (due.Rejected(26, 28, due.NOT_A_TIME),)
 
 
-@pytest.mark.parametrize("after", [" 5 people", " 8:300", " 8 30", "", ", 5pm"])
+@pytest.mark.parametrize(
+    "after",
+    [" 5 people", " 8:300", " 8 30", "", ", 5pm", " am Bahnhof", " 9 am Gleis", " 13pm", " PM's"],
+)
 def test_other_words_after_a_date_are_words(after: str) -> None:
-    """A number alone is no time."""
+    """A number alone is no time, nor is a word of another language; no clock has 17 pm."""
     assert not due.find(f"call due:2026-12-01{after}").rejected
+    assert not due.find("call due:2026-12-01T17:00 pm").rejected
     assert not due.find(f"call due:2026-12-01T10:00{after}").rejected
 
 

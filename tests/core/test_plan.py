@@ -395,12 +395,33 @@ def test_what_rises_and_what_does_not() -> None:
         assert isinstance(op, AddRemote)
 
 
-def test_an_item_that_was_left_in_omi_is_asked_for() -> None:
-    """It may be gone by now: an open line is not called synced before that is known."""
+def test_an_item_that_was_left_in_omi_may_be_gone() -> None:
+    """An open line is not called synced before that is known; nothing is sent if it is there."""
     left = Tombstone("old", "r0", Task("a"), Fields("a"), "keep", NOW - 60)
     (op,) = made([entry("a")], tombstones=[left]).ops
     assert isinstance(op, Revive)
-    assert op.patch == Patch(completed=False)
+    assert (op.patch, op.unproven) == (Patch(), True)
+    there, ticked = RemoteItem("r0", Fields("a")), RemoteItem("r0", Fields("a", completed=True))
+    (op,) = made([entry("a")], tombstones=[left], unlinked=[there], read_whole=True).ops
+    assert isinstance(op, Revive)
+    assert (op.patch, op.unproven) == (Patch(), False)
+    (op,) = made([entry("a")], tombstones=[left], unlinked=[ticked], read_whole=True).ops
+    assert isinstance(op, Adopt)
+    for whole, patch in ((True, Patch(completed=False)), (False, Patch())):
+        (op,) = made([entry("a")], tombstones=[left], unlinked=[], read_whole=whole).ops
+        assert isinstance(op, Revive)
+        assert op.patch == patch
+        assert op.unproven is not whole
+
+
+def test_a_finished_line_that_is_to_have_no_item_gets_none() -> None:
+    """Where finished lines are skipped, one whose item is gone is not made anew."""
+    skips = replace(PUSH, skip_completed=True)
+    left = Tombstone("old", "r0", Task("a", True), Fields("a", True), "complete", NOW - 60)
+    line = entry("a", True)
+    assert made([line], policy=skips, tombstones=[left], unlinked=[], read_whole=True).ops == ()
+    assert len(made([line], policy=skips, tombstones=[left]).ops) == 1
+    assert len(made([line], tombstones=[left], unlinked=[], read_whole=True).ops) == 1
 
 
 def test_a_grave_gives_one_task() -> None:

@@ -420,6 +420,49 @@ def test_a_twin_is_asked_for_until_an_answer_tells_that_it_is_gone() -> None:
     assert decided.ops == (DropTwin(Link("twin-k", "y", Task("a")), stone),)
 
 
+def test_a_twin_that_was_edited_meanwhile_stays() -> None:
+    """It is a task of its own then, and no twin any more once it has a line."""
+    stone = Tombstone("twin-k", "y", Task("a"), Fields("a"), "twin", NOW, False)
+    items = [item("x", "a"), item("y", "a and more")]
+    assert kinds(made([entry("a")], [link("x", "a")], items, tombstones=[stone])) == [AddLocal]
+    lines, links = (
+        [entry("a"), entry("a and more", line=2)],
+        [link("x", "a"), link("y", "a and more")],
+    )
+    links[1] = links[1].but(rank=1)
+    assert kinds(made(lines, links, items, tombstones=[stone])) == []
+
+
+def test_a_twin_that_was_refused_is_waited_for() -> None:
+    """Its time is noted in the stone."""
+    stone = Tombstone("twin-k", "y", Task("a"), Fields("a"), "twin", NOW + 1, False)
+    decided = made(
+        [entry("a")], [link("x", "a")], [item("x", "a"), item("y", "a")], tombstones=[stone]
+    )
+    assert (decided.ops, decided.later) == ((), True)
+
+
+@pytest.mark.parametrize("how", ["keep", "complete", "delete", "forgotten"])
+def test_what_was_decided_last_about_an_item_holds(how: str) -> None:
+    """It was proven gone once, came again, and its line was removed since."""
+    done = how == "complete"
+    gone = Tombstone("was-k", "x", Task("a"), Fields("a"), "gone", 5.0, False)
+    kept = Tombstone("k2", "x", Task("a"), Fields("a", done), how, 5.0, False)
+    items = [item("x", "a", completed=done)]
+    policy = replace(POLICY, import_items="all")
+    assert made([], [], items, policy, tombstones=[kept, gone]).ops == ()
+    later = replace(gone, removed_at=6.0)
+    assert kinds(made([], [], items, policy, tombstones=[later, kept])) == [AddLocal]
+
+
+def test_what_was_given_up_is_left_alone_whatever_becomes_of_it() -> None:
+    """No line is made of it; one that its person writes is that item's."""
+    stone = Tombstone("k", "x", Task("a"), Fields("a"), "forgotten", 0.0, False)
+    edited = item("x", "a", completed=True)
+    assert made([], [], [edited], replace(POLICY, import_items="all"), tombstones=[stone]).ops == ()
+    assert kinds(made([entry("a")], [], [edited], tombstones=[stone])) == [Adopt]
+
+
 def test_a_finished_item_that_was_edited_does_not_go_with_its_line() -> None:
     """Where items are deleted, what the app wrote into it would be lost without a word."""
     gone = link("a", "a", seen=Task("a", True), base=Base(Task("a", True), Fields("a", True)))

@@ -56,6 +56,7 @@ def test_words_that_are_no_task_any_more(line: str, end: str) -> None:
         "- [ ] write texts\n",
         "- [ ] a\n  write\n  texts\n",
         "- [ ] a and write texts\n",
+        "- [ ] a\n- [ ] write texts again\n",
         "- [ ] write texts again\n",
     ],
 )

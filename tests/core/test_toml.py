@@ -556,11 +556,16 @@ def test_a_scan_of_what_is_no_toml_ends(source: bytes) -> None:
         ("text = “milk”", 'use straight quotes: "..."'),
         ("done = True", "write true or false, in small letters"),
         ("done = false,", "take the comma at the end of that line away"),
+        ("done = false, # a comment", "take the comma at the end of that line away"),
+        ("done = false # a, comment\nx = y,", "take the comma"),
         ("[todo]\na = 1\n[todo]\nb = 2", "begin each task with [[todo]], in two brackets"),
         ("[sync]\n[sync]", "write each table, and each key of it, once"),
         ("a = 1\na = 2", "write each table, and each key of it, once"),
         ('text = "a" b', ""),
         ("a = [1,\n", ""),
+        ("x = {a = 1,\nb = 2}", ""),
+        ("due date = 2026-01-01", ""),
+        ('a = """\nfoo = bar \\q"""', ""),
     ],
 )
 def test_a_mistake_in_toml_tells_how_it_was_meant(source: str, advice: str) -> None:

@@ -444,6 +444,23 @@ async def test_a_reply_without_one_of_two_equal_texts(person: Person) -> None:
                 desk.store.forget_account()
 
 
+async def test_equal_ones_of_a_short_reply_are_in_order(person: Person) -> None:
+    """The first that was sent is the first that came back."""
+    sent = [Fields("other"), Fields("pay"), Fields("pay")]
+    ops, intents = [], []
+    for n, one in enumerate(sent):
+        task = Task(one.description)
+        ops.append(AddRemote(Link(f"k{n}", None, task, "", n), Entry(task, n + 1), one))
+        intents.append(Intent(f"k{n}", "g", one, task, (), 0.0, 0.0, rank=n))
+    async with person.desk() as desk:
+        with desk.store.transaction():
+            desk.store.put_intents(intents)
+        run = Run(desk, person.clock())
+        run.created = [Created(ops, intents, [RemoteItem("a", sent[1]), RemoteItem("b", sent[2])])]
+        settle(run)
+        assert [link.remote_id for link in desk.store.links()] == [None, "a", "b"]
+
+
 async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) -> None:
     """Nothing counts as parked or done, and the history takes the parking back."""
     tasks = [f"t{n}" for n in range(20)]

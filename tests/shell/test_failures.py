@@ -510,6 +510,9 @@ async def test_a_twin_is_taken_back_in_the_end(
         if fault == "422":
             (remark,) = outcome.remarks
             assert remark.startswith("'new' is twice in Omi: ")
+            outcome = await other.cycle(now=True)
+            assert (outcome.remarks, outcome.counts) == ((), {})
+            person.clock.pass_by(86_400)  # then it is asked for again
         else:
             assert outcome.code == errors.TEMPORARY
             assert outcome.troubles
@@ -518,6 +521,22 @@ async def test_a_twin_is_taken_back_in_the_end(
     assert "task.archived" not in {event for event, _, _ in history(other)}
     assert stones(other) == []
     assert person.omi() == {"start": False, "new": False}
+
+
+async def test_a_twin_that_cannot_be_deleted_is_asked_for_now_and_then(
+    person: Person, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A server that fails at it each time keeps nobody out of sync for ever."""
+    other = Person(tmp_path_factory.mktemp("other"), person.sandbox, person.clock)
+    await twins(person, other)
+    await person.settle()
+    for wait, code in ((0, errors.TEMPORARY), (3700, errors.TEMPORARY), (0, errors.OK)):
+        person.clock.pass_by(wait)
+        person.sandbox.fault_next("5xx_before", method="DELETE")
+        assert (await other.cycle(now=True)).code == code
+    person.sandbox._faults.queue.clear()
+    person.clock.pass_by(3700)
+    assert (await other.cycle(now=True)).counts == {"twin.removed": 1}
 
 
 async def test_a_twin_whose_deletion_was_not_answered_is_told_of(

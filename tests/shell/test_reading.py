@@ -224,9 +224,17 @@ async def test_an_edit_that_waits_for_a_look_says_so(both: Person, clock: Clock)
     assert isinstance(last, dict)
     assert last["failing_since"] is None
     assert outcome.retry_at is not None
-    assert delay(outcome, 1, clock.now, 1.0) == outcome.retry_at - clock.now
+    assert delay(outcome, 20, clock.now, 1.0) == outcome.retry_at - clock.now
     clock.pass_by(outcome.retry_at - clock.now)
     assert (await both.cycle()).counts == {"task.changed": 1}
+
+
+async def test_a_new_line_waits_for_no_look(both: Person) -> None:
+    """It is created, and there is nothing to tell."""
+    spend(both, 60)
+    both.write("- [ ] a\n- [ ] new\n")
+    outcome = await both.cycle()
+    assert (outcome.counts, outcome.troubles) == ({"task.created": 1}, ())
 
 
 async def test_a_failure_lasts_while_a_look_is_waited_for(both: Person, clock: Clock) -> None:

@@ -113,6 +113,19 @@ async def test_an_account_is_only_changed_on_purpose(person: Person) -> None:
     assert person.omi() == former
 
 
+async def test_a_repair_keeps_to_the_limit(person: Person) -> None:
+    """That it met itself, or a sync before it."""
+    person.write("- [ ] a\n")
+    await person.cycle()
+    person.sandbox.limits["read"] = 0
+    person.sent()
+    for _ in range(2):
+        with pytest.raises(errors.RateLimited) as limited:
+            await repaired(person)
+        assert limited.value.limit == 0
+    assert person.sent() == [("GET", 429)]
+
+
 async def test_of_another_account_nothing_is_known(person: Person) -> None:
     """Not what was kept there long ago, nor that it was met, nor a write that was cut short."""
     person.settings = TWO_WAY + 'on_removal = "keep"\n'

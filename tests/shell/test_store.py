@@ -550,6 +550,16 @@ def test_another_programs_database_is_refused(tmp_path: Path, table: str, told: 
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+def test_a_store_without_tables_is_damaged(tmp_path: Path) -> None:
+    """It is nobody's, and a repair may put another in its place."""
+    path = tmp_path / "s.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM")
+    with pytest.raises(StoreUnusable, match="not an omisync store") as caught:
+        Store.open(path)
+    assert caught.value.damaged
+
+
 def test_a_newer_store_is_refused_and_kept(tmp_path: Path) -> None:
     """An older omisync must not touch it; repair must not either."""
     path = tmp_path / "s.db"

@@ -677,3 +677,63 @@ async def test_local_dates_are_instants_in_the_configured_zone(person: Person) -
     assert Fields("a", due_at=item.due_at).due_at - DUE < timedelta(days=1)
     person.settings = '[sync]\ntimezone = "UTC"\n'
     await settled(person)
+
+
+async def test_a_first_look_that_was_refused_is_not_gone_without(person: Person) -> None:
+    """Also where its limit is over by the time it is noted: everything could be a twin."""
+    for n in range(3):
+        person.sandbox.add(f"task {n}")
+    person.write("".join(f"- [ ] task {n}\n" for n in range(3)))
+    person.sandbox.retry_after = 1
+    person.sandbox.fault_next("429", method="GET")
+
+    def slow(step: str) -> None:
+        if step == "store.commit":
+            person.clock.pass_by(1.5)
+
+    person.trace = slow
+    await person.settle()
+    assert len(person.omi()) == 3
+
+
+KEEP = '[sync]\non_removal = "keep"\n'
+
+
+async def test_lines_that_come_back_cost_one_look(person: Person) -> None:
+    """Of those whose items were left in Omi: all are there, and none is written to."""
+    person.settings = KEEP
+    full = "".join(f"- [ ] task {n}\n" for n in range(150))
+    person.write(full)
+    await person.settle()
+    person.write("- [ ] task 0\n")
+    await person.settle()
+    person.sent()
+    person.write(full)
+    outcome = await person.cycle()
+    assert (outcome.code, outcome.counts) == (errors.OK, {"task.revived": 149})
+    assert person.sent() == [("GET", 200)] * 2
+
+
+@pytest.mark.parametrize("what", ["ticked", "deleted", "locked"])
+async def test_a_line_comes_back_to_what_became_of_its_item(person: Person, what: str) -> None:
+    """What the app did stays; what it deleted is made anew; what is locked is there."""
+    person.settings = KEEP
+    person.write("- [ ] other\n- [ ] milk\n")
+    await person.settle()
+    (milk,) = [one for one in person.sandbox.items.values() if one.description == "milk"]
+    person.write("- [ ] other\n")
+    await person.settle()
+    if what == "ticked":
+        milk.completed = True
+    elif what == "locked":
+        milk.locked = True
+    else:
+        del person.sandbox.items[milk.id]
+    person.write("- [ ] other\n- [ ] milk\n")
+    outcome = await person.settle()
+    assert (outcome.code, outcome.parked) == (errors.OK, ())
+    assert person.omi() == {"other": False, "milk": what == "ticked"}
+    assert (milk.id in person.sandbox.items) is (what != "deleted")
+    person.sent()
+    assert (await person.cycle()).counts == {}
+    assert person.sent() == []

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import adopt, match, merge
-from omisync.core.model import WRITABLE_ID, Base, Link, Patch, Tombstone
+from omisync.core.model import FORGOTTEN, GONE, TWIN, WRITABLE_ID, Base, Link, Patch, Tombstone
 from omisync.core.plan import known
 from omisync.core.plan.steps import AddLocal, Adopt, DropTwin, Revive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from omisync.core.model import Entry, RemoteItem, Task
     from omisync.core.plan.steps import Draft, Observation, Policy
@@ -29,19 +29,23 @@ TWIN_PATIENCE = 86400.0
 be asleep. After that an item is what its account makes of it."""
 
 
+RISING = frozenset({"complete", "keep", FORGOTTEN})
+"""How tasks were removed whose line can come back as the same item."""
+
+
 def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     """Decide about entries without a link or an item, and items without a link."""
     seen, policy = draft.seen, draft.policy
-    graves = _Graves(seen)
+    graves, skips = _Graves(seen), policy.skip_completed
     new: list[tuple[Entry, int]] = []
     taken: set[str] = set()
     for entry, rank in fresh:
         stone = graves.claim(entry.task)
-        if stone is None:
+        if stone is None or (skips and entry.task.completed and graves.misses(stone)):
             new.append((entry, rank))
         else:
             taken.add(stone.remote_id)
-            draft.ops.append(_revived(draft, stone, entry, rank))
+            draft.ops.append(_revived(draft, graves, stone, (entry, rank)))
     held = len(draft.unmade) + len(draft.orphans)
     found: dict[int, RemoteItem] = {}
     if seen.unlinked and policy.adopt:
@@ -100,9 +104,11 @@ class _Graves:
         self.by_text: dict[str, list[Tombstone]] = defaultdict(list)
         if not seen.tombstones:
             return
+        self._unlinked = {item.id: item for item in seen.unlinked or ()}
+        self._all_read = seen.complete or seen.read_whole
         alive = {link.remote_id for link in seen.links}
         for stone in sorted(seen.tombstones, key=lambda stone: stone.removed_at):
-            if stone.how in {"complete", "keep"} and stone.remote_id not in alive:
+            if stone.how in RISING and stone.remote_id not in alive:
                 self.by_text[match.normalised(stone.task.text)].append(stone)
 
     def claim(self, task: Task) -> Tombstone | None:
@@ -120,36 +126,44 @@ class _Graves:
                 return stone
         return None
 
+    def item(self, stone: Tombstone) -> RemoteItem | None:
+        """Return the item of a removed task, if it was read."""
+        return self._unlinked.get(stone.remote_id)
 
-def _revived(draft: Draft, stone: Tombstone, entry: Entry, rank: int) -> Revive | Adopt:
+    def misses(self, stone: Tombstone) -> bool:
+        """Return whether all items were read, and that of this task was not among them."""
+        return self._all_read and stone.remote_id not in self._unlinked
+
+
+def _revived(
+    draft: Draft, graves: _Graves, stone: Tombstone, fresh: tuple[Entry, int]
+) -> Revive | Adopt:
     """Return the op that gives a line its item again.
 
     One that the app edited meanwhile is only tied to it: the next plan joins the two.
-    Whether one that was left in Omi is still there is asked, where nobody knows, by
-    sending a field as it is. A finished line needs no answer but where the list lacks it.
+    One that a list lacks is asked for by sending a field as it is.
     """
+    entry, rank = fresh
     left = replace(stone.task, completed=stone.remote.completed)
     base = Base(left, stone.remote)
     link = Link(stone.key, stone.remote_id, entry.task, entry.section, rank, base)
-    item = draft.item(link)
+    item = graves.item(stone)
     if item is not None and item.fields != stone.remote:
         return Adopt(link, entry, item)
     patch = merge.outgoing(entry.task, base, stone.remote, draft.policy.encoding)
-    if not patch and item is None and (not entry.task.completed or draft.seen.complete):
+    if not patch and graves.misses(stone):
         patch = Patch.unchanging(stone.remote)
-    return Revive(link, entry, stone, patch)
+    unproven = not patch and item is None and not entry.task.completed
+    return Revive(link, entry, stone, patch, unproven)
 
 
 def _import(draft: Draft, taken: set[str]) -> None:
     """Plan lines for the items that have none and are to have one."""
     policy = draft.policy
-    stones = {stone.remote_id: stone for stone in draft.seen.tombstones}
+    stones = _latest(draft.seen.tombstones)
     waiting = _awaited(draft)
     twins = _Twins(draft)
-    for grave in stones.values():
-        if grave.how == "twin":  # listed or not: only an answer tells that it is gone
-            draft.ops.append(DropTwin(_stand_in(grave), grave))
-            taken.add(grave.remote_id)
+    taken = taken | _drop_twins(draft, stones)
     for item in sorted(draft.seen.unlinked or (), key=lambda item: item.age_order):
         stone = stones.get(item.id)
         if item.id in taken:
@@ -157,8 +171,9 @@ def _import(draft: Draft, taken: set[str]) -> None:
         if item.fields.description in waiting:
             draft.later = True
             continue
-        # What had a line of ours is nobody else's twin.
-        if _rests(stone, item) if stone is not None else twins.settle(item):
+        if stone is None and twins.settle(item):  # what had a line of ours is nobody's twin
+            continue
+        if stone is not None and _rests(stone, item):
             continue
         if _wanted(item, policy):
             task = merge.decode(item.fields, policy.encoding)
@@ -168,6 +183,34 @@ def _import(draft: Draft, taken: set[str]) -> None:
             link = Link(next(draft.keys), item.id, task, base=Base(task, item.fields))
             identifier = item.id if policy.ids and WRITABLE_ID.fullmatch(item.id) else None
             draft.ops.append(AddLocal(link, item, identifier))
+
+
+def _latest(tombstones: Iterable[Tombstone]) -> dict[str, Tombstone]:
+    """Return what was last decided about each removed item, by its id."""
+    ordered = sorted(tombstones, key=lambda stone: (stone.removed_at, stone.how != GONE))
+    return {stone.remote_id: stone for stone in ordered}
+
+
+def _drop_twins(draft: Draft, stones: Mapping[str, Tombstone]) -> set[str]:
+    """Plan that twins are deleted; return their ids.
+
+    Listed or not: only an answer tells that one is gone. One that was refused is asked
+    for again when its ``removed_at`` has come; one that was edited is somebody's by now.
+    """
+    listed = draft.seen.listed or {}
+    alive = {link.remote_id for link in draft.seen.links}
+    twins: set[str] = set()
+    for name, stone in stones.items():
+        item = listed.get(name)
+        is_edited = item is not None and item.fields != stone.remote
+        if stone.how != TWIN or name in alive or is_edited:
+            continue
+        twins.add(name)
+        if stone.removed_at > draft.seen.now:
+            draft.later = True
+        else:
+            draft.ops.append(DropTwin(_stand_in(stone), stone))
+    return twins
 
 
 def _awaited(draft: Draft) -> set[str]:
@@ -190,7 +233,9 @@ def _rests(stone: Tombstone, item: RemoteItem) -> bool:
 
     One that was deleted in the app, and is there again, comes in as any other.
     """
-    return stone.how == "delete" or (stone.how != "gone" and item.fields == stone.remote)
+    if stone.how in {"delete", FORGOTTEN}:
+        return True
+    return stone.how != GONE and item.fields == stone.remote
 
 
 def _wanted(item: RemoteItem, policy: Policy) -> bool:
@@ -261,7 +306,7 @@ class _Twins:
 
     def _give_way(self, link: Link, ours: RemoteItem, item: RemoteItem) -> None:
         draft, now = self.draft, self.draft.seen.now
-        stone = Tombstone(f"twin-{link.key}", ours.id, link.seen, ours.fields, "twin", now, False)
+        stone = Tombstone(f"twin-{link.key}", ours.id, link.seen, ours.fields, TWIN, now, False)
         draft.rows = [row for row in draft.rows if row.key != link.key]
         draft.ops = [op for op in draft.ops if op.link.key != link.key]  # the id for its line
         draft.rows.append(link.but(remote_id=item.id, made_at=None))

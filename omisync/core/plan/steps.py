@@ -57,7 +57,8 @@ class Observation:
     ``links`` are ordered by rank. ``pending`` are the creates in flight or
     unknown: key to description. ``unlinked`` are remote items without a link,
     None when the server was not asked. ``listed`` are all items by id where the
-    whole list was read, ``complete`` tells whether none can be missing from it.
+    whole list was read, ``complete`` tells whether none can be missing from it. In a push
+    ``read_whole`` tells that ``unlinked`` are all there are, or as many as can be known.
     ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all.
     """
 
@@ -70,6 +71,7 @@ class Observation:
     blank: bool = False
     listed: Mapping[str, RemoteItem] | None = None
     complete: bool = False
+    read_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,16 @@ class ChangeRemote:
 
 @dataclass(frozen=True, slots=True)
 class Revive:
-    """Link a line that came back with its former item; an empty patch needs no request."""
+    """Link a line that came back with its former item; an empty patch needs no request.
+
+    ``unproven`` is one of an open item that was left in Omi, which may be gone by now.
+    """
 
     link: Link
     entry: Entry
     tombstone: Tombstone
     patch: Patch
+    unproven: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,13 @@ def parse(source: bytes) -> Document:
     Raises:
         ParseError: The file is not TOML, or a ``[[todo]]`` is not a task.
     """
-    return read(source, load(source))
+    try:
+        data = load(source)
+    except ParseError as error:
+        if "('todo',)" in error.message:
+            error.advice = "begin each task with [[todo]], in two brackets"
+        raise
+    return read(source, data)
 
 
 def read(source: bytes, data: dict[str, object]) -> Document:
@@ -269,8 +275,10 @@ def _end_of(text: str) -> tuple[int, int]:
     return text.count("\n") + 1, len(text) - text.rfind("\n")
 
 
+_VALUE = re.compile(r"\s*[\w.-]+\s*=\s*([^#]*)")
+"""What stands behind a bare key, without a comment."""
 _MEANT = (
-    (re.compile(r".*,\Z"), "take the comma at the end of that line away"),
+    (re.compile(r"[^\[{]*,\s*\Z"), "take the comma at the end of that line away"),
     (re.compile(r"[“”„‟‘’«»]"), 'use straight quotes: "..."'),
     (
         re.compile(r"[0-9]{4}-[0-9]{1,2}-|[0-9]{1,2}:[0-9]{2}"),
@@ -285,12 +293,10 @@ _MEANT = (
 def _way_out(what: str, lines: Sequence[bytes]) -> str:
     """Return how a line that tomllib stopped at was likely meant, empty where nobody knows."""
     for raw in lines:
-        line = raw.decode(errors="replace").strip()
-        if "Cannot declare" in what and line == "[todo]":
-            return "begin each task with [[todo]], in two brackets"
         if "Cannot declare" in what or "Cannot overwrite" in what:
             return "write each table, and each key of it, once"
-        value = line.partition("=")[2].strip()
+        found = _VALUE.match(raw.decode(errors="replace"))
+        value = found[1] if found and what.startswith(("Invalid value", "Expected newline")) else ""
         for begins, advice in _MEANT:
             if begins.match(value):
                 return advice
