@@ -28,7 +28,7 @@ stand for the bytes: coarse clocks give two quick writes the same time."""
 
 
 class Ready(NamedTuple):
-    """What the last clean run came to."""
+    """The outcome of the last clean run."""
 
     code: int
     tasks: int

@@ -71,7 +71,7 @@ def once(options: Namespace) -> int:
             try:
                 desk.find_key()  # a run that needed none still tells what the next one will meet
             except errors.OmisyncError as error:
-                outcome = sync.spoilt(desk, outcome, error)
+                outcome = sync.failed_after(desk, outcome, error)
     if options.json:
         show.write_json(show.outcome_data(outcome), sys.stdout)
     else:

@@ -95,7 +95,7 @@ def outgoing(local: Task, base: Base, remote: Fields, encoding: Encoding) -> Pat
 
 @dataclass(slots=True)
 class Joined:
-    """What the three versions of a task come to.
+    """The three versions of a task, joined into one.
 
     ``patch`` is for the server, ``task`` what the line is to say. ``base`` is the
     former base with each field that both sides now have, or will have once the

@@ -1,4 +1,4 @@
-"""What a cycle came to, and what went wrong."""
+"""The outcome of a cycle, and what went wrong."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 - ``unknown``   what became of creates without an answer
 - ``changes``   patches, removals, probes
 - ``sending``   sends what a plan says
-- ``ending``    what a cycle came to
+- ``ending``    the outcome of a cycle
 - ``cycle``     puts them in order
 - ``repair``, ``parked``, ``taking_back``, ``commands``  for when a person has to help
 
@@ -20,7 +20,7 @@ Nothing here waits for a later time: a cycle returns when to look again.
 from omisync.sync.commands import COMMANDS
 from omisync.sync.cycle import cycle, preview
 from omisync.sync.desk import Desk, Outcome
-from omisync.sync.ending import spoilt
+from omisync.sync.ending import failed_after
 from omisync.sync.formats import parsed
 from omisync.sync.guards import floods
 from omisync.sync.looks import check_bound
@@ -36,6 +36,7 @@ __all__ = [
     "Repaired",
     "check_bound",
     "cycle",
+    "failed_after",
     "floods",
     "forget",
     "glance",
@@ -44,6 +45,5 @@ __all__ = [
     "repair",
     "restore",
     "retry",
-    "spoilt",
     "undo",
 ]

@@ -37,7 +37,7 @@ REFUSALS = 3
 
 
 class Created(NamedTuple):
-    """What a request came to: the ops it was for, their intents, the items of the reply."""
+    """The outcome of a request: the ops it was for, their intents, the items of the reply."""
 
     group: Sequence[AddRemote]
     intents: Sequence[Intent]

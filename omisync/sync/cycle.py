@@ -65,13 +65,13 @@ async def cycle(
         snapshot = file.read(desk.config.todo_path)
         former = _nothing_to_do(desk, snapshot, run.now)
         if former is not None and not (now and desk.config.two_way):
-            return ending.still(run, former)
+            return ending.idle_outcome(run, former)
         run.recall_gates()
         asked = _Asked(grace, allow_removals, now, yes)
         if desk.config.two_way:
             await _resolve(run)
             listing = await reading.listing(run, now=asked.now)
-            if (unchanged := ending.still_listed(run, snapshot)) is not None:
+            if (unchanged := ending.unchanged_listing(run, snapshot)) is not None:
                 return unchanged
             snapshot, document, decided = await _both_ways(run, listing, asked)
         else:
@@ -86,8 +86,8 @@ async def cycle(
         run.trouble(error)
         _look_for_key(run)
         stopped = replace(ending.outcome(run, document, None), plan=run.decided)
-        return ending.left(desk, stopped)
-    outcome = ending.left(desk, ending.outcome(run, document, decided))
+        return ending.record_outcome(desk, stopped)
+    outcome = ending.record_outcome(desk, ending.outcome(run, document, decided))
     ending.remember_settled(run, snapshot, outcome)
     return outcome
 

@@ -275,7 +275,7 @@ class Run:
         buried: Iterable[Tombstone] = (),
         detail: str = "",
     ) -> None:
-        """Write what an op came to, and its line of history, in one transaction.
+        """Write the outcome of an op, and its line of history, in one transaction.
 
         It does not wait for the disk: after a power cut the intent, or the doubt,
         that was durable before the request is still there, and the server is asked.
@@ -304,7 +304,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a cycle came to.
+    """The outcome of a cycle.
 
     ``code`` is the exit code it stands for. ``waiting`` counts the ops that
     still have to reach the server. ``retry_at`` says when something temporary

@@ -1,4 +1,4 @@
-"""What a cycle came to, and what the store keeps of that for the next one and for status."""
+"""The outcome of a cycle, and what the store keeps of it for the next one and for status."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcome:
-    """Return what a cycle came to; ``decided`` is None where it did not get to a plan."""
+    """Return the outcome of a cycle; ``decided`` is None where it did not get to a plan."""
     parked: dict[str, Link] = {}
     look_at: list[float] = []
     if decided is not None:
@@ -79,7 +79,7 @@ def notices(document: Document | None, decided: Plan | None) -> tuple[Notice, ..
     return tuple(sorted((*said, *lost), key=lambda notice: notice.line))
 
 
-def left(desk: Desk, outcome: Outcome) -> Outcome:
+def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
     """Write what ``omisync status`` tells, and return the outcome.
 
     It waits for the disk, and so makes durable what the cycle settled.
@@ -111,22 +111,22 @@ def left(desk: Desk, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def spoilt(desk: Desk, outcome: Outcome, error: OmisyncError) -> Outcome:
+def failed_after(desk: Desk, outcome: Outcome, error: OmisyncError) -> Outcome:
     """Return the outcome of a cycle after which something wrong was found; it is written down."""
-    return left(desk, replace(outcome, code=error.exit_code, troubles=(error,)))
+    return record_outcome(desk, replace(outcome, code=error.exit_code, troubles=(error,)))
 
 
-def still(run: Run, former: Outcome) -> Outcome:
+def idle_outcome(run: Run, former: Outcome) -> Outcome:
     """Return the outcome of an idle cycle; it writes only if the last one went otherwise."""
     last = run.store.fact("last")
     if isinstance(last, dict) and last["code"] == former.code:
         return former
     with run.store.transaction():
         run.store.put_fact("refused", None)
-    return left(run.desk, former)
+    return record_outcome(run.desk, former)
 
 
-def still_listed(run: Run, snapshot: Snapshot) -> Outcome | None:
+def unchanged_listing(run: Run, snapshot: Snapshot) -> Outcome | None:
     """Return the outcome of a cycle whose list is as it was, and the file too; else None.
 
     Only the time of the next listing changes.
@@ -147,7 +147,7 @@ def still_listed(run: Run, snapshot: Snapshot) -> Outcome | None:
     settled |= {"at": run.now, "look_at": min(times, default=None)}
     with desk.store.transaction():
         desk.store.put_fact("settled", settled)
-    return still(run, settled_outcome(settled))
+    return idle_outcome(run, settled_outcome(settled))
 
 
 def settled_outcome(settled: dict[str, Any]) -> Outcome:

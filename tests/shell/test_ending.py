@@ -1,4 +1,4 @@
-"""What a cycle came to: what it returns, what status tells, and when the next one may be idle."""
+"""The outcome of a cycle: what it returns, what status tells, when the next one may be idle."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_what_is_wrong_after_a_good_sync_is_how_it_ended(
         good = await sync.cycle(desk)
         clock.pass_by(10)
         error = errors.KeyProblem("There is no key", "Write one down")
-        outcome = sync.spoilt(desk, good, error)
+        outcome = sync.failed_after(desk, good, error)
     assert (outcome.code, outcome.troubles) == (errors.BAD_KEY, (error,))
     assert (outcome.counts, outcome.tasks) == (good.counts, 3)
     last = fact(settled, "last")

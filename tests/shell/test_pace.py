@@ -51,7 +51,7 @@ def test_chance_spreads_the_wait_over_its_whole_range(
 
 
 def limited(now: float, wait: float, *others: errors.OmisyncError) -> Outcome:
-    """Return what a cycle comes to that met a limit."""
+    """Return the outcome of a cycle that met a limit."""
     troubles = (errors.RateLimited("write", wait), *others)
     return Outcome(errors.TEMPORARY, troubles=troubles, retry_at=now + wait)
 

@@ -40,7 +40,7 @@ SECRETS = (KEY, READ_ONLY_KEY, OTHER_KEY)
 
 
 class Ran(NamedTuple):
-    """What a command came to."""
+    """The outcome of a command."""
 
     code: int
     out: str
@@ -283,7 +283,7 @@ def started(
 
 
 def checked(ran: Ran) -> Ran:
-    """Return what a command came to, after making sure that it tells no secret."""
+    """Return the outcome of a command, after making sure that it tells no secret."""
     for secret in SECRETS:
         assert secret not in ran.said, "the key is shown"
     assert "Traceback" not in ran.said, ran.said
