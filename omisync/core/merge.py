@@ -122,13 +122,13 @@ def join(  # noqa: PLR0913 - three versions, and what decides between them
     ``prefer`` is the side that wins a clash. A field in ``doubt`` may show
     what was sent from here and not answered: there the line wins as it stands.
     """
-    came = Joined(Patch(), local, base)
+    joined = Joined(Patch(), local, base)
     context = _Context(base, remote, encoding, prefer, doubt)
-    _join_completed(came, context)
-    _join_text(came, context)
-    _join_due(came, context)
-    came.patch = made_sure(came.patch, doubt, base.remote)
-    return came
+    _join_completed(joined, context)
+    _join_text(joined, context)
+    _join_due(joined, context)
+    joined.patch = made_sure(joined.patch, doubt, base.remote)
+    return joined
 
 
 class _Context(NamedTuple):
@@ -184,8 +184,8 @@ def _judge(edits: _Edits, prefer: str) -> _Verdict:
     return _Verdict("out") if edits.here else _NOWHERE
 
 
-def _join_completed(came: Joined, context: _Context) -> None:
-    local, remote = came.task.completed, context.remote.completed
+def _join_completed(joined: Joined, context: _Context) -> None:
+    local, remote = joined.task.completed, context.remote.completed
     edits = _Edits(
         here=local != context.base.local.completed,
         there=remote != context.base.remote.completed,
@@ -194,19 +194,19 @@ def _join_completed(came: Joined, context: _Context) -> None:
     )
     verdict = _judge(edits, context.prefer)
     if verdict.clash:
-        _tell(came, "completed", verdict, _state(local), _state(remote))
+        _tell(joined, "completed", verdict, _state(local), _state(remote))
     if verdict.way == "out":
-        came.patch = replace(came.patch, completed=local)
+        joined.patch = replace(joined.patch, completed=local)
     elif verdict.way:
-        _take(came, {"completed": remote}, {"completed": remote})
+        _take(joined, {"completed": remote}, {"completed": remote})
 
 
 def _state(completed: bool) -> str:
     return "done" if completed else "open"
 
 
-def _join_text(came: Joined, context: _Context) -> None:
-    local, base = came.task.text, context.base
+def _join_text(joined: Joined, context: _Context) -> None:
+    local, base = joined.task.text, context.base
     remote = context.remote.description
     there = remote != base.remote.description
     read = _reading(remote, context.encoding) if there else ""
@@ -220,21 +220,21 @@ def _join_text(came: Joined, context: _Context) -> None:
     )
     verdict = _judge(edits, context.prefer)
     if verdict.clash:
-        _tell(came, "description", verdict, local, read)
+        _tell(joined, "description", verdict, local, read)
     if verdict.way == "out":
-        came.patch = replace(came.patch, description=description(local))
+        joined.patch = replace(joined.patch, description=description(local))
     elif verdict.way:
         text = read if verdict.way == "in" else local
-        _take(came, {"text": text}, {"description": remote})
+        _take(joined, {"text": text}, {"description": remote})
 
 
-def _join_due(came: Joined, context: _Context) -> None:
-    local, base, remote = came.task.due, context.base, context.remote
+def _join_due(joined: Joined, context: _Context) -> None:
+    local, base, remote = joined.task.due, context.base, context.remote
     there = remote.due_at != base.remote.due_at
     # The date of a finished line is not sent. It has to be when the task is reopened, on
     # whichever side, and is no less the person's where the app sets another.
     kept_back = base.local.completed and local is not None and base.remote.due_at is None
-    unsent = kept_back and (there or not came.task.completed)
+    unsent = kept_back and (there or not joined.task.completed)
     here = local != base.local.due or unsent
     edits = _Edits(
         here=here,
@@ -244,19 +244,19 @@ def _join_due(came: Joined, context: _Context) -> None:
     )
     verdict = _judge(edits, context.prefer)
     token = _token(remote, context.encoding)
-    if unsent and verdict.way == "out" and not came.base.local.completed:
+    if unsent and verdict.way == "out" and not joined.base.local.completed:
         # That it is open is agreed on, and may be written down before the date is sent.
-        came.base = replace(came.base, local=replace(came.base.local, due=None))
+        joined.base = replace(joined.base, local=replace(joined.base.local, due=None))
     if verdict.clash:
-        _tell(came, "due_at", verdict, local or "", token or "")
+        _tell(joined, "due_at", verdict, local or "", token or "")
     if verdict.way == "out" and local is None:
-        came.patch = replace(came.patch, clear_due=True)
+        joined.patch = replace(joined.patch, clear_due=True)
     elif verdict.way == "out" and local is not None:
         at = due.instant(local, context.encoding.zone, context.encoding.due_time)
-        came.patch = replace(came.patch, due_at=at)
+        joined.patch = replace(joined.patch, due_at=at)
     elif verdict.way:
         taken = token if verdict.way == "in" else local
-        _take(came, {"due": taken}, {"due_at": remote.due_at})
+        _take(joined, {"due": taken}, {"due_at": remote.due_at})
 
 
 def _same_moment(
@@ -273,17 +273,17 @@ def _same_moment(
     return loosely and due.is_date(local) and due.day(remote, encoding.zone) == local
 
 
-def _take(came: Joined, local: dict[str, Any], remote: dict[str, Any]) -> None:
+def _take(joined: Joined, local: dict[str, Any], remote: dict[str, Any]) -> None:
     """Write a value that crossed, or is the same on both sides, into the line and the base."""
-    came.task = replace(came.task, **local)
-    came.base = Base(replace(came.base.local, **local), replace(came.base.remote, **remote))
+    joined.task = replace(joined.task, **local)
+    joined.base = Base(replace(joined.base.local, **local), replace(joined.base.remote, **remote))
 
 
-def _tell(came: Joined, name: str, verdict: _Verdict, local: str, remote: str) -> None:
+def _tell(joined: Joined, name: str, verdict: _Verdict, local: str, remote: str) -> None:
     """Note a clash: which value gave way to which."""
     lost, kept = (local, remote) if verdict.way == "in" else (remote, local)
     side = "local" if verdict.way == "in" else "remote"
-    came.clashes.append(Clash("", came.task.text, name, side, kept, lost))
+    joined.clashes.append(Clash("", joined.task.text, name, side, kept, lost))
 
 
 def made_sure(patch: Patch, doubt: frozenset[str], remote: Fields) -> Patch:

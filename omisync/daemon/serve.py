@@ -331,7 +331,7 @@ class Daemon:
         if cycle.cancelled():
             self.log.debug("cycle.cut", ms=milliseconds)
             return sync.Outcome(errors.TEMPORARY, again=True)
-        outcome = _came(cycle)
+        outcome = _outcome_of(cycle)
         self._log(outcome, milliseconds)
         return outcome
 
@@ -440,7 +440,7 @@ def _gist(error: OmisyncError) -> str:
     return error.bucket if isinstance(error, RateLimited) else error.message
 
 
-def _came(cycle: asyncio.Task[Outcome]) -> Outcome:
+def _outcome_of(cycle: asyncio.Task[Outcome]) -> Outcome:
     """Return the outcome of a cycle that ended; the store's errors included."""
     error = cycle.exception()
     if isinstance(error, OmisyncError):

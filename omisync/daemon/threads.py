@@ -29,11 +29,11 @@ class Unwaited(ThreadPoolExecutor):  # asyncio takes no other executor as its ow
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                came = call(*args, **kwargs)
+                result = call(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - it is handed to who asked
                 future.set_exception(error)
             else:
-                future.set_result(came)
+                future.set_result(result)
 
         threading.Thread(target=run, name="omisync-call", daemon=True).start()
         return future

@@ -40,7 +40,7 @@ AT_MOST = 20
 
 
 def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to each
-    came: Outcome,
+    result: Outcome,
     todo_path: Path,
     *,
     verbose: int,
@@ -54,58 +54,60 @@ def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to e
     long lists whole.
     """
     quiet = verbose < 0
-    if not quiet or came.code != errors.OK:
-        Paper(stream, terminal).say(Piece(headline(came)))
+    if not quiet or result.code != errors.OK:
+        Paper(stream, terminal).say(Piece(headline(result)))
     paper = Paper(err, terminal)
-    for trouble in came.troubles:
+    for trouble in result.troubles:
         if not isinstance(trouble, errors.RateLimited):  # the headline says all of it
             _write_error(paper, trouble)
-    _write_parked(paper, came, todo_path, whole=verbose > 0)
+    _write_parked(paper, result, todo_path, whole=verbose > 0)
     if quiet:
         return
-    for remark in came.remarks:
+    for remark in result.remarks:
         paper.say(Piece(remark))
     if verbose > 0:
-        for one in came.notices:
+        for one in result.notices:
             write_notices(paper, words.alike([one]), todo_path)
         return
-    alike = words.alike(came.notices)
+    alike = words.alike(result.notices)
     write_notices(paper, dict(islice(alike.items(), AT_MOST)), todo_path)
     _write_more(paper, max(0, len(alike) - AT_MOST), "warning", "`omisync --dry-run`")
 
 
-def headline(came: Outcome, now: float | None = None) -> str:
+def headline(result: Outcome, now: float | None = None) -> str:
     """Return an outcome in one line, such as ``In sync: 42 tasks. 3 created.``.
 
     ``now`` (Unix seconds) tells what today is, as for ``clock_time``.
     """
-    done = _done(came.counts)
-    return f"{_standing(came, now)}. {done}." if done else f"{_standing(came, now)}."
+    done = _done(result.counts)
+    return f"{_standing(result, now)}. {done}." if done else f"{_standing(result, now)}."
 
 
-def _standing(came: Outcome, now: float | None) -> str:
-    if came.code == errors.OK:
-        return "In sync" if came.tasks is None else f"In sync: {words.count(came.tasks, 'task')}"
-    if came.code == errors.PARKED:
-        return _parked(came)
-    if came.code == errors.TEMPORARY:
-        return _unfinished(came, now)
-    return _stopped(came)
+def _standing(result: Outcome, now: float | None) -> str:
+    if result.code == errors.OK:
+        return (
+            "In sync" if result.tasks is None else f"In sync: {words.count(result.tasks, 'task')}"
+        )
+    if result.code == errors.PARKED:
+        return _parked(result)
+    if result.code == errors.TEMPORARY:
+        return _unfinished(result, now)
+    return _stopped(result)
 
 
-def _stopped(came: Outcome) -> str:
-    if any(isinstance(trouble, errors.GuardStopped) for trouble in came.troubles):
+def _stopped(result: Outcome) -> str:
+    if any(isinstance(trouble, errors.GuardStopped) for trouble in result.troubles):
         return "Stopped by the removal guard"
-    floods = [t.items for t in came.troubles if isinstance(t, errors.ImportStopped)]
+    floods = [t.items for t in result.troubles if isinstance(t, errors.ImportStopped)]
     if floods:
         return f"Stopped: {words.count(floods[0], 'task')} would be written into the file"
-    return f"Stopped: {_wait(came.waiting)}" if came.waiting else "Stopped"
+    return f"Stopped: {_wait(result.waiting)}" if result.waiting else "Stopped"
 
 
-def _parked(came: Outcome) -> str:
-    number = len(came.parked) or came.parked_before
-    of_all = f"{number} of " if came.tasks is not None else ""
-    tasks = words.count(number if came.tasks is None else came.tasks, "task")
+def _parked(result: Outcome) -> str:
+    number = len(result.parked) or result.parked_before
+    of_all = f"{number} of " if result.tasks is not None else ""
+    tasks = words.count(number if result.tasks is None else result.tasks, "task")
     return f"{of_all}{tasks} parked; `omisync status` tells why"
 
 
@@ -113,17 +115,17 @@ def _wait(waiting: int) -> str:
     return f"{words.count(waiting, 'change')} {'waits' if waiting == 1 else 'wait'}"
 
 
-def _unfinished(came: Outcome, now: float | None) -> str:
-    why = _why(came, now)
-    said = f"Not finished: {_wait(came.waiting)}" if came.waiting else "Not finished"
+def _unfinished(result: Outcome, now: float | None) -> str:
+    why = _why(result, now)
+    said = f"Not finished: {_wait(result.waiting)}" if result.waiting else "Not finished"
     return f"{said} ({why})" if why else said
 
 
-def _why(came: Outcome, now: float | None) -> str:
+def _why(result: Outcome, now: float | None) -> str:
     """Return the reason that ends last, with its end if that is known."""
-    until = words.clock_time(came.retry_at, now) if came.retry_at is not None else ""
-    others = [t for t in came.troubles if not isinstance(t, errors.RateLimited)]
-    if len(others) < len(came.troubles):
+    until = words.clock_time(result.retry_at, now) if result.retry_at is not None else ""
+    others = [t for t in result.troubles if not isinstance(t, errors.RateLimited)]
+    if len(others) < len(result.troubles):
         return f"rate limited until {until}" if until else "rate limited"
     if any(isinstance(trouble, errors.Unreachable) for trouble in others):
         return "Omi cannot be reached"
@@ -134,13 +136,13 @@ def _done(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[name]} {said}" for name, said in DONE.items() if counts.get(name))
 
 
-def _write_parked(paper: Paper, came: Outcome, todo_path: Path, *, whole: bool) -> None:
-    lines = _lines(came)
-    shown: Sequence[Link] = came.parked if whole else came.parked[:AT_MOST]
+def _write_parked(paper: Paper, result: Outcome, todo_path: Path, *, whole: bool) -> None:
+    lines = _lines(result)
+    shown: Sequence[Link] = result.parked if whole else result.parked[:AT_MOST]
     for link in shown:
         line = lines.get(link.key)
         write_parked(paper, link, f"{todo_path}:{line}" if line is not None else "")
-    _write_more(paper, len(came.parked) - len(shown), "parked task", "`omisync status`")
+    _write_more(paper, len(result.parked) - len(shown), "parked task", "`omisync status`")
 
 
 def _write_more(paper: Paper, number: int, noun: str, command: str) -> None:
@@ -149,35 +151,35 @@ def _write_more(paper: Paper, number: int, noun: str, command: str) -> None:
         paper.say(Piece(words.commands(said)))
 
 
-def _lines(came: Outcome) -> dict[str, int]:
+def _lines(result: Outcome) -> dict[str, int]:
     """Return the lines of the tasks that the plan names, by key."""
-    if came.plan is None:
+    if result.plan is None:
         return {}
-    parked = [(link.key, entry) for link, entry in came.plan.parked]
-    planned = [(op.link.key, getattr(op, "entry", None)) for op in came.plan.ops]
+    parked = [(link.key, entry) for link, entry in result.plan.parked]
+    planned = [(op.link.key, getattr(op, "entry", None)) for op in result.plan.ops]
     return {key: entry.line for key, entry in (*parked, *planned) if entry is not None}
 
 
-def outcome_data(came: Outcome) -> dict[str, object]:
+def outcome_data(result: Outcome) -> dict[str, object]:
     """Return how a run ended, for programs: JSON-ready, times in ISO 8601 UTC.
 
     ``parked`` is a count.
     """
-    lines = _lines(came)
+    lines = _lines(result)
     return {
         "version": 1,
-        "code": came.code,
-        "in_sync": came.code in {errors.OK, errors.PARKED},
-        "tasks": came.tasks,
-        "parked": len(came.parked) or came.parked_before,
-        "waiting": came.waiting,
-        "done": {name.removeprefix("task."): n for name, n in sorted(came.counts.items()) if n},
-        "retry_at": words.instant(came.retry_at),
-        "look_at": words.instant(came.look_at),
-        "troubles": [error_data(trouble) for trouble in came.troubles],
-        "parked_tasks": [parked_data(link, lines.get(link.key)) for link in came.parked],
-        "remarks": list(came.remarks),
-        "notices": [{"line": n.line, "message": n.message} for n in came.notices],
+        "code": result.code,
+        "in_sync": result.code in {errors.OK, errors.PARKED},
+        "tasks": result.tasks,
+        "parked": len(result.parked) or result.parked_before,
+        "waiting": result.waiting,
+        "done": {name.removeprefix("task."): n for name, n in sorted(result.counts.items()) if n},
+        "retry_at": words.instant(result.retry_at),
+        "look_at": words.instant(result.look_at),
+        "troubles": [error_data(trouble) for trouble in result.troubles],
+        "parked_tasks": [parked_data(link, lines.get(link.key)) for link in result.parked],
+        "remarks": list(result.remarks),
+        "notices": [{"line": n.line, "message": n.message} for n in result.notices],
     }
 
 

@@ -475,10 +475,10 @@ def test_only_a_terminal_needs_rich() -> None:
 # Outcomes and errors.
 
 
-def ended(came: Outcome, verbose: int = 0) -> tuple[str, str]:
+def ended(result: Outcome, verbose: int = 0) -> tuple[str, str]:
     """Return what is written of an outcome, to stdout and to stderr."""
     out, err = io.StringIO(), io.StringIO()
-    show.outcome(came, TODO, verbose=verbose, stream=out, err=err)
+    show.outcome(result, TODO, verbose=verbose, stream=out, err=err)
     return out.getvalue(), err.getvalue()
 
 
@@ -505,7 +505,7 @@ def test_a_rate_limit_has_an_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("came", "expected"),
+    ("result", "expected"),
     [
         (
             Outcome(75, waiting=1, troubles=(Unreachable("no route"),)),
@@ -528,9 +528,9 @@ def test_a_rate_limit_has_an_end() -> None:
         ),
     ],
 )
-def test_headlines(came: Outcome, expected: str) -> None:
+def test_headlines(result: Outcome, expected: str) -> None:
     """Each way to end has its sentence."""
-    assert show.headline(came, NOON) == expected
+    assert show.headline(result, NOON) == expected
 
 
 def test_troubles_come_with_advice_on_stderr() -> None:
@@ -545,7 +545,7 @@ def test_troubles_come_with_advice_on_stderr() -> None:
 def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
     """A parked task comes with line and reason; remarks and warnings only if not quiet."""
     parked = link(1, "Bad").but(parked=Parked(422, "too odd", NOON, Task("Bad")))
-    came = Outcome(
+    result = Outcome(
         1,
         plan=decided([entry("Bad", 7)], [parked]),
         parked=(parked,),
@@ -553,11 +553,11 @@ def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
         remarks=("A date stays.",),
         notices=(Notice(2, "odd"),),
     )
-    out, err = ended(came)
+    out, err = ended(result)
     assert out == "1 of 1 task parked; `omisync status` tells why.\n"
     assert "! parked    Bad  /home/ann/todo.md:7\n            too odd; change the line" in err
     assert "A date stays.\nwarning: /home/ann/todo.md:2: odd\n" in err
-    quiet = ended(came, verbose=-1)[1]
+    quiet = ended(result, verbose=-1)[1]
     assert "parked" in quiet
     assert "A date stays." not in quiet
     assert "warning" not in quiet
@@ -565,8 +565,8 @@ def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
 
 def test_long_lists_are_counted_unless_asked_for() -> None:
     """Hundreds of warnings do not bury the result."""
-    came = Outcome(0, tasks=1, notices=tuple(Notice(n, f"odd {n}") for n in range(1, 101)))
-    short, whole = ended(came)[1], ended(came, verbose=1)[1]
+    result = Outcome(0, tasks=1, notices=tuple(Notice(n, f"odd {n}") for n in range(1, 101)))
+    short, whole = ended(result)[1], ended(result, verbose=1)[1]
     assert short.count("warning:") == 20
     assert "… and 80 more warnings; `omisync --dry-run` shows all\n" in short
     assert whole.count("warning:") == 100
@@ -588,10 +588,10 @@ def test_equal_warnings_are_one(lines: list[int], said: str) -> None:
     notices = (*(Notice(n, "odd") for n in lines), Notice(200, "even"))
     expected = [f"warning: /home/ann/todo.md:{lines[0]}: odd{said}"]
     expected += ["warning: /home/ann/todo.md:200: even"]
-    came = Outcome(0, tasks=1, notices=notices)
-    assert ended(came)[1].splitlines() == expected
+    result = Outcome(0, tasks=1, notices=notices)
+    assert ended(result)[1].splitlines() == expected
     assert told(decided([], []), notices).splitlines()[-2:] == expected
-    every = ended(came, verbose=1)[1]
+    every = ended(result, verbose=1)[1]
     assert every.count("odd") == len(lines)
     assert "too" not in every
 
@@ -599,7 +599,7 @@ def test_equal_warnings_are_one(lines: list[int], said: str) -> None:
 def test_outcome_data() -> None:
     """Programs get code, counts, troubles with kind and advice, and parked tasks with lines."""
     parked = link(1, "Bad").but(parked=Parked(422, "too odd", NOON, Task("Bad")))
-    came = Outcome(
+    result = Outcome(
         75,
         plan=decided([entry("Bad", 7)], [parked]),
         counts={"task.created": 2, "task.parked": 0},
@@ -609,7 +609,7 @@ def test_outcome_data() -> None:
         tasks=1,
         retry_at=NOON,
     )
-    data = json.loads(json.dumps(show.outcome_data(came)))
+    data = json.loads(json.dumps(show.outcome_data(result)))
     assert data["code"] == 75
     assert data["in_sync"] is False
     assert data["done"] == {"created": 2}

@@ -128,20 +128,20 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
             _settled(draft, link, entry)
         return link
     policy = draft.policy
-    came = merge.join(
+    joined = merge.join(
         entry.task, base, remote, policy.encoding, prefer=policy.prefer, doubt=link.doubt
     )
-    patch = came.patch
-    if patch and link.clear_due and came.task.due is None and entry.task.due is None:
+    patch = joined.patch
+    if patch and link.clear_due and joined.task.due is None and entry.task.due is None:
         patch = replace(patch, clear_due=True)
-    after = link.but(base=came.base, seen=came.task) if came.base != base else link
-    inward = came.task != entry.task
+    after = link.but(base=joined.base, seen=joined.task) if joined.base != base else link
+    inward = joined.task != entry.task
     if inward:
-        draft.ops.append(ChangeLocal(after, entry, came.task, _id_for(draft, after, entry)))
+        draft.ops.append(ChangeLocal(after, entry, joined.task, _id_for(draft, after, entry)))
     if patch and not parked:
         draft.ops.append(ChangeRemote(after, entry, patch))
     if not parked:
-        draft.clashes += [replace(clash, key=link.key) for clash in came.clashes]
+        draft.clashes += [replace(clash, key=link.key) for clash in joined.clashes]
     # What the line does not say yet must not be written down as said.
     return link if inward else after
 
