@@ -103,8 +103,8 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
         else:
             fresh.append((entry, met.ranks[number]))
     arrivals.decide(draft, fresh)
-    known.part(draft)
-    removed = [known.leave(draft, link) for link in met.absent]
+    known.decide_missing(draft)
+    removed = [known.decide_absent(draft, link) for link in met.absent]
     return Plan(
         ops=tuple(draft.ops),
         rows=tuple(draft.rows),

@@ -166,7 +166,7 @@ def _id_for(draft: Draft, link: Link, entry: Entry) -> str | None:
     return identifier if WRITABLE_ID.fullmatch(identifier) else None
 
 
-def part(draft: Draft) -> None:
+def decide_missing(draft: Draft) -> None:
     """Decide about lines whose item is missing from the list, or proven gone."""
     let_go = {link.key: link for link in _orphaned(draft)}
     draft.rows = [row for row in draft.rows if row.key not in let_go] + [*let_go.values()]
@@ -215,7 +215,7 @@ def _orphaned(draft: Draft) -> Iterator[Link]:
             draft.ops.append(ChangeLocal(after, entry, done, why="deleted in Omi"))
 
 
-def leave(draft: Draft, old: Link) -> Link | None:
+def decide_absent(draft: Draft, old: Link) -> Link | None:
     """Decide about a link whose line is not in the file.
 
     Return the link as the removal guard counts it, None if its item comes back
@@ -235,7 +235,7 @@ def leave(draft: Draft, old: Link) -> Link | None:
     item = draft.item(link)
     known = link  # with what the list tells of its item
     if item is not None and not link.doubt and link.parked is None:
-        known = _caught_up(link, item)
+        known = _with_remote_tick(link, item)
     back = _back(draft, known, item)
     if link.parked is not None:
         draft.parked.append((link, None))
@@ -256,7 +256,7 @@ def leave(draft: Draft, old: Link) -> Link | None:
     return known if back is None else None
 
 
-def _caught_up(link: Link, item: RemoteItem) -> Link:
+def _with_remote_tick(link: Link, item: RemoteItem) -> Link:
     """Return the link with a tick that was made in the app meanwhile: nothing is lost with it."""
     base = link.base
     if base is None or base.remote.completed or not item.fields.completed:
