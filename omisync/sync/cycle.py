@@ -73,13 +73,13 @@ async def cycle(
             listing = await reading.listing(run, now=asked.now)
             if (unchanged := ending.unchanged_listing(run, snapshot)) is not None:
                 return unchanged
-            snapshot, document, decided = await _both_ways(run, listing, asked)
+            snapshot, document, decided = await _two_way(run, listing, asked)
         else:
             # A new list has lost no line yet, the places of which would be asked for.
             known = len(run.store.links()) > 0
             document = formats.parsed(desk.config, snapshot, places=known)
             inward.recover(desk, snapshot, document)  # it was two-way before
-            decided = await _cycle(run, document, snapshot, asked)
+            decided = await _push(run, document, snapshot, asked)
     except (StoreBusy, StoreUnusable):
         raise
     except OmisyncError as error:
@@ -186,7 +186,7 @@ def _is_blank(document: Document) -> bool:
     return not document.source.removeprefix(BOM).strip(b"\x00 \t\r\n")
 
 
-async def _cycle(run: Run, document: Document, snapshot: Snapshot, asked: _Asked) -> Plan:
+async def _push(run: Run, document: Document, snapshot: Snapshot, asked: _Asked) -> Plan:
     """Bring the server to what the file says."""
     rules = policy(run.desk.config, asked.grace)
     await _resolve(run)
@@ -226,7 +226,7 @@ async def _carried_out(run: Run, decided: Plan) -> None:
     run.remarks += _strays(run, decided)
 
 
-async def _both_ways(
+async def _two_way(
     run: Run, listing: Listing | None, asked: _Asked
 ) -> tuple[Snapshot, Document, Plan]:
     """Bring the file to what Omi says, and Omi to what the file says, from one look at both.
@@ -238,36 +238,9 @@ async def _both_ways(
     Raises:
         OmisyncError: one of the two cannot be read, or the plan is refused.
     """
-    desk, path = run.desk, run.desk.config.todo_path
     run.unread = listing is None
-    rules = policy(desk.config, asked.grace)
-    for _ in range(ATTEMPTS):
-        await inward.quiet(path, desk.config.watch.settle)
-        snapshot = file.read(path)
-        document = formats.parsed(desk.config, snapshot)
-        inward.recover(desk, snapshot, document)
-        seen = _observed(desk.config, document, run.store, run.now)
-        if listing is None:
-            decided = plan.make(seen, rules, keys())
-            guards.removals(run, decided, snapshot, allow=asked.allow)
-            decided = await _looked(run, seen, decided, rules)
-            reading.note_held_back(run, decided)
-        else:
-            decided = plan.make(_met(seen, listing), rules, keys())
-            guards.removals(run, decided, snapshot, allow=asked.allow)
-            guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
-            run.linked = run.store.remote_ids()
-        _forget_settled(run.store)
-        _record_clashes(run, decided)
-        try:
-            snapshot, document = await inward.write(run, snapshot, document, decided)
-        except FileChanged as error:
-            changed = error
-            continue
-        break
-    else:
-        reading.owe(desk, changed)
-        raise changed
+    rules = policy(run.desk.config, asked.grace)
+    snapshot, document, decided = await _written(run, listing, asked, rules)
     decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))
     if decided.mute:
         run.remarks.append(_mute(decided.mute))
@@ -277,11 +250,55 @@ async def _both_ways(
     await _carried_out(run, decided)
     if listing is not None:
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
-        reading.pace(desk, news=news)
+        reading.pace(run.desk, news=news)
         if not run.troubles and not any(_says_else(op) for op in _adoptions(decided)):
-            reading.paid(desk)
+            reading.paid(run.desk)
         _acquainted(run)
         run.again |= rules.ids and any(run.counts[event] for event in NAMED)
+    return snapshot, document, decided
+
+
+async def _written(
+    run: Run, listing: Listing | None, asked: _Asked, rules: plan.Policy
+) -> tuple[Snapshot, Document, Plan]:
+    """Write what a plan says into the file, deciding anew each time it is saved meanwhile.
+
+    Return the file as it then is, and the plan; raises as ``_two_way`` does.
+    """
+    attempts = 0
+    while True:
+        try:
+            return await _attempt(run, listing, asked, rules)
+        except FileChanged as error:
+            attempts += 1
+            if attempts == ATTEMPTS:
+                reading.owe(run.desk, error)
+                raise
+
+
+async def _attempt(
+    run: Run, listing: Listing | None, asked: _Asked, rules: plan.Policy
+) -> tuple[Snapshot, Document, Plan]:
+    """Read the file, decide and write; raises ``FileChanged`` where a save came in between."""
+    desk, path = run.desk, run.desk.config.todo_path
+    await inward.quiet(path, desk.config.watch.settle)
+    snapshot = file.read(path)
+    document = formats.parsed(desk.config, snapshot)
+    inward.recover(desk, snapshot, document)
+    seen = _observed(desk.config, document, run.store, run.now)
+    if listing is None:
+        decided = plan.make(seen, rules, keys())
+        guards.removals(run, decided, snapshot, allow=asked.allow)
+        decided = await _looked(run, seen, decided, rules)
+        reading.note_held_back(run, decided)
+    else:
+        decided = plan.make(_met(seen, listing), rules, keys())
+        guards.removals(run, decided, snapshot, allow=asked.allow)
+        guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
+        run.linked = run.store.remote_ids()
+    _forget_settled(run.store)
+    _record_clashes(run, decided)
+    snapshot, document = await inward.write(run, snapshot, document, decided)
     return snapshot, document, decided
 
 
