@@ -110,7 +110,7 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
             and facts.get("fingerprint") in {None, key.fingerprint}
             and settled["at"] <= now
             and (settled["look_at"] is None or now < settled["look_at"])
-            and same_bytes(todo, settled)
+            and same_bytes(todo, settled["digest"], settled.get("signature"), settled["at"])
         ):
             return Ready(settled["code"], settled["tasks"], settled["parked"])
     return None
@@ -132,12 +132,15 @@ def _facts(store: Path) -> dict[str, Any]:
         db.close()
 
 
-def same_bytes(todo: Path, settled: dict[str, Any]) -> bool:
-    """Return whether the file is as it was, by its times and size or else by its bytes."""
+def same_bytes(todo: Path, digest: str, known: list[int] | None, at: float) -> bool:
+    """Return whether the file is as it was, by its times and size or else by its bytes.
+
+    ``known`` is the signature that it had ``at`` a time in Unix seconds.
+    """
     signature = file.signature(todo)
     if signature is None:
         return False
-    sure = signature.mtime_ns / 1e9 + SURE_AFTER <= settled["at"]
-    if sure and list(signature) == settled.get("signature"):
+    sure = signature.mtime_ns / 1e9 + SURE_AFTER <= at
+    if sure and list(signature) == known:
         return True
-    return bool(file.read(todo).digest == settled["digest"])
+    return file.read(todo).digest == digest

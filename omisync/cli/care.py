@@ -6,12 +6,14 @@ import contextlib
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from omisync import config as configs
 from omisync import errors, places, quick, show, store
 from omisync.errors import OmisyncError, StoreUnusable, UsageError
 from omisync.show.words import count
+from omisync.store.notes import LastRun, Refusal, Settled
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -42,8 +44,7 @@ def status(options: Namespace) -> int:
         show.status(facts, sys.stdout)
     if facts.is_cut_short:
         return errors.TEMPORARY
-    code = facts.last.get("code") if facts.last else errors.OK
-    return code if isinstance(code, int) else errors.OK
+    return facts.last.code if facts.last.code is not None else errors.OK
 
 
 def _facts(config: Config) -> show.StatusFacts:
@@ -53,24 +54,23 @@ def _facts(config: Config) -> show.StatusFacts:
     key, problem = _key(config)
     opened = store.Store.peek(config.store_path)
     links: Sequence[Link] = ()
-    intents, gates, last, refused, settled, anew = 0, {}, None, None, None, False
+    intents, gates, last, refused, settled, anew = 0, {}, LastRun(), None, None, False
     if opened is not None:
         with opened:
             sync.check_bound(opened, config)
             links, intents = tuple(opened.links()), len(opened.intents())
             gates = {name: gate.wait(now) for name, gate in opened.gates().items()}
-            last, refused = opened.fact("last"), opened.fact("refused")
-            settled, anew = opened.fact("settled"), bool(opened.fact("anew"))
-    last = last if isinstance(last, dict) else None
+            last, refused = opened.note(LastRun) or last, opened.note(Refusal)
+            settled, anew = opened.note(Settled), bool(opened.fact("anew"))
     since = ""
-    if last is not None and last.get("code") in {errors.OK, errors.PARKED}:
+    if last.code in {errors.OK, errors.PARKED}:
         since = NEXT_SYNC if anew else _since(config, settled, links)
-        last |= _hindrance(config)
+        last = _hindered(config, last)
     return show.StatusFacts(
         todo_path=config.todo_path,
         store_path=config.store_path,
         base_url=config.omi.base_url,
-        tasks=last.get("tasks") if last else None,
+        tasks=last.tasks,
         linked=sum(link.remote_id is not None for link in links),
         absent=sum(link.absent_since is not None and link.parked is None for link in links),
         parked=tuple(link for link in links if link.parked is not None),
@@ -80,7 +80,7 @@ def _facts(config: Config) -> show.StatusFacts:
         gates={name: wait for name, wait in gates.items() if wait > 0},
         last=last,
         since=since,
-        refused=refused if isinstance(refused, list) else None,
+        refused=refused,
         now=now,
         running=store.holder(config.store_path),
         key=key,
@@ -88,27 +88,28 @@ def _facts(config: Config) -> show.StatusFacts:
     )
 
 
-def _since(config: Config, settled: object, links: Sequence[Link]) -> str:
+def _since(config: Config, settled: Settled | None, links: Sequence[Link]) -> str:
     """Return what was different since all of it was in sync, or asked for; "" if nothing was."""
     from omisync import file
 
-    if not isinstance(settled, dict):  # as while a removed line waits
+    if settled is None:  # as while a removed line waits
         is_waiting = any(link.absent_since is not None for link in links)
         return "" if is_waiting else NEXT_SYNC
     if file.signature(config.todo_path) is None:
         return "the file is not there now"
     with contextlib.suppress(OmisyncError):  # the next sync tells
-        return "" if quick.same_bytes(config.todo_path, settled) else "the file has changed since"
+        known = (settled.digest, settled.signature, settled.at)
+        return "" if quick.same_bytes(config.todo_path, *known) else "the file has changed since"
     return ""
 
 
-def _hindrance(config: Config) -> dict[str, object]:
-    """Return what keeps a sync from writing down that it failed, as its note would tell it."""
+def _hindered(config: Config, last: LastRun) -> LastRun:
+    """Return the last run as one would be that could not write down why it failed, if so."""
     try:
         store.check_place(config.store_path)
     except OmisyncError as error:
-        return {"code": error.exit_code, "troubles": [[error.message, error.advice]]}
-    return {}
+        return replace(last, code=error.exit_code, troubles=((error.message, error.advice),))
+    return last
 
 
 def _is_gone(link: Link) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from omisync import config as configs
 from omisync import errors, file, places, show, store, sync
 from omisync.errors import OmisyncError
+from omisync.store.notes import LastRun
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -154,17 +155,17 @@ def _state(config: Config) -> Check:
 
 def _last(config: Config) -> Check:
     opened = store.Store.peek(config.store_path)
-    last: object = None
+    last: LastRun | None = None
     if opened is not None:
         with opened:
-            last = opened.fact("last")
-    if not isinstance(last, dict):
+            last = opened.note(LastRun)
+    if last is None or last.code is None:
         return Check("last sync", errors.OK, "none yet; `omisync --dry-run` shows the first one")
-    at = show.ago(time.time() - last["at"])
-    if last["code"] in {errors.OK, errors.PARKED}:
+    at = show.ago(time.time() - last.at) if last.at is not None else "at an unknown time"
+    if last.code in {errors.OK, errors.PARKED}:
         return Check("last sync", errors.OK, f"well, {at}")
-    message, advice = (last["troubles"] or [["not finished", ""]])[0]
-    return Check("last sync", last["code"], f"{message} ({at})", advice)
+    message, advice = (last.troubles or [("not finished", "")])[0]
+    return Check("last sync", last.code, f"{message} ({at})", advice)
 
 
 def _daemon(config: Config) -> Check:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from omisync import errors
 from omisync.errors import StoreBusy
+from omisync.store.notes import LastRun
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -64,7 +65,7 @@ class Alarm:
         return left if 0 < left <= BUSY_SECONDS else 0.0
 
     def _due_in(self, now: float) -> float | None:
-        since = _failing_since(self.desk)
+        since = _last(self.desk).failing_since
         watch = self.desk.config.watch
         if since is None or not watch.notify_command or self.desk.store.fact("told"):
             return None
@@ -75,7 +76,7 @@ class Alarm:
         told = bool(self.desk.store.fact("told"))
         wait = self._due_in(self.desk.clock())
         failing = wait is not None and wait <= 0
-        if not failing and not (told and _failing_since(self.desk) is None):
+        if not failing and not (told and _last(self.desk).failing_since is None):
             return None
         with self.desk.store.transaction():
             self.desk.store.put_fact("told", failing)
@@ -93,10 +94,8 @@ class Alarm:
             self.log.debug("alarm.heard", about=about)
 
 
-def _failing_since(desk: Desk) -> float | None:
-    last = desk.store.fact("last")
-    since = last.get("failing_since") if isinstance(last, dict) else None
-    return since if isinstance(since, float | int) else None
+def _last(desk: Desk) -> LastRun:
+    return desk.store.note(LastRun) or LastRun()
 
 
 async def _run(desk: Desk, event: str) -> str:
@@ -130,8 +129,7 @@ async def _run(desk: Desk, event: str) -> str:
 
 
 def _message(desk: Desk) -> str:
-    last = desk.store.fact("last")
-    troubles = last.get("troubles") if isinstance(last, dict) else None
-    code = last.get("code") if isinstance(last, dict) else errors.TEMPORARY
-    what = f": {troubles[0][0]}" if troubles else ""
+    last = _last(desk)
+    code = last.code if last.code is not None else errors.TEMPORARY
+    what = f": {last.troubles[0][0]}" if last.troubles else ""
     return f"omisync cannot sync {desk.config.todo_path.name} (exit code {code}){what}"

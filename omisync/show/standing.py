@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from omisync.core.model import Link
+    from omisync.store.notes import LastRun, Refusal
 
 LABEL = 10
 """Cells of the column that says what each line is about."""
@@ -27,7 +28,7 @@ class StatusFacts:
 
     ``tasks`` is how many the last look found in the file. ``gates`` has the
     seconds that each shut bucket (``read``, ``write``) still waits.
-    ``last`` and ``refused`` are the store's facts of those names, ``since`` tells in
+    ``last`` and ``refused`` are the store's notes of those names, ``since`` tells in
     words what is different since all was in sync, if anything is.
     ``gone`` are the lines whose item was deleted in Omi. ``lines`` has
     the line of each parked or gone task by key, where known.
@@ -40,6 +41,7 @@ class StatusFacts:
     store_path: Path
     base_url: str
     now: float
+    last: LastRun
     tasks: int | None = None
     linked: int = 0
     absent: int = 0
@@ -47,9 +49,8 @@ class StatusFacts:
     gone: Sequence[Link] = ()
     intents: int = 0
     gates: Mapping[str, float] = field(default_factory=dict)
-    last: Mapping[str, object] | None = None
     since: str = ""
-    refused: Sequence[object] | None = None
+    refused: Refusal | None = None
     running: str | None = None
     key: str | None = None
     key_problem: str | None = None
@@ -59,53 +60,18 @@ class StatusFacts:
     def is_cut_short(self) -> bool:
         """Return whether creates wait for an answer that the last sync does not speak of."""
         well = {None, errors.OK, errors.PARKED}
-        return self.intents > 0 and _Last.of(self.last).code in well
-
-
-@dataclass(frozen=True, slots=True)
-class _Last:
-    """The store's fact ``last``, with types; what is not as expected is left out."""
-
-    at: float | None = None
-    code: int | None = None
-    waiting: int = 0
-    retry_at: float | None = None
-    success_at: float | None = None
-    failing_since: float | None = None
-    troubles: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def of(cls, fact: Mapping[str, object] | None) -> _Last:
-        fact = fact or {}
-        code, waiting, troubles = fact.get("code"), fact.get("waiting"), fact.get("troubles")
-        return cls(
-            at=_seconds(fact.get("at")),
-            code=code if isinstance(code, int) else None,
-            waiting=waiting if isinstance(waiting, int) else 0,
-            retry_at=_seconds(fact.get("retry_at")),
-            success_at=_seconds(fact.get("success_at")),
-            failing_since=_seconds(fact.get("failing_since")),
-            troubles=tuple(
-                (str(message), str(advice))
-                for message, advice in (troubles if isinstance(troubles, list) else [])
-            ),
-        )
-
-
-def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+        return self.intents > 0 and self.last.code in well
 
 
 def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> None:
     """Write how things stand: a headline, then one line for each fact."""
     paper = Paper(stream, terminal)
-    last = _Last.of(facts.last)
-    well = last.code in {errors.OK, errors.PARKED}
-    paper.say(Piece(_headline(facts, last), "green" if well else "bold"))
+    well = facts.last.code in {errors.OK, errors.PARKED}
+    paper.say(Piece(_headline(facts), "green" if well else "bold"))
     _write_places(paper, facts)
-    _write_times(paper, facts, last)
-    _write_pending(paper, facts, last)
-    _write_guard(paper, facts, last)
+    _write_times(paper, facts)
+    _write_pending(paper, facts)
+    _write_guard(paper, facts)
     for link in facts.parked:
         _write_parked(paper, link, facts)
     for link in facts.gone:
@@ -116,7 +82,8 @@ def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> 
         _write(paper, "", f"→ remove {it}, or edit {it}: that creates {it} anew")
 
 
-def _headline(facts: StatusFacts, last: _Last) -> str:
+def _headline(facts: StatusFacts) -> str:
+    last = facts.last
     if facts.is_cut_short:
         return "Not in sync yet: the next sync asks Omi about what got no answer."
     if last.code is None:
@@ -130,7 +97,7 @@ def _headline(facts: StatusFacts, last: _Last) -> str:
     if last.code == errors.TEMPORARY:
         again = "it will be tried again" if facts.running else "the next sync goes on"
         return f"Not in sync yet; {again}."
-    guarded = _guarded(facts, last) or bool((facts.last or {}).get("guarded"))
+    guarded = _guarded(facts) is not None or last.guarded
     return "Stopped by the removal guard." if guarded else "Stopped: this needs you."
 
 
@@ -149,7 +116,8 @@ def _write_places(paper: Paper, facts: StatusFacts) -> None:
     _write(paper, "running", facts.running or "no; `omisync` keeps running, `omisync --once` syncs")
 
 
-def _write_times(paper: Paper, facts: StatusFacts, last: _Last) -> None:
+def _write_times(paper: Paper, facts: StatusFacts) -> None:
+    last = facts.last
     if last.success_at is not None:
         _write(paper, "success", f"{_at(last.success_at, facts.now)}")
     elif last.code is not None:
@@ -166,7 +134,8 @@ def _at(unix: float, now: float) -> str:
     return f"{words.stamp(unix)}, {words.ago(now - unix)}"
 
 
-def _write_pending(paper: Paper, facts: StatusFacts, last: _Last) -> None:
+def _write_pending(paper: Paper, facts: StatusFacts) -> None:
+    last = facts.last
     _write(paper, "linked", words.count(facts.linked, "task"))
     if last.waiting:
         again = ""
@@ -190,24 +159,18 @@ def _write_pending(paper: Paper, facts: StatusFacts, last: _Last) -> None:
         )
 
 
-def _guarded(facts: StatusFacts, last: _Last) -> bool:
-    stopped = facts.last is None or facts.last.get("guarded", True)
-    return facts.refused is not None and last.code == errors.BAD_FILE and bool(stopped)
+def _guarded(facts: StatusFacts) -> Refusal | None:
+    """Return the refusal that stopped the last run, None if none did."""
+    stopped = facts.last.guarded is not False  # None is of a version that noted only refusals
+    return facts.refused if facts.last.code == errors.BAD_FILE and stopped else None
 
 
-def _numbers(facts: StatusFacts) -> tuple[object, object]:
-    """Return how many removals of how many tasks were refused."""
-    match facts.refused:
-        case [_, count, total]:
-            return count, total
-    return None, None
-
-
-def _write_guard(paper: Paper, facts: StatusFacts, last: _Last) -> None:
-    if not _guarded(facts, last) or last.troubles:  # which tell the same
+def _write_guard(paper: Paper, facts: StatusFacts) -> None:
+    refused = _guarded(facts)
+    if refused is None or facts.last.troubles:  # which tell the same
         return
-    count, total = _numbers(facts)
-    _write(paper, "guard", f"refused to remove {count} of {total} tasks; nothing was sent", "red")
+    what = f"refused to remove {refused.count} of {refused.remaining} tasks; nothing was sent"
+    _write(paper, "guard", what, "red")
     _write(paper, "", f"→ Bring the file back, or allow it once: `{ALLOW}`")
 
 
@@ -229,8 +192,8 @@ def _write_named(paper: Paper, label: str, link: Link, facts: StatusFacts) -> No
 
 def status_data(facts: StatusFacts) -> dict[str, object]:
     """Return how things stand for programs: JSON-ready, times in ISO 8601 UTC."""
-    last = _Last.of(facts.last)
-    count, total = _numbers(facts)
+    last = facts.last
+    refused = _guarded(facts)
     return {
         "version": 1,
         "code": last.code,
@@ -260,7 +223,11 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
             for bucket, wait in sorted(facts.gates.items())
         },
         "parked": [parked_data(link, facts.lines.get(link.key)) for link in facts.parked],
-        "guard": {"count": count, "total": total, "command": words.command(ALLOW)}
-        if _guarded(facts, last)
-        else None,
+        "guard": None
+        if refused is None
+        else {
+            "count": refused.count,
+            "total": refused.remaining,
+            "command": words.command(ALLOW),
+        },
     }

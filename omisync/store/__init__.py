@@ -6,6 +6,7 @@ full is refused, never taken for empty.
 
 - ``coding``   how the nouns of core stand in rows
 - ``kinds``    what each column and note may hold
+- ``notes``    the notes that are tables or lists
 - ``schema``   the tables, and how an older store becomes one of today
 - ``rows``     the links in order, each read when it is looked at
 - ``batches``  the intents
@@ -20,7 +21,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import batches, coding, kinds
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from omisync.core.model import Clash, Gate, Intent, Link, Tombstone
     from omisync.core.unchanged import LazySequence
+    from omisync.store.notes import Note
 
 __all__ = ["Clashed", "Event", "Instead", "Store", "Writing", "check_place", "holder", "lock"]
 
@@ -57,6 +59,8 @@ LOG_PAGES = 4_000
 """Of 4 kB, after which the write-ahead log is folded in: each time waits for the disk twice."""
 PRUNE_EVERY = 1_000
 """History rows between two prunings: keeps the cost of one edit constant."""
+
+N = TypeVar("N", bound="Note")
 
 
 class Event(NamedTuple):
@@ -473,6 +477,19 @@ class Store:
     def put_fact(self, name: str, value: object) -> None:
         """Store a small JSON value under ``name``; call inside ``transaction``."""
         self._put("meta", 2, [(name, json.dumps(value, ensure_ascii=False))])
+
+    def note(self, kind: type[N]) -> N | None:
+        """Return the note of this kind, None where there is none, or one of another shape."""
+        with reading(self.path):
+            return kind.from_json(self.fact(kind.NAME))
+
+    def put_note(self, note: Note) -> None:
+        """Store a note in place of the former of its kind; call inside ``transaction``."""
+        self.put_fact(note.NAME, note.to_json())
+
+    def drop_note(self, kind: type[Note]) -> None:
+        """Forget the note of this kind; call inside ``transaction``."""
+        self.put_fact(kind.NAME, None)
 
     def unsettle(self) -> None:
         """Let the next sync look anew, and status say so till then; call inside ``transaction``."""

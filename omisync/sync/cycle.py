@@ -18,6 +18,7 @@ from omisync.errors import (
     WrongServer,
 )
 from omisync.store import Event
+from omisync.store.notes import Settled
 from omisync.sync import ending, formats, guards, inward, looks, reading, sending, unknown
 from omisync.sync.desk import Outcome, Run, keys, policy
 
@@ -111,12 +112,12 @@ class _Asked(NamedTuple):
 
 def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Outcome | None:
     """Return the former outcome if the bytes are the same and nothing is due."""
-    settled = desk.store.fact("settled")
-    if not isinstance(settled, dict) or reading.is_owed(desk):
+    settled = desk.store.note(Settled)
+    if settled is None or reading.is_owed(desk):
         return None
-    same = settled["digest"] == snapshot.digest and settled["setting"] == desk.setting
-    look_at = settled["look_at"]
-    if not same or (look_at is not None and now >= look_at) or now < settled["at"]:
+    same = settled.digest == snapshot.digest and settled.setting == desk.setting
+    look_at = settled.look_at
+    if not same or (look_at is not None and now >= look_at) or now < settled.at:
         return None
     return ending.settled_outcome(settled)
 
@@ -397,9 +398,9 @@ def _forget_settled(store: Store) -> None:
     A run that is cut short half-way and an edit that is undone would otherwise
     meet in a file that looks settled while the server has the edit.
     """
-    if store.fact("settled") is not None:
+    if store.note(Settled) is not None:
         with store.transaction(durable=False):  # no request leaves before one that is
-            store.put_fact("settled", None)
+            store.drop_note(Settled)
 
 
 def _keep_house(run: Run, decided: Plan) -> None:

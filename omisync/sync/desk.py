@@ -15,7 +15,7 @@ from omisync.core.merge import Encoding
 from omisync.core.model import Gate, Link, Tombstone
 from omisync.core.plan import Plan, Policy
 from omisync.errors import OmisyncError, RateLimited
-from omisync.store import Event
+from omisync.store import Event, notes
 from omisync.sync import formats
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ class Desk:
         """
         if self._client is not None and self._client.server_date is not None:
             return self._client.server_date
-        looked = self.store.fact("looked")
-        return looked if isinstance(looked, float | int) else self.clock()
+        looked = notes.moment(self.store.fact("looked"))
+        return looked if looked is not None else self.clock()
 
 
 def policy(config: Config, grace: float) -> Policy:

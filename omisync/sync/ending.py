@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omisync import errors
 from omisync.core import remains
 from omisync.errors import GuardStopped
+from omisync.store.notes import LastRun, Refusal, Settled
 from omisync.sync import reading
 from omisync.sync.desk import Outcome
 
@@ -85,28 +86,26 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
     It waits for the disk, and so makes durable what the cycle settled.
     """
     store, now = desk.store, desk.clock()
-    last = store.fact("last")
-    former = last if isinstance(last, dict) else {}
+    former = store.note(LastRun) or LastRun()
     well = outcome.code in {errors.OK, errors.PARKED}
     # Holding back is no failure; whoever is told of those that last is not told of it.
     paced = {type(error) for error in outcome.troubles} == {errors.ListUnread}
-    since = former.get("failing_since") or (None if paced else now)
+    since = former.failing_since or (None if paced else now)
     with store.transaction():
         if store.fact("anew") is not None:
             store.put_fact("anew", None)
-        store.put_fact(
-            "last",
-            {
-                "at": now,
-                "code": outcome.code,
-                "tasks": outcome.tasks if outcome.tasks is not None else former.get("tasks"),
-                "waiting": outcome.waiting,
-                "retry_at": outcome.retry_at if outcome.code == errors.TEMPORARY else None,
-                "success_at": now if well else former.get("success_at"),
-                "failing_since": None if well else since,
-                "troubles": [[error.message, error.advice] for error in outcome.troubles],
-                "guarded": any(isinstance(error, GuardStopped) for error in outcome.troubles),
-            },
+        store.put_note(
+            LastRun(
+                at=now,
+                code=outcome.code,
+                tasks=outcome.tasks if outcome.tasks is not None else former.tasks,
+                waiting=outcome.waiting,
+                retry_at=outcome.retry_at if outcome.code == errors.TEMPORARY else None,
+                success_at=now if well else former.success_at,
+                failing_since=None if well else since,
+                troubles=tuple((error.message, error.advice) for error in outcome.troubles),
+                guarded=any(isinstance(error, GuardStopped) for error in outcome.troubles),
+            )
         )
     return outcome
 
@@ -118,11 +117,11 @@ def failed_after(desk: Desk, outcome: Outcome, error: OmisyncError) -> Outcome:
 
 def idle_outcome(run: Run, former: Outcome) -> Outcome:
     """Return the outcome of an idle cycle; it writes only if the last one went otherwise."""
-    last = run.store.fact("last")
-    if isinstance(last, dict) and last["code"] == former.code:
+    last = run.store.note(LastRun)
+    if last is not None and last.code == former.code:
         return former
     with run.store.transaction():
-        run.store.put_fact("refused", None)
+        run.store.drop_note(Refusal)
     return record_outcome(run.desk, former)
 
 
@@ -132,31 +131,30 @@ def unchanged_listing(run: Run, snapshot: Snapshot) -> Outcome | None:
     Only the time of the next listing changes.
     """
     desk = run.desk
-    settled = desk.store.fact("settled")
-    if not isinstance(settled, dict) or run.listing is None:
+    settled = desk.store.note(Settled)
+    if settled is None or run.listing is None:
         return None
-    same = settled["digest"] == snapshot.digest and settled["setting"] == desk.setting
-    due_at = settled.get("due_at")
-    if not same or settled.get("listing") != run.listing or settled["at"] > run.now:
+    same = settled.digest == snapshot.digest and settled.setting == desk.setting
+    if not same or settled.listing != run.listing or settled.at > run.now:
         return None
-    if due_at is not None and run.now >= due_at:
+    if settled.due_at is not None and run.now >= settled.due_at:
         return None
     reading.pace(desk, news=False)
     reading.paid(desk)
-    times = [at for at in (due_at, reading.next_at(desk)) if at is not None]
-    settled |= {"at": run.now, "look_at": min(times, default=None)}
+    times = [at for at in (settled.due_at, reading.next_at(desk)) if at is not None]
+    settled = replace(settled, at=run.now, look_at=min(times, default=None))
     with desk.store.transaction():
-        desk.store.put_fact("settled", settled)
+        desk.store.put_note(settled)
     return idle_outcome(run, settled_outcome(settled))
 
 
-def settled_outcome(settled: dict[str, Any]) -> Outcome:
+def settled_outcome(settled: Settled) -> Outcome:
     """Return what the store's note of a settled state stands for."""
     return Outcome(
-        settled["code"],
-        look_at=settled["look_at"],
-        tasks=settled["tasks"],
-        parked_before=settled["parked"],
+        settled.code,
+        look_at=settled.look_at,
+        tasks=settled.tasks,
+        parked_before=settled.parked,
         idle=True,
     )
 
@@ -164,21 +162,20 @@ def settled_outcome(settled: dict[str, Any]) -> Outcome:
 def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
     """Note that these bytes need nothing more, so that the next run can end at once."""
     desk, decided = run.desk, outcome.plan
-    settled: dict[str, Any] | None = None
     clean = outcome.code in {errors.OK, errors.PARKED} and not outcome.again
-    if clean and decided is not None and not decided.waiting:
-        settled = {
-            "digest": snapshot.digest,
-            "signature": list(snapshot.signature),
-            "at": desk.clock(),
-            "setting": desk.setting,
-            "code": outcome.code,
-            "tasks": outcome.tasks,
-            "parked": len(outcome.parked),
-            "look_at": outcome.look_at,
-        }
-        if not (decided.ops or decided.rows or decided.later):
-            settled |= {"listing": run.listing, "due_at": run.due_at}
-    if settled is not None:  # the former note was withdrawn before anything was done
-        with desk.store.transaction(durable=False):
-            desk.store.put_fact("settled", settled)
+    if not clean or decided is None or decided.waiting:
+        return  # the former note was withdrawn before anything was done
+    settled = Settled(
+        digest=snapshot.digest,
+        signature=[*snapshot.signature],
+        at=desk.clock(),
+        setting=desk.setting,
+        code=outcome.code,
+        tasks=outcome.tasks,
+        parked=len(outcome.parked),
+        look_at=outcome.look_at,
+    )
+    if not (decided.ops or decided.rows or decided.later):
+        settled = replace(settled, listing=run.listing, due_at=run.due_at)
+    with desk.store.transaction(durable=False):
+        desk.store.put_note(settled)

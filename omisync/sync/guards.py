@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from omisync.errors import GuardStopped, ImportStopped
 from omisync.store import Event
+from omisync.store.notes import Allowance, AllowedDeparture, Refusal, RefusedDeparture
 from omisync.sync.desk import HOUR
 
 if TYPE_CHECKING:
@@ -25,22 +26,22 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
         GuardStopped: nothing of it is done.
     """
     removal = decided.removal
-    numbers = [snapshot.digest, removal.count, removal.remaining]
-    refused = run.store.fact("refused")
-    if removal.drastic and allow and refused == numbers:
+    refusal = Refusal(snapshot.digest, removal.count, removal.remaining)
+    former = run.store.note(Refusal)
+    if removal.drastic and allow and former == refusal:
         with run.store.transaction():
-            run.store.put_fact("allowed", [snapshot.digest, removal.count])
+            run.store.put_note(Allowance(snapshot.digest, removal.count))
     allowed = _still_allowed(run.store, removal, snapshot)
     if allowed or not removal.drastic:
         run.counted_removals = not removal.drastic
-        if refused is not None:
+        if former is not None:
             with run.store.transaction():
-                run.store.put_fact("refused", None)
+                run.store.drop_note(Refusal)
         return
-    if refused != numbers:  # once, not with every look at the same file
+    if former != refusal:  # once, not with every look at the same file
         detail = f"{removal.count} of {removal.remaining} removals"
         with run.store.transaction():
-            run.store.put_fact("refused", numbers)
+            run.store.put_note(refusal)
             run.store.record(Event(run.now, "guard.stopped", detail=detail))
     path = run.desk.config.todo_path
     raise GuardStopped(
@@ -58,13 +59,13 @@ def _still_allowed(store: Store, removal: Removal, snapshot: Snapshot) -> bool:
     An outage or a limit may cut them into several cycles: as many as were allowed may
     pass while the file is the same.
     """
-    match store.fact("allowed"):
-        case [snapshot.digest, int(count)]:
-            return removal.count <= count
-        case None:
-            return False
+    allowed = store.note(Allowance)
+    if allowed is None:
+        return False
+    if allowed.digest == snapshot.digest:
+        return removal.count <= allowed.count
     with store.transaction():
-        store.put_fact("allowed", None)
+        store.drop_note(Allowance)
     return False
 
 
@@ -101,19 +102,19 @@ def floods(store: Store | None, decided: Plan) -> bool:
 
 def _is_allowed(run: Run, departure: Removal, *, allow: bool) -> bool:
     """Return whether lines may go that the guard stopped, and note what it stops."""
-    refused, allowed = run.store.fact("refused_departure"), run.store.fact("allowed_departure")
-    numbers = [departure.count, departure.total]
+    former, allowed = run.store.note(RefusedDeparture), run.store.note(AllowedDeparture)
+    refusal = RefusedDeparture(departure.count, departure.total)
     going = departure.count + departure.recent
-    if allow and refused == numbers:
-        allowed = {"count": going, "until": run.now + HOUR}
+    if allow and former == refusal:
+        allowed = AllowedDeparture(count=going, until=run.now + HOUR)
         with run.store.transaction():
-            run.store.put_fact("allowed_departure", allowed)
-            run.store.put_fact("refused_departure", None)
-    if isinstance(allowed, dict) and run.now < allowed["until"] and going <= allowed["count"]:
+            run.store.put_note(allowed)
+            run.store.drop_note(RefusedDeparture)
+    if allowed is not None and run.now < allowed.until and going <= allowed.count:
         return True
-    if refused != numbers:
+    if former != refusal:
         detail = f"{departure.count} of {departure.total} lines"
         with run.store.transaction():
-            run.store.put_fact("refused_departure", numbers)
+            run.store.put_note(refusal)
             run.store.record(Event(run.now, "guard.stopped", detail=detail))
     return False

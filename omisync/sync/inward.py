@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
@@ -18,7 +18,7 @@ from omisync.core import order
 from omisync.core.model import Addition, Change, Tombstone
 from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
 from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
-from omisync.store import Event, Writing
+from omisync.store import Event, Writing, notes
 from omisync.sync import formats
 
 if TYPE_CHECKING:
@@ -372,20 +372,30 @@ def remember(store: Store, made: Writing, clash: int | None = None) -> None:
     Ids alone belong to the write before. ``clash`` is the number of that whose value
     was put back.
     """
-    written = store.fact("written")
-    last = [*written] if isinstance(written, list) else []
+    writes = [*_writes(store)]
     if made.gone or made.added or made.former:
-        now = {"copy": made.copy, "after": made.after}
-        last.append({**now, "added": [*made.added], "former": made.former, "clash": clash})
-    elif last and last[-1]["after"] == made.before:
-        last[-1] = {**last[-1], "after": made.after}
-    store.put_fact("written", last[-VERSIONS:])
+        writes.append(
+            notes.Write(
+                copy=made.copy,
+                after=made.after,
+                added=made.added,
+                former=made.former,
+                clash=clash,
+            )
+        )
+    elif writes and writes[-1].after == made.before:
+        writes[-1] = replace(writes[-1], after=made.after)
+    store.put_note(notes.Written(tuple(writes[-VERSIONS:])))
     store.put_fact("writing", None)
+
+
+def _writes(store: Store) -> tuple[notes.Write, ...]:
+    written = store.note(notes.Written)
+    return written.writes if written is not None else ()
 
 
 def drop_copies(desk: Desk) -> None:
     """Let the oldest versions of the file go, once another was made; none that ``undo`` needs."""
-    written = desk.store.fact("written")
-    needed = {one["copy"] for one in written} if isinstance(written, list) else set()
+    needed = {write.copy for write in _writes(desk.store)}
     folder, name = copies_folder(desk.config.store_path), desk.config.todo_path.name
     file.drop_copies(folder, name, limit=VERSIONS, needed=needed)

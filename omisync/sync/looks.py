@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.errors import ConfigError, KeyProblem, RateLimited
+from omisync.store import notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +37,7 @@ async def before_creates(run: Run, links: Sequence[Link], *, whole: bool) -> Unl
     Raises:
         OmisyncError: the server could not be read, so nothing may be created.
     """
-    looked = run.store.fact("looked")
-    since = None if whole or not links or not isinstance(looked, float | int) else looked
+    since = None if whole or not links else notes.moment(run.store.fact("looked"))
     if run.shut("read"):
         _check_optional(run, since)
         return None

@@ -12,11 +12,13 @@ sync, however many cycles have to do without another reading.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from omisync import file, places
 from omisync.core import plan
 from omisync.errors import FileHeld, ListUnread, RateLimited
+from omisync.store.notes import Listed
 from omisync.sync import looks
 from omisync.sync.desk import HOUR
 
@@ -44,34 +46,11 @@ LOOK, WRITE, HELD = "look", "write", "held"
 one that waits for a program to close the file."""
 
 
-class Listed(NamedTuple):
-    """What is remembered of the last listing.
-
-    ``at`` in Unix seconds, ``cost`` in requests, ``pause`` in seconds to the next.
-    ``spent`` are the times and costs of the last hour. ``owed`` is what is still to
-    be done of it, see there, empty if nothing.
-    """
-
-    at: float
-    cost: int
-    pause: float
-    spent: list[list[float]]
-    owed: str = ""
-
-
-def remembered(desk: Desk) -> Listed | None:
-    """Return what the store knows of the last listing, None before the first."""
-    fact = desk.store.fact("listed")
-    if not isinstance(fact, dict):
-        return None
-    return Listed(fact["at"], fact["cost"], fact["pause"], fact["spent"], fact.get("owed", ""))
-
-
 def next_at(desk: Desk) -> float | None:
     """Return when the list is to be read without any other reason, in Unix seconds."""
     if not desk.config.two_way:
         return None
-    last, now = remembered(desk), desk.clock()
+    last, now = desk.store.note(Listed), desk.clock()
     gate = desk.store.gates().get("read")
     opens = now + gate.wait(now) if gate is not None else now
     due = now if last is None else last.at + last.pause
@@ -83,7 +62,7 @@ def allowed_at(desk: Desk) -> float:
 
     For what is to be written into the file all of it may go at once, not only half.
     """
-    last, now = remembered(desk), desk.clock()
+    last, now = desk.store.note(Listed), desk.clock()
     if last is None or last.at > now:  # the clock jumped back
         return now
     spent = sum(cost for at, cost in last.spent if 0 <= now - at < HOUR)
@@ -137,7 +116,7 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
 def _has_to_wait(run: Run) -> bool:
     """Return whether nothing is to be read now; note why where something is owed."""
     desk, path = run.desk, run.desk.config.todo_path
-    last = remembered(desk)
+    last = desk.store.note(Listed)
     owed = last.owed if last is not None else ""
     if owed == HELD:  # without a request: what would be read could not be written
         try:
@@ -165,7 +144,7 @@ def note_held_back(run: Run, decided: Plan) -> None:
 
 def is_owed(desk: Desk) -> bool:
     """Return whether something that a reading brought is still to be done."""
-    last = remembered(desk) if desk.config.two_way else None
+    last = desk.store.note(Listed) if desk.config.two_way else None
     return last is not None and last.owed != ""
 
 
@@ -180,11 +159,11 @@ def paid(desk: Desk) -> None:
 
 
 def _owe(desk: Desk, owed: str) -> None:
-    last = remembered(desk)
+    last = desk.store.note(Listed)
     if last is not None and last.owed != owed:
         # Lost in a power cut, it is owed once more.
         with desk.store.transaction(durable=False):
-            desk.store.put_fact("listed", last._replace(owed=owed)._asdict())
+            desk.store.put_note(replace(last, owed=owed))
 
 
 async def glance(config: Config, environ: Mapping[str, str]) -> Listing:
@@ -202,21 +181,22 @@ async def glance(config: Config, environ: Mapping[str, str]) -> Listing:
 
 def _note(desk: Desk, at: float, cost: int) -> None:
     """Write down that a listing was read, what it cost, and that what it brought is owed."""
-    last = remembered(desk)
+    last = desk.store.note(Listed)
     spent = [one for one in last.spent if 0 <= at - one[0] < HOUR] if last is not None else []
     pause = last.pause if last is not None else desk.config.watch.poll
     owed = last.owed if last is not None else ""
-    _put(desk, Listed(at, cost, pause, [*spent, [at, cost]], owed or LOOK))
+    spent.append((at, cost))
+    _put(desk, Listed(at=at, cost=cost, pause=pause, spent=spent, owed=owed or LOOK))
 
 
 def _put(desk: Desk, listed: Listed) -> None:
     with desk.store.transaction():
-        desk.store.put_fact("listed", listed._asdict())
+        desk.store.put_note(listed)
 
 
 def pace(desk: Desk, *, news: bool) -> None:
     """Set when the list is read next: sooner after ``news``, and less often by and by."""
-    last = remembered(desk)
+    last = desk.store.note(Listed)
     if last is None:
         return
     poll = desk.config.watch.poll
@@ -224,7 +204,7 @@ def pace(desk: Desk, *, news: bool) -> None:
     wanted = min(SOON, poll) if news else min(poll, last.pause * 2)
     pause = max(wanted, least)
     if pause != last.pause:
-        _put(desk, last._replace(pause=pause))
+        _put(desk, replace(last, pause=pause))
 
 
 def digest(listing: Listing) -> str:

@@ -16,6 +16,7 @@ from omisync.core.model import Change, Task
 from omisync.core.plan import buried
 from omisync.errors import FileUnusable, NoRoom, OmisyncError, UsageError
 from omisync.store import Event, Writing
+from omisync.store.notes import Written
 from omisync.sync import formats, inward
 
 if TYPE_CHECKING:
@@ -41,15 +42,15 @@ def undo(desk: Desk) -> str:
     snapshot = file.read(path)
     if store.writing() is not None:  # a write that was cut short may be the last one
         inward.recover(desk, snapshot, formats.parsed(desk.config, snapshot))
-    written = store.fact("written")
-    if not isinstance(written, list) or not written:
+    written = store.note(Written)
+    if written is None or not written.writes:
         why = "omisync has not written to the file"
         if written is not None:
             why = "no write to the file is left that could be taken back"
         raise UsageError(f"There is nothing to undo: {why}", "`omisync log` tells what was done.")
-    last = written[-1]
-    copy = inward.copies_folder(desk.config.store_path) / last["copy"]
-    if snapshot.digest != last["after"]:
+    *earlier, last = written.writes
+    copy = inward.copies_folder(desk.config.store_path) / last.copy
+    if snapshot.digest != last.after:
         raise UsageError(f"{path} was edited since omisync wrote to it", _kept(desk, copy))
     try:
         former = copy.read_bytes()
@@ -60,15 +61,15 @@ def undo(desk: Desk) -> str:
             _kept(desk, copy),
         ) from None
     # Before the file: a stop in between leaves lines that find their items again.
-    said, known = last.get("former", {}), tuple(store.links())
-    links = [link for link in known if link.key in last["added"] and link.remote_id]
-    changed = [link for link in known if link.key in said]
+    known = tuple(store.links())
+    links = [link for link in known if link.key in last.added and link.remote_id]
+    changed = [link for link in known if link.key in last.former]
     with store.transaction():
         store.put_tombstones(buried(link, "keep", now, counted=False) for link in links)
         store.drop_links(link.key for link in links)
         # A line that says again what it said is the same task, however it was reworded.
-        store.put_links(link.but(seen=Task(*said[link.key])) for link in changed)
-        store.put_fact("written", written[:-1])
+        store.put_links(link.but(seen=Task(*last.former[link.key])) for link in changed)
+        store.put_note(Written(tuple(earlier)))
         store.unsettle()
     try:
         file.replace(path, former, snapshot)
@@ -76,12 +77,12 @@ def undo(desk: Desk) -> str:
         with store.transaction():
             store.put_links([*links, *changed])
             store.drop_tombstones(link.key for link in links)
-            store.put_fact("written", written)
+            store.put_note(written)
         raise
     with store.transaction():
         store.record(Event(now, "file.restored", detail=copy.name))
-        if last.get("clash") is not None:
-            store.mark_restored(last["clash"], None)
+        if last.clash is not None:
+            store.mark_restored(last.clash, None)
     file.drop_copy(copy)
     return f"{path} is as it was before omisync last wrote to it"
 

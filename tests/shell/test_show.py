@@ -46,6 +46,7 @@ from omisync.errors import (
     Unreachable,
 )
 from omisync.store import Event
+from omisync.store.notes import LastRun, Refusal
 from omisync.sync import Outcome
 
 if TYPE_CHECKING:
@@ -646,7 +647,7 @@ def facts(**changes: object) -> show.StatusFacts:
         now=NOON,
         tasks=42,
         linked=42,
-        last={"at": NOON - 180, "code": 0, "waiting": 0, "success_at": NOON - 180, "troubles": []},
+        last=LastRun(at=NOON - 180, code=0, success_at=NOON - 180),
         key="omi_de…cdef from OMI_API_KEY",
     )
     return replace(calm, **changes)  # type: ignore[arg-type]  # field names are checked at run time
@@ -696,15 +697,14 @@ def test_status_of_a_list_in_sync() -> None:
 
 def test_status_of_a_long_failure() -> None:
     """Since when, why, what waits and until when: everything that a person asks."""
-    last = {
-        "at": NOON,
-        "code": 75,
-        "waiting": 37,
-        "retry_at": NOON + 300,
-        "success_at": None,
-        "failing_since": NOON - 7200,
-        "troubles": [["Omi cannot be reached", "Check the network."]],
-    }
+    last = LastRun(
+        at=NOON,
+        code=75,
+        waiting=37,
+        retry_at=NOON + 300,
+        failing_since=NOON - 7200,
+        troubles=(("Omi cannot be reached", "Check the network."),),
+    )
     text = stand(facts(last=last, gates={"write": 300.0}, intents=2, absent=1))
     assert text.startswith("Not in sync yet; the next sync goes on.\n")
     running = stand(facts(last=last, running="the omisync daemon (process 7)"))
@@ -720,23 +720,26 @@ def test_status_of_a_long_failure() -> None:
 
 def test_status_names_what_the_guard_refused() -> None:
     """The numbers and the command; an old refusal that no longer stops anything is not told."""
-    refused = ["digest", 12, 14]
-    stopped = stand(facts(refused=refused, last={"code": 65, "troubles": []}))
+    refused = Refusal("digest", 12, 14)
+    stopped = stand(facts(refused=refused, last=LastRun(code=65)))
     assert stopped.startswith("Stopped by the removal guard.\n")
     assert "guard     refused to remove 12 of 14 tasks; nothing was sent\n" in stopped
     assert "`omisync --once --allow-removals`" in stopped
     assert "guard" not in stand(facts(refused=refused))
-    told = {"code": 65, "troubles": [["f lost 12 of 14 tasks", "Bring it back"]], "guarded": True}
+    told = LastRun(code=65, troubles=(("f lost 12 of 14 tasks", "Bring it back"),), guarded=True)
     once = stand(facts(refused=refused, last=told))
     assert "why       f lost 12 of 14 tasks\n          → Bring it back\n" in once
     assert "guard     " not in once
     assert stand(facts(last=told)).startswith("Stopped by the removal guard.\n")
+    other = stand(facts(refused=refused, last=LastRun(code=65, guarded=False)))
+    assert other.startswith("Stopped: this needs you.\n")
+    assert "guard" not in other
 
 
 def test_status_names_parked_tasks() -> None:
     """Task, line where known, the server's reason, since when, and the way out."""
     parked = link(1, "Bad").but(parked=Parked(422, "too odd", NOON - 7200, Task("Bad")))
-    last = {"code": 1, "success_at": NOON, "troubles": []}
+    last = LastRun(code=1, success_at=NOON)
     text = stand(facts(parked=(parked,), lines={"key1": 7}, last=last))
     assert text.startswith("In sync: 42 tasks, 1 of them parked.\n")
     assert "parked    Bad  todo.md:7\n          too odd (2 hours ago)\n          → change" in text
@@ -744,14 +747,17 @@ def test_status_names_parked_tasks() -> None:
 
 def test_status_before_the_first_sync_and_without_a_key() -> None:
     """A new set-up says so, and what the key lacks."""
-    text = stand(facts(last=None, tasks=None, linked=0, key=None, key_problem="There is no key"))
+    text = stand(
+        facts(last=LastRun(), tasks=None, linked=0, key=None, key_problem="There is no key")
+    )
     assert text.startswith("Nothing was synced yet")
     assert "key       There is no key\n" in text
 
 
 def test_status_survives_a_fact_of_another_shape() -> None:
     """What an older or newer omisync wrote differently is left out, not stumbled over."""
-    odd = {"code": "0", "at": None, "waiting": None, "troubles": None, "success_at": 1e300}
+    shapes = {"code": "0", "at": None, "waiting": None, "troubles": None, "success_at": 1e300}
+    odd = LastRun.from_json(shapes)
     assert "an unknown time" in stand(facts(last=odd))
     assert show.status_data(facts(last=odd))["success_at"] is None
 
@@ -765,13 +771,8 @@ def test_status_data() -> None:
                 facts(
                     parked=(parked,),
                     gates={"write": 300.04},
-                    refused=["digest", 12, 14],
-                    last={
-                        "code": 65,
-                        "waiting": 2,
-                        "failing_since": NOON,
-                        "troubles": [["m", "a"]],
-                    },
+                    refused=Refusal("digest", 12, 14),
+                    last=LastRun(code=65, waiting=2, failing_since=NOON, troubles=(("m", "a"),)),
                 )
             )
         )
