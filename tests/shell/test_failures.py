@@ -553,6 +553,25 @@ async def test_a_twin_whose_deletion_was_not_answered_is_told_of(
     assert history(other)[-1] == ("twin.removed", "new", "")
 
 
+async def test_an_equal_item_that_is_undeleted_becomes_a_line(person: Person) -> None:
+    """Its line went with it; that of the other text is not its twin."""
+    person.settings = TWO_WAY + 'on_remote_removal = "remove"\n'
+    person.write("- [ ] Eggs\n- [ ] Milk\n- [ ] Milk\n")
+    await person.settle()
+    first = min(
+        (one for one in person.sandbox.items.values() if one.description == "Milk"),
+        key=lambda one: (one.created_at, one.id),
+    )
+    del person.sandbox.items[first.id]
+    for _ in range(3):
+        await person.settle()
+    assert person.todo.read_text() == "- [ ] Eggs\n- [ ] Milk\n"
+    person.sandbox.items[first.id] = first
+    await person.settle()
+    assert person.todo.read_text().count("Milk") == 2
+    assert len(person.sandbox.items) == 3
+
+
 async def test_an_equal_item_that_is_opened_again_becomes_a_line(person: Person) -> None:
     """Its line is gone; the item of the other line is not its twin."""
     person.settings = TWO_WAY + 'on_remote_removal = "remove"\n'

@@ -638,6 +638,29 @@ async def test_a_clash_counts_once_however_often_the_file_is_saved(both: Person)
     assert lost(both) == ["call Robert"]
 
 
+async def test_what_cannot_be_written_is_told_once_however_often_the_file_is_saved(
+    person: Person,
+) -> None:
+    """Each attempt finds it out anew."""
+    person.settings = TWO_WAY
+    source = "- [ ] a\n- [ ] b <!-- ` -->\n"
+    person.write(source)
+    await person.settle()
+    item(person, "b").description = "x ` y"
+    item(person, "a").completed = True
+    typed = iter((True,))
+
+    def save(step: str) -> None:
+        if step == "file.written" and next(typed, False):
+            person.write(f"{source}- [ ] c\n")
+
+    person.trace = save
+    outcome = await person.cycle(now=True)
+    person.trace = None
+    assert outcome.counts["line.changed"] == 1
+    assert len(outcome.remarks) == 1
+
+
 async def test_a_file_that_is_saved_twice_at_once_loses_neither_save(both: Person) -> None:
     """By its name and by a hand that still holds the former file: the older one is kept aside."""
     both.sandbox.add("theirs")

@@ -149,6 +149,8 @@ async def test_of_another_account_nothing_is_known(person: Person) -> None:
         assert (await repaired(person, accept_account=True)).kept == 0
         with Store.open(person.store_path) as store:
             assert (store.gates(), store.writing()) == ({}, None)
+            for name in ("listed", "met", "written", "allowed", "refused"):
+                assert store.fact(name) is None, name
         (flood,) = (await person.cycle(now=True)).troubles
         assert isinstance(flood, errors.ImportStopped), "it was never met"
         person.write("- [ ] a\n- [ ] kept\n")
