@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omisync.config import Config
-    from omisync.core.model import Link
+    from omisync.core.model import Entry, Link, RemoteItem
     from omisync.store import Event
     from omisync.sync import Repaired
 
@@ -265,6 +265,28 @@ def _repaired_data(repaired: Repaired, aside: Path | None) -> dict[str, object]:
     }
 
 
+def _tell_doubtful(repaired: Repaired, todo: Path) -> None:
+    """Tell which links a person should look at."""
+    say = sys.stdout.write
+    reopened = [entry for entry, item in repaired.linked if _is_behind(entry, item)]
+    if reopened:
+        lines = count(len(reopened), "open line")
+        say(f"{lines} linked with what is finished in Omi (two-way ticks that next). Where a new\n")
+        say("round is meant: remove the line, sync, and write it again.\n")
+        for entry in reopened:
+            say(f"  {show.safe(entry.task.text)}  {todo}:{entry.line}\n")
+    if repaired.unlisted:
+        links = count(len(repaired.unlisted), "link")
+        say(f"{links} to what Omi does not list (deleted, or locked):\n")
+        for link in repaired.unlisted:
+            say(f"  {show.safe(link.seen.text)}\n")
+
+
+def _is_behind(entry: Entry, item: RemoteItem) -> bool:
+    """Return whether an open line was linked with a finished item."""
+    return item.fields.completed and not entry.task.completed
+
+
 def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
     say = sys.stdout.write
     if aside is not None:
@@ -273,11 +295,7 @@ def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
     say(f"{count(repaired.kept, 'link')} kept, {linked} linked by text.\n")
     if not repaired.complete:
         say("Omi's list could not be read in full: some items may not have been seen.\n")
-    if repaired.unlisted:
-        links = count(len(repaired.unlisted), "link")
-        say(f"{links} to what Omi does not list (deleted, or locked):\n")
-        for link in repaired.unlisted:
-            say(f"  {show.safe(link.seen.text)}\n")
+    _tell_doubtful(repaired, todo)
     if repaired.lines:
         say(
             f"{count(len(repaired.lines), 'line')} without an item in Omi; the next sync creates:\n"

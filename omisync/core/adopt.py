@@ -2,7 +2,7 @@
 
 Rule: adopting never clears, re-opens or rewords anything by itself. What a line
 does not say is no statement; what it says differently is left as an edit for
-the plan to send.
+the plan to send. That a line is open says something of an item only that it names.
 """
 
 from __future__ import annotations
@@ -69,16 +69,31 @@ def _agrees(local: Fields, remote: Fields, level: int) -> bool:
     return level > 1 or local.completed == remote.completed
 
 
-def tied(link: Link, item: RemoteItem, encoding: Encoding, *, both_ways: bool = False) -> Link:
+def tied(
+    link: Link,
+    item: RemoteItem,
+    encoding: Encoding,
+    *,
+    both_ways: bool = False,
+    by_id: bool = False,
+) -> Link:
     """Return the link bound to an existing item, with a base that loses nothing.
 
     A date or a tick that the line has and the item lacks counts as an edit to send. One
     that only the item has does not count as removed from the line. With ``both_ways``
-    the item's tick and date are as new as the line's: they cross, or clash.
+    the item's tick and date are as new as the line's: they cross, or clash. ``by_id`` is
+    of a line that names the item: an open one opens it again.
     """
     task = local = link.seen
+    reopens = by_id and not task.completed and item.fields.completed
     if both_ways:
-        return link.but(remote_id=item.id, base=_unmet(task, item.fields, encoding))
+        base = _unmet(task, item.fields, encoding)
+        if reopens:
+            agreed = replace(base.remote, completed=True)
+            base = Base(replace(base.local, completed=True), agreed)
+        return link.but(remote_id=item.id, base=base)
+    if reopens:
+        local = replace(local, completed=True)
     if task.completed and not item.fields.completed:
         local = replace(local, completed=False)
     if task.due is not None and not task.completed:

@@ -140,7 +140,7 @@ def preview(
     else:
         seen = _observed(config, document, store, now)
     if listing is not None:
-        seen = _met(seen, listing)
+        seen = _met(seen, listing, store)
     rules = policy(config, 0.0)
     decided = plan.make(seen, rules, keys())
     told = replace(document, notices=ending.notices(document, decided))
@@ -172,7 +172,7 @@ def _observed(config: Config, document: Document, store: Store, now: float) -> p
     )
 
 
-def _met(seen: plan.Observation, listing: Listing) -> plan.Observation:
+def _met(seen: plan.Observation, listing: Listing, store: Store | None) -> plan.Observation:
     """Return the observation with all that Omi has."""
     linked = {link.remote_id for link in seen.links}
     return replace(
@@ -180,6 +180,7 @@ def _met(seen: plan.Observation, listing: Listing) -> plan.Observation:
         unlinked=[item for item in listing.items if item.id not in linked],
         listed={item.id: item for item in listing.items},
         complete=listing.complete,
+        first_meeting=store is None or store.fact("met") is None,
     )
 
 
@@ -293,7 +294,7 @@ async def _attempt(
         decided = await _looked(run, seen, decided, rules)
         reading.note_held_back(run, decided)
     else:
-        decided = plan.make(_met(seen, listing), rules, keys())
+        decided = plan.make(_met(seen, listing, run.store), rules, keys())
         guards.removals(run, decided, snapshot, allow=asked.allow)
         guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
         run.linked = run.store.remote_ids()

@@ -420,6 +420,59 @@ def test_a_twin_is_asked_for_until_an_answer_tells_that_it_is_gone() -> None:
     assert decided.ops == (DropTwin(Link("twin-k", "y", Task("a")), stone),)
 
 
+def test_an_open_line_that_names_a_finished_item_opens_it_again() -> None:
+    """It would be ticked by what was finished before it was written; the tick is told of."""
+    line = Entry(Task("a"), 1, explicit_id="x")
+    done = item("x", "a", completed=True)
+    decided = made([line], [], [done])
+    (op,) = decided.ops
+    assert isinstance(op, Adopt)
+    assert [(one.field, one.kept_value, one.lost_value) for one in decided.clashes] == [
+        ("completed", "open", "done")
+    ]
+    (then,) = made([line], [op.link], [done]).ops
+    assert isinstance(then, ChangeRemote)
+    assert then.patch == Patch(completed=False)
+    (op,) = made([Entry(Task("a", True), 1, explicit_id="x")], [], [item("x", "a")]).ops
+    assert isinstance(op, Adopt)
+    (then,) = made([Entry(Task("a", True), 1, explicit_id="x")], [op.link], [item("x", "a")]).ops
+    assert then.patch == Patch(completed=True)  # type: ignore[union-attr]  # as without an id
+
+
+def test_a_removed_task_s_item_is_not_another_line_s() -> None:
+    """It waits for its own; a line that names it is its own."""
+    unlinked = link("gone", "a", remote_id=None, missing=LET_GO, seen=Task("a", True))
+    stone = Tombstone("k2", "x", Task("a"), Fields("a", True), "complete", 5.0, False)
+    done = item("x", "a", completed=True)
+    line = entry("a", completed=True)
+    assert made([line], [unlinked], [done], tombstones=[stone]).ops == ()
+    named = line._replace(explicit_id="x")
+    assert kinds(made([named], [unlinked], [done], tombstones=[stone])) == [Adopt]
+    edited = item("x", "a", completed=True, age=1)
+    edited = replace(edited, fields=replace(edited.fields, due_at=START))
+    assert kinds(made([line], [unlinked], [edited], tombstones=[stone])) == [Adopt]
+
+
+def test_what_a_push_left_to_the_item_is_news_at_the_first_meeting() -> None:
+    """A date that the line never had, a tick that a repair found; both reach the line then."""
+    dated = Fields("a", due_at=START)
+    date_only = link("x", "a", base=Base(Task("a"), dated))
+    items = [RemoteItem("x", dated, START)]
+    assert made([entry("a")], [date_only], items).ops == ()
+    (op,) = made([entry("a")], [date_only], items, first_meeting=True).ops
+    assert isinstance(op, ChangeLocal)
+    assert op.task.due is not None
+    kept = date_only.but(clear_due=True)
+    assert made([entry("a")], [kept], items, first_meeting=True).ops == ()
+    done = Fields("a", completed=True)
+    ticked = link("x", "a", base=Base(Task("a"), done))
+    (op,) = made([entry("a")], [ticked], [RemoteItem("x", done, START)], first_meeting=True).ops
+    assert isinstance(op, ChangeLocal)
+    assert op.task == Task("a", True)
+    agreed = link("x", "a")
+    assert made([entry("a")], [agreed], [item("x", "a")], first_meeting=True).ops == ()
+
+
 def test_a_twin_that_was_edited_meanwhile_stays() -> None:
     """It is a task of its own then, and no twin any more once it has a line."""
     stone = Tombstone("twin-k", "y", Task("a"), Fields("a"), "twin", NOW, False)

@@ -692,3 +692,39 @@ async def test_undo_takes_the_ids_with_the_lines(both: Person) -> None:
     await both.settle()
     assert read(both).count("\n") == 1
     assert both.omi() == {"mine": False, "theirs": False}
+
+
+async def test_what_a_push_linked_is_compared_when_both_ways_begin(person: Person) -> None:
+    """A date that the line never had was no news for a push; then it is."""
+    person.settings = "[watch]\nsettle = 0.01\n"
+    person.sandbox.add("rent", due_at=datetime(2027, 1, 5, 9, tzinfo=UTC))
+    person.write("- [ ] rent\n")
+    assert (await person.settle()).counts == {"task.adopted": 1}
+    assert (await person.cycle()).counts == {}
+    person.settings = TWO_WAY
+    await person.settle()
+    assert read(person) == "- [ ] rent 📅 2027-01-05\n"
+    await quiet(person)
+
+
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+async def test_an_open_line_with_the_id_of_a_finished_item_opens_it(
+    person: Person, direction: str
+) -> None:
+    """A chore whose line was taken out, and is pasted back with its id."""
+    person.settings = TWO_WAY.replace("two-way", direction)
+    person.write("- [ ] rent\n- [ ] other\n")
+    await person.settle()
+    name = item(person, "rent")
+    person.write("- [x] rent\n- [ ] other\n")
+    await person.settle()
+    person.write("- [ ] other\n")
+    await person.settle()
+    person.write(f"- [ ] other\n- [ ] rent omi:{name}\n")
+    await person.settle()
+    assert read(person) == f"- [ ] other\n- [ ] rent omi:{name}\n"
+    assert person.omi() == {"other": False, "rent": False}
+    assert set(person.sandbox.items) == {name, item(person, "other")}
+    person.sent()
+    assert (await person.cycle()).counts == {}
+    assert {method for method, _ in person.sent()} <= {"GET"}

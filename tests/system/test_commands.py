@@ -436,6 +436,21 @@ def test_repair_of_a_sound_store_changes_nothing(machine: Machine, omi: Omi) -> 
     machine.settled()
 
 
+def test_repair_tells_of_open_lines_whose_item_is_finished(machine: Machine, omi: Omi) -> None:
+    """A chore of today, maybe, with the item of yesterday's; what to do then opens it."""
+    machine.synced(lines(1, 2).replace("[ ] task 2", "[x] task 2"))
+    for path in machine.store.parent.glob("*"):
+        path.unlink()
+    machine.write(lines(1, 2))
+    told = machine.run("repair").out
+    assert "1 open line linked with what is finished in Omi" in told
+    assert f"  task 2  {machine.todo}:2\n" in told
+    for source in (lines(1), lines(1, 2)):
+        machine.write(source)
+        assert machine.once().code == 0
+    assert omi.items() == {"task 1": False, "task 2": False}
+
+
 def test_repair_names_links_whose_item_is_not_listed(machine: Machine, omi: Omi) -> None:
     """They are kept, for a list proves no deletion; but nobody should think that all is there."""
     machine.synced(lines(1, 2, 3))

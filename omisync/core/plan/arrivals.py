@@ -11,7 +11,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import adopt, match, merge
-from omisync.core.model import FORGOTTEN, GONE, TWIN, WRITABLE_ID, Base, Link, Patch, Tombstone
+from omisync.core.model import (
+    FORGOTTEN,
+    GONE,
+    TWIN,
+    WRITABLE_ID,
+    Base,
+    Clash,
+    Link,
+    Patch,
+    Tombstone,
+)
 from omisync.core.plan import known
 from omisync.core.plan.steps import AddLocal, Adopt, DropTwin, Revive
 
@@ -49,15 +59,28 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     held = len(draft.unmade) + len(draft.orphans)
     found: dict[int, RemoteItem] = {}
     if seen.unlinked and policy.adopt:
-        offered = [item for item in seen.unlinked if item.id not in taken]
         entries = [entry for _, entry in (*draft.unmade, *draft.orphans)]
         entries += [entry for entry, _ in new]
+        offered = _offered(seen, entries, taken)
         found = adopt.pairs(entries, offered, policy.encoding)
     taken.update(item.id for item in found.values())
     _hold(draft, [found.get(number) for number in range(held)])
     _begin(draft, new, [found.get(held + number) for number in range(len(new))])
     if seen.listed is not None:
         _import(draft, taken)
+
+
+def _offered(seen: Observation, entries: Sequence[Entry], taken: set[str]) -> list[RemoteItem]:
+    """Return the items that lines can be; that of a removed task is another line's by id only."""
+    stones = _latest(seen.tombstones)
+    named = {entry.explicit_id for entry in entries}
+    offered = []
+    for item in seen.unlinked or ():
+        stone = stones.get(item.id)
+        at_rest = stone is not None and (stone.how == TWIN or _rests(stone, item))
+        if item.id not in taken and (item.id in named or not at_rest):
+            offered.append(item)
+    return offered
 
 
 def _hold(draft: Draft, found: Sequence[RemoteItem | None]) -> None:
@@ -92,8 +115,12 @@ def _begin(
 
 
 def _adopted(draft: Draft, link: Link, entry: Entry, item: RemoteItem) -> Adopt:
-    both_ways = draft.seen.listed is not None
-    tied = adopt.tied(link, item, draft.policy.encoding, both_ways=both_ways)
+    both_ways, by_id = draft.seen.listed is not None, entry.explicit_id == item.id
+    tied = adopt.tied(link, item, draft.policy.encoding, both_ways=both_ways, by_id=by_id)
+    if both_ways and by_id and item.fields.completed and not entry.task.completed:
+        draft.clashes.append(
+            Clash(link.key, entry.task.text, "completed", "remote", "open", "done")
+        )
     return Adopt(tied, entry, item)
 
 

@@ -120,6 +120,8 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
     if base is None:
         return link
     remote = item.fields if item is not None else base.remote
+    if draft.seen.first_meeting and not link.clear_due:
+        base = _unsaid(base)
     parked = link.parked is not None
     if parked:
         draft.parked.append((link, entry))
@@ -144,6 +146,17 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
         draft.clashes += [replace(clash, key=link.key) for clash in joined.clashes]
     # What the line does not say yet must not be written down as said.
     return link if inward else after
+
+
+def _unsaid(base: Base) -> Base:
+    """Return a base without the date and the tick that a push left to the item alone.
+
+    They are news for the line, once what Omi says is to reach the file.
+    """
+    said, remote = base.local, base.remote
+    due_at = remote.due_at if said.due is not None else None
+    completed = remote.completed and said.completed
+    return Base(said, replace(remote, due_at=due_at, completed=completed))
 
 
 def _settled(draft: Draft, link: Link, entry: Entry) -> None:

@@ -59,6 +59,7 @@ class Observation:
     None when the server was not asked. ``listed`` are all items by id where the
     whole list was read, ``complete`` tells whether none can be missing from it. In a push
     ``read_whole`` tells that ``unlinked`` are all there are, or as many as can be known.
+    ``first_meeting`` is of the first list that a file which was pushed so far is compared to.
     ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all.
     """
 
@@ -72,6 +73,7 @@ class Observation:
     listed: Mapping[str, RemoteItem] | None = None
     complete: bool = False
     read_whole: bool = False
+    first_meeting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
