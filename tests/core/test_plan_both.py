@@ -486,6 +486,14 @@ def test_a_twin_that_was_edited_meanwhile_stays() -> None:
     assert kinds(made(lines, links, items, tombstones=[stone])) == []
 
 
+def test_a_twin_that_a_line_names_is_that_line_s() -> None:
+    """It is not deleted in the same breath."""
+    stone = Tombstone("twin-k", "y", Task("a"), Fields("a"), "twin", NOW, False)
+    lines = [entry("a"), Entry(Task("a"), 2, explicit_id="y")]
+    items = [item("x", "a"), item("y", "a")]
+    assert kinds(made(lines, [link("x", "a")], items, tombstones=[stone])) == [Adopt]
+
+
 def test_a_twin_that_was_refused_is_waited_for() -> None:
     """Its time is noted in the stone."""
     stone = Tombstone("twin-k", "y", Task("a"), Fields("a"), "twin", NOW + 1, False)

@@ -37,8 +37,6 @@ read before a create and the create can be apart."""
 TWIN_PATIENCE = 86400.0
 """Seconds after its creation for the machine whose item came later to take it back; it may
 be asleep. After that an item is what its account makes of it."""
-
-
 RISING = frozenset({"complete", "keep", FORGOTTEN})
 """How tasks were removed whose line can come back as the same item."""
 
@@ -190,7 +188,7 @@ def _import(draft: Draft, taken: set[str]) -> None:
     stones = _latest(draft.seen.tombstones)
     waiting = _awaited(draft)
     twins = _Twins(draft)
-    taken = taken | _drop_twins(draft, stones)
+    taken = taken | _drop_twins(draft, stones, taken)
     for item in sorted(draft.seen.unlinked or (), key=lambda item: item.age_order):
         stone = stones.get(item.id)
         if item.id in taken:
@@ -218,14 +216,15 @@ def _latest(tombstones: Iterable[Tombstone]) -> dict[str, Tombstone]:
     return {stone.remote_id: stone for stone in ordered}
 
 
-def _drop_twins(draft: Draft, stones: Mapping[str, Tombstone]) -> set[str]:
+def _drop_twins(draft: Draft, stones: Mapping[str, Tombstone], taken: set[str]) -> set[str]:
     """Plan that twins are deleted; return their ids.
 
     Listed or not: only an answer tells that one is gone. One that was refused is asked
-    for again when its ``removed_at`` has come; one that was edited is somebody's by now.
+    for again when its ``removed_at`` has come; one that was edited, or that a line
+    names, is somebody's by now.
     """
     listed = draft.seen.listed or {}
-    alive = {link.remote_id for link in draft.seen.links}
+    alive = {link.remote_id for link in draft.seen.links} | taken
     twins: set[str] = set()
     for name, stone in stones.items():
         item = listed.get(name)
