@@ -361,6 +361,7 @@ def _taken_back(options: Namespace, verb: str) -> int:
 def _commanded(options: Namespace, verb: str) -> Any:
     """Do it here or, while a daemon runs, there; return what was done."""
     from omisync import sync
+    from omisync.cli import run
 
     config = _config(options)
     with contextlib.suppress(OSError):  # told when it is opened
@@ -368,7 +369,13 @@ def _commanded(options: Namespace, verb: str) -> Any:
             raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
     text = str(getattr(options, "text", ""))
     with contextlib.ExitStack() as stack:
-        answer = _asked_or_locked(config, verb, text, stack)
+        answer = run.answered_or_locked(
+            config.store_path,
+            f"omisync {verb}",
+            STOPPING_SECONDS,
+            lambda: _asked(config, verb, text),
+            stack,
+        )
         if answer is None:
             opened = stack.enter_context(store.Store.open(config.store_path))
             return sync.COMMANDS[verb](sync.Desk(config, opened, os.environ), text)
@@ -379,26 +386,9 @@ def _commanded(options: Namespace, verb: str) -> Any:
     return answer["tasks"] if "tasks" in answer else answer["done"]
 
 
-def _asked_or_locked(
-    config: Config, verb: str, text: str, stack: contextlib.ExitStack
-) -> dict[str, Any] | None:
-    """Return what a running daemon answered; or hold the store on this stack, and return None.
-
-    Raises:
-        StoreBusy: another run holds it, or a daemon that does not stop.
-    """
+def _asked(config: Config, verb: str, text: str) -> dict[str, Any] | None:
+    """Return what a running daemon answered; None where none runs, or one that is stopping."""
     from omisync import control
 
-    deadline = time.monotonic() + STOPPING_SECONDS
-    while True:
-        answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
-        if answer is not None and not answer.get("stopping"):
-            return answer
-        try:
-            stack.enter_context(store.lock(config.store_path, f"omisync {verb}"))
-        except errors.StoreBusy:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return None
+    answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
+    return None if answer is None or answer.get("stopping") else answer

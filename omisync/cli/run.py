@@ -9,11 +9,12 @@ import signal
 import sys
 import time
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from omisync import errors, places, quick
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from omisync import show
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from omisync.core.plan import Plan
     from omisync.store import Store
     from omisync.sync import Desk, Outcome
+
+T = TypeVar("T")
 
 
 PENDING = "→ Nothing is lost: run `omisync --once` again later, or let `omisync` keep trying.\n"
@@ -56,7 +59,10 @@ def once(options: Namespace) -> int:
 
     config = configs.load(config_file, os.environ)
     with contextlib.ExitStack() as stack:
-        answered = _asked_or_locked(config.store_path, options, stack)
+        path, deadline = config.store_path, time.monotonic() + options.timeout
+        answered = answered_or_locked(
+            path, "omisync --once", options.timeout, lambda: _asked(path, options, deadline), stack
+        )
         if answered is not None:
             return answered
         from omisync import sync
@@ -177,24 +183,30 @@ def _synced(desk: Desk, options: Namespace) -> Outcome:
         return asyncio.run(run())
 
 
-def _asked_or_locked(path: Path, options: Namespace, stack: contextlib.ExitStack) -> int | None:
-    """Return what a running daemon answered; or hold the store on this stack, and return None.
+def answered_or_locked(
+    path: Path,
+    holder: str,
+    patience: float,
+    ask: Callable[[], T | None],
+    stack: contextlib.ExitStack,
+) -> T | None:
+    """Return what a running daemon answers to ``ask``; or hold the store on this stack, and None.
 
-    Another run is waited for up to ``options.timeout`` seconds. It may be a daemon
-    whose door is not open at this moment, so each time it is asked again.
+    Another run is waited for up to ``patience`` seconds. It may be a daemon whose door
+    is not open at this moment, or one that is stopping, so each time it is asked again.
 
     Raises:
         StoreBusy: the other run did not end.
     """
     from omisync import store
 
-    deadline = time.monotonic() + options.timeout
+    deadline = time.monotonic() + patience
     while True:
-        answered = _asked(path, options, deadline)
+        answered = ask()
         if answered is not None:
             return answered
         try:
-            stack.enter_context(store.lock(path, "omisync --once"))
+            stack.enter_context(store.lock(path, holder))
         except errors.StoreBusy:
             if time.monotonic() >= deadline:
                 raise

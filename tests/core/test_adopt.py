@@ -133,3 +133,14 @@ def test_a_line_written_from_an_item_is_that_item() -> None:
     assert adopt.pairs([entry], [RemoteItem("r", remote)], encoding)[0].id == "r"
     link = adopt.tied(Link("k", None, task), RemoteItem("r", remote), encoding, both_ways=True)
     assert link.base == Base(task, remote)
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_an_open_line_opens_a_finished_item_that_it_names(by_id: bool) -> None:
+    """Else that is no statement: it may be a former round of a chore."""
+    remote = RemoteItem("r", Fields("a", completed=True))
+    tied = adopt.tied(Link("k", None, Task("a")), remote, ENCODING, by_id=by_id)
+    assert tied.base == Base(Task("a", by_id), remote.fields)
+    finished = Link("k", None, Task("a", True))
+    tied = adopt.tied(finished, remote, ENCODING, by_id=by_id)
+    assert tied.base == Base(Task("a", True), remote.fields)

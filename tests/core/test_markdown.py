@@ -896,3 +896,12 @@ def test_real_files_are_understood(
     ] == expected
     assert document.notices == ()
     check_spans(document, source)
+
+
+def test_fenced_code_is_found_as_markdown_has_it() -> None:
+    """With its fences, up to the end of the file where it is never closed; no other code."""
+    source = b"\xef\xbb\xbfa\n```\nb\n```\n\n    c\n\n`` ` ``\n~~~\nd\n"
+    assert [source[start:end] for start, end in markdown.fenced(source)] == [
+        b"```\nb\n```",
+        b"~~~\nd\n",
+    ]
