@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from omisync import errors, sync
 from omisync.core import due, match
-from omisync.core.model import LET_GO
+from omisync.core.model import GONE, LET_GO
 from omisync.store import Store
 
 if TYPE_CHECKING:
@@ -337,7 +337,8 @@ class Replicas:
             return False
         with store:
             links, stones = tuple(store.links()), store.tombstones(0.0, kept=True)
-        return name in {one.remote_id for one in (*links, *stones)}
+        known = (*links, *(stone for stone in stones if stone.how != GONE))
+        return name in {one.remote_id for one in known}
 
     def edit_both(self, here: str, there: str, dice: Random) -> None:
         """Edit one task on both sides, if there is one on both."""
@@ -418,7 +419,8 @@ class Replicas:
         async with self.person.desk() as desk:
             document, _ = sync.preview(desk.config, desk.store, self.person.clock())
             links = tuple(desk.store.links())
-            buried = {one.remote_id for one in desk.store.tombstones(0.0, kept=True)}
+            stones = desk.store.tombstones(0.0, kept=True)
+            buried = {one.remote_id for one in stones if one.how != GONE}
             lost = [one.clash.lost_value for one in desk.store.clashes()]
             assert desk.store.intents() == []
             imports = desk.config.sync.import_items
