@@ -268,12 +268,12 @@ def _repaired_data(repaired: Repaired, aside: Path | None) -> dict[str, object]:
 def _tell_doubtful(repaired: Repaired, todo: Path) -> None:
     """Tell which links a person should look at."""
     say = sys.stdout.write
-    reopened = [entry for entry, item in repaired.linked if _is_behind(entry, item)]
-    if reopened:
-        lines = count(len(reopened), "open line")
+    behind = [entry for entry, item in repaired.linked if _is_finished_there(entry, item)]
+    if behind:
+        lines = count(len(behind), "open line")
         say(f"{lines} linked with what is finished in Omi (two-way ticks that next). Where a new\n")
         say("round is meant: remove the line, sync, and write it again.\n")
-        for entry in reopened:
+        for entry in behind:
             say(f"  {show.safe(entry.task.text)}  {todo}:{entry.line}\n")
     if repaired.unlisted:
         links = count(len(repaired.unlisted), "link")
@@ -282,7 +282,7 @@ def _tell_doubtful(repaired: Repaired, todo: Path) -> None:
             say(f"  {show.safe(link.seen.text)}\n")
 
 
-def _is_behind(entry: Entry, item: RemoteItem) -> bool:
+def _is_finished_there(entry: Entry, item: RemoteItem) -> bool:
     """Return whether an open line was linked with a finished item."""
     return item.fields.completed and not entry.task.completed
 

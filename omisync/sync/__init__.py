@@ -4,6 +4,7 @@
 - ``formats``   the two kinds of todo file
 - ``looks``     looks at the server: before creates, after lost answers
 - ``reading``   two-way: when the whole list is read
+- ``observing`` what a plan is made from
 - ``guards``    what is refused whole
 - ``inward``    two-way: what happened in Omi reaches the file
 - ``creates``   creates exactly once

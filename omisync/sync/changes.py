@@ -262,13 +262,9 @@ def _put_off(run: Run, stone: Tombstone, seconds: float) -> None:
 
 async def revive(run: Run, op: Revive) -> None:
     """Give a line that came back its former item again; raises as ``change`` does."""
-    link = op.link
-    if op.patch:
-        asked_back = link.but(doubt=link.doubt | {EXISTENCE})
-        request = ChangeRemote(asked_back, op.entry, op.patch)
-        await change(run, request, "task.revived", op.patch.beyond(op.tombstone.remote))
-    elif link.base is not None:
-        run.settle("task.revived", link.but(base=Base(op.entry.task, link.base.remote)))
+    asked_back = op.link.but(doubt=op.link.doubt | {EXISTENCE})
+    request = ChangeRemote(asked_back, op.entry, op.patch)
+    await change(run, request, "task.revived", op.patch.beyond(op.tombstone.remote))
 
 
 async def remove(run: Run, op: RemoveRemote) -> None:

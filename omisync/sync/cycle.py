@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
 from omisync.core import plan
-from omisync.core.model import BOM
+from omisync.core.model import Base
 from omisync.errors import (
     FileChanged,
     KeyProblem,
@@ -19,14 +19,24 @@ from omisync.errors import (
 )
 from omisync.store import Event
 from omisync.store.notes import Settled
-from omisync.sync import ending, formats, guards, inward, looks, reading, sending, unknown
+from omisync.sync import (
+    ending,
+    formats,
+    guards,
+    inward,
+    looks,
+    observing,
+    reading,
+    sending,
+    unknown,
+)
 from omisync.sync.desk import Outcome, Run, keys, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from omisync.config import Config
-    from omisync.core.model import Document, Listing
+    from omisync.core.model import Document, Link, Listing
     from omisync.core.plan import Op, Plan
     from omisync.file import Snapshot
     from omisync.store import Store
@@ -138,9 +148,9 @@ def preview(
     if store is None:
         seen = plan.Observation(document.entries, (), now)  # nothing could be removed
     else:
-        seen = _observed(config, document, store, now)
+        seen = observing.observed(config, document, store, now)
     if listing is not None:
-        seen = _met(seen, listing, store)
+        seen = observing.met(seen, listing, store)
     rules = policy(config, 0.0)
     decided = plan.make(seen, rules, keys())
     told = replace(document, notices=ending.notices(document, decided))
@@ -153,7 +163,8 @@ def _followed(seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan
     if not tied:
         return decided
     links = sorted([*seen.links, *tied.values()], key=lambda link: (link.rank, link.key))
-    then = plan.make(replace(seen, links=links, unlinked=()), rules, keys())
+    seen = replace(seen, links=links, unlinked=(), first_meeting=False)
+    then = plan.make(seen, rules, keys())
     return replace(
         decided,
         ops=(*decided.ops, *(op for op in then.ops if op.link.key in tied)),
@@ -161,38 +172,11 @@ def _followed(seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan
     )
 
 
-def _observed(config: Config, document: Document, store: Store, now: float) -> plan.Observation:
-    return plan.Observation(
-        entries=document.entries,
-        links=store.links(),
-        now=now,
-        tombstones=store.tombstones(now, kept=config.two_way),
-        pending={intent.key: intent.fields.description for intent in store.intents()},
-        blank=_is_blank(document),
-    )
-
-
-def _met(seen: plan.Observation, listing: Listing, store: Store | None) -> plan.Observation:
-    """Return the observation with all that Omi has."""
-    linked = {link.remote_id for link in seen.links}
-    return replace(
-        seen,
-        unlinked=[item for item in listing.items if item.id not in linked],
-        listed={item.id: item for item in listing.items},
-        complete=listing.complete,
-        first_meeting=store is None or store.fact("met") is None,
-    )
-
-
-def _is_blank(document: Document) -> bool:
-    return not document.source.removeprefix(BOM).strip(b"\x00 \t\r\n")
-
-
 async def _push(run: Run, document: Document, snapshot: Snapshot, asked: _Asked) -> Plan:
     """Bring the server to what the file says."""
     rules = policy(run.desk.config, asked.grace)
     await _resolve(run)
-    seen = _observed(run.desk.config, document, run.store, run.now)
+    seen = observing.observed(run.desk.config, document, run.store, run.now)
     decided = plan.make(seen, rules, keys())
     guards.removals(run, decided, snapshot, allow=asked.allow)
     decided = await _looked(run, seen, decided, rules)
@@ -206,12 +190,20 @@ async def _looked(run: Run, seen: plan.Observation, decided: Plan, rules: plan.P
     if decided.creates:
         run.linked = run.store.remote_ids()
     creates = decided.creates and not run.shut("write")  # else nothing is created
-    unproven = not run.unread and any(_is_unproven(op) for op in decided.ops)
+    unproven = any(_is_unproven(op) for op in decided.ops)
+    unproven = unproven and not run.unread and not run.shut("write")
+    asked = replace(seen, unlinked=(), read_whole=True)  # each for itself
+    if unproven and run.shut("read"):
+        seen, unproven = asked, False
+        decided = plan.make(seen, rules, keys())
     if creates or unproven:
         found = await _before_creates(run, decided, seen, whole=unproven)
         if found is not None and (found.items or unproven):
-            seen = replace(seen, unlinked=found.items, read_whole=found.whole)
+            whole = found.whole or seen.read_whole
+            seen = replace(seen, unlinked=found.items, read_whole=whole)
             return plan.make(seen, rules, keys())
+        if unproven:
+            return plan.make(asked, rules, keys())
     return decided
 
 
@@ -287,14 +279,14 @@ async def _attempt(
     snapshot = file.read(path)
     document = formats.parsed(desk.config, snapshot)
     inward.recover(desk, snapshot, document)
-    seen = _observed(desk.config, document, run.store, run.now)
+    seen = observing.observed(desk.config, document, run.store, run.now)
     if listing is None:
         decided = plan.make(seen, rules, keys())
         guards.removals(run, decided, snapshot, allow=asked.allow)
         decided = await _looked(run, seen, decided, rules)
         reading.note_held_back(run, decided)
     else:
-        decided = plan.make(_met(seen, listing, run.store), rules, keys())
+        decided = plan.make(observing.met(seen, listing, run.store), rules, keys())
         guards.removals(run, decided, snapshot, allow=asked.allow)
         guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
         run.linked = run.store.remote_ids()
@@ -420,10 +412,19 @@ def _keep_house(run: Run, decided: Plan) -> None:
                     if s.how != "twin"  # told when it is gone from Omi
                 )
             )
+    back = [op for op in decided.ops if isinstance(op, plan.Revive) and op.is_silent]
+    if back:
+        run.settle("task.revived", *(_tied_again(op) for op in back))
     if adopted := _adoptions(decided):
         run.settle("task.adopted", *(op.link for op in adopted))
         # What the line says differently is a change, and that is the next plan's.
         run.again |= any(_says_else(op) for op in adopted)
+
+
+def _tied_again(op: plan.Revive) -> Link:
+    """Return the link of a line that came back to an item which is as it was left."""
+    base = op.link.base
+    return op.link if base is None else op.link.but(base=Base(op.entry.task, base.remote))
 
 
 def _adoptions(decided: Plan) -> list[plan.Adopt]:

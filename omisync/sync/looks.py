@@ -22,7 +22,7 @@ MARGIN = 120.0
 
 
 class Unlinked(NamedTuple):
-    """Remote items without a link; ``whole`` tells that there are no others."""
+    """Remote items without a link; ``whole`` tells that the whole list was read for them."""
 
     items: list[RemoteItem]
     whole: bool
@@ -57,7 +57,7 @@ async def before_creates(run: Run, links: Sequence[Link], *, whole: bool) -> Unl
         run.store.put_fact("looked", began(client, started))
     taken = run.store.remote_ids()
     items = [item for item in listing.items if item.id not in taken]
-    return Unlinked(items, since is None and listing.complete)
+    return Unlinked(items, since is None)
 
 
 def began(client: OmiClient, started: float) -> float:

@@ -63,16 +63,25 @@ async def _settling(run: Run, replied: asyncio.Event) -> None:
 
 def writes(decided: Plan) -> int:
     """Return how many ops of a plan need a request."""
-    return sum(not isinstance(op, plan.Adopt | plan.LocalOp) for op in decided.ops) - sum(
-        isinstance(op, plan.Revive) and not op.patch for op in decided.ops
-    )
+    return sum(_needs_request(op) for op in decided.ops)
+
+
+def _needs_request(op: Op) -> bool:
+    if isinstance(op, plan.Revive):
+        return not op.is_silent
+    return not isinstance(op, plan.Adopt | plan.LocalOp)
+
+
+def _is_change(op: Op) -> bool:
+    """Return whether an op is sent alone: no create, and nothing that has to be known first."""
+    unproven = isinstance(op, plan.Revive) and op.unproven
+    return _needs_request(op) and not unproven and not isinstance(op, plan.AddRemote)
 
 
 def _units(run: Run, decided: Plan) -> list[Unit]:
     """Return the requests to make, those that failed before last."""
     adds = [] if run.blind else [op for op in decided.ops if isinstance(op, plan.AddRemote)]
-    local = plan.AddRemote | plan.Adopt | plan.LocalOp
-    others = [] if run.unread else [op for op in decided.ops if not isinstance(op, local)]
+    others = [] if run.unread else [op for op in decided.ops if _is_change(op)]
     others.sort(key=lambda op: op.link.failures)
     groups = plan.grouped(adds)
     return [

@@ -439,6 +439,39 @@ def test_an_open_line_that_names_a_finished_item_opens_it_again() -> None:
     assert then.patch == Patch(completed=True)  # type: ignore[union-attr]  # as without an id
 
 
+def test_an_id_that_omisync_wrote_is_no_statement() -> None:
+    """Unless the item was removed here: a second machine may just not know yet what was done."""
+    line = Entry(Task("a"), 1, explicit_id="x")
+    done = item("x", "a", completed=True)
+    inline = replace(POLICY, ids=True)
+    (op,) = made([line], [], [done], inline).ops
+    assert op.link.base == Base(Task("a"), Fields("a"))
+    stone = Tombstone("k", "x", Task("a", True), Fields("a", True), "complete", 0.0, False)
+    (op,) = made([line], [], [done], inline, tombstones=[stone]).ops
+    assert op.link.base == Base(Task("a", True), Fields("a", True))
+    (op,) = made([line], [], [done], replace(POLICY, prefer="remote")).ops
+    assert op.link.base == Base(Task("a"), Fields("a"))
+
+
+def test_two_removals_of_one_item_give_it_one_line() -> None:
+    """The later wording is its; the other line is new."""
+    first = Tombstone("k1", "x", Task("milk"), Fields("milk", True), "complete", 1.0)
+    second = Tombstone("k2", "x", Task("oat"), Fields("oat", True), "complete", 2.0)
+    lines = [entry("milk"), entry("oat", line=2)]
+    decided = made(lines, [], [item("x", "oat", completed=True)], tombstones=[first, second])
+    assert kinds(decided) == [Revive, AddRemote]
+    assert decided.ops[0].link.seen.text == "oat"
+
+
+def test_a_line_that_names_an_item_is_no_other_one_s() -> None:
+    """Whatever was removed with the same text."""
+    stone = Tombstone("k", "x", Task("a"), Fields("a"), "keep", 1.0)
+    line = Entry(Task("a"), 1, explicit_id="y")
+    (op,) = made([line], [], [item("x", "a"), item("y", "b")], tombstones=[stone]).ops
+    assert isinstance(op, Adopt)
+    assert op.link.remote_id == "y"
+
+
 def test_a_removed_task_s_item_is_not_another_line_s() -> None:
     """It waits for its own; a line that names it is its own."""
     unlinked = link("gone", "a", remote_id=None, missing=LET_GO, seen=Task("a", True))
@@ -469,6 +502,8 @@ def test_what_a_push_left_to_the_item_is_news_at_the_first_meeting() -> None:
     (op,) = made([entry("a")], [ticked], [RemoteItem("x", done, START)], first_meeting=True).ops
     assert isinstance(op, ChangeLocal)
     assert op.task == Task("a", True)
+    gone = made([entry("a")], [date_only], [], first_meeting=True)
+    assert (gone.ops, [row.missing for row in gone.rows]) == ((), [1])
     agreed = link("x", "a")
     assert made([entry("a")], [agreed], [item("x", "a")], first_meeting=True).ops == ()
 

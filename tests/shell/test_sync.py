@@ -10,7 +10,7 @@ from openapi import check_request
 from person import Clock, Person, link
 
 from omisync import errors
-from omisync.core.model import Fields
+from omisync.core.model import Fields, Gate
 from omisync.sandbox import READ_ONLY_KEY, Sandbox
 from omisync.store import Store
 
@@ -737,3 +737,38 @@ async def test_a_line_comes_back_to_what_became_of_its_item(person: Person, what
     person.sent()
     assert (await person.cycle()).counts == {}
     assert person.sent() == []
+
+
+@pytest.mark.parametrize("fault", ["429", "5xx_before", "reset_before"])
+async def test_a_line_comes_back_though_nobody_can_look(person: Person, fault: Fault) -> None:
+    """Its item, which may be gone, is asked for by itself; it is not believed to be there."""
+    person.settings = KEEP
+    person.write("- [ ] other\n- [ ] milk\n")
+    await person.settle()
+    (milk,) = [one for one in person.sandbox.items.values() if one.description == "milk"]
+    person.write("- [ ] other\n")
+    await person.settle()
+    del person.sandbox.items[milk.id]
+    person.write("- [ ] other\n- [ ] milk\n")
+    person.sandbox.fault_next(fault, fault, fault, method="GET")
+    await person.settle()
+    assert person.omi() == {"other": False, "milk": False}
+
+
+async def test_lines_come_back_when_writes_are_allowed_again(person: Person) -> None:
+    """Until then no list is read for them, and they are counted as waiting."""
+    person.settings = KEEP
+    person.write("- [ ] other\n- [ ] milk\n")
+    await person.settle()
+    person.write("- [ ] other\n")
+    await person.settle()
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_gate(Gate("write", person.clock(), 3600.0))
+    person.sent()
+    for text in ("", "\n"):
+        person.write(f"- [ ] other\n- [ ] milk\n{text}")
+        outcome = await person.cycle()
+        assert (outcome.code, outcome.waiting) == (errors.TEMPORARY, 1)
+    assert person.sent() == []
+    person.clock.pass_by(3600)
+    assert (await person.cycle()).counts == {"task.revived": 1}

@@ -28,7 +28,7 @@ from omisync.core.plan.steps import AddLocal, Adopt, DropTwin, Revive
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from omisync.core.model import Entry, RemoteItem, Task
+    from omisync.core.model import Entry, RemoteItem
     from omisync.core.plan.steps import Draft, Observation, Policy
 
 TWIN_SECONDS = 120.0
@@ -48,7 +48,7 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     new: list[tuple[Entry, int]] = []
     taken: set[str] = set()
     for entry, rank in fresh:
-        stone = graves.claim(entry.task)
+        stone = graves.claim(entry)
         if stone is None or (skips and entry.task.completed and graves.misses(stone)):
             new.append((entry, rank))
         else:
@@ -59,36 +59,23 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     if seen.unlinked and policy.adopt:
         entries = [entry for _, entry in (*draft.unmade, *draft.orphans)]
         entries += [entry for entry, _ in new]
-        offered = _offered(seen, entries, taken)
+        offered = graves.offered(entries, taken)
         found = adopt.pairs(entries, offered, policy.encoding)
     taken.update(item.id for item in found.values())
-    _hold(draft, [found.get(number) for number in range(held)])
-    _begin(draft, new, [found.get(held + number) for number in range(len(new))])
+    _hold(draft, graves, [found.get(number) for number in range(held)])
+    _begin(draft, graves, new, [found.get(held + number) for number in range(len(new))])
     if seen.listed is not None:
         _import(draft, taken)
 
 
-def _offered(seen: Observation, entries: Sequence[Entry], taken: set[str]) -> list[RemoteItem]:
-    """Return the items that lines can be; that of a removed task is another line's by id only."""
-    stones = _latest(seen.tombstones)
-    named = {entry.explicit_id for entry in entries}
-    offered = []
-    for item in seen.unlinked or ():
-        stone = stones.get(item.id)
-        at_rest = stone is not None and (stone.how == TWIN or _rests(stone, item))
-        if item.id not in taken and (item.id in named or not at_rest):
-            offered.append(item)
-    return offered
-
-
-def _hold(draft: Draft, found: Sequence[RemoteItem | None]) -> None:
+def _hold(draft: Draft, graves: _Graves, found: Sequence[RemoteItem | None]) -> None:
     """Decide about the lines with a link and no item; ``found`` has the item of each."""
     lines, unmade = [*draft.unmade, *draft.orphans], len(draft.unmade)
     draft.orphans = []
     for number, ((link, entry), item) in enumerate(zip(lines, found, strict=True)):
         if item is not None:
             again = link.but(missing=0, probed_at=None, made_at=None, parked=None, failures=0)
-            draft.ops.append(_adopted(draft, again, entry, item))
+            draft.ops.append(_adopted(draft, graves, again, (entry, item)))
         elif link.parked is not None:
             draft.parked.append((link, entry))
         elif number < unmade:
@@ -98,7 +85,10 @@ def _hold(draft: Draft, found: Sequence[RemoteItem | None]) -> None:
 
 
 def _begin(
-    draft: Draft, new: Sequence[tuple[Entry, int]], found: Sequence[RemoteItem | None]
+    draft: Draft,
+    graves: _Graves,
+    new: Sequence[tuple[Entry, int]],
+    found: Sequence[RemoteItem | None],
 ) -> None:
     """Decide about the lines without a link; ``found`` has the item of each."""
     policy = draft.policy
@@ -109,16 +99,24 @@ def _begin(
         if item is None:
             draft.ops.append(known.add(link, entry, policy))
         else:
-            draft.ops.append(_adopted(draft, link, entry, item))
+            draft.ops.append(_adopted(draft, graves, link, (entry, item)))
 
 
-def _adopted(draft: Draft, link: Link, entry: Entry, item: RemoteItem) -> Adopt:
-    both_ways, by_id = draft.seen.listed is not None, entry.explicit_id == item.id
-    tied = adopt.tied(link, item, draft.policy.encoding, both_ways=both_ways, by_id=by_id)
-    if both_ways and by_id and item.fields.completed and not entry.task.completed:
-        draft.clashes.append(
-            Clash(link.key, entry.task.text, "completed", "remote", "open", "done")
-        )
+def _adopted(draft: Draft, graves: _Graves, link: Link, met: tuple[Entry, RemoteItem]) -> Adopt:
+    """Return the op that ties a line to an item.
+
+    An open line opens a finished item that its person names, or that was removed here:
+    an id alone says nothing where omisync writes ids itself.
+    """
+    entry, item = met
+    policy, both_ways = draft.policy, draft.seen.listed is not None
+    named = entry.explicit_id == item.id and (not policy.ids or item.id in graves.by_id)
+    opens = named and item.fields.completed and not entry.task.completed
+    opens = opens and not (both_ways and policy.prefer == "remote")
+    if opens and both_ways:
+        told = Clash(link.key, entry.task.text, "completed", "remote", "open", "done")
+        draft.clashes.append(told)
+    tied = adopt.tied(link, item, policy.encoding, both_ways=both_ways, by_id=opens)
     return Adopt(tied, entry, item)
 
 
@@ -127,25 +125,30 @@ class _Graves:
 
     def __init__(self, seen: Observation) -> None:
         self.by_text: dict[str, list[Tombstone]] = defaultdict(list)
-        if not seen.tombstones:
+        self.by_id = _latest(seen.tombstones)
+        self._seen = seen
+        if not self.by_id:
             return
         self._unlinked = {item.id: item for item in seen.unlinked or ()}
-        self._all_read = seen.complete or seen.read_whole
+        self._all_read = seen.listed is not None or seen.read_whole
         alive = {link.remote_id for link in seen.links}
-        for stone in sorted(seen.tombstones, key=lambda stone: stone.removed_at):
+        for stone in sorted(self.by_id.values(), key=lambda stone: stone.removed_at):
             if stone.how in RISING and stone.remote_id not in alive:
                 self.by_text[match.normalised(stone.task.text)].append(stone)
 
-    def claim(self, task: Task) -> Tombstone | None:
-        """Return the grave that this line rises from.
+    def claim(self, entry: Entry) -> Tombstone | None:
+        """Return the grave that this line rises from: that of the item which it names, if any.
 
         A finished line does not come back open: an open line of the same text is
         the next round of a recurring chore.
         """
         if not self.by_text:
             return None
+        task, named = entry.task, entry.explicit_id
         stones = self.by_text.get(match.normalised(task.text), [])
         for stone in reversed(stones):
+            if named in self._unlinked and named != stone.remote_id:
+                continue
             if task.completed or not stone.task.completed:
                 stones.remove(stone)
                 return stone
@@ -156,8 +159,22 @@ class _Graves:
         return self._unlinked.get(stone.remote_id)
 
     def misses(self, stone: Tombstone) -> bool:
-        """Return whether all items were read, and that of this task was not among them."""
+        """Return whether a list was read, and the item of this task was not in it."""
         return self._all_read and stone.remote_id not in self._unlinked
+
+    def offered(self, entries: Sequence[Entry], taken: set[str]) -> list[RemoteItem]:
+        """Return the items that these lines can be.
+
+        That of a removed task, as the removal left it, is another line's by its id only.
+        """
+        named = {entry.explicit_id for entry in entries}
+        offered = []
+        for item in self._seen.unlinked or ():
+            stone = self.by_id.get(item.id)
+            at_rest = stone is not None and stone.how != GONE and item.fields == stone.remote
+            if item.id not in taken and (item.id in named or not at_rest):
+                offered.append(item)
+        return offered
 
 
 def _revived(
@@ -211,8 +228,14 @@ def _import(draft: Draft, taken: set[str]) -> None:
 
 
 def _latest(tombstones: Iterable[Tombstone]) -> dict[str, Tombstone]:
-    """Return what was last decided about each removed item, by its id."""
-    ordered = sorted(tombstones, key=lambda stone: (stone.removed_at, stone.how != GONE))
+    """Return what was last decided about each removed item, by its id.
+
+    Whatever else was decided about a twin holds; of the same moment a removal does.
+    """
+    ordered = sorted(
+        tombstones,
+        key=lambda stone: (stone.how != TWIN, stone.removed_at, stone.how != GONE),
+    )
     return {stone.remote_id: stone for stone in ordered}
 
 

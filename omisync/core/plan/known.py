@@ -120,7 +120,7 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
     if base is None:
         return link
     remote = item.fields if item is not None else base.remote
-    if draft.seen.first_meeting and not link.clear_due:
+    if draft.seen.first_meeting and item is not None and not link.clear_due:
         base = _unsaid(base)
     parked = link.parked is not None
     if parked:

@@ -58,7 +58,7 @@ class Observation:
     unknown: key to description. ``unlinked`` are remote items without a link,
     None when the server was not asked. ``listed`` are all items by id where the
     whole list was read, ``complete`` tells whether none can be missing from it. In a push
-    ``read_whole`` tells that ``unlinked`` are all there are, or as many as can be known.
+    ``read_whole`` tells that an item which ``unlinked`` lacks has to be asked for by its id.
     ``first_meeting`` is of the first list that a file which was pushed so far is compared to.
     ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all.
     """
@@ -107,7 +107,8 @@ class ChangeRemote:
 class Revive:
     """Link a line that came back with its former item; an empty patch needs no request.
 
-    ``unproven`` is one of an open item that was left in Omi, which may be gone by now.
+    ``unproven`` is one of an open item that was left in Omi and may be gone by now: it is
+    not done before that is known.
     """
 
     link: Link
@@ -115,6 +116,11 @@ class Revive:
     tombstone: Tombstone
     patch: Patch
     unproven: bool = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Return whether it needs no request."""
+        return not self.patch and not self.unproven
 
 
 @dataclass(frozen=True, slots=True)

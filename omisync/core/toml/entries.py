@@ -50,7 +50,7 @@ def parse(source: bytes) -> Document:
     try:
         data = load(source)
     except ParseError as error:
-        if "('todo',)" in error.message:
+        if "Cannot declare ('todo',)" in error.message:
             error.advice = "begin each task with [[todo]], in two brackets"
         raise
     return read(source, data)
