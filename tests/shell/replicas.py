@@ -17,10 +17,11 @@ from random import Random
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
-from omisync import errors, sync
+from omisync import errors, file, sync
 from omisync.core import due, match
 from omisync.core.model import GONE, LET_GO
 from omisync.store import Store
+from omisync.store.notes import Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -397,6 +398,9 @@ class Replicas:
         """Check that the ranks of the links rise as their lines stand in the file."""
         async with self.person.desk() as desk:
             links = [link for link in desk.store.links() if link.absent_since is None]
+            settled = desk.store.note(Settled)
+        if settled is None or settled.digest != file.read(self.person.todo).digest:
+            return  # it was saved once more after it was read
         tally = Counter(link.seen.text for link in links)
         rank_of = {link.seen.text: link.rank for link in links if tally[link.seen.text] == 1}
         ranks = [rank_of[line.text] for line in self.lines() if line.text in rank_of]
