@@ -225,7 +225,9 @@ def _write_remarks(paper: Paper, decided: Plan) -> None:
 
 def _archived(decided: Plan) -> int:
     """Return how many tasks left the file without a word to Omi; a twin never was in it."""
-    return sum(stone.how != "twin" for stone in decided.buried)
+    from omisync.core.model import TWIN
+
+    return sum(stone.how != TWIN for stone in decided.buried)
 
 
 def _write_guard(paper: Paper, removal: Removal, todo_path: Path) -> None:
@@ -344,14 +346,7 @@ def _summary(decided: Plan, todo: Sequence[Step]) -> dict[str, int]:
 
 def _requests(decided: Plan) -> int:
     """Return how many writes the plan costs of the hourly limit."""
-    from omisync.core.plan import AddRemote, Adopt, LocalOp, Revive
-
-    others = sum(
-        not isinstance(op, AddRemote | Adopt | LocalOp)
-        and (not isinstance(op, Revive) or bool(op.patch))
-        for op in decided.ops
-    )
-    return others + (_create_requests(decided) if decided.creates else 0)
+    return len(decided.changes) + (_create_requests(decided) if decided.creates else 0)
 
 
 def parked_data(link: Link, line: int | None) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
 from omisync.core import plan
-from omisync.core.model import Base
+from omisync.core.model import TWIN, Base
 from omisync.errors import (
     FileChanged,
     KeyProblem,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from omisync.config import Config
     from omisync.core.model import Document, Link, Listing
-    from omisync.core.plan import Op, Plan
+    from omisync.core.plan import Plan
     from omisync.file import Snapshot
     from omisync.store import Store
     from omisync.sync.desk import Desk
@@ -186,12 +186,11 @@ async def _push(run: Run, document: Document, snapshot: Snapshot, asked: _Asked)
 
 async def _looked(run: Run, seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan:
     """Return the plan after a look at the server, if anything hangs on what is there."""
-    run.planned = sending.writes(decided)
+    run.planned = len(decided.requests)
     if decided.creates:
         run.linked = run.store.remote_ids()
     creates = decided.creates and not run.shut("write")  # else nothing is created
-    unproven = any(_is_unproven(op) for op in decided.ops)
-    unproven = unproven and not run.unread and not run.shut("write")
+    unproven = bool(decided.unproven) and not run.unread and not run.shut("write")
     asked = replace(seen, unlinked=(), read_whole=True)  # each for itself
     if unproven and run.shut("read"):
         seen, unproven = asked, False
@@ -205,10 +204,6 @@ async def _looked(run: Run, seen: plan.Observation, decided: Plan, rules: plan.P
         if unproven:
             return plan.make(asked, rules, keys())
     return decided
-
-
-def _is_unproven(op: Op) -> bool:
-    return isinstance(op, plan.Revive) and op.unproven
 
 
 async def _carried_out(run: Run, decided: Plan) -> None:
@@ -409,7 +404,7 @@ def _keep_house(run: Run, decided: Plan) -> None:
                 *(
                     Event(run.now, "task.archived", s.task.text, s.key, s.remote_id, s.how)
                     for s in decided.buried
-                    if s.how != "twin"  # told when it is gone from Omi
+                    if s.how != TWIN  # told when it is gone from Omi
                 )
             )
     back = [op for op in decided.ops if isinstance(op, plan.Revive) and op.is_silent]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
 from omisync.core import order
-from omisync.core.model import Addition, Change, Tombstone
+from omisync.core.model import GONE, Addition, Change, Tombstone
 from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
 from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
 from omisync.store import Event, Writing, notes
@@ -329,7 +329,7 @@ def _note_removal(run: Run, written: Written, link: Link) -> None:
         counted = not link.base.local.completed and run.counted_removals
         written.stones.append(
             Tombstone(
-                f"gone-{link.key}", "", link.base.local, link.base.remote, "gone", run.now, counted
+                f"gone-{link.key}", "", link.base.local, link.base.remote, GONE, run.now, counted
             )
         )
     written.events.append(Event(0.0, "line.removed", link.seen.text, link.key))

@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync import file, places
-from omisync.core import plan
 from omisync.errors import FileHeld, ListUnread, RateLimited
 from omisync.store.notes import Listed
 from omisync.sync import looks
@@ -135,8 +134,7 @@ def _has_to_wait(run: Run) -> bool:
 
 def note_held_back(run: Run, decided: Plan) -> None:
     """Say why changed lines are not sent, where nothing else was said: the list was not read."""
-    now = plan.AddRemote | plan.Adopt | plan.LocalOp
-    held = sum(not isinstance(op, now) for op in decided.ops)
+    held = len(decided.changes) + len(decided.unproven)
     if held and not run.troubles:
         what = "1 change waits" if held == 1 else f"{held} changes wait"
         run.trouble(ListUnread(f"{what} for a look at Omi: {OFTEN}", THEN))

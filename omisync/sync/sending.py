@@ -30,7 +30,7 @@ BAD_LUCK = 3
 async def apply(run: Run, decided: Plan) -> None:
     """Send what the plan says, the first write alone, then a few at a time."""
     queue = deque(_units(run, decided))
-    run.planned = writes(decided)
+    run.planned = len(decided.requests)
     if not queue:
         return
     if run.planned:
@@ -61,27 +61,10 @@ async def _settling(run: Run, replied: asyncio.Event) -> None:
         creates.settle(run)
 
 
-def writes(decided: Plan) -> int:
-    """Return how many ops of a plan need a request."""
-    return sum(_needs_request(op) for op in decided.ops)
-
-
-def _needs_request(op: Op) -> bool:
-    if isinstance(op, plan.Revive):
-        return not op.is_silent
-    return not isinstance(op, plan.Adopt | plan.LocalOp)
-
-
-def _is_change(op: Op) -> bool:
-    """Return whether an op is sent alone: no create, and nothing that has to be known first."""
-    unproven = isinstance(op, plan.Revive) and op.unproven
-    return _needs_request(op) and not unproven and not isinstance(op, plan.AddRemote)
-
-
 def _units(run: Run, decided: Plan) -> list[Unit]:
     """Return the requests to make, those that failed before last."""
     adds = [] if run.blind else [op for op in decided.ops if isinstance(op, plan.AddRemote)]
-    others = [] if run.unread else [op for op in decided.ops if _is_change(op)]
+    others = [] if run.unread else [*decided.changes]
     others.sort(key=lambda op: op.link.failures)
     groups = plan.grouped(adds)
     return [

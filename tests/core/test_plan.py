@@ -414,6 +414,23 @@ def test_an_item_that_was_left_in_omi_may_be_gone() -> None:
         assert op.unproven is not whole
 
 
+def test_a_plan_knows_what_it_has_to_send() -> None:
+    """A create, changes, and what has to be known first; not what is merely tied."""
+    stones = [
+        Tombstone("kept", "r0", Task("kept"), Fields("kept"), "keep", NOW - 60),
+        Tombstone("done", "r1", Task("done"), Fields("done", completed=True), "complete", NOW - 60),
+        Tombstone("old", "r2", Task("old", True), Fields("old", completed=True), "keep", NOW - 60),
+    ]
+    lines = [entry("new"), entry("kept", line=2), entry("done", line=3), entry("old", True, line=4)]
+    decided = made([*lines, entry("there", line=5)], tombstones=stones)
+    linked = made([entry("there")], unlinked=[RemoteItem("r3", Fields("there"))])
+    texts = {op.link.seen.text for op in decided.requests}
+    assert texts == {"new", "kept", "done", "there"}
+    assert [op.link.seen.text for op in decided.changes] == ["done"]
+    assert [op.link.seen.text for op in decided.unproven] == ["kept"]
+    assert (len(linked.ops), linked.requests) == (1, ())
+
+
 def test_a_finished_line_that_is_to_have_no_item_gets_none() -> None:
     """Where finished lines are skipped, one whose item is gone is not made anew."""
     skips = replace(PUSH, skip_completed=True)

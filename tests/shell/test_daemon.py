@@ -408,16 +408,22 @@ async def test_an_alarm_that_cannot_ring_is_logged(person: Person, command: str,
     assert "notify_command" in failed["next"]
 
 
-async def test_an_alarm_that_cannot_be_noted_rings_later(person: Person) -> None:
-    """Another program holds the store: that ends nothing, and nobody is told twice."""
-    person.clock = clock = Clock()
+@asynccontextmanager
+async def failing(person: Person) -> AsyncIterator[tuple[alarm.Alarm, Log]]:
+    """Have a sync fail, with an alarm that is due at once; give that and what it logs."""
     person.settings += '[watch]\nnotify_command = "true"\nnotify_after = 0.0\n'
     person.write("- [ ] buy milk\n")
     await person.sandbox.__aexit__()
     diary = Log()
     async with person.desk() as desk:
         await sync.cycle(desk)
-        ringer = alarm.Alarm(desk, log.configure("debug", "json", {}, diary))
+        yield alarm.Alarm(desk, log.configure("debug", "json", {}, diary)), diary
+
+
+async def test_an_alarm_that_cannot_be_noted_rings_later(person: Person) -> None:
+    """Another program holds the store: that ends nothing, and nobody is told twice."""
+    person.clock = clock = Clock()
+    async with failing(person) as (ringer, diary):
         with closing(sqlite3.connect(person.store_path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             ringer.ring()
@@ -435,13 +441,7 @@ async def test_an_alarm_that_cannot_be_noted_rings_later(person: Person) -> None
 
 async def test_an_alarm_that_was_taken_out_of_the_config_stays_silent(person: Person) -> None:
     """What it told once is not taken back by a command that is no more."""
-    person.settings += '[watch]\nnotify_command = "true"\nnotify_after = 0.0\n'
-    person.write("- [ ] buy milk\n")
-    await person.sandbox.__aexit__()
-    diary = Log()
-    async with person.desk() as desk:
-        await sync.cycle(desk)
-        ringer = alarm.Alarm(desk, log.configure("debug", "json", {}, diary))
+    async with failing(person) as (ringer, diary):
         ringer.ring()
         await asyncio.gather(*ringer.ringing)
     await person.sandbox.__aenter__()

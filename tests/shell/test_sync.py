@@ -17,7 +17,7 @@ from omisync.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from omisync.sandbox import Fault
+    from omisync.sandbox import Fault, Item
 
 DUE = datetime(2026, 12, 24, 17, 0, tzinfo=UTC)
 DAY = 86_400.0
@@ -714,15 +714,21 @@ async def test_lines_that_come_back_cost_one_look(person: Person) -> None:
     assert person.sent() == [("GET", 200)] * 2
 
 
-@pytest.mark.parametrize("what", ["ticked", "deleted", "locked"])
-async def test_a_line_comes_back_to_what_became_of_its_item(person: Person, what: str) -> None:
-    """What the app did stays; what it deleted is made anew; what is locked is there."""
+async def left_in_omi(person: Person) -> Item:
+    """Take a line out of the file whose item is kept in Omi; return that."""
     person.settings = KEEP
     person.write("- [ ] other\n- [ ] milk\n")
     await person.settle()
     (milk,) = [one for one in person.sandbox.items.values() if one.description == "milk"]
     person.write("- [ ] other\n")
     await person.settle()
+    return milk
+
+
+@pytest.mark.parametrize("what", ["ticked", "deleted", "locked"])
+async def test_a_line_comes_back_to_what_became_of_its_item(person: Person, what: str) -> None:
+    """What the app did stays; what it deleted is made anew; what is locked is there."""
+    milk = await left_in_omi(person)
     if what == "ticked":
         milk.completed = True
     elif what == "locked":
@@ -742,12 +748,7 @@ async def test_a_line_comes_back_to_what_became_of_its_item(person: Person, what
 @pytest.mark.parametrize("fault", ["429", "5xx_before", "reset_before"])
 async def test_a_line_comes_back_though_nobody_can_look(person: Person, fault: Fault) -> None:
     """Its item, which may be gone, is asked for by itself; it is not believed to be there."""
-    person.settings = KEEP
-    person.write("- [ ] other\n- [ ] milk\n")
-    await person.settle()
-    (milk,) = [one for one in person.sandbox.items.values() if one.description == "milk"]
-    person.write("- [ ] other\n")
-    await person.settle()
+    milk = await left_in_omi(person)
     del person.sandbox.items[milk.id]
     person.write("- [ ] other\n- [ ] milk\n")
     person.sandbox.fault_next(fault, fault, fault, method="GET")
@@ -757,11 +758,7 @@ async def test_a_line_comes_back_though_nobody_can_look(person: Person, fault: F
 
 async def test_lines_come_back_when_writes_are_allowed_again(person: Person) -> None:
     """Until then no list is read for them, and they are counted as waiting."""
-    person.settings = KEEP
-    person.write("- [ ] other\n- [ ] milk\n")
-    await person.settle()
-    person.write("- [ ] other\n")
-    await person.settle()
+    await left_in_omi(person)
     with Store.open(person.store_path) as store, store.transaction():
         store.put_gate(Gate("write", person.clock(), 3600.0))
     person.sent()

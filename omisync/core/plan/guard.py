@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from omisync.core.model import GONE
 from omisync.core.plan.steps import Removal
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def departure(departing: Sequence[Link], seen: Observation, policy: Policy) -> R
     if policy.on_remote_removal == "keep" or not count:
         return Removal()
     recent = sum(
-        stone.counted and stone.how == "gone" and 0 <= seen.now - stone.removed_at < ROLLING
+        stone.counted and stone.how == GONE and 0 <= seen.now - stone.removed_at < ROLLING
         for stone in seen.tombstones
     )
     total = recent + sum(_stands(link) for link in seen.links)

@@ -253,6 +253,29 @@ class Plan:
         return any(isinstance(op, AddRemote) for op in self.ops)
 
     @property
+    def requests(self) -> tuple[Op, ...]:
+        """Return the ops that need a request, or that something is known first."""
+        return tuple(
+            op
+            for op in self.ops
+            if not isinstance(op, Adopt | LocalOp) and not (isinstance(op, Revive) and op.is_silent)
+        )
+
+    @property
+    def unproven(self) -> tuple[Revive, ...]:
+        """Return the lines of which nobody knows yet whether their item is there."""
+        return tuple(op for op in self.ops if isinstance(op, Revive) and op.unproven)
+
+    @property
+    def changes(self) -> tuple[Op, ...]:
+        """Return the ops that are sent as they are, each by itself."""
+        return tuple(
+            op
+            for op in self.requests
+            if not isinstance(op, AddRemote) and not (isinstance(op, Revive) and op.unproven)
+        )
+
+    @property
     def local(self) -> tuple[LocalOp, ...]:
         """Return the ops that change the file."""
         return tuple(op for op in self.ops if isinstance(op, LocalOp))
