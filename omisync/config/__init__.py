@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationError
 
 from omisync import places
-from omisync.config.problems import explained
+from omisync.config.problems import explained, line_of
 from omisync.config.settings import SECTIONS, SUFFIXES, Settings
 from omisync.config.zones import local_zone
 from omisync.core import toml
@@ -82,7 +82,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     state, key_file = settings.state.path, settings.omi.api_key_file
     store = places.state_path(todo, str(places.todo_path(state, base)) if state else "", environ)
     if store == todo:
-        raise ConfigError(f"{path}: state.path is the todo file itself", 'set state.path = ""')
+        line = line_of(toml.key_lines(source), ("state", "path"))
+        what = f"{path}:{line}: state.path is the todo file itself"
+        raise ConfigError(what, 'set state.path = ""')
     return Config(
         **{name: getattr(settings, name) for name in SECTIONS},
         path=path.absolute(),

@@ -32,7 +32,7 @@ def explained(path: Path, source: bytes, details: list[ErrorDetails], base_url: 
             continue
         if loc == MARKS[1] not in lines:
             loc = MARKS[0]  # the other of the two was written, and it is there that they meet
-        line = _line(lines, loc)
+        line = line_of(lines, loc)
         problems.append((line, f"{path}:{line}: {_problem(loc, detail)}"))
     texts = [text for _, text in sorted(problems)]
     advice = f"correct {path}; config.example.toml explains every key"
@@ -41,7 +41,7 @@ def explained(path: Path, source: bytes, details: list[ErrorDetails], base_url: 
     return ConfigError("\n".join(texts), advice)
 
 
-def _line(lines: dict[tuple[str, ...], int], loc: tuple[str, ...]) -> int:
+def line_of(lines: dict[tuple[str, ...], int], loc: tuple[str, ...]) -> int:
     """Return the line of the key, or of the nearest table around it that has one."""
     for size in range(len(loc), 0, -1):
         if loc[:size] in lines:

@@ -126,8 +126,12 @@ def test_the_working_folder_does_not_matter(
 
 def test_the_store_is_never_the_todo_file(tmp_path: Path) -> None:
     """A state.path that is the todo file is refused before SQLite can open it."""
-    said = refusal(tmp_path, '[todo]\npath="t.md"\n[state]\npath="t.md"')
-    assert "state.path is the todo file itself" in said
+    for line, text in (
+        (4, '[todo]\npath="t.md"\n[state]\npath="t.md"'),
+        (1, 'state = {"path" = "./t.md"}\n[todo]\npath = "t.md"'),
+    ):
+        said = refusal(tmp_path, text)
+        assert said.startswith(f"{line}: state.path is the todo file itself")
 
 
 def test_the_environment_names_the_server(tmp_path: Path) -> None:
