@@ -87,7 +87,9 @@ def _headline(facts: StatusFacts) -> str:
     if facts.is_cut_short:
         return "Not in sync yet: the next sync asks Omi about what got no answer."
     if last.code is None:
-        return "Nothing was synced yet; `omisync --dry-run` shows what would be."
+        # What is linked was linked by a repair, or by a first sync that was cut short.
+        yet = "No sync was finished yet" if facts.linked else "Nothing was synced yet"
+        return f"{yet}; `omisync --dry-run` shows what would be."
     tasks = "" if facts.tasks is None else f": {words.count(facts.tasks, 'task')}"
     since = f" when last synced; {facts.since}" if facts.since else ""
     if last.code == errors.OK:

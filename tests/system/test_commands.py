@@ -394,6 +394,7 @@ def test_repair_after_a_lost_store(name: str, machine: Machine, omi: Omi) -> Non
     assert ran.code == 0
     assert "0 links kept, 5 tasks linked by text" in ran.out
     assert omi.writes() == []
+    assert machine.run("status").out.startswith("No sync was finished yet; ")
     machine.settled()
     assert len(omi.sandbox.items) == 5
 
