@@ -156,7 +156,8 @@ class Run:
     ``retry_at`` is the earliest time at which something temporary is over (Unix
     seconds). ``halt`` stops all further requests of the cycle; ``unlucky`` counts
     writes without a usable answer since the last success, ``refused`` the creates
-    refused before the first.
+    refused before the first. ``counted_removals`` says whether the removal guard of
+    later cycles counts what is removed; what was allowed by hand it does not.
     """
 
     desk: Desk
