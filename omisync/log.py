@@ -61,8 +61,9 @@ def configure(
         colours = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
         processors += [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            # repr: what is quoted of servers and files must not move the cursor.
-            structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=18, repr_native_str=True),
+            # 18: cells of the event. repr: what is quoted of servers and files must not move
+            # the cursor.
+            structlog.dev.ConsoleRenderer(18, colors=colours, repr_native_str=True),
         ]
     elif _to_journal(out, environ):
         processors += [_journal_line]
