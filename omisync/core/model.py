@@ -162,12 +162,14 @@ class Notice:
     """Something in the file that a person should look at; never an error.
 
     ``passing`` is one of what is about to happen, which a later plan does not know of;
-    its message quotes nothing of the file.
+    its message quotes nothing of the file. ``unread`` is the text of a line that is no
+    task for its mark alone.
     """
 
     line: int
     message: str
     passing: bool = False
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)

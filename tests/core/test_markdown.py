@@ -744,7 +744,7 @@ def test_a_number_other_than_one_does_not_begin_a_list_within_a_text(
     "source",
     [
         "- [ ] t\n- [x](http://a) b\n- [ ](http://a)\n- [x][y] z\n- [](a) b\n- [x]: y\n",
-        "- [ ] t\n- [ ]\n- []\n- [1] a\n- [a] b\n- [ ] ",
+        "- [ ] t\n- [ ]\n- []\n- [1] a\n- [ab] b\n- [a]\n- [ ] ",
         "- [ ] t\n\n===== [x] a\n\n[ ] \nb\n",
         "- [ ] t\n\na -[ ] b\n\n[a] b\n\n[x]: /u\n\n[]\n\n-[a] b\n\n-[ ]\n\n| [ ] | b |\n",
         "- [ ] t\n  a - [ ] b\n      - [a] c\n      - [1](d) e\n      -[1] f\n",
@@ -776,7 +776,7 @@ def test_what_is_meant_is_not_reported(source: str) -> None:
         ("\ufeff# Shopping\n\nsoon:\n\n1. milk\n2) bread\n", 5),
         ("a\r\n\r\n> * quoted\r\n", 3),
         ("---\ntags:\n  - home\n---\n\n- [ ]\n", 6),
-        ("- [a] no mark that was configured\n", 1),
+        ("- [1] no box\n", 1),
     ],
 )
 def test_a_list_without_a_task_is_told_of(source: str, line: int) -> None:
@@ -784,6 +784,22 @@ def test_a_list_without_a_task_is_told_of(source: str, line: int) -> None:
     ((where, message),) = warned(source)
     assert (where, message) == (line, blocks.NO_TASK)
     assert warned(f"{source}\n\n- [ ] task\n") == []
+
+
+@pytest.mark.parametrize(
+    "mark", ["o", "v", ".", "☑", "⏳", "✅", "☑\ufe0f", "х"]
+)  # the last: Cyrillic
+def test_a_mark_that_nobody_configured_is_told_of(mark: str) -> None:
+    """With what was said in the line, which may have been a task before."""
+    sign = mark[0]
+    for before in ("", "- [ ] a\n> 1. "):
+        source = f"{before or '* '}[{mark}] call Bob 📅 2026-05-01 <!-- soon -->\n"
+        (notice,) = markdown.parse(source.encode()).notices
+        assert notice.line == source.count("\n")
+        assert notice.message == blocks.NO_MARK.format(mark, sign)
+        assert notice.unread == "call Bob"
+        marks = markdown.Marks(open=f" {sign}")
+        assert markdown.parse(source.encode(), marks).notices == ()
 
 
 def test_what_is_told_of_a_line_says_more_than_of_the_list() -> None:

@@ -112,8 +112,8 @@ def test_other_marks_make_no_line_plain(done: str) -> None:
 def test_front_matter_is_seen_with_other_marks() -> None:
     """A file without plain lines is read from its beginning, and warned of."""
     marks = markdown.Marks(done="x", open=" ")
-    document = markdown.parse(b"---\n- [ ] a\n---\n- [ ] b\n- [X] c\n", marks)
-    assert [entry.task.text for entry in document.entries] == ["b"]
+    document = markdown.parse(b"---\n- [ ] a\n---\n- [ ] b\n- [x] c\n", marks)
+    assert [entry.task.text for entry in document.entries] == ["b", "c"]
     assert [notice.line for notice in document.notices] == [1]
 
 

@@ -177,6 +177,30 @@ def test_a_removed_line_follows_the_policy() -> None:
     assert (kept.ops, kept.dropped, len(kept.buried)) == ((), ("k2",), 1)
 
 
+def test_a_line_whose_mark_means_nothing_was_not_removed() -> None:
+    """Its task is left alone, and no new line like it takes its link."""
+    links = [linked(Task(text), n) for n, text in enumerate(["a", "write the report", "b"], 1)]
+    file = [entry("a"), entry("write the reports", line=3), entry("b", line=4)]
+    decided = made(file, links, unread=["write \u00a0the report"])
+    (op,) = decided.ops
+    assert isinstance(op, AddRemote)
+    assert (op.entry.line, decided.waiting, decided.removal.count) == (3, (), 0)
+    assert "k2" not in {link.key for link in decided.rows}
+
+
+@pytest.mark.parametrize(
+    ("lines", "unread", "removed"),
+    [(1, 1, 1), (2, 1, 0), (0, 3, 0), (0, 1, 2), (3, 3, 0), (4, 1, 0)],
+)
+def test_each_line_that_is_not_read_stands_for_one_task(
+    lines: int, unread: int, removed: int
+) -> None:
+    """Of equal ones those that have neither a line nor such a line are removed."""
+    links = [linked(Task("a"), n) for n in (1, 2, 3)]
+    decided = made([entry("a", line=n) for n in range(1, lines + 1)], links, unread=["a"] * unread)
+    assert sum(isinstance(op, RemoveRemote) for op in decided.ops) == removed
+
+
 def test_a_line_of_a_gone_item_is_forgotten_with_it() -> None:
     """-, x, gone: the row goes, nothing is sent."""
     decided = made([entry("a")], [linked(Task("a")), linked(Task("b"), 2).but(remote_id=None)])

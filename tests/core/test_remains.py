@@ -35,7 +35,7 @@ def told(
 @pytest.mark.parametrize(
     "line",
     [
-        "- [х] write texts", "– [•] write texts", "- [☑] write texts", "☐ write texts",
+        "- [1] write texts", "– [•] write texts", "☐ write texts",
         "a. [ ] write texts", "- write texts", "write texts", "> write texts, soon",
         "- [xx] write texts", "write texts, then write texts",
     ],

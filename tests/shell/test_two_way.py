@@ -222,6 +222,26 @@ async def test_what_is_imported_can_be_chosen(both: Person) -> None:
     assert read(both) == "# Todo\n\n- [ ] mine\n\n## Inbox\n\n- [ ] new\n- [ ] newer\n"
 
 
+@pytest.mark.parametrize("how", ["complete", "delete"])
+async def test_a_mark_that_is_not_read_leaves_its_task_alone(both: Person, how: str) -> None:
+    """It is neither removed nor written anew; once the mark means something all crosses."""
+    both.settings = f'{TWO_WAY}on_removal = "{how}"\n'
+    both.write("- [ ] one\n- [ ] two\n")
+    await both.settle()
+    both.write("- [o] one\n- [ ] two\n")
+    both.sandbox.items[item(both, "one")].due_at = datetime(2026, 5, 2, 17, tzinfo=UTC)
+    (notice,) = (await both.settle()).notices
+    assert (notice.line, notice.unread) == (1, "one")
+    assert both.omi() == {"one": False, "two": False}
+    assert read(both) == "- [o] one\n- [ ] two\n"
+    await quiet(both)
+    both.write("- [x] one\n- [ ] two\n")
+    await both.settle()
+    assert both.omi() == {"one": True, "two": False}
+    assert read(both) == "- [x] one 📅 2026-05-02T17:00\n- [ ] two\n"
+    await quiet(both)
+
+
 async def test_a_removed_line_does_not_come_back(both: Person) -> None:
     """Completed or kept in Omi, it stays out; an edit in the app brings it back."""
     both.settings += 'on_removal = "keep"\n'

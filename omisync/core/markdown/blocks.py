@@ -65,6 +65,11 @@ NO_TASK = "no line of this list is a task yet: a task has a box, `- [ ] text`"
 """The warning for a file with a list and no task."""
 NO_BOX = "this is not read as a task: one begins with `- [ ] ` or `- [x] `, blanks included"
 """The warning for what was likely meant as a task."""
+NO_MARK = (
+    "[{}] is not read as a box, so this line is no task, and what it was before is left alone in"
+    " Omi: add {} to open_marks or done_marks under [todo] in the config"
+)
+"""The warning for a mark that nobody configured."""
 TOO_DEEP = "this is part of the text above it, not a task: indent it as deep as its list"
 NO_BREAK = "this is part of the text above it, not a task: put a blank line before it"
 """The warnings for a task that the paragraph before it swallows."""

@@ -14,7 +14,7 @@ from omisync.core.markdown import blocks, plain, words
 from omisync.core.model import DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,9 @@ class Marks:
 
 
 MARKS = Marks()
+
+_SELECTORS = "\ufe0e\ufe0f"
+"""Of variation: how a mark looks, text or emoji, not what it means."""
 
 USUAL = {b" ": False, b"x": True, b"X": True}
 """What the boxes of plain lines have to mean; with other marks no line is plain."""
@@ -76,12 +79,10 @@ def _entries(
     notices: list[Notice] = []
     for block in found:
         if isinstance(block, blocks.Item):
-            mark = source[block.box.start : block.box.end]
-            completed = known.get(mark)
-            bare = mark.decode().strip().encode()  # of no-break spaces, too
-            if completed is None and (not bare or bare in known):
-                notices.append(Notice(bisect_right(lines, block.bullet), blocks.NO_BOX))
-            elif completed is not None:
+            completed = known.get(source[block.box.start : block.box.end])
+            if completed is None:
+                notices += _unread(source, lines, block, known)
+            else:
                 entry, warnings = _entry(source, lines, block, completed, section.path)
                 entries += entry
                 notices += warnings
@@ -97,16 +98,30 @@ def _entries(
     return entries, notices, section
 
 
+def _unread(
+    source: bytes, lines: Sequence[int], item: blocks.Item, known: Mapping[bytes, bool]
+) -> Iterator[Notice]:
+    """Yield what is to be said of an item whose box means nothing."""
+    line = bisect_right(lines, item.bullet)
+    mark = source[item.box.start : item.box.end].decode()
+    bare = mark.strip()  # of no-break spaces, too
+    if not bare or bare.encode() in known:
+        yield Notice(line, blocks.NO_BOX)
+    elif len(sign := mark.rstrip(_SELECTORS)) == 1 and not sign.isdigit():
+        text = words.read(source, words.pieces(source, lines[line - 1], item), item.inlines).text
+        if text:
+            yield Notice(line, blocks.NO_MARK.format(mark, sign), unread=text)
+
+
 def _boxes(marks: Marks) -> dict[bytes, bool]:
     """Return what each content of a box means: True for done.
 
-    A variation selector changes how a mark looks, not what it means. GFM takes
-    a tab for a space.
+    GFM takes a tab for a space.
     """
     table: dict[bytes, bool] = {}
     for signs, done in ((marks.done, True), (marks.open, False)):
         for sign in signs + "\t" * (" " in signs):
-            for selector in ("", "\ufe0e", "\ufe0f"):
+            for selector in ("", *_SELECTORS):
                 table.setdefault((sign + selector).encode(), done)
     return table
 

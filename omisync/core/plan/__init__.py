@@ -38,6 +38,7 @@ a listing (two-way) there are these rows besides:
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import match, order, unchanged
@@ -139,6 +140,8 @@ def _met(seen: Observation) -> _Met:
 
     With a listing every item may have changed, so every line is looked at.
     """
+    if held := _held(seen):
+        return _matched(seen.entries, [link for link in seen.links if link.key not in held])
     ends = unchanged.Ends() if seen.listed is not None else unchanged.ends(seen.entries, seen.links)
     if ends == unchanged.Ends():
         return _matched(seen.entries, seen.links)
@@ -151,6 +154,26 @@ def _met(seen: Observation) -> _Met:
         return met
     # There was no room between the ranks of the two neighbours.
     return _matched(seen.entries, seen.links)
+
+
+def _held(seen: Observation) -> set[str]:
+    """Return the keys of the links whose lines stand in the file with a mark that means nothing.
+
+    They are left alone: nobody knows whether such a task is done, but it was not removed.
+    """
+    if not seen.unread:
+        return set()
+    spare = Counter(match.normalised(text) for text in seen.unread)
+    links = [(link.key, match.normalised(link.seen.text)) for link in seen.links]
+    lacking = Counter(text for _, text in links)
+    lacking.subtract(match.normalised(entry.task.text) for entry in seen.entries)
+    held = set()
+    for key, text in reversed(links):
+        if spare[text] > 0 and lacking[text] > 0:
+            spare[text] -= 1
+            lacking[text] -= 1
+            held.add(key)
+    return held
 
 
 def _matched(entries: Sequence[Entry], links: Sequence[Link]) -> _Met:

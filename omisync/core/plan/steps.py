@@ -60,7 +60,8 @@ class Observation:
     whole list was read, ``complete`` tells whether none can be missing from it. In a push
     ``read_whole`` tells that an item which ``unlinked`` lacks has to be asked for by its id.
     ``first_meeting`` is of the first list that a file which was pushed so far is compared to.
-    ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all.
+    ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all,
+    ``unread`` are the texts of lines that are no tasks for their mark alone.
     """
 
     entries: Sequence[Entry]
@@ -74,6 +75,7 @@ class Observation:
     complete: bool = False
     read_whole: bool = False
     first_meeting: bool = False
+    unread: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
