@@ -25,11 +25,12 @@ def pairs(
     items: Sequence[RemoteItem],
     encoding: Encoding,
     *,
+    by_text: bool = True,
     repair: bool = False,
 ) -> dict[int, RemoteItem]:
     """Return which entry (by index) is which unlinked item already.
 
-    An id that the person wrote decides; then equal texts, from the closest
+    An id that the person wrote decides; then, ``by_text``, equal texts, from the closest
     agreement to the loosest: completed and due, then completed. Only ``repair``
     gives an open entry a completed item, or the other way round.
     """
@@ -38,6 +39,8 @@ def pairs(
     for number, entry in enumerate(entries):
         if entry.explicit_id in by_id:
             found[number] = by_id.pop(entry.explicit_id)
+    if not by_text:
+        return found
     keys = [_text_key(merge.description(entry.task.text)) for entry in entries]
     wanted = set(keys)
     offers: dict[str, list[RemoteItem]] = defaultdict(list)

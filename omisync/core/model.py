@@ -86,9 +86,9 @@ class Patch:
         """Return one field as an item has it, to learn whether the item exists.
 
         "Open" of an open item changes nothing and rings no phone. "Finished" would stamp
-        a finished one anew, so its text is said, if it has one.
+        a finished one anew, so its text is said, if it has one that can be sent.
         """
-        if fields.completed and fields.description:
+        if fields.completed and 0 < len(fields.description) <= DESCRIPTION_LIMIT:
             return cls(description=fields.description)
         return cls(completed=fields.completed)
 
@@ -356,6 +356,8 @@ class Intent(NamedTuple):
         return Link(self.key, None, self.task, self.section, self.rank)
 
 
+TOMBSTONE_SECONDS = 90 * 86400.0
+"""How long the line of a removed task can come back as the same item."""
 GONE, TWIN, FORGOTTEN = "gone", "twin", "forgotten"
 """`Tombstone.how` beside the policies: the item was deleted in the app; it is one that a race
 made twice and is to be deleted; its removal was given up, and no line is made of it again."""

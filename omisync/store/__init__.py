@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
+from omisync.core.model import TOMBSTONE_SECONDS
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import batches, coding, kinds
 from omisync.store.holding import Instead, check_place, holder, lock
@@ -52,7 +53,6 @@ __all__ = ["Clashed", "Event", "Instead", "Store", "Writing", "check_place", "ho
 
 HISTORY_SECONDS = 90 * 86400.0
 HISTORY_ROWS = 50_000
-TOMBSTONE_SECONDS = 90 * 86400.0
 OWNER = ("base_url", "fingerprint")
 """Notes that tell the server and the account that all links are of."""
 LOG_PAGES = 4_000
@@ -382,13 +382,13 @@ class Store:
     def tombstones(self, now: float, *, kept: bool = False) -> list[Tombstone]:
         """Return the tombstones younger than 90 days at ``now`` (Unix seconds).
 
-        ``kept`` asks for those of items kept in Omi at any age: what was taken
+        ``kept`` asks for those of items that are still in Omi at any age: what was taken
         out of the file does not come back because time went by.
         """
         with reading(self.path):
             rows = self._db.execute(
                 "SELECT * FROM tombstones"
-                " WHERE removed_at > ? OR (? AND how IN ('keep', 'forgotten'))",
+                " WHERE removed_at > ? OR (? AND how IN ('complete', 'keep', 'forgotten'))",
                 (now - TOMBSTONE_SECONDS, kept),
             )
             return [coding.tombstone(row) for row in rows]
@@ -532,7 +532,8 @@ class Store:
         )
         self._db.execute("DELETE FROM clashes WHERE at < ?", (now - HISTORY_SECONDS,))
         self._db.execute(
-            "DELETE FROM tombstones WHERE removed_at < ? AND how NOT IN ('keep', 'forgotten')",
+            "DELETE FROM tombstones"
+            " WHERE removed_at < ? AND how NOT IN ('complete', 'keep', 'forgotten')",
             (now - TOMBSTONE_SECONDS,),
         )
 

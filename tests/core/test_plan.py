@@ -430,7 +430,11 @@ def test_an_item_that_was_left_in_omi_may_be_gone() -> None:
     assert isinstance(op, Revive)
     assert (op.patch, op.unproven) == (Patch(), False)
     (op,) = made([entry("a")], tombstones=[left], unlinked=[ticked], read_whole=True).ops
-    assert isinstance(op, Adopt)
+    assert isinstance(op, Revive)
+    assert (op.patch, op.unproven) == (Patch(completed=False), False)
+    reworded = RemoteItem("r0", Fields("another task"))
+    (op,) = made([entry("a")], tombstones=[left], unlinked=[reworded], read_whole=True).ops
+    assert isinstance(op, AddRemote)
     for whole, patch in ((True, Patch(completed=False)), (False, Patch())):
         (op,) = made([entry("a")], tombstones=[left], unlinked=[], read_whole=whole).ops
         assert isinstance(op, Revive)
@@ -510,13 +514,14 @@ def test_an_empty_file_is_drastic_from_the_first_removal() -> None:
         (0.0, "complete", True, 1),
         (3599.0, "complete", True, 1),
         (3600.0, "complete", True, 0),
-        (-1.0, "complete", True, 0),
+        (-3599.0, "complete", True, 1),
+        (-3600.0, "complete", True, 0),
         (60.0, "delete", True, 0),
         (60.0, "complete", False, 0),
     ],
 )
 def test_a_removal_adds_up_for_an_hour(age: float, how: str, counted: bool, recent: int) -> None:
-    """Only what was removed by the same policy, and counted then."""
+    """Only what was removed by the same policy, and counted then; the clock may be set back."""
     grave = replace(stone("z", False, how), removed_at=NOW - age, counted=counted)
     links = [linked(Task("a"), 1), linked(Task("b"), 2)]
     decided = made([entry("a")], links, tombstones=[grave])

@@ -455,8 +455,8 @@ def test_an_id_that_omisync_wrote_is_no_statement() -> None:
 
 def test_two_removals_of_one_item_give_it_one_line() -> None:
     """The later wording is its; the other line is new."""
-    first = Tombstone("k1", "x", Task("milk"), Fields("milk", True), "complete", 1.0)
-    second = Tombstone("k2", "x", Task("oat"), Fields("oat", True), "complete", 2.0)
+    first = Tombstone("k1", "x", Task("milk"), Fields("milk", True), "complete", NOW - 2)
+    second = Tombstone("k2", "x", Task("oat"), Fields("oat", True), "complete", NOW - 1)
     lines = [entry("milk"), entry("oat", line=2)]
     decided = made(lines, [], [item("x", "oat", completed=True)], tombstones=[first, second])
     assert kinds(decided) == [Revive, AddRemote]
@@ -865,7 +865,8 @@ def test_a_gone_item_leaves_its_line_as_the_policy_says() -> None:
         (0.0, "gone", True, 1),
         (3599.0, "gone", True, 1),
         (3600.0, "gone", True, 0),
-        (-1.0, "gone", True, 0),
+        (-3599.0, "gone", True, 1),
+        (-3600.0, "gone", True, 0),
         (60.0, "complete", True, 0),
         (60.0, "gone", False, 0),
     ],

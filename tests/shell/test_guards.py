@@ -57,6 +57,31 @@ async def test_a_refusal_tells_the_numbers(person: Person, clock: Clock) -> None
     assert [one.detail for one in history(person)] == ["8 of 16 removals", "14 of 16 removals"]
 
 
+async def test_a_parked_task_counts_where_it_would_go_too(person: Person) -> None:
+    """Without it four of four would be three of four, which is not all."""
+    person.write("# L\n" + lines(0, 4))
+    await person.settle()
+    person.write("# L\n" + lines(0, 3) + "- [ ] task number 3, and more\n")
+    person.sandbox.fault_next("402", method="PATCH")
+    assert (await person.cycle()).code == errors.PARKED
+    person.write("# L\n")
+    (trouble,) = (await person.cycle()).troubles
+    assert isinstance(trouble, errors.GuardStopped)
+    assert "lost 4 of 4 tasks" in trouble.message
+
+
+async def test_what_the_app_ticked_is_not_one_that_stays(person: Person) -> None:
+    """All that is open is lost, though not all that was open at the last look."""
+    person.settings = TWO_WAY
+    person.write("# L\n" + lines(0, 4))
+    await person.settle()
+    next(iter(person.sandbox.items.values())).completed = True
+    person.write("# L\n")
+    (trouble,) = (await person.cycle(now=True)).troubles
+    assert isinstance(trouble, errors.GuardStopped)
+    assert "lost 3 of 3 tasks" in trouble.message
+
+
 async def test_where_items_are_deleted_finished_ones_count(person: Person) -> None:
     """And the message does not call them open."""
     person.settings = '[sync]\non_removal = "delete"\n'

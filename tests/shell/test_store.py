@@ -122,16 +122,17 @@ def test_intents_and_tombstones_come_back_too(
 
 
 def test_a_kept_items_stone_is_asked_for_at_any_age(tmp_path: Path) -> None:
-    """What was taken out of the file and kept in Omi does not come back with the years."""
-    kept, done = (
-        Tombstone(how, how, Task("a"), Fields("a"), how, 0.0) for how in ("keep", "delete")
+    """What was taken out of the file and is still in Omi does not come back with the years."""
+    *there, gone = (
+        Tombstone(how, how, Task("a"), Fields("a"), how, 0.0)
+        for how in ("complete", "forgotten", "keep", "delete")
     )
     with Store.open(tmp_path / "s.db") as opened:
         with opened.transaction():
-            opened.put_tombstones([kept, done])
+            opened.put_tombstones([*there, gone])
             opened.prune(store.TOMBSTONE_SECONDS * 9)
         assert opened.tombstones(store.TOMBSTONE_SECONDS * 9) == []
-        assert opened.tombstones(store.TOMBSTONE_SECONDS * 9, kept=True) == [kept]
+        assert opened.tombstones(store.TOMBSTONE_SECONDS * 9, kept=True) == there
 
 
 def test_a_clash_is_remembered_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from person import Person
 
 from omisync import errors, sync
+from omisync.store import Store
 
 TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
 
@@ -220,6 +221,96 @@ async def test_what_is_imported_can_be_chosen(both: Person) -> None:
     both.sandbox.add("newer", created_at=datetime(2026, 6, 2, tzinfo=UTC))
     await both.settle()
     assert read(both) == "# Todo\n\n- [ ] mine\n\n## Inbox\n\n- [ ] new\n- [ ] newer\n"
+
+
+async def test_a_refused_wording_that_gives_way_is_kept(both: Person) -> None:
+    """It is not in Omi, and the line is about to say what the app says."""
+    both.settings = f'{TWO_WAY}prefer = "remote"\n'
+    both.write("- [ ] plan the trip\n- [ ] other\n")
+    await both.settle()
+    both.write("- [ ] plan the trip to Rome\n- [ ] other\n")
+    both.sandbox.fault_next("422", method="PATCH")
+    assert (await both.cycle(now=True)).code == errors.PARKED
+    both.sandbox.items[item(both, "plan the trip")].description = "plan the trip to Oslo"
+    await both.settle()
+    assert read(both) == "- [ ] plan the trip to Oslo\n- [ ] other\n"
+    with Store.open(both.store_path) as store:
+        assert [one.clash.lost_value for one in store.clashes()] == ["plan the trip to Rome"]
+
+
+async def test_a_line_is_not_what_the_app_made_of_its_item(both: Person) -> None:
+    """What was typed again is a new task, and nothing is written over it."""
+    both.write("- [ ] take out the bins\n- [ ] other\n")
+    await both.settle()
+    both.write("- [ ] other\n")
+    await both.settle()
+    both.sandbox.items[item(both, "take out the bins")].description = "water the plants"
+    both.write("- [ ] other\n- [ ] take out the bins\n")
+    await both.settle()
+    assert read(both) == "- [ ] other\n- [ ] take out the bins\n"
+    assert both.omi() == {"water the plants": True, "other": False, "take out the bins": False}
+    await quiet(both)
+
+
+@pytest.mark.parametrize("box", [" ", "x"])
+async def test_what_was_taken_out_stays_out_for_years(both: Person, box: str) -> None:
+    """Also where finished items come in; typed again that late, it is another task."""
+    both.settings = f'{TWO_WAY}import_items = "all"\n'
+    both.write(f"- [{box}] sweep\n- [ ] other\n")
+    await both.settle()
+    both.write("- [ ] other\n")
+    await both.settle()
+    both.clock.pass_by(91 * 86400)
+    await both.settle()
+    assert read(both) == "- [ ] other\n"
+    both.write("- [ ] other\n- [ ] sweep\n")
+    await both.settle()
+    assert read(both) == "- [ ] other\n- [ ] sweep\n"
+    assert len(both.sandbox.items) == 3
+
+
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+async def test_an_id_ties_a_line_where_texts_do_not(both: Person, direction: str) -> None:
+    """With ``adopt = false`` equal texts get an item each; who names one means it."""
+    both.settings = f"{TWO_WAY.replace('two-way', direction)}adopt = false\n"
+    both.write("- [ ] other\n")
+    await both.settle()
+    named = both.sandbox.add("from the app").id
+    both.write(f"- [ ] other\n- [ ] my words omi:{named}\n")
+    outcome = await both.settle()
+    assert outcome.remarks == ()
+    assert both.omi() == {"other": False, "my words": False}
+
+
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+async def test_a_list_is_not_believed_that_has_what_is_gone(both: Person, direction: str) -> None:
+    """Else a line would be tied to the item and lose it in turns, a request each."""
+    both.settings = TWO_WAY.replace("two-way", direction)
+    both.write("- [ ] one\n- [ ] two\n")
+    await both.settle()
+    both.sent()
+    both.sandbox.fault_next(*["404"] * 9, method="PATCH")
+    both.write("- [ ] one due:2026-05-02\n- [ ] two\n")
+    await both.settle()
+    writes = [method for method, _ in both.sent() if method != "GET"]
+    assert writes == ["PATCH", "POST"]
+
+
+async def test_a_text_that_is_too_long_to_send_is_not_what_an_item_is_asked_for_by(
+    both: Person,
+) -> None:
+    """It would be refused before it left, which says nothing of the item."""
+    both.settings = f'{TWO_WAY}on_remote_removal = "remove"\n'
+    both.write("- [ ] one\n- [ ] two\n- [ ] three\n")
+    await both.settle()
+    long = both.sandbox.items[item(both, "one")]
+    long.description, long.completed = "very long words " * 39 + "end", True
+    await both.settle()
+    assert read(both).startswith("- [x] very long words very")
+    del both.sandbox.items[long.id]
+    for _ in range(3):
+        await both.settle()
+    assert read(both) == "- [ ] two\n- [ ] three\n"
 
 
 @pytest.mark.parametrize("how", ["complete", "delete"])

@@ -14,6 +14,7 @@ from omisync.core import adopt, match, merge
 from omisync.core.model import (
     FORGOTTEN,
     GONE,
+    TOMBSTONE_SECONDS,
     TWIN,
     WRITABLE_ID,
     Base,
@@ -37,6 +38,9 @@ read before a create and the create can be apart."""
 TWIN_PATIENCE = 86400.0
 """Seconds after its creation for the machine whose item came later to take it back; it may
 be asleep. After that an item is what its account makes of it."""
+GONE_SECONDS = 120.0
+"""Seconds after the answer that an item is gone in which a list that still has it is not
+believed: the two would else take turns, at the cost of a request each."""
 RISING = frozenset({"complete", "keep", FORGOTTEN})
 """How tasks were removed whose line can come back as the same item."""
 
@@ -56,11 +60,11 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
             draft.ops.append(_revived(draft, graves, stone, (entry, rank)))
     held = len(draft.unmade) + len(draft.orphans)
     found: dict[int, RemoteItem] = {}
-    if seen.unlinked and policy.adopt:
+    if seen.unlinked:
         entries = [entry for _, entry in (*draft.unmade, *draft.orphans)]
         entries += [entry for entry, _ in new]
         offered = graves.offered(entries, taken)
-        found = adopt.pairs(entries, offered, policy.encoding)
+        found = adopt.pairs(entries, offered, policy.encoding, by_text=policy.adopt)
     taken.update(item.id for item in found.values())
     _hold(draft, graves, [found.get(number) for number in range(held)])
     _begin(draft, graves, new, [found.get(held + number) for number in range(len(new))])
@@ -133,7 +137,7 @@ class _Graves:
         self._all_read = seen.listed is not None or seen.read_whole
         alive = {link.remote_id for link in seen.links}
         for stone in sorted(self.by_id.values(), key=lambda stone: stone.removed_at):
-            if stone.how in RISING and stone.remote_id not in alive:
+            if _rises(stone, seen.now) and stone.remote_id not in alive:
                 self.by_text[match.normalised(stone.task.text)].append(stone)
 
     def claim(self, entry: Entry) -> Tombstone | None:
@@ -147,8 +151,11 @@ class _Graves:
         task, named = entry.task, entry.explicit_id
         stones = self.by_text.get(match.normalised(task.text), [])
         for stone in reversed(stones):
+            item = self.item(stone)
             if named in self._unlinked and named != stone.remote_id:
                 continue
+            if item is not None and item.fields.description != stone.remote.description:
+                continue  # the app made another task of it
             if task.completed or not stone.task.completed:
                 stones.remove(stone)
                 return stone
@@ -165,12 +172,15 @@ class _Graves:
     def offered(self, entries: Sequence[Entry], taken: set[str]) -> list[RemoteItem]:
         """Return the items that these lines can be.
 
-        That of a removed task, as the removal left it, is another line's by its id only.
+        That of a removed task, as the removal left it, is another line's by its id only,
+        and one that was just proven gone is none's.
         """
         named = {entry.explicit_id for entry in entries}
         offered = []
         for item in self._seen.unlinked or ():
             stone = self.by_id.get(item.id)
+            if stone is not None and _is_just_gone(stone, self._seen.now):
+                continue
             at_rest = stone is not None and stone.how != GONE and item.fields == stone.remote
             if item.id not in taken and (item.id in named or not at_rest):
                 offered.append(item)
@@ -182,15 +192,19 @@ def _revived(
 ) -> Revive | Adopt:
     """Return the op that gives a line its item again.
 
-    One that the app edited meanwhile is only tied to it: the next plan joins the two.
-    One that a list lacks is asked for by sending a field as it is.
+    One that the app edited meanwhile is only tied to it where the next plan joins the two;
+    in a push it is left as it is, but opened. One that a list lacks is asked for by
+    sending a field as it is.
     """
     entry, rank = fresh
+    item = graves.item(stone)
+    is_edited = item is not None and item.fields != stone.remote
+    if item is not None and draft.seen.listed is None:
+        stone = replace(stone, remote=item.fields)
     left = replace(stone.task, completed=stone.remote.completed)
     base = Base(left, stone.remote)
     link = Link(stone.key, stone.remote_id, entry.task, entry.section, rank, base)
-    item = graves.item(stone)
-    if item is not None and item.fields != stone.remote:
+    if item is not None and is_edited and draft.seen.listed is not None:
         return Adopt(link, entry, item)
     patch = merge.outgoing(entry.task, base, stone.remote, draft.policy.encoding)
     if not patch and graves.misses(stone):
@@ -214,6 +228,9 @@ def _import(draft: Draft, taken: set[str]) -> None:
             draft.later = True
             continue
         if stone is None and twins.settle(item):  # what had a line of ours is nobody's twin
+            continue
+        if stone is not None and _is_just_gone(stone, draft.seen.now):
+            draft.later = True
             continue
         if stone is not None and _rests(stone, item):
             continue
@@ -275,6 +292,16 @@ def _awaited(draft: Draft) -> set[str]:
         if link.base is not None and link.probed_at is None
     }
     return told | missed
+
+
+def _rises(stone: Tombstone, now: float) -> bool:
+    """Return whether a line of this text is that task again; one kept in Omi is at any age."""
+    is_old = stone.how == "complete" and now - stone.removed_at >= TOMBSTONE_SECONDS
+    return stone.how in RISING and not is_old
+
+
+def _is_just_gone(stone: Tombstone, now: float) -> bool:
+    return stone.how == GONE and 0 <= now - stone.removed_at < GONE_SECONDS
 
 
 def _rests(stone: Tombstone, item: RemoteItem) -> bool:

@@ -37,10 +37,12 @@ def removal(removed: Sequence[Link], seen: Observation, policy: Policy) -> Remov
     recent = sum(
         stone.counted
         and stone.how == policy.on_removal
-        and 0 <= seen.now - stone.removed_at < ROLLING
+        and abs(seen.now - stone.removed_at) < ROLLING  # whatever the clock was set to since
         for stone in seen.tombstones
     )
-    total = recent + sum(_counts(link, policy) for link in seen.links)
+    gone = {link.key for link in removed}  # of which more is known than of the links as they were
+    stays = sum(_counts(link, policy) for link in seen.links if link.key not in gone)
+    total = recent + count + stays
     drastic = _is_drastic(count + recent, total, policy) or seen.blank
     finished = policy.on_removal == "delete"
     return Removal(count, recent, total, drastic, finished)
@@ -72,7 +74,7 @@ def departure(departing: Sequence[Link], seen: Observation, policy: Policy) -> R
     if policy.on_remote_removal == "keep" or not count:
         return Removal()
     recent = sum(
-        stone.counted and stone.how == GONE and 0 <= seen.now - stone.removed_at < ROLLING
+        stone.counted and stone.how == GONE and abs(seen.now - stone.removed_at) < ROLLING
         for stone in seen.tombstones
     )
     total = recent + sum(_stands(link) for link in seen.links)

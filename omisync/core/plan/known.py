@@ -142,8 +142,9 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
         draft.ops.append(ChangeLocal(after, entry, joined.task, _id_for(draft, after, entry)))
     if patch and not parked:
         draft.ops.append(ChangeRemote(after, entry, patch))
-    if not parked:
-        draft.clashes += [replace(clash, key=link.key) for clash in joined.clashes]
+    # What a parked line would send clashes when it is sent.
+    told = [clash for clash in joined.clashes if not parked or clash.lost == "local"]
+    draft.clashes += [replace(clash, key=link.key) for clash in told]
     # What the line does not say yet must not be written down as said.
     return link if inward else after
 
