@@ -32,7 +32,8 @@ def pairs(
 
     An id that the person wrote decides; then, ``by_text``, equal texts, from the closest
     agreement to the loosest: completed and due, then completed. Only ``repair``
-    gives an open entry a completed item, or the other way round.
+    gives an open entry a completed item, or the other way round. Of equal lines the first
+    is the oldest item, whatever the order of a list: so two machines decide alike.
     """
     found: dict[int, RemoteItem] = {}
     by_id = {item.id: item for item in items}
@@ -44,7 +45,7 @@ def pairs(
     keys = [_text_key(merge.description(entry.task.text)) for entry in entries]
     wanted = set(keys)
     offers: dict[str, list[RemoteItem]] = defaultdict(list)
-    for item in by_id.values():
+    for item in sorted(by_id.values(), key=lambda item: item.age_order):
         for key in _readings(item.fields, encoding) & wanted:
             offers[key].append(item)
     for level in range(3 if repair else 2):

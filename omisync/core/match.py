@@ -2,7 +2,7 @@
 
 Rule: pairs are one-to-one, and each step removes what it matched. First an id
 that the person wrote, then equal text (aligned with the lines around it, then
-anywhere), then a list numbered anew, then the same words replaced in several lines,
+anywhere), then what the app made of the text, then a list numbered anew, then the same words replaced in several lines,
 then likeness. What did not change costs one comparison; only the rest is looked at
 more closely.
 
@@ -29,7 +29,7 @@ from omisync.core import renumber, replace, reword
 from omisync.core.reword import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from omisync.core.model import Entry, Link
 
@@ -67,8 +67,13 @@ class Matching:
     absent: tuple[int, ...]
 
 
-def pair(entries: Sequence[Entry], links: Sequence[Link]) -> Matching:
+def pair(
+    entries: Sequence[Entry], links: Sequence[Link], edited: Mapping[int, str] | None = None
+) -> Matching:
     """Return which entry is which link; ``links`` come sorted by rank.
+
+    ``edited`` has the text that the app gave to links, by index: another machine may
+    have written it into the file, or a person on both sides.
 
     Links are compared as last seen. Those absent for now take part in every
     step, so that a line which comes back is the same task; among equal lines
@@ -83,6 +88,8 @@ def pair(entries: Sequence[Entry], links: Sequence[Link]) -> Matching:
         olds = [at for at in board.old() if (links[at].absent_since is not None) is absent]
         if news and olds:
             _by_text(board, news, olds)
+    if edited:
+        _by_edit(board, edited)
     _by_rewording(board)
     return Matching(
         pairs=tuple((at, link) for at, link in enumerate(board.link_of) if link is not None),
@@ -353,6 +360,17 @@ def _places(marks: Sequence[int | None], edge: int | None) -> dict[int, _Place]:
     return places
 
 
+def _by_edit(board: _Board, edited: Mapping[int, str]) -> None:
+    """Match the lines that say what the app made of their task, but none with a copied id."""
+    texts: defaultdict[str, deque[int]] = defaultdict(deque)
+    for at in board.old():
+        if at in edited:
+            texts[normalised(edited[at])].append(at)
+    for at in _unclaimed(board):
+        if same := texts[normalised(board.entries[at].task.text)]:
+            board.take(at, same.popleft())
+
+
 def _by_rewording(board: _Board) -> None:
     """Match the rest with the lines they were reworded from, but no line with a copied id.
 
@@ -372,9 +390,13 @@ def _by_rewording(board: _Board) -> None:
 
 def _reworded(board: _Board) -> _Rest:
     """Return the lines of both sides that may be one reworded; none if one side has none."""
-    news, olds = board.new(), board.old()
-    if not (news and olds):
+    olds = board.old()
+    if not (olds and board.new()):
         return _Rest([], [])
+    return _lines(board, _unclaimed(board), olds)
+
+
+def _unclaimed(board: _Board) -> list[int]:
+    """Return the entries without a link so far that have no id of a link either."""
     known = {link.remote_id for link in board.links} - {None}
-    news = [at for at in news if board.entries[at].explicit_id not in known]
-    return _lines(board, news, olds)
+    return [at for at in board.new() if board.entries[at].explicit_id not in known]

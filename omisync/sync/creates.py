@@ -235,14 +235,18 @@ def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, in
     """Return which sent element (index) is which replied item (index).
 
     The reply is in request order, but rows that the server cannot read back
-    are left out of it. Of equal texts the one with the same completion and date is meant.
+    are left out of it. Of equal texts the one with the same completion and date is meant,
+    and of equal tasks the first is the oldest item, as another machine will have it.
     """
-    if [one.description for one in sent] == [one.fields.description for one in items]:
+    if len(sent) == len(items) == len({one.description for one in sent}) and all(
+        one.description == item.fields.description for one, item in zip(sent, items, strict=True)
+    ):
         return {n: n for n in range(len(sent))}
     pairs: dict[int, int] = {}
     for same in (attrgetter("description", "completed", "due_at"), attrgetter("description")):
         left: dict[object, list[int]] = defaultdict(list)
-        for m in sorted({*range(len(items))}.difference(pairs.values()), reverse=True):
+        rest = {*range(len(items))}.difference(pairs.values())
+        for m in sorted(rest, key=lambda m: items[m].age_order, reverse=True):
             left[same(items[m].fields)].append(m)
         for n, fields in enumerate(sent):
             if n not in pairs and left[same(fields)]:

@@ -41,7 +41,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.core import match, order, unchanged
+from omisync.core import match, merge, order, unchanged
 from omisync.core.plan import arrivals, guard, known
 from omisync.core.plan.known import buried
 from omisync.core.plan.steps import (
@@ -66,9 +66,9 @@ from omisync.core.plan.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from omisync.core.model import Entry, Link
+    from omisync.core.model import Entry, Link, RemoteItem
 
 __all__ = [
     "AddLocal",
@@ -97,7 +97,7 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
     """Decide what to do about everything observed; new tasks take their key from ``keys``."""
     draft = Draft(seen, policy, keys)
     fresh: list[tuple[Entry, int]] = []
-    met = _met(seen)
+    met = _met(seen, policy)
     for number, entry in enumerate(met.entries):
         if number in met.link_of:
             known.decide(draft, entry, met.link_of[number], met.ranks[number])
@@ -135,25 +135,40 @@ class _Met(NamedTuple):
     absent: list[Link]
 
 
-def _met(seen: Observation) -> _Met:
+def _met(seen: Observation, policy: Policy) -> _Met:
     """Return entries and links side by side, without the unchanged ends.
 
     With a listing every item may have changed, so every line is looked at.
     """
+    links: Sequence[Link] = seen.links
     if held := _held(seen):
-        return _matched(seen.entries, [link for link in seen.links if link.key not in held])
-    ends = unchanged.Ends() if seen.listed is not None else unchanged.ends(seen.entries, seen.links)
+        links = [link for link in links if link.key not in held]
+    if seen.listed is not None:
+        return _matched(seen.entries, links, _edited(links, seen.listed, policy))
+    ends = unchanged.ends(seen.entries, links)
     if ends == unchanged.Ends():
-        return _matched(seen.entries, seen.links)
+        return _matched(seen.entries, links)
     head, tail = ends
     entries = seen.entries[head : len(seen.entries) - tail]
-    links = seen.links[head : len(seen.links) - tail]
-    met = _matched(entries, links)
-    edges = [(0, links[0])] * (head > 0) + [(len(entries) - 1, links[-1])] * (tail > 0)
+    between = links[head : len(links) - tail]
+    met = _matched(entries, between)
+    edges = [(0, between[0])] * (head > 0) + [(len(entries) - 1, between[-1])] * (tail > 0)
     if all(met.ranks[number] == link.rank for number, link in edges):
         return met
     # There was no room between the ranks of the two neighbours.
-    return _matched(seen.entries, seen.links)
+    return _matched(seen.entries, links)
+
+
+def _edited(
+    links: Sequence[Link], listed: Mapping[str, RemoteItem], policy: Policy
+) -> dict[int, str]:
+    """Return the texts that the app gave to links since, by index, as lines would say them."""
+    texts = {}
+    for at, link in enumerate(links):
+        item = listed.get(link.remote_id or "")
+        if item and link.base and item.fields.description != link.base.remote.description:
+            texts[at] = merge.decode(item.fields, policy.encoding).text
+    return texts
 
 
 def _held(seen: Observation) -> set[str]:
@@ -176,8 +191,10 @@ def _held(seen: Observation) -> set[str]:
     return held
 
 
-def _matched(entries: Sequence[Entry], links: Sequence[Link]) -> _Met:
-    matching = match.pair(entries, links)
+def _matched(
+    entries: Sequence[Entry], links: Sequence[Link], edited: Mapping[int, str] | None = None
+) -> _Met:
+    matching = match.pair(entries, links, edited)
     link_of = {entry: links[link] for entry, link in matching.pairs}
     ranks = order.ranks([link_of[n].rank if n in link_of else None for n in range(len(entries))])
     return _Met(entries, link_of, ranks, [links[at] for at in matching.absent])
