@@ -2,9 +2,9 @@
 
 Rule: pairs are one-to-one, and each step removes what it matched. First an id
 that the person wrote, then equal text (aligned with the lines around it, then
-anywhere), then what the app made of the text, then a list numbered anew, then the same words replaced in several lines,
-then likeness. What did not change costs one comparison; only the rest is looked at
-more closely.
+anywhere), then what the app made of the text, then a list numbered anew, then the
+same words replaced in several lines, then likeness. What did not change costs one
+comparison; only the rest is looked at more closely.
 
 Neither the checkbox nor the due token is part of identity: people tick a line,
 move it and reword it in one go. They decide only between lines of equal text.

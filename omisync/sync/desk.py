@@ -112,6 +112,7 @@ def policy(config: Config, grace: float) -> Policy:
         max_removals=said.max_removals,
         adopt=said.adopt,
         skip_completed=said.completed == "skip",
+        two_way=config.two_way,
         prefer=said.prefer,
         on_remote_removal=said.on_remote_removal,
         import_items=said.import_items,

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ENCODING = Encoding(UTC, time(9))
-POLICY = plan.Policy(ENCODING)
+POLICY = plan.Policy(ENCODING, two_way=True)
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NOW = START.timestamp()
 
@@ -410,7 +410,7 @@ def test_who_wants_an_item_for_each_list_has_no_twins() -> None:
     """Without ``adopt`` an equal item is another task."""
     both = [item("x", "a", age=30), item("y", "a", age=10)]
     policy = replace(POLICY, adopt=False)
-    assert kinds(made([entry("a")], [link("y", "a", made_at=1.0)], both, policy)) == [AddLocal]
+    assert kinds(made([entry("a")], [link("y", "a", made_at=1.0)], both, policy)) == []
 
 
 def test_a_twin_is_asked_for_until_an_answer_tells_that_it_is_gone() -> None:

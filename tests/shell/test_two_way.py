@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -839,3 +840,136 @@ async def test_an_open_line_with_the_id_of_a_finished_item_opens_it(
     person.sent()
     assert (await person.cycle()).counts == {}
     assert {method for method, _ in person.sent()} <= {"GET"}
+
+
+# One file on two machines, or a state that was restored.
+
+
+@pytest.fixture
+def laptop(both: Person, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Another machine with the same file."""
+    home = tmp_path_factory.mktemp("laptop")
+    return Person(home, both.sandbox, both.clock, name=str(both.todo), settings=TWO_WAY)
+
+
+@pytest.mark.parametrize("name", ["todo.md", "todo.toml"])
+async def test_equal_lines_are_the_same_items_on_both_machines(
+    both: Person, tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    """A list comes newest first: what one machine does to the first line is done once."""
+    both.name = name
+    plants = ["water plants", "other", "water plants", "water plants"]
+    if name.endswith("md"):
+        both.write("".join(f"- [ ] {text}\n" for text in plants))
+    else:
+        both.write("".join(f'[[todo]]\ntext = "{text}"\ndone = false\n' for text in plants))
+    home = tmp_path_factory.mktemp("laptop")
+    laptop = Person(home, both.sandbox, both.clock, name=str(both.todo), settings=TWO_WAY)
+    await both.settle()
+    await laptop.settle()
+    before = read(both)
+    for old, new in (("- [ ]", "- [x]"), ("done = false", "done = true")):
+        both.write(read(both).replace(old, new, 1))
+    after = read(both)
+    assert before != after
+    for person in (both, laptop, both):
+        await person.settle()
+    assert read(both) == after
+    done = [one.description for one in both.sandbox.items.values() if one.completed]
+    assert (len(both.sandbox.items), done) == (4, ["water plants"])
+
+
+@pytest.mark.parametrize("restored", [False, True])
+async def test_what_the_other_machine_wrote_of_the_app_is_known(
+    both: Person, laptop: Person, restored: bool
+) -> None:
+    """However little the new words are like the old ones: no other machine makes it twice."""
+    both.write("- [ ] hold the time\n- [ ] other\n")
+    await both.settle()
+    if restored:
+        shutil.copytree(both.store_path.parent, laptop.store_path.parent)
+    else:
+        await laptop.settle()
+    both.sandbox.items[item(both, "hold the time")].description = "blank speed tests"
+    await both.settle()
+    assert read(both) == "- [ ] blank speed tests\n- [ ] other\n"
+    await laptop.settle()
+    assert both.omi() == {"blank speed tests": False, "other": False}
+    await quiet(laptop)
+    await quiet(both)
+
+
+@pytest.mark.parametrize("edited", ["- [ ] alpha beta due:2026-05-02", "- [ ] alpha beta delta"])
+async def test_what_the_other_machine_made_anew_is_known(
+    both: Person, laptop: Person, edited: str
+) -> None:
+    """The item was deleted and the line edited: it is made once, and no line is added."""
+    both.write("- [ ] alpha beta gamma\n- [ ] other\n".replace(" gamma", "", "due" in edited))
+    await both.settle()
+    await laptop.settle()
+    gone = next(one for one in both.sandbox.items.values() if one.description != "other")
+    del both.sandbox.items[gone.id]
+    both.write(f"{edited}\n- [ ] other\n")
+    await both.settle()
+    assert len(both.sandbox.items) == 2
+    for person in (laptop, both, laptop):
+        await person.settle()
+    assert read(both) == f"{edited}\n- [ ] other\n"
+    assert len(both.sandbox.items) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "there"),
+    [
+        ("- [ ] alpha due:2026-05-02", ("alpha", False)),
+        ("- [ ] alpha, at last", ("alpha, at last", False)),
+        ("- [x] alpha", ("alpha", True)),
+    ],
+)
+async def test_an_edit_reaches_the_item_that_came_in_the_place_of_another(
+    both: Person, line: str, there: tuple[str, bool]
+) -> None:
+    """A reprocessed conversation gives an item another id: it is neither lost nor doubled."""
+    both.write("- [ ] alpha\n- [ ] other\n")
+    await both.settle()
+    del both.sandbox.items[item(both, "alpha")]
+    both.sandbox.add("alpha")
+    both.write(f"{line}\n- [ ] other\n")
+    await both.settle()
+    assert both.omi() == dict([there, ("other", False)])
+    assert read(both) == f"{line}\n- [ ] other\n"
+    await quiet(both)
+
+
+async def test_machines_that_link_no_equal_texts_bring_in_no_copies(
+    both: Person, laptop: Person
+) -> None:
+    """With ``adopt = false`` each makes an item for each line, and leaves the other's alone."""
+    both.settings = laptop.settings = f"{TWO_WAY}adopt = false\n"
+    both.write("- [ ] one\n- [ ] two\n")
+    for person in (both, laptop, both, laptop):
+        await person.settle()
+    assert read(both) == "- [ ] one\n- [ ] two\n"
+    assert len(both.sandbox.items) == 4
+
+
+async def test_a_line_that_is_linked_before_its_list_is_read_meets_the_item_then(
+    both: Person,
+) -> None:
+    """Both dates are new: one gives way, and is told of."""
+    both.write("- [ ] other\n")
+    await both.settle()
+    looks = 0
+    while not any(isinstance(one, errors.ListUnread) for one in (await both.cycle()).troubles):
+        looks += 1
+        assert looks < 60
+        both.write(f"- [ ] other {'x' * looks}\n")
+    both.write("- [ ] other\n")
+    both.sandbox.add("alpha", due_at=datetime(2026, 5, 3, 9, tzinfo=UTC))
+    both.sandbox.add("beta", due_at=datetime(2026, 5, 3, 9, tzinfo=UTC))
+    both.write("- [ ] other\n- [ ] alpha\n- [ ] beta due:2026-05-02\n")
+    assert (await both.cycle()).counts["task.adopted"] == 2
+    await both.settle()
+    assert read(both) == "- [ ] other\n- [ ] alpha due:2026-05-03\n- [ ] beta due:2026-05-02\n"
+    with Store.open(both.store_path) as store:
+        assert [one.clash.lost_value for one in store.clashes()] == ["2026-05-03"]

@@ -14,6 +14,7 @@ from omisync.core import adopt, match, merge
 from omisync.core.model import (
     FORGOTTEN,
     GONE,
+    LET_GO,
     TOMBSTONE_SECONDS,
     TWIN,
     WRITABLE_ID,
@@ -65,11 +66,33 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
         entries += [entry for entry, _ in new]
         offered = graves.offered(entries, taken)
         found = adopt.pairs(entries, offered, policy.encoding, by_text=policy.adopt)
+        if policy.adopt:
+            found |= _heirs(draft, offered, found)
     taken.update(item.id for item in found.values())
     _hold(draft, graves, [found.get(number) for number in range(held)])
     _begin(draft, graves, new, [found.get(held + number) for number in range(len(new))])
     if seen.listed is not None:
         _import(draft, taken)
+
+
+def _heirs(
+    draft: Draft, offered: Sequence[RemoteItem], found: Mapping[int, RemoteItem]
+) -> dict[int, RemoteItem]:
+    """Return the items that say what gone ones said whose lines were edited, by line.
+
+    A reprocessed conversation makes such items, and another machine one of the same line.
+    """
+    taken = {item.id for item in found.values()}
+    left: dict[str, list[RemoteItem]] = defaultdict(list)
+    for item in sorted(offered, key=lambda item: item.age_order, reverse=True):
+        if item.id not in taken:
+            left[item.fields.description].append(item)
+    lines = [*draft.unmade, *draft.orphans]
+    return {
+        number: left[link.base.remote.description].pop()
+        for number, (link, _) in enumerate(lines)
+        if number not in found and link.base and left[link.base.remote.description]
+    }
 
 
 def _hold(draft: Draft, graves: _Graves, found: Sequence[RemoteItem | None]) -> None:
@@ -79,6 +102,8 @@ def _hold(draft: Draft, graves: _Graves, found: Sequence[RemoteItem | None]) -> 
     for number, ((link, entry), item) in enumerate(zip(lines, found, strict=True)):
         if item is not None:
             again = link.but(missing=0, probed_at=None, made_at=None, parked=None, failures=0)
+            if link.base and item.fields.description == link.base.remote.description:
+                again = again.but(seen=replace(entry.task, text=link.base.local.text))
             draft.ops.append(_adopted(draft, graves, again, (entry, item)))
         elif link.parked is not None:
             draft.parked.append((link, entry))
@@ -113,15 +138,15 @@ def _adopted(draft: Draft, graves: _Graves, link: Link, met: tuple[Entry, Remote
     an id alone says nothing where omisync writes ids itself.
     """
     entry, item = met
-    policy, both_ways = draft.policy, draft.seen.listed is not None
+    policy = draft.policy
     named = entry.explicit_id == item.id and (not policy.ids or item.id in graves.by_id)
     opens = named and item.fields.completed and not entry.task.completed
-    opens = opens and not (both_ways and policy.prefer == "remote")
-    if opens and both_ways:
+    opens = opens and not (policy.two_way and policy.prefer == "remote")
+    if opens and policy.two_way:
         told = Clash(link.key, entry.task.text, "completed", "remote", "open", "done")
         draft.clashes.append(told)
-    tied = adopt.tied(link, item, policy.encoding, both_ways=both_ways, by_id=opens)
-    return Adopt(tied, entry, item)
+    tied = adopt.tied(link, item, policy.encoding, both_ways=policy.two_way, by_id=opens)
+    return Adopt(tied.but(seen=entry.task), entry, item)
 
 
 class _Graves:
@@ -220,9 +245,11 @@ def _import(draft: Draft, taken: set[str]) -> None:
     waiting = _awaited(draft)
     twins = _Twins(draft)
     taken = taken | _drop_twins(draft, stones, taken)
+    # Where equal texts are not linked, each of two machines would bring in the other's items.
+    lines = set() if policy.adopt else {merge.description(e.task.text) for e in draft.seen.entries}
     for item in sorted(draft.seen.unlinked or (), key=lambda item: item.age_order):
         stone = stones.get(item.id)
-        if item.id in taken:
+        if item.id in taken or item.fields.description in lines:
             continue
         if item.fields.description in waiting:
             draft.later = True
@@ -283,15 +310,13 @@ def _awaited(draft: Draft) -> set[str]:
     """Return the descriptions of which an item may yet turn out to be a known task's.
 
     A create without an answer is looked for first, and a line whose item just
-    disappeared may be the line of the item that came in its place.
+    disappeared may be the line of the item that came in its place, edited or not.
     """
     told = set(draft.seen.pending.values())
-    missed = {
-        link.base.remote.description
-        for link, _ in draft.missing
-        if link.base is not None and link.probed_at is None
-    }
-    return told | missed
+    for link in draft.standing:
+        if link.missing and link.missing != LET_GO and link.base and link.probed_at is None:
+            told |= {link.base.remote.description, merge.description(link.seen.text)}
+    return told
 
 
 def _rises(stone: Tombstone, now: float) -> bool:

@@ -33,8 +33,9 @@ BATCH = 50
 class Policy:
     """What the person configured. ``grace`` in seconds; ``max_removals`` a share 0..1.
 
-    The last five matter with a listing only. ``import_since`` is in Unix seconds;
-    ``ids`` tells whether the ids of items are written into their lines.
+    ``two_way`` tells that what Omi says reaches the file, if not now; those below it
+    matter with a listing only. ``import_since`` is in Unix seconds; ``ids`` tells whether
+    the ids of items are written into their lines.
     """
 
     encoding: Encoding
@@ -43,6 +44,7 @@ class Policy:
     max_removals: float = 0.5
     adopt: bool = True
     skip_completed: bool = False
+    two_way: bool = False
     prefer: str = "local"
     on_remote_removal: str = "keep"
     import_items: str = "open"
