@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from omisync.file.reading import Signature, Snapshot, digest, glance, read, signature
 
 if TYPE_CHECKING:
-    from omisync.file.exchange import check_held, check_replaceable, replace, replacing
+    from omisync.file.exchange import check_held, check_replaceable, replacing
     from omisync.file.versions import copies, drop_copies, drop_copy, keep_copy
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "glance",
     "keep_copy",
     "read",
-    "replace",
     "replacing",
     "signature",
 ]
@@ -39,7 +38,7 @@ __all__ = [
 if not TYPE_CHECKING:  # for mypy it would make every misspelt name an object
 
     def __getattr__(name: str) -> object:
-        if name in {"check_held", "check_replaceable", "replace", "replacing"}:
+        if name in {"check_held", "check_replaceable", "replacing"}:
             from omisync.file import exchange
 
             return getattr(exchange, name)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Self
 
 from omisync.errors import NO_ROOM, FileChanged, FileHeld, FileUnusable, NoRoom, OmisyncError
 from omisync.file import rights, writing
-from omisync.file.reading import Snapshot, digest, missing, quoted, signature_of, unreadable
+from omisync.file.reading import Snapshot, missing, quoted, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,15 +45,6 @@ CHUNK = 1 << 20
 NOTHING_TO_DO = "nothing to do: it is read again"
 
 
-def replace(path: Path, data: bytes, seen: Snapshot) -> Snapshot:
-    """Replace the file's bytes if it is as it was ``seen``; return it as it is then.
-
-    As ``replacing``, with the last look right after the first.
-    """
-    with replacing(path, data, seen) as replacement:
-        return replacement.snapshot
-
-
 def replacing(
     path: Path, data: bytes, seen: Snapshot, *, trace: Callable[[str], None] | None = None
 ) -> Replacement:
@@ -63,9 +54,8 @@ def replacing(
     that a program in the middle of a save shows. Leaving the block looks once more
     and removes the old file; ``check`` looks at any time in between::
 
-        with file.replacing(path, data, seen) as replacement:
+        with file.replacing(path, data, seen):
             await asyncio.sleep(0.05)
-        known = replacement.snapshot
 
     Symlinks stay, what they lead to is replaced. Mode, owner, group and extended
     attributes are kept as ``rights.copy`` says. A file with a second hard link is
@@ -156,7 +146,7 @@ def _folder_refused(path: Path, folder: Path, reason: str) -> FileUnusable:
 
 
 class Replacement:
-    """The file between old and new; see ``replacing``. ``snapshot`` is the new file.
+    """The file between old and new; see ``replacing``.
 
     Not for two at a time on one file: the store's lock sees to that.
     """
@@ -169,7 +159,6 @@ class Replacement:
         self._held = contextlib.ExitStack()
         self._over = False
         self._replaced: int | None = None
-        self.snapshot = seen
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
@@ -264,9 +253,6 @@ class Replacement:
         self._trace("file.swapped")
         self.check()
         writing.sync_folder(self._folder)
-        # Only now: taking another name has changed the ctime.
-        signature = signature_of(os.fstat(self._new))
-        self.snapshot = Snapshot(self._data, digest(self._data), signature)
 
     def _swap_until(self, expected: int) -> bool:
         """Swap the two names until what comes out is what was put in last; True if at once.

@@ -88,7 +88,8 @@ class Writing(NamedTuple):
     """A write of the file: digests before and after, the links that hold then, keys that go.
 
     ``copy`` names what is kept of the former version; ``added`` are the keys of new
-    lines, ``former`` what changed lines said.
+    lines, ``former`` what changed lines said. ``undoes`` names the copy that is put back,
+    where the write takes back the last one.
     """
 
     before: str
@@ -98,6 +99,7 @@ class Writing(NamedTuple):
     copy: str
     added: tuple[str, ...]
     former: dict[str, tuple[str, bool, str | None]]
+    undoes: str = ""
 
 
 class Store:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from omisync import file
 from omisync.core import order
 from omisync.core.model import GONE, Addition, Change, Tombstone
-from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
+from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal, buried
 from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
 from omisync.store import Event, Writing, notes
 from omisync.sync import formats
@@ -63,6 +63,9 @@ def recover(desk: Desk, snapshot: Snapshot, document: Document) -> None:
         holds = _shows(document, store.links(), noted)
     if not holds:
         withdraw(desk, noted)
+        return
+    if noted.undoes:
+        settle_undo(desk, noted)
         return
     holders = {link.remote_id: link.key for link in store.links()}
     with store.transaction():
@@ -190,10 +193,7 @@ async def write(
         with file.replacing(path, data, snapshot, trace=run.desk.trace):
             await asyncio.sleep(LATE)
     except FileChanged as error:  # `recover` finds out what came of it
-        if error.aside:
-            folder = copies_folder(run.desk.config.store_path)
-            kept = file.keep_copy(folder, path.name, error.aside)
-            run.remarks.append(f"{path} was saved twice at once; the older save is kept as {kept}")
+        run.remarks += keep_aside(run.desk, error)
         raise
     except (FileUnusable, NoRoom) as error:
         withdraw(run.desk, noted)
@@ -227,6 +227,15 @@ def announce(desk: Desk, snapshot: Snapshot, planned: Writing) -> Writing:
         file.drop_copy(copy)
         raise
     return noted
+
+
+def keep_aside(desk: Desk, error: FileChanged) -> Sequence[str]:
+    """Keep the save that found no place in the file, if there is one; return what is to be said."""
+    if not error.aside:
+        return ()
+    path = desk.config.todo_path
+    kept = file.keep_copy(copies_folder(desk.config.store_path), path.name, error.aside)
+    return (f"{path} was saved twice at once; the older save is kept as {kept}",)
 
 
 def withdraw(desk: Desk, noted: Writing) -> None:
@@ -387,6 +396,27 @@ def remember(store: Store, made: Writing, clash: int | None = None) -> None:
         writes[-1] = replace(writes[-1], after=made.after)
     store.put_note(notes.Written(tuple(writes[-VERSIONS:])))
     store.put_fact("writing", None)
+
+
+def settle_undo(desk: Desk, made: Writing) -> None:
+    """Settle that the file is as it was before the last write: that is no write any more.
+
+    The items of the lines that it had brought in stay in Omi as they are. A line that says
+    again what it said is the same task, however it was reworded.
+    """
+    store, now = desk.store, desk.clock()
+    brought = [link for link in store.links() if link.key in made.gone and link.remote_id]
+    *earlier, last = _writes(store)
+    with store.transaction():
+        store.put_links(made.links)
+        store.put_tombstones(buried(link, "keep", now, counted=False) for link in brought)
+        store.drop_links(made.gone)
+        store.put_note(notes.Written(tuple(earlier)))
+        store.put_fact("writing", None)
+        store.record(Event(now, "file.restored", detail=made.undoes))
+        if last.clash is not None:
+            store.mark_restored(last.clash, None)
+    file.drop_copy(copies_folder(desk.config.store_path) / made.undoes)
 
 
 def _writes(store: Store) -> tuple[notes.Write, ...]:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from omisync import file
 from omisync.core import match
 from omisync.core.model import Change, Task
-from omisync.core.plan import buried
-from omisync.errors import FileUnusable, NoRoom, OmisyncError, UsageError
+from omisync.errors import FileChanged, FileUnusable, NoRoom, UsageError
 from omisync.store import Event, Writing
 from omisync.store.notes import Written
 from omisync.sync import formats, inward
@@ -38,7 +37,7 @@ def undo(desk: Desk) -> str:
         UsageError: there is nothing to take back, or the file was edited since.
         OmisyncError: the file cannot be read or written.
     """
-    store, path, now = desk.store, desk.config.todo_path, desk.clock()
+    store, path = desk.store, desk.config.todo_path
     snapshot = file.read(path)
     if store.writing() is not None:  # a write that was cut short may be the last one
         inward.recover(desk, snapshot, formats.parsed(desk.config, snapshot))
@@ -48,7 +47,7 @@ def undo(desk: Desk) -> str:
         if written is not None:
             why = "no write to the file is left that could be taken back"
         raise UsageError(f"There is nothing to undo: {why}", "`omisync log` tells what was done.")
-    *earlier, last = written.writes
+    last = written.writes[-1]
     copy = inward.copies_folder(desk.config.store_path) / last.copy
     if snapshot.digest != last.after:
         raise UsageError(f"{path} was edited since omisync wrote to it", _kept(desk, copy))
@@ -60,30 +59,28 @@ def undo(desk: Desk) -> str:
             f"The former version {copy} cannot be read ({reason}); {path} is left as it is",
             _kept(desk, copy),
         ) from None
-    # Before the file: a stop in between leaves lines that find their items again.
     known = tuple(store.links())
-    links = [link for link in known if link.key in last.added and link.remote_id]
-    changed = [link for link in known if link.key in last.former]
+    noted = Writing(
+        before=snapshot.digest,
+        after=file.digest(former),
+        links=tuple(
+            link.but(seen=Task(*last.former[link.key])) for link in known if link.key in last.former
+        ),
+        gone=tuple(link.key for link in known if link.key in last.added and link.remote_id),
+        copy="",
+        added=(),
+        former={},
+        undoes=copy.name,
+    )
     with store.transaction():
-        store.put_tombstones(buried(link, "keep", now, counted=False) for link in links)
-        store.drop_links(link.key for link in links)
-        # A line that says again what it said is the same task, however it was reworded.
-        store.put_links(link.but(seen=Task(*last.former[link.key])) for link in changed)
-        store.put_note(Written(tuple(earlier)))
+        store.put_writing(noted)
         store.unsettle()
     try:
-        file.replace(path, former, snapshot)
-    except OmisyncError:  # it can be undone later
-        with store.transaction():
-            store.put_links([*links, *changed])
-            store.drop_tombstones(link.key for link in links)
-            store.put_note(written)
+        _put(desk, former, snapshot)
+    except (FileUnusable, NoRoom):  # it can be undone later
+        inward.withdraw(desk, noted)
         raise
-    with store.transaction():
-        store.record(Event(now, "file.restored", detail=copy.name))
-        if last.clash is not None:
-            store.mark_restored(last.clash, None)
-    file.drop_copy(copy)
+    inward.settle_undo(desk, noted)
     return f"{path} is as it was before omisync last wrote to it"
 
 
@@ -182,12 +179,21 @@ def _rewritten(
     )
     noted = inward.announce(desk, snapshot, planned)
     try:
-        with file.replacing(path, data, snapshot, trace=desk.trace):
-            pass
+        _put(desk, data, snapshot)
     except (FileUnusable, NoRoom):
         inward.withdraw(desk, noted)
         raise
     return noted
+
+
+def _put(desk: Desk, data: bytes, seen: Snapshot) -> None:
+    """Replace the file; raises ``FileChanged``, with what has to be known, where it was saved."""
+    try:
+        with file.replacing(desk.config.todo_path, data, seen, trace=desk.trace):
+            pass
+    except FileChanged as error:
+        error.message = ". ".join([error.message, *inward.keep_aside(desk, error)])
+        raise
 
 
 def _entry_of(found: Clashed, entries: Sequence[Entry], links: Sequence[Link]) -> Entry | None:

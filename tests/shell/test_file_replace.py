@@ -120,16 +120,23 @@ def in_child(act: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def replaced(path: Path, data: bytes, seen: file.Snapshot) -> file.Snapshot:
+    """Replace the file without a pause; return it as it is then."""
+    with file.replacing(path, data, seen):
+        pass
+    return file.read(path)
+
+
 # What is kept.
 
 
 def test_the_bytes_are_replaced(todo: Path, any_system: str) -> None:
     """The file holds exactly the new bytes, and the snapshot is what a reading would give."""
-    snapshot = file.replace(todo, NEW, file.read(todo))
+    snapshot = replaced(todo, NEW, file.read(todo))
     assert todo.read_bytes() == NEW
-    assert snapshot == file.read(todo)
     assert alone(todo)
-    assert file.replace(todo, OLD, snapshot) == file.read(todo)
+    replaced(todo, OLD, snapshot)
+    assert todo.read_bytes() == OLD
     assert alone(todo)
 
 
@@ -140,7 +147,7 @@ def test_the_mode_is_kept(todo: Path, mode: int) -> None:
     todo.chmod(mode)
     if not mode & 0o400 and not ROOT:
         pytest.skip("cannot be read")
-    file.replace(todo, NEW, seen)
+    replaced(todo, NEW, seen)
     assert stat.S_IMODE(todo.stat().st_mode) == mode
 
 
@@ -148,7 +155,7 @@ def test_the_mode_is_kept(todo: Path, mode: int) -> None:
 def test_owner_and_group_are_kept(todo: Path) -> None:
     """Run as root, omisync does not take the file from its user."""
     os.chown(todo, NOBODY, 4242)
-    file.replace(todo, NEW, file.read(todo))
+    replaced(todo, NEW, file.read(todo))
     assert (todo.stat().st_uid, todo.stat().st_gid) == (NOBODY, 4242)
 
 
@@ -161,7 +168,7 @@ def test_an_owner_that_cannot_be_kept_is_a_reason_to_stop(todo: Path) -> None:
     def act() -> None:
         os.setuid(NOBODY)
         with pytest.raises(FileUnusable, match=r"another user \(uid 0\)"):
-            file.replace(todo, NEW, file.read(todo))
+            replaced(todo, NEW, file.read(todo))
 
     assert with_open_way(todo, act) == 0
     assert todo.read_bytes() == OLD
@@ -180,7 +187,7 @@ def test_a_group_that_cannot_be_kept_gets_nothing(todo: Path, mode: int, left: i
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        file.replace(todo, NEW, file.read(todo))
+        replaced(todo, NEW, file.read(todo))
 
     assert with_open_way(todo, act) == 0
     assert todo.read_bytes() == NEW
@@ -206,7 +213,7 @@ def test_extended_attributes_are_kept(todo: Path) -> None:
         os.setxattr(todo, "user.note", b"\0mine")
     except OSError:
         pytest.skip("no attributes on this file system")
-    file.replace(todo, NEW, file.read(todo))
+    replaced(todo, NEW, file.read(todo))
     assert os.getxattr(todo, "user.note") == b"\0mine"
 
 
@@ -219,7 +226,7 @@ def test_an_access_list_is_kept(todo: Path) -> None:
         except OSError:
             pytest.skip("no access lists on this file system")
     mode = todo.stat().st_mode
-    file.replace(todo, NEW, file.read(todo))
+    replaced(todo, NEW, file.read(todo))
     assert os.getxattr(todo, "system.posix_acl_access") == packed
     assert todo.stat().st_mode == mode
 
@@ -233,7 +240,7 @@ def test_the_folder_hands_no_access_down(todo: Path) -> None:
         except OSError:
             pytest.skip("no access lists on this file system")
     todo.chmod(0o664)
-    file.replace(todo, NEW, file.read(todo))
+    replaced(todo, NEW, file.read(todo))
     assert "system.posix_acl_access" not in os.listxattr(todo)
     assert stat.S_IMODE(todo.stat().st_mode) == 0o664
 
@@ -244,7 +251,7 @@ def test_a_symlink_stays(todo: Path, tmp_path: Path) -> None:
     (tmp_path / "second.md").symlink_to("way/todo.md")
     link = tmp_path / "todo.md"
     link.symlink_to("second.md")
-    assert file.replace(link, NEW, file.read(link)) == file.read(link)
+    replaced(link, NEW, file.read(link))
     assert link.readlink().name == "second.md"
     assert todo.read_bytes() == NEW
     assert alone(todo)
@@ -253,7 +260,7 @@ def test_a_symlink_stays(todo: Path, tmp_path: Path) -> None:
 def test_a_long_name(todo: Path) -> None:
     """The hidden name fits where the longest name does."""
     path = todo.rename(todo.with_name("ä" * 126 + ".md"))
-    file.replace(path, NEW, file.read(path))
+    replaced(path, NEW, file.read(path))
     assert path.read_bytes() == NEW
 
 
@@ -272,7 +279,7 @@ def test_other_bytes_are_not_replaced(todo: Path) -> None:
     seen = file.read(todo)
     todo.write_bytes(SAVED)
     with pytest.raises(FileChanged) as caught:
-        file.replace(todo, NEW, seen)
+        replaced(todo, NEW, seen)
     assert caught.value.exit_code == 75
     assert str(todo) in caught.value.message
     assert caught.value.advice
@@ -285,7 +292,7 @@ def test_another_file_with_equal_bytes_is_not_replaced(todo: Path) -> None:
     seen = file.read(todo)
     save_by_rename(todo, OLD)
     with pytest.raises(FileChanged):
-        file.replace(todo, NEW, seen)
+        replaced(todo, NEW, seen)
     assert todo.read_bytes() == OLD
 
 
@@ -363,7 +370,7 @@ def test_a_save_across_the_swap_stands(todo: Path, any_system: str) -> None:
 def test_a_file_open_for_writing_is_left_alone(todo: Path) -> None:
     """A program that has it open and has not written yet keeps its file; the way out is said."""
     with todo.open("r+b"), pytest.raises(FileHeld, match="open in a program") as caught:
-        file.replace(todo, NEW, file.read(todo))
+        replaced(todo, NEW, file.read(todo))
     assert "fuser" in caught.value.advice
     assert todo.read_bytes() == OLD
     with todo.open("r+b"), pytest.raises(FileHeld) as again:
@@ -372,7 +379,7 @@ def test_a_file_open_for_writing_is_left_alone(todo: Path) -> None:
     file.check_held(todo.parent / "missing.md")
     with todo.open("rb"):  # a reader is no reason
         file.check_held(todo)
-        file.replace(todo, NEW, file.read(todo))
+        replaced(todo, NEW, file.read(todo))
     assert todo.read_bytes() == NEW
 
 
@@ -557,7 +564,7 @@ def test_a_missing_file(todo: Path) -> None:
     seen = file.read(todo)
     todo.unlink()
     with pytest.raises(FileMissing):
-        file.replace(todo, NEW, seen)
+        replaced(todo, NEW, seen)
     assert names(todo.parent) == []
 
 
@@ -565,7 +572,7 @@ def test_a_second_name_is_not_cut_off(todo: Path, tmp_path: Path) -> None:
     """A hard link would keep the old list in silence, so the file is refused."""
     os.link(todo, tmp_path / "other.md")
     with pytest.raises(FileUnusable, match=r"2 names \(hard links\)") as caught:
-        file.replace(todo, NEW, file.read(todo))
+        replaced(todo, NEW, file.read(todo))
     assert "symlink" in caught.value.advice
     assert todo.read_bytes() == (tmp_path / "other.md").read_bytes() == OLD
     assert alone(todo)
@@ -575,7 +582,7 @@ def test_a_file_marked_read_only_is_left_alone(todo: Path) -> None:
     """Its mode is the person's word; that the folder would allow more is no reason."""
     todo.chmod(0o444)
     with pytest.raises(FileUnusable, match="read-only") as caught:
-        file.replace(todo, NEW, file.read(todo))
+        replaced(todo, NEW, file.read(todo))
     assert "chmod u+w" in caught.value.advice
     assert todo.read_bytes() == OLD
 
@@ -589,7 +596,7 @@ def test_a_folder_that_cannot_be_written(todo: Path) -> None:
         if ROOT:
             os.setuid(NOBODY)
         with pytest.raises(FileUnusable) as caught:
-            file.replace(todo, NEW, file.read(todo))
+            replaced(todo, NEW, file.read(todo))
         assert str(todo.parent) in caught.value.message
         assert f"ReadWritePaths={todo.parent}" in caught.value.advice
 
@@ -605,7 +612,7 @@ def test_no_room_leaves_everything_as_it_was(todo: Path) -> None:
     def act() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
         with pytest.raises(NoRoom) as caught:
-            file.replace(todo, NEW * 1000, file.read(todo))
+            replaced(todo, NEW * 1000, file.read(todo))
         assert caught.value.exit_code == 75
         assert caught.value.advice
         with pytest.raises(NoRoom):
@@ -632,10 +639,10 @@ def test_a_full_disk(todo: Path) -> None:
     try:
         todo.write_bytes(OLD)
         with pytest.raises(NoRoom):
-            file.replace(todo, NEW * 4000, file.read(todo))
+            replaced(todo, NEW * 4000, file.read(todo))
         assert todo.read_bytes() == OLD
         assert alone(todo)
-        file.replace(todo, NEW, file.read(todo))
+        replaced(todo, NEW, file.read(todo))
         assert todo.read_bytes() == NEW
     finally:
         subprocess.run(["umount", todo.parent], check=True)
@@ -660,7 +667,7 @@ def test_a_killed_run_leaves_a_whole_file(todo: Path, step: str, any_system: str
     (left,) = [name for name in names(todo.parent) if name != "todo.md"]
     assert left.startswith(".todo.md.omisync-")
     assert left.endswith(".tmp")
-    file.replace(todo, SAVED, file.read(todo))
+    replaced(todo, SAVED, file.read(todo))
     assert todo.read_bytes() == SAVED
     assert alone(todo)
 
@@ -676,7 +683,7 @@ def test_only_what_was_left_behind_is_removed(todo: Path) -> None:
     (todo.parent / dead.replace("0123", "89ab")).symlink_to(todo)
     before = set(names(todo.parent))
     (todo.parent / dead).write_bytes(b"")
-    file.replace(todo, NEW, file.read(todo))
+    replaced(todo, NEW, file.read(todo))
     assert set(names(todo.parent)) == before
 
 

@@ -321,3 +321,37 @@ async def test_a_value_is_restored_after_a_write_that_was_cut_short(
     assert isinstance(written, list)
     assert [(len(one["added"]), len(one["former"])) for one in written] == [(1, 0), (0, 1)]
     assert both.todo.read_text() == f"- [ ] z due:2026-12-24\n- [x] b\n- [ ] one\n{typed}"
+
+
+@pytest.mark.parametrize("step", ["store.commit", "file.written", "file.checked", "file.swapped"])
+async def test_an_undo_that_was_cut_short_is_made_or_not(both: Person, step: str) -> None:
+    """No line loses its item, however little the two wordings are alike."""
+    both.write("- [ ] buy milk\n- [ ] stay\n")
+    await both.settle()
+    before = both.todo.read_text()
+    (milk,) = (one for one in both.sandbox.items.values() if one.description == "buy milk")
+    milk.description = "telephone grandmother"
+    both.sandbox.add("brought in")
+    await both.settle()
+    after = both.todo.read_text()
+
+    def stop(at: str) -> None:
+        if at == step:
+            raise Stopped
+
+    both.trace = stop
+    async with both.desk() as desk:
+        with suppress(Stopped):
+            sync.undo(desk)
+    both.trace = None
+    await both.settle()
+    made = both.todo.read_text() == before
+    assert made is (step == "file.swapped") or both.todo.read_text() == after
+    if not made:
+        async with both.desk() as desk:
+            sync.undo(desk)
+        await both.settle()
+    assert both.todo.read_text() == before
+    there = {text for text, done in both.omi().items() if not done}
+    assert there == {"buy milk", "stay", "brought in"}
+    assert milk.description == "buy milk"
