@@ -129,7 +129,12 @@ class OmiClient:
         """
         body = _checked(wire.create_body, fields)
         request = Request("POST", address.ITEMS, body, idempotency_key)
-        return self._read(request, wire.item, await self._send(request))
+        reply = await self._send(request)
+        try:
+            return wire.item(reply.body or b"")
+        except ValueError:
+            lost = faults.unusable(request, made=wire.tells_of(reply.body or b"", fields))
+        raise lost
 
     async def create_batch(
         self, items: Sequence[Fields], *, idempotency_key: str

@@ -258,6 +258,8 @@ def _item_refused(request: Request, status: int, said: _Said) -> OmisyncError:
     if status == 404 and said.detail is not None:  # noqa: PLR2004 - Not Found
         vague = said.detail == _NO_ROUTE
         return errors.ItemGone(f"the item does not exist any more{said.tail}", status, vague=vague)
+    if status == 404:  # noqa: PLR2004 - not as Omi says it: cut off, or of something before it
+        return errors.ServerTrouble(_trouble(request, status, said))
     if status in _NOT_THIS_API:
         return _wrong(f"it answers {request} with {status}{said.tail}")
     if status == 402:  # noqa: PLR2004 - Payment Required
@@ -311,11 +313,14 @@ def _trouble(request: Request, status: int, said: _Said) -> str:
 # A success that cannot be used, and no reply at all.
 
 
-def unusable(request: Request) -> OmisyncError:
-    """Return the error that a success with an unreadable body is."""
+def unusable(request: Request, *, made: bool = False) -> OmisyncError:
+    """Return the error that a success with an unreadable body is.
+
+    ``made`` tells that as much can be read of it as that an item was created.
+    """
     message = f"the server's success for {request} cannot be read"
     if request.method == "POST":
-        return errors.OutcomeUnknown(message, "dropped")
+        return errors.OutcomeUnknown(message, "unlisted" if made else "dropped")
     return errors.ServerTrouble(message)
 
 

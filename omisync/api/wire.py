@@ -160,6 +160,15 @@ def item(body: bytes) -> RemoteItem:
     return _Item.model_validate(loads(body)).value()
 
 
+def tells_of(body: bytes, fields: Fields) -> bool:
+    """Return whether a reply that is no readable item still shows one of this text."""
+    with contextlib.suppress(ValueError):
+        match loads(body):
+            case {"id": _, "description": str(text)}:
+                return text.strip() == fields.description
+    return False
+
+
 def created(body: bytes) -> list[RemoteItem]:
     """Return the readable rows of a batch reply."""
     return _readable(_Created.model_validate(loads(body)).action_items)

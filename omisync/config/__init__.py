@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from datetime import date, datetime, tzinfo
-from pathlib import Path  # noqa: TC003 - pydantic reads the annotations of Config
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
@@ -81,11 +81,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     todo = places.todo_path(settings.todo.path, base)
     state, key_file = settings.state.path, settings.omi.api_key_file
     store = places.state_path(todo, str(places.todo_path(state, base)) if state else "", environ)
-    if store == todo:
-        line = line_of(toml.key_lines(source), ("state", "path"))
-        what = f"{path}:{line}: state.path is the todo file itself"
-        raise ConfigError(what, 'set state.path = ""')
-    return Config(
+    config = Config(
         **{name: getattr(settings, name) for name in SECTIONS},
         path=path.absolute(),
         todo_path=todo,
@@ -93,6 +89,22 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         key_file=str(places.todo_path(key_file, base)) if key_file else "",
         tz=environ.get("TZ"),
     )
+    if what := _other_use(config):
+        line = line_of(toml.key_lines(source), ("state", "path"))
+        raise ConfigError(f"{path}:{line}: state.path is {what}", 'set state.path = ""')
+    return config
+
+
+def _other_use(config: Config) -> str:
+    """Return what else the place of the state is, if anything: a repair would move it away."""
+    if not config.store_path.name:
+        return "the root folder"
+    uses = {
+        config.path: "this config itself",
+        Path(config.key_file or "/"): "the key file itself",
+        config.todo_path: "the todo file itself",
+    }
+    return uses.get(config.store_path, "")
 
 
 def written(todo: Path, key_file: Path | None = None) -> str:

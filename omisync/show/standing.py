@@ -154,11 +154,8 @@ def _write_pending(paper: Paper, facts: StatusFacts) -> None:
         )
     if facts.absent:
         said = words.count(facts.absent, "line")
-        _write(
-            paper,
-            "absent",
-            f"{said} gone from the file; counts as removed soon, unless it comes back",
-        )
+        it = "it comes" if facts.absent == 1 else "they come"
+        _write(paper, "absent", f"{said} gone from the file: removed soon, unless {it} back")
 
 
 def _guarded(facts: StatusFacts) -> Refusal | None:

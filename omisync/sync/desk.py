@@ -14,7 +14,7 @@ from omisync import errors, places
 from omisync.core.merge import Encoding
 from omisync.core.model import Gate, Link, Tombstone
 from omisync.core.plan import Plan, Policy
-from omisync.errors import OmisyncError, RateLimited
+from omisync.errors import OmisyncError, OutcomeUnknown, RateLimited
 from omisync.store import Event, notes
 from omisync.sync import formats
 
@@ -266,7 +266,7 @@ class Run:
     def finished(self, links: int = 1) -> None:
         """Note that so many tasks of the plan need nothing more."""
         self.done += links
-        if self.desk.report is not None:
+        if self.desk.report is not None and self.planned:
             self.desk.report(self.done, self.planned)
 
     def settle(
@@ -339,9 +339,14 @@ class Outcome:
         return self.again or self.code == errors.TEMPORARY
 
     def then(self, later: Outcome) -> Outcome:
-        """Return the later outcome with what this one did before it added."""
+        """Return the later outcome with what this one did before it added.
+
+        What a write without an answer met stays the reason as long as it is looked for.
+        """
+        met = tuple(t for t in self.troubles if isinstance(t, OutcomeUnknown))
         return replace(
             later,
+            troubles=later.troubles or (met if later.code == errors.TEMPORARY else ()),
             counts=Counter(self.counts) + Counter(later.counts),
             remarks=(*self.remarks, *(r for r in later.remarks if r not in self.remarks)),
             progress=self.progress or later.progress,

@@ -91,6 +91,9 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
     # Holding back is no failure; whoever is told of those that last is not told of it.
     paced = {type(error) for error in outcome.troubles} == {errors.ListUnread}
     since = former.failing_since or (None if paced else now)
+    troubles = tuple((error.message, error.advice) for error in outcome.troubles)
+    if outcome.code == former.code == errors.TEMPORARY:
+        troubles = troubles or former.troubles  # a create without an answer is still looked for
     with store.transaction():
         if store.fact("anew") is not None:
             store.put_fact("anew", None)
@@ -103,7 +106,7 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
                 retry_at=outcome.retry_at if outcome.code == errors.TEMPORARY else None,
                 success_at=now if well else former.success_at,
                 failing_since=None if well else since,
-                troubles=tuple((error.message, error.advice) for error in outcome.troubles),
+                troubles=troubles,
                 guarded=any(isinstance(error, GuardStopped) for error in outcome.troubles),
             )
         )
@@ -168,7 +171,7 @@ def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
     settled = Settled(
         digest=snapshot.digest,
         signature=[*snapshot.signature],
-        at=desk.clock(),
+        at=run.now,  # before the file was read: a save since then may have the same times
         setting=desk.setting,
         code=outcome.code,
         tasks=outcome.tasks,

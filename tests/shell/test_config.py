@@ -126,12 +126,14 @@ def test_the_working_folder_does_not_matter(
 
 def test_the_store_is_never_the_todo_file(tmp_path: Path) -> None:
     """A state.path that is the todo file is refused before SQLite can open it."""
-    for line, text in (
-        (4, '[todo]\npath="t.md"\n[state]\npath="t.md"'),
-        (1, 'state = {"path" = "./t.md"}\n[todo]\npath = "t.md"'),
+    for line, what, text in (
+        (4, "the todo file itself", '[todo]\npath="t.md"\n[state]\npath="t.md"'),
+        (1, "the todo file itself", 'state = {"path" = "./t.md"}\n[todo]\npath = "t.md"'),
+        (2, "this config itself", '[state]\npath = "config.toml"'),
+        (2, "the key file itself", '[state]\npath = "key"\n[omi]\napi_key_file = "./key"'),
+        (2, "the root folder", '[state]\npath = "/"'),
     ):
-        said = refusal(tmp_path, text)
-        assert said.startswith(f"{line}: state.path is the todo file itself")
+        assert refusal(tmp_path, text).startswith(f"{line}: state.path is {what}")
 
 
 def test_the_environment_names_the_server(tmp_path: Path) -> None:

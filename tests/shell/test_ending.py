@@ -111,6 +111,40 @@ async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> 
     assert fact(settled, "last")["guarded"] is True
 
 
+async def test_what_is_settled_is_of_the_moment_of_the_look(person: Person, clock: Clock) -> None:
+    """However long the requests take: a save meanwhile may leave times and size as they are."""
+    began = clock.now
+
+    def late(step: str) -> None:
+        clock.pass_by(60.0 if step == "request.sent" else 0.0)
+
+    person.trace = late
+    person.write("- [ ] a\n")
+    assert (await person.cycle()).code == errors.OK
+    assert clock.now > began
+    assert fact(person, "settled")["at"] == began
+
+
+async def test_the_reason_is_told_as_long_as_a_create_is_looked_for(
+    person: Person, clock: Clock
+) -> None:
+    """The looks that find nothing have none of their own."""
+    person.write("- [ ] a\n")
+    await person.cycle()
+    person.write("- [ ] a\n- [ ] b\n")
+    person.sandbox.fault_next("5xx_before", method="POST")
+    outcome = await person.cycle()
+    (trouble,) = outcome.troubles
+    clock.pass_by(0.5)
+    later = await person.cycle()
+    assert (later.code, later.troubles) == (errors.TEMPORARY, ())
+    assert outcome.then(later).troubles == (trouble,)
+    assert fact(person, "last")["troubles"] == [[trouble.message, trouble.advice]]
+    clock.pass_by(60)
+    await person.settle()
+    assert fact(person, "last")["troubles"] == []
+
+
 async def test_a_first_sync_that_fails_knows_no_success(person: Person, clock: Clock) -> None:
     """And no number of tasks where there is no file."""
     outcome = await person.cycle()
