@@ -403,6 +403,55 @@ def test_words_that_stay_are_not_put_together_anew(
     assert written(source, task, explicit_id=explicit_id) == (expected, ())
 
 
+@pytest.mark.parametrize(
+    ("source", "task", "explicit_id", "expected"),
+    [
+        ("- [ ] a ^b-1", Task("a ^b-1", due="2026-01-31"), None, "- [ ] a 📅 2026-01-31 ^b-1"),
+        ("- [ ] a ^b <!-- c -->\n", Task("a ^b"), "x", "- [ ] a omi:x ^b <!-- c -->\n"),
+        ("- [ ] a\n  ^b\n", Task("a ^b", due="2026-01-31"), None, "- [ ] a\n  📅 2026-01-31 ^b\n"),
+        ("- [ ] a\t^b", Task("a ^b", True), "x", "- [x] a\tomi:x ^b"),
+        ("- [ ] a\u00a0^b", Task("a\u00a0^b"), "x", "- [ ] a\u00a0^b omi:x"),
+        ("- [ ] ^b", Task("^b"), "x", "- [ ] omi:x ^b"),
+        ("- [ ] a omi:x ^b", Task("a ^b", due="2026-01-31"), "y", "- [ ] a omi:y 📅 2026-01-31 ^b"),
+        # another text
+        ("- [ ] a omi:x ^b", Task("c ^b"), None, "- [ ] c omi:x ^b"),
+        ("- [ ] a ^b 📅 2026-01-31", Task("c ^b", due="2026-01-31"), None,
+         "- [ ] c 📅 2026-01-31 ^b"),
+        ("- [ ] a ^b", Task("c ^b", due="2026-01-31"), "x", "- [ ] c 📅 2026-01-31 omi:x ^b"),
+        ("- [ ] a 📅 2026-01-31 ^b", Task("c", due="2026-01-31"), None, "- [ ] c 📅 2026-01-31"),
+        ("- [ ] a\n  d 📅 2026-01-31 ^b", Task("a c ^b", due="2026-01-31"), None,
+         "- [ ] a\n  c 📅 2026-01-31 ^b"),
+    ],
+)  # fmt: skip  # a table: the file, the task, its id, the file afterwards
+def test_what_obsidian_links_to_a_line_by_stays_its_end(
+    source: str, task: Task, explicit_id: str | None, expected: str
+) -> None:
+    """A ``^id`` is the last word of the text, and no token is written behind it."""
+    assert written(source, task, explicit_id=explicit_id) == (expected, ())
+
+
+def test_an_added_text_that_ends_in_such_an_id_keeps_it_there() -> None:
+    """As the line had it that the item was made of."""
+    task = Task("a ^b", due="2026-01-31")
+    assert written("", add=[task], explicit_id="x").source == "- [ ] a 📅 2026-01-31 omi:x ^b\n"
+
+
+@given(
+    texts() | arbitrary().map(markdown.legible).filter(bool),
+    due_values(),
+    st.sampled_from(("x", None)),
+    st.booleans(),
+)
+def test_such_an_id_is_last_whatever_is_written(
+    text: str, value: str, explicit_id: str | None, anew: bool
+) -> None:
+    """Behind any words, with a new date, a new id, another text or all of them."""
+    new = f"{'other words' if anew else text} ^b"
+    result = written(f"- [ ] {text} ^b", Task(new, due=value), explicit_id=explicit_id)
+    assert result.refused == ()
+    assert result.source.endswith(" ^b")
+
+
 def test_an_id_that_is_not_in_the_line_is_not_replaced() -> None:
     """Nothing stands where it would have to go; the reading that follows refuses such a change."""
     (entry,) = markdown.parse(b"- [ ] a\n").entries

@@ -2,7 +2,8 @@
 
 Rule: a change touches its own task's bytes and no others: the box where it is
 ticked, the token where it is due at another time, the text where it reads
-otherwise. Tokens that a person wrote survive a change of the text.
+otherwise. Tokens that a person wrote survive a change of the text, and what Obsidian
+links to a line by, a ``^id`` at the end of its text, stays behind every token.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _WORD = re.compile(rb"\S+")
+_BLOCK_ID = re.compile(r"(?:\A|[ \t])(\^[A-Za-z0-9-]+)\Z")
 
 _CANCELLED = b"-"
 _BULLETS = (b"-", b"*", b"+")
@@ -104,7 +106,7 @@ def added(addition: Addition, how: Manner) -> bytes:
     """Return the line of an added task, without its end."""
     task = addition.task
     token = due.token(task.due, how.style) if task.due else ""
-    said = _joined([task.text, token, _id_token(addition.explicit_id)])
+    said = _said(task.text, [token, _id_token(addition.explicit_id)])
     return how.bullet + b" [" + _mark(task, how) + b"] " + said
 
 
@@ -114,6 +116,19 @@ def _mark(task: Task, how: Manner) -> bytes:
 
 def _id_token(identifier: str | None) -> str:
     return f"omi:{identifier}" if writable(identifier) else ""
+
+
+def _said(text: str, tokens: Sequence[str]) -> bytes:
+    """Return a text with its tokens behind it, but before a ``^id``."""
+    block_id = _block_id(text)
+    words = text[: -len(block_id) - 1] if block_id else text
+    return _joined([words, *tokens, block_id])
+
+
+def _block_id(text: str) -> str:
+    """Return the ``^id`` that ends a text, empty where there is none."""
+    found = _BLOCK_ID.search(text)
+    return found[1] if found else ""
 
 
 def _joined(parts: Iterable[str]) -> bytes:
@@ -151,7 +166,10 @@ def changed(
         else:
             yield _undated(source, entry, entry.due_span)
     if any(tail):
-        yield Splice(end, end, b" " + _joined(tail))
+        start, _ = entry.text_spans[-1]
+        block_id = _block_id(source[start:end].decode())
+        at = end - len(block_id)
+        yield Splice(at, at, _joined(tail) + b" " if block_id else b" " + _joined(tail))
 
 
 def _named(source: bytes, change: Change) -> Iterator[Splice]:
@@ -210,7 +228,7 @@ def _retold(source: bytes, change: Change, item: Item, how: Manner) -> bytes:
             tokens[tokens.index(former)] = identifier
         else:
             tokens.append(identifier)
-    return _joined([task.text if task else "", *tokens])
+    return _said(task.text if task else "", tokens)
 
 
 def _woven(source: bytes, entry: Entry, new: bytes) -> Splice:
