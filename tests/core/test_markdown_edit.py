@@ -573,6 +573,57 @@ def test_an_added_task_is_the_last_one(source: str, expected: str) -> None:
     assert result == (expected.format("- [ ] new words"), ())
 
 
+BOARD = "\n\n%% kanban:settings\n```\n{{}}\n```\n%%"
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n \n"])
+@pytest.mark.parametrize(
+    ("source", "heading", "expected"),
+    [
+        ("# h\n- [ ] a", "", "# h\n- [ ] a\n{}"),
+        ("# h\n- [ ] a", "h", "# h\n- [ ] a\n{}"),
+        ("- [ ] a\n\n  b\n# h", "", "- [ ] a\n\n  b\n# h\n\n{}"),
+        ("- [ ] a", "Inbox", "- [ ] a\n\n## Inbox\n\n{}"),
+        ("# h\n- [ ] a\n# Inbox", "Inbox", "# h\n- [ ] a\n# Inbox\n\n{}"),
+        ("- [ ] a\n\n~~~\nb", "", "- [ ] a\n{}\n\n~~~\nb"),
+        ("```\nb\n```", "", "```\nb\n```\n\n{}"),
+        ("%% a %%", "", "%% a %%\n\n{}"),
+    ],
+)
+def test_a_comment_that_ends_the_file_stays_its_end(
+    source: str, heading: str, expected: str, end: str
+) -> None:
+    """Obsidian keeps the settings of a board there, and looks for them nowhere else."""
+    board = BOARD.format() + end
+    result = written(f"{source}{board}", add=[Task(TEXT)], heading=heading)
+    assert result == (expected.format("- [ ] new words") + board, ())
+
+
+@pytest.mark.parametrize("comment", ["%% a %%\n", "\ufeff%%\na\n%%"])
+def test_a_file_may_be_nothing_but_such_a_comment(comment: str) -> None:
+    """The task stands before it."""
+    expected = f"- [ ] a\n\n{comment}" if comment[0] == "%" else f"\ufeff- [ ] a\n\n{comment[1:]}"
+    assert written(comment, add=[Task("a")]) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "- [ ] a\n%% of a %%\n",
+        "- [ ] a\n  %% of a %%\n",
+        "- [ ] a\n\n  %% of a %%\n",
+        "- [ ] a %%\n",
+        "- [ ] a\n\n%%\n- [ ] b\n%%\n",
+        "- [ ] a\n\n%%%\n",
+    ],
+)
+def test_no_other_comment_of_obsidian_moves_a_task_up(source: str) -> None:
+    """What stands right below a task or in it, and what has tasks in it, is no end of the file."""
+    new = written(source, add=[Task(TEXT)]).source
+    assert new.startswith(source.rstrip())
+    assert new.endswith("- [ ] new words\n")
+
+
 def test_a_bullet_is_the_one_that_most_tasks_have() -> None:
     """The bullets of tasks count, numbers and plain lists do not."""
     source = "* [ ] a\n* [ ] b\n\n+ [ ] c\n\n1. [ ] d\n2. [ ] e\n3. [ ] f\n"

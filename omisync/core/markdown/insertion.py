@@ -2,7 +2,7 @@
 
 Rule: an added line is the last of its list and no part of anything else. Where
 the end of the file would swallow it (code, a comment that is never closed), it
-stands behind the last task instead.
+stands behind the last task instead. A comment of Obsidian's that ends the file stays its end.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omisync.core.model import Document
 
 _SPACES = re.compile(rb"[ \t]*")
+_COMMENT = b"%%"  # opens and closes one of Obsidian's
 _SWALLOWING = frozenset({"HtmlBlock", "CodeBlock"})
 _NEAR = 4096  # bytes that are looked at for the line above: a longer blank line is nobody's
 _DEEPEST = len("######")
@@ -58,8 +59,9 @@ def choose(document: Document, bullet: bytes, heading: str) -> Place:
     Its leading ``#`` only matter where it is created.
     """
     source = document.source
-    body, outline = blocks.outline(source, blocks.begin(source))
     tasks = [entry.span.start for entry in document.entries]
+    end = _end_of_text(source, tasks)
+    body, outline = blocks.outline(source[:end], blocks.begin(source))
     written, title = _heading(heading)
     outer = [*_outer(outline)]
     for block in outer:
@@ -68,14 +70,29 @@ def choose(document: Document, bullet: bytes, heading: str) -> Place:
     last = outer[-1] if outer else None
     if last and not written and _goes_on(source, last, bullet):
         return Place(_end(source, last))
-    place = Place(len(source), _is_text_above(source, len(source)), heading=written)
-    if not last or last.kind not in _SWALLOWING or not _swallows(source, place):
+    place = Place(end, _is_text_above(source, end), after=end < len(source), heading=written)
+    if not last or last.kind not in _SWALLOWING or not _swallows(source[:end], place):
         return place
     starts = frozenset(tasks)
     for block in reversed(outline):
         if block.kind == "Item" and _bullet(source, block) in starts:
             return _behind(source, block, block, bullet, written)
     return Place(body, after=_is_text_below(source, body), heading=written)
+
+
+def _end_of_text(source: bytes, tasks: Sequence[int]) -> int:
+    """Return where a comment of Obsidian's begins that ends the file, else where the file ends.
+
+    A board has its settings there. One that stands right below a text, or around tasks,
+    belongs to them.
+    """
+    end = len(source.rstrip())
+    start = source.rfind(_COMMENT, 0, max(0, end - len(_COMMENT)))
+    if start < 0 or not source.endswith(_COMMENT, 0, end):
+        return len(source)
+    is_indented = source[start - 1 : start] in {b" ", b"\t"}
+    is_part = is_indented or _is_text_above(source, start) or bool(tasks and tasks[-1] > start)
+    return len(source) if is_part else start
 
 
 def _heading(asked: str) -> tuple[bytes, str]:
