@@ -141,7 +141,7 @@ def test_a_long_description_is_noticed(size: int, notices: int) -> None:
         ('# [[todo]]\n[[todo]]\ntext="a" # """\n[[todo]]\ntext="b"', [2, 4]),
         ('[[todo]]\ntext="a"\n[todo.meta]\nx=1\n[[todo.steps]]\n[[todo]]\ntext="b"', [1, 6]),
         ('[[x.todo]]\n[todos]\n[[todo]]\ntext="a"', [3]),
-        ('x = 1\n"todo" = [\n {text="a"},\n {text="b"},\n]', [2, 2]),
+        ('x = 1\n"todo" = [\n {text="a"},\n {text="b"},\n]', [3, 4]),
         ('[[todo]]\ntext=""" """', None),
         ("[[todo]]\ntext=\"\"'x'", None),
     ],

@@ -6,6 +6,7 @@ of the keys that change, and reads back as asked or is refused.
 - ``scan``     where headers, keys, comments and tasks stand
 - ``entries``  what they say: the document
 - ``lines``    the bytes of changed, removed and added tasks
+- ``array``    the same where they are inline tables of one array
 - ``edit``     changes and additions, verified by reading the file again
 """
 

@@ -1,8 +1,9 @@
 """Changes and additions of single tasks in a TOML file, verified by reading it again.
 
-Rule: a change rewrites the lines of the keys that differ and nothing else. The
-new file is read, and says all that the old one said but for what was asked;
-what cannot be written like that is refused, the rest is applied.
+Rule: a change rewrites the lines of the keys that differ (in an array of inline
+tables their values) and nothing else. The new file is read, and says all that the
+old one said but for what was asked; what cannot be written like that is refused, the
+rest is applied.
 """
 
 from __future__ import annotations
@@ -13,17 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due
 from omisync.core.model import BOM, Addition, Change, Document, Rewriting, Task
-from omisync.core.toml import lines
+from omisync.core.toml import array, lines
 from omisync.core.toml.entries import COMPLETED_KEYS, DUE_KEYS, ID_KEYS, TEXT_KEYS, load, read
 from omisync.core.toml.lines import Setting
-from omisync.core.toml.scan import key_of, statements
 from omisync.errors import ParseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from omisync.core.model import Entry
-    from omisync.core.toml.scan import Statement
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -58,12 +57,12 @@ class _Row(NamedTuple):
 class _Draft(NamedTuple):
     """What all attempts to write into one file have in common.
 
-    ``inline`` is the statement ``todo = [...]`` in a file that has its tasks there.
+    ``is_array`` tells whether the tasks are in a statement ``todo = [...]``.
     """
 
     document: Document
     data: Mapping[str, object]
-    inline: Statement | None
+    is_array: bool
 
 
 class _Attempt(NamedTuple):
@@ -89,8 +88,8 @@ def rewrite(
 
     Additions stand at the end of the file, or of the array where the file has
     its tasks in one. A removed task takes the comments with it that stand
-    directly on or below it. Refused is also a change of an entry of another
-    document, and the second of two changes of one entry.
+    directly on or below it, in an array the one in its line. Refused is also a
+    change of an entry of another document, and the second of two changes of one entry.
     """
     asks = list(_asks(document, changes, additions))
     said = [ask for ask in asks if _is_said(ask)]
@@ -187,16 +186,8 @@ def _settled(document: Document, asks: Sequence[_Ask]) -> _Attempt:
         data = load(document.source)
     except ParseError:  # nested as deeply as Python goes, and read nearer to its limit
         return nothing
-    return _joined(_Draft(document, data, _inline(document, data)), nothing, asks)
-
-
-def _inline(document: Document, data: Mapping[str, object]) -> Statement | None:
-    """Return the statement ``todo = [...]``, None in a file that has no such."""
-    if "todo" not in data or any(entry.span.end for entry in document.entries):
-        return None
-    source = document.source
-    keys = (statement for statement in statements(source) if statement.kind == b"=")
-    return next((key for key in keys if key_of(source, key) == ("todo",)), None)
+    is_array = "todo" in data and not any(entry.span.end for entry in document.entries)
+    return _joined(_Draft(document, data, is_array), nothing, asks)
 
 
 def _joined(draft: _Draft, good: _Attempt, group: Sequence[_Ask]) -> _Attempt:
@@ -214,8 +205,7 @@ def _joined(draft: _Draft, good: _Attempt, group: Sequence[_Ask]) -> _Attempt:
 def _attempt(draft: _Draft, asks: Sequence[_Ask]) -> Document | None:
     """Return the file with all of this written into it, None where it reads otherwise."""
     try:
-        inline = draft.inline
-        source = _in_array(draft, inline, asks) if inline else _in_tables(draft, asks)
+        source = _in_array(draft, asks) if draft.is_array else _in_tables(draft, asks)
         data = load(source)
         document = read(source, data)
         return document if _fits(_rows(draft, asks), draft.data, document, data) else None
@@ -297,11 +287,13 @@ def _in_tables(draft: _Draft, asks: Sequence[_Ask]) -> bytes:
     return text.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _in_array(draft: _Draft, inline: Statement, asks: Sequence[_Ask]) -> bytes:
+def _in_array(draft: _Draft, asks: Sequence[_Ask]) -> bytes:
     """Return the bytes of a file that has its tasks in one array with all of this in it."""
     source = draft.document.source
-    new = lines.array(source[inline.start : inline.end], *_parted(asks))
-    return lines.spliced(source, [lines.Splice(inline.start, inline.end, new)])
+    ending = lines.line_end(source)
+    changes, removed, added = _parted(asks)
+    splices = array.changed(source, changes, removed, ending)
+    return array.added(lines.spliced(source, splices), added, ending)
 
 
 def _parted(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from omisync.core import due
 from omisync.core.model import BOM, DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
 from omisync.core.reword import similarity
-from omisync.core.toml.scan import Place, chunks, key_lines
+from omisync.core.toml.scan import Place, chunks, inline_tables, key_lines
 from omisync.errors import ParseError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def parse(source: bytes) -> Document:
     """Return the tasks of a TOML todo file.
 
     A file without any ``[[todo]]`` has no tasks. Tasks of an inline array
-    (``todo = [{...}]``) all have the line of its key and an empty span.
+    (``todo = [{...}]``) have an empty span.
 
     Raises:
         ParseError: The file is not TOML, or a ``[[todo]]`` is not a task.
@@ -67,7 +67,7 @@ def read(source: bytes, data: dict[str, object]) -> Document:
             1,
             'write each task as a table of its own: [[todo]] and below it description = "..."',
         )
-    tables = list(zip(_places(source, len(todos)), todos, strict=True))
+    tables = list(zip(_places(source), todos, strict=True))
     entries = tuple(_entry(source, place, todo) for place, todo in tables)
     notices = *_strangers(source, data), *_notices(entries), *_mistyped(source, tables)
     return Document(source, entries, notices)
@@ -229,13 +229,18 @@ def _notices(entries: tuple[Entry, ...]) -> Iterator[Notice]:
 # Where a table stands.
 
 
-def _places(source: bytes, count: int) -> list[Place]:
-    """Return the places of the ``count`` tasks of this file, in order."""
-    places = list(chunks(source))
-    if not places and count:
-        line = _first_mention(source, "todo")
-        return [Place(number, line, Span(0, 0)) for number in range(1, count + 1)]
-    return places
+def _places(source: bytes) -> list[Place]:
+    """Return the places of the tasks of this file, in order."""
+    return [*_cells(source)] or [*chunks(source)]
+
+
+def _cells(source: bytes) -> Iterator[Place]:
+    """Yield the places of the tasks that are inline tables of one array."""
+    line, at = 1, 0
+    for number, cell in enumerate(inline_tables(source)[0], 1):
+        line += source.count(b"\n", at, cell.start)
+        at = cell.start
+        yield Place(number, line, Span(0, 0))
 
 
 def _first_mention(source: bytes, name: str) -> int:

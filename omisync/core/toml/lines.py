@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from tomlkit import TOMLDocument
-    from tomlkit.items import InlineTable, Item
+    from tomlkit.items import Item
 
     from omisync.core.model import Span
     from omisync.core.toml.scan import Statement
@@ -109,7 +109,7 @@ def _reset(statement: bytes, value: str | bool | date | None, ending: bytes) -> 
         comment = old.trivia.comment + old.trivia.trail
         return (old.trivia.indent + comment).encode() if old.trivia.comment else b""
     if isinstance(value, str):
-        line[key] = tomlkit.value(_quoted(value, old.as_string(), ending.decode()))
+        line[key] = tomlkit.value(quoted(value, old.as_string(), ending.decode()))
     else:
         line[key] = value
     return line.as_string().encode()
@@ -128,7 +128,7 @@ def _one_key(statement: bytes) -> tuple[TOMLDocument, str, Item]:
     return line, key, value
 
 
-def _quoted(text: str, old: str, ending: str) -> str:
+def quoted(text: str, old: str, ending: str) -> str:
     """Return a string of TOML, in the manner of the old one where that can hold the text."""
     import tomlkit
 
@@ -143,11 +143,12 @@ def _quoted(text: str, old: str, ending: str) -> str:
 
 def _new_line(above: bytes, setting: Setting, ending: bytes) -> bytes:
     """Return a line to stand below a statement, indented like it."""
-    new = above[: len(above) - len(above.lstrip(b" \t"))] + _said(setting)
+    new = above[: len(above) - len(above.lstrip(b" \t"))] + said(setting)
     return new + ending if above.endswith(b"\n") else ending + new
 
 
-def _said(setting: Setting) -> bytes:
+def said(setting: Setting) -> bytes:
+    """Return a key and its value, as they stand in a line or an inline table."""
     import tomlkit
 
     return f"{setting.names[0]} = {tomlkit.item(setting.value).as_string()}".encode()
@@ -218,53 +219,10 @@ def appended(text: bytes, tables: Sequence[Sequence[Setting]], ending: bytes) ->
     for settings in tables:
         pieces += () if is_apart else (ending,)
         is_apart = False
-        for line in (b"[[todo]]", *map(_said, settings)):
+        for line in (b"[[todo]]", *map(said, settings)):
             pieces += (line, ending)
     return b"".join(pieces)
 
 
 def _last_line(text: bytes) -> bytes:
     return text[text.rfind(b"\n", 0, -1) + 1 :]
-
-
-# An array of inline tables.
-
-
-def array(
-    statement: bytes,
-    changes: Iterable[tuple[int, Sequence[Setting]]],
-    removed: Iterable[int],
-    added: Iterable[Sequence[Setting]],
-) -> bytes:
-    """Return the statement ``todo = [...]`` with tables in it changed, removed and added.
-
-    Raises:
-        Exception: tomlkit raises what it likes on layouts that it does not know.
-    """
-    import tomlkit
-    from tomlkit.items import Array, InlineTable
-
-    line, key, tables = _one_key(statement)
-    if not isinstance(tables, Array):
-        raise TypeError(key)
-    for index, settings in changes:
-        table = tables[index]
-        if not isinstance(table, InlineTable):
-            raise TypeError(index)
-        _set_inline(table, settings)
-    for index in sorted(removed, reverse=True):
-        del tables[index]
-    for settings in added:
-        table = tomlkit.inline_table()
-        _set_inline(table, settings)
-        tables.append(table)
-    return line.as_string().encode()
-
-
-def _set_inline(table: InlineTable, settings: Iterable[Setting]) -> None:
-    for names, value in settings:
-        name = next((name for name in names if name in table), names[0])
-        if value is None:
-            del table[name]
-        else:
-            table[name] = value

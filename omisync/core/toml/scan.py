@@ -46,6 +46,10 @@ LINE = re.compile(
 
 INDENT = re.compile(rb"[ \t\r]*")
 KEY = re.compile(rb"""(?:[^"'=]++|"(?:[^"\\]|\\.)*"|'[^']*+')*""")
+INSIDE = re.compile(rb"""[^"'#,\[\]{}]*+""")
+"""Bytes within brackets that end no part of them."""
+BLANK = re.compile(rb"(?:\s++|#[^\n]*+)*+")
+"""What may stand before a value: white space and comments."""
 KINDS = {b"[": b"[", b"#": b"#", b"\n": b"", b"": b""}
 NESTING = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
@@ -131,6 +135,81 @@ def _after(pattern: re.Pattern[bytes], source: bytes, at: int) -> int:
     """Return where a pattern that also matches nothing ends."""
     found = pattern.match(source, at)
     return found.end() if found else at
+
+
+class Cell(NamedTuple):
+    """An inline table in an array, or a value in an inline table, whose key begins at ``key``.
+
+    ``comma`` is the offset of the comma behind it, -1 where none is.
+    """
+
+    start: int
+    end: int
+    comma: int
+    key: int = -1
+    path: tuple[str, ...] = ()
+
+
+def inline_tables(source: bytes) -> tuple[list[Cell], int]:
+    """Return the inline tables of ``todo = [...]`` and where that closes, nothing and 0 without."""
+    cells: list[Cell] = []
+    close = 0
+    opens = _array(source)
+    for part, comma in () if opens is None else _parts(source, opens):
+        start = _after(BLANK, source, part.start)
+        close = part.end
+        if start < close:  # a last comma has nothing behind it
+            *_, (last, _) = _parts(source, start)
+            cells.append(Cell(start, last.end + 1, comma))
+    return cells, close
+
+
+def _array(source: bytes) -> int | None:
+    """Return where the array of tasks opens, None in a file that has no such."""
+    for statement in statements(source):
+        if statement.kind == b"[":
+            break
+        if statement.kind == b"=" and key_of(source, statement) == ("todo",):
+            return source.index(b"[", _after(KEY, source, statement.at))
+    return None
+
+
+def inline_values(source: bytes, table: Cell) -> list[Cell]:
+    """Return the values of an inline table."""
+    cells = []
+    for part, comma in _parts(source, table.start):
+        key, end = _trimmed(source, part)
+        equals = _after(KEY, source, key)
+        start, _ = _trimmed(source, Span(equals + 1, end))
+        cells.append(Cell(start, end, comma, key, path_of(source[key:equals] + b"=0")))
+    return cells
+
+
+def _trimmed(source: bytes, span: Span) -> Span:
+    text = source[span.start : span.end].rstrip()
+    return Span(span.start + len(text) - len(text.lstrip()), span.start + len(text))
+
+
+def _parts(source: bytes, at: int) -> Iterator[tuple[Span, int]]:
+    """Yield what stands between the commas of the brackets that open here, each with its comma."""
+    depth, start = 1, at + 1
+    at = _after(INSIDE, source, start)
+    while at < len(source):  # pragma: no branch - brackets of TOML close
+        mark = source[at : at + 1]
+        if mark == b"#":
+            at = source.find(b"\n", at) % (len(source) + 1)  # -1: the last byte's successor
+        elif mark in (b'"', b"'"):
+            at = _string_end(source, at, mark)
+        else:
+            depth += NESTING.get(mark, 0)
+            if not depth:
+                yield Span(start, at), -1
+                return
+            if mark == b"," and depth == 1:
+                yield Span(start, at), at
+                start = at + 1
+            at += 1
+        at = _after(INSIDE, source, at)
 
 
 def key_lines(source: bytes) -> dict[tuple[str, ...], int]:
