@@ -318,7 +318,8 @@ def test_the_location_of_newer_pythons_is_used() -> None:
         ("[[todo]]\ntext = 'a'\n[[todo]]", 3, "[[todo]] number 2 (line 3)", "description ="),
         ("[[todo]]\nx = 1\ndescription = 5", 3, "description is not text", "description ="),
         ("[[todo]]\n\ntext = ' \\t'\n".replace("'", '"'), 3, "text is blank", "remove"),
-        ("[[todo]]\ntext = 'a'\ntitle = 'a'", 3, "text and title mean the same", "keep one"),
+        ("[[todo]]\ntext = 'a'\ntitle = 'a'", 3, "text and title mean the same", "keep title"),
+        ("[[todo]]\ntext = 'a'\ndescription = 'a'", 3, "mean the same", "best description"),
         ("[[todo]]\ntext = 'a'\ndone = true\ncompleted = true", 4, "mean the same", "keep one"),
         ("[[todo]]\ntext = 'a'\ndue = 2026-01-01\ndue_at = 2026-01-01", 4, "mean", "keep one"),
         ("[[todo]]\ntext = 'Milk'\ndone = 'yes'", 3, "number 1 (line 3)", "done = true"),
@@ -363,7 +364,17 @@ def test_tables_that_are_not_tasks(source: str, line: int, what: str, advice: st
         (
             "[[todo]]\ndone = true\ntitel = 'a'",
             "[[todo]] number 1 (line 3): it has no description, but titel",
-            'write description = "what to do"',
+            "did you mean description? write it in the place of titel",
+        ),
+        (
+            "[[todo]]\nid = 'a'\nTask = 'a'\nname = 'b'",
+            "[[todo]] number 1 (line 3): it has no description, but Task",
+            "did you mean description? write it in the place of Task",
+        ),
+        (
+            "[[todo]]\ntitle = 'a'\ndescription = 'b'",
+            "[[todo]] number 1 (line 3): title and description mean the same",
+            "keep title as the task, and give description another name, such as notes",
         ),
         (
             "[[todo]]\ntext = 'a'\nid = 7",

@@ -28,6 +28,8 @@ ID_KEYS = ("id",)
 KEYS = (*TEXT_KEYS, *COMPLETED_KEYS, *DUE_KEYS, *ID_KEYS)
 ADDED = tuple(key + mark for key in KEYS for mark in "_-")
 """What keys begin with that say more about one of ours: ``completed_on``."""
+NAMES = frozenset({"name", "task", "summary"})
+"""Names that people give a description, in lower case."""
 DEADLINES = frozenset({"duedate", "deadline"})
 """Names that people give a due date, in lower case without marks."""
 _NO_MARKS = str.maketrans("", "", "_-")
@@ -163,9 +165,11 @@ def _text(table: dict[str, object]) -> str:
     advice = 'write description = "what to do"'
     text = table.get(key)
     if text is None:
-        near = next((key for key in table if _nearest(key, TEXT_KEYS)), "")
-        said = f", but {near}" if near else ""
-        raise _Wrong(near, f"it has no description{said}", advice)
+        meant = (key for key in table if _nearest(key, TEXT_KEYS) or key.casefold() in NAMES)
+        if near := next(meant, ""):
+            advice = f"did you mean description? write it in the place of {near}"
+            raise _Wrong(near, f"it has no description, but {near}", advice)
+        raise _Wrong("", "it has no description", advice)
     if not isinstance(text, str):
         raise _Wrong(key, f"{key} is not text in quotes", advice)
     if not text.strip():
@@ -208,11 +212,10 @@ def _used(table: dict[str, object], keys: tuple[str, ...]) -> str:
     """Return the one of these names that the table uses, else the first."""
     used = [key for key in table if key in keys]
     if len(used) > 1:
-        raise _Wrong(
-            used[1],
-            f"{' and '.join(used)} mean the same",
-            f"keep one of them, best {keys[0]}",
-        )
+        advice = f"keep one of them, best {keys[0]}"
+        if others := [key for key in used if "title" in used and key != "title"]:
+            advice = f"keep title as the task, and give {others[0]} another name, such as notes"
+        raise _Wrong(used[1], f"{' and '.join(used)} mean the same", advice)
     return used[0] if used else keys[0]
 
 
