@@ -427,6 +427,31 @@ def test_a_list_by_another_name_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("x = 1\n[[Next.Item]]\nTitle = 'a'\n[[Next.Item]]\nTitle = 'b'\n", 2),
+        ("[Next]\na = 1\n\n[[Next.Item]]\n", 4),
+        ("[work]\nx = [1]\ntodo = [ # x\n {text = 'a'}]\n", 3),
+        ("\nwork.todo = [{text = 'a'}]\n[[b.c]]\n", 2),
+    ],
+)
+def test_a_file_whose_lists_are_all_in_other_tables_is_noticed(source: str, line: int) -> None:
+    """Once, for nothing of it is read; not where there is a task or something else to say."""
+    assert toml.parse(source.encode()).notices == (Notice(line, entries.NO_TASK),)
+    for more in ("[[todo]]\ntext = 'a'\n", "[[task]]\n"):
+        assert entries.NO_TASK not in [
+            n.message for n in toml.parse(f"{source}{more}".encode()).notices
+        ]
+    assert toml.parse(f"todo = []\n{source}".encode()).notices == ()
+
+
+@pytest.mark.parametrize("source", ["", "[x]\na = 1\n", "x.y = [1]\nz = []\n[a.b]\nc = [1, {}]\n"])
+def test_a_file_without_a_list_of_tables_is_no_mistake(source: str) -> None:
+    """It may be there for something else, and get its first task later."""
+    assert toml.parse(source.encode()).notices == ()
+
+
+@pytest.mark.parametrize(
     ("source", "line", "said"),
     [
         ("[[todo]]\ntext = 'a'\n\n[[todos]]\ntext = 'b'", 4, "[[todos]] is not read"),

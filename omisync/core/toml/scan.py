@@ -50,6 +50,8 @@ INSIDE = re.compile(rb"""[^"'#,\[\]{}]*+""")
 """Bytes within brackets that end no part of them."""
 BLANK = re.compile(rb"(?:\s++|#[^\n]*+)*+")
 """What may stand before a value: white space and comments."""
+LIST = re.compile(BLANK.pattern.join((rb"=", rb"\[", rb"\{")))
+"""What sets a key to a list of tables, from behind that key on."""
 KINDS = {b"[": b"[", b"#": b"#", b"\n": b"", b"": b""}
 NESTING = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
@@ -229,6 +231,16 @@ def key_lines(source: bytes) -> dict[tuple[str, ...], int]:
             continue
         lines.setdefault(path, statement.line)
     return lines
+
+
+def first_list(source: bytes) -> int:
+    """Return the line of the first list of tables, in whatever table, 0 where there is none."""
+    for statement in statements(source):
+        if source.startswith(b"[[", statement.at):
+            return statement.line
+        if statement.kind == b"=" and LIST.match(source, _after(KEY, source, statement.at)):
+            return statement.line
+    return 0
 
 
 class Place(NamedTuple):
