@@ -286,6 +286,20 @@ def test_the_marks_are_the_persons_choice() -> None:
         ("- [ ] a ✅ 2026-02-30\n", "a ✅ 2026-02-30"),
         ("- [ ] a ✅ done\n", "a ✅ done"),
         ("- [ ] a ⏳ 2026-01-01\n", "a ⏳ 2026-01-01"),
+        ("- [x] a [completion:: 2026-01-03] [created::2026-01-01]\n", "a"),
+        ("- [-] a (cancelled:: 2026-01-02 ), b [ created:: 2026-01-01]\n", "a, b"),
+        ("- [x] a @done(2026-01-03) b @done( 2026-01-03 14:00 )\n", "a b"),
+        ("- [x] a @done(2026-01-03\n  14:00)\n", "a"),
+        ("- [x] a [completion:: 2026-02-30]\n", "a [completion:: 2026-02-30]"),
+        ("- [x] a [completion:: 2026-01-03)\n", "a [completion:: 2026-01-03)"),
+        ("- [x] a [completion:: soon] @done\n", "a [completion:: soon] @done"),
+        ("- [x] a [completion:: 2026-01-03](u)\n", "a [completion:: 2026-01-03](u)"),
+        ("- [x] a \\[created:: 2026-01-03]\n", "a \\[created:: 2026-01-03]"),
+        (
+            "- [x] a @done(2026-01-03 2pm) b@done(2026-01-03)\n",
+            "a @done(2026-01-03 2pm) b@done(2026-01-03)",
+        ),
+        ("- [x] @done(2026-01-03)\n", "@done(2026-01-03)"),
         ("- [ ] a omi:AbC_1-2 b\n", "a b"),
         ("- [ ] a `omi:b` `✅ 2026-01-03`\n", "a `omi:b` `✅ 2026-01-03`"),
         ("- [ ] a #omi:b naomi:c omi: d\n", "a #omi:b naomi:c omi: d"),
@@ -359,8 +373,9 @@ def test_a_token_never_changes_the_text(text: str, at: int, value: str, style: d
     """Writing tokens between any two words, and taking them out, leaves the same text."""
     words = text.split(" ")
     at = min(at, len(words))
-    tokens = [due.token(value, style), "✅ 2026-01-01", "omi:a1"]
-    for count in range(1, 4):
+    noted = ["✅ 2026-01-01", "[created:: 2026-01-01]", "@done(2026-01-01)"]
+    tokens = [due.token(value, style), *noted, "omi:a1"]
+    for count in range(1, 6):
         line = " ".join([*words[:at], *tokens[:count], *words[at:]])
         assert said(f"- [ ] {line}\n") == [text]
     emptied = "  ".join(filter(None, (" ".join(words[:at]), " ".join(words[at:]))))

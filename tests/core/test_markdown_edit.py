@@ -103,6 +103,10 @@ EMBARRASSING = [
     ("a omi:b omi:c", "a \\omi:b \\omi:c"),
     ("paid ✅ 2026-01-01", "paid ✅ \\2026-01-01"),
     ("a ➕ 2026-01-01 ❌2026-01-02", "a ➕ \\2026-01-01 ❌\\2026-01-02"),
+    ("a [completion:: 2026-01-01]", "a [\\completion:: 2026-01-01]"),
+    ("a (cancelled:: 2026-01-01) b", "a (\\cancelled:: 2026-01-01) b"),
+    ("a [created::2026-01-01]", "a [\\created::2026-01-01]"),
+    ("a @done(2026-01-01 14:00)", "a \\@done(2026-01-01 14:00)"),
     ("a <!-- c -->", "a \\<!-- c -->"),
     ("<!-- c -->", "\\<!-- c -->"),
     ("a <!-- b --> <!-- c -->", "a <!-- b --> \\<!-- c -->"),
@@ -305,6 +309,10 @@ def test_a_new_date_is_written_as_the_file_writes_dates(style: due.Style) -> Non
         (
             "- [x] a ➕2026-01-01 b 📅\n  2026-01-31 ✅ 2026-01-03 c omi:x",
             "- [x] new words ➕2026-01-01 📅 2026-01-31 ✅ 2026-01-03 omi:x",
+        ),
+        (
+            "- [x] a [completion:: 2026-01-03] b @done(2026-01-03 14:00) omi:x",
+            "- [x] new words [completion:: 2026-01-03] @done(2026-01-03 14:00) omi:x",
         ),
         ("- [ ] omi:x", "- [ ] new words"),
         ("- [ ] a due:2026-02-30 `due:2026-01-31`", "- [ ] new words"),

@@ -18,11 +18,13 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 _ICONS = "📅✅❌➕"
 
+_NOTED = r"@done(?=\()|(?:completion|created|cancelled)(?=::)"
+
 # Most texts have none of these, and are not looked at any closer.
-_SIGN = re.compile(rf"[dD][uU][eE](?::|\()|omi:|[{_ICONS}]|<!--")
+_SIGN = re.compile(rf"[dD][uU][eE](?::|\()|omi:|[{_ICONS}]|<!--|{_NOTED}")
 
 # Where the backslash goes: a date is found behind its icon, any other token by its name.
-_NAME = re.compile(rf"@?[dD][uU][eE](?=[:(])|omi:|[{_ICONS}][\ufe0e\ufe0f]?\s*")
+_NAME = re.compile(rf"@?[dD][uU][eE](?=[:(])|omi:|[{_ICONS}][\ufe0e\ufe0f]?\s*|{_NOTED}")
 
 _BULLET = "- [ ] "
 _TAILS = (" 📅 2026-01-31 omi:a", " <!-- a -->", "")

@@ -32,9 +32,14 @@ _ADDRESS = re.compile(r"(?:://|www\.)[^\s\udc00\udc01]+|\[\[[^\[\]]*\]\]")
 _PLAIN = re.compile(r"[^\s:@📅✅❌➕]++(?: [^\s:@📅✅❌➕]++)*+")
 
 _ID = re.compile(rf"{due.BEFORE}omi:({WRITABLE_ID.pattern}){due.AFTER}")
+_DAY = r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+_NOTED = rf"\s*(?:completion|created|cancelled)::\s*{_DAY}\s*"
 _BOOKKEEPING = re.compile(
-    rf"[✅❌➕][\ufe0e\ufe0f]?\s*([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}){due.AFTER}"
+    rf"[✅❌➕][\ufe0e\ufe0f]?\s*{_DAY}{due.AFTER}"
+    rf"|(?<!\\)(?:\[{_NOTED}\]|\({_NOTED}\))"
+    rf"|{due.BEFORE}@done\(\s*{_DAY}(?:[T\s]\s*[0-9]{{2}}:[0-9]{{2}})?\s*\)"
 )
+"""Dates that Obsidian, its Dataview and TaskPaper note; the last group that matched is the day."""
 
 _RUN = re.compile(r"\s(?:\s+|(?<=\t))")
 _OPENERS = frozenset("([{*_~\"'")
@@ -231,7 +236,7 @@ def _tokens(
         yield due.widen(shadow, *explicit.span())
     for one in _BOOKKEEPING.finditer(shadow):
         with suppress(ValueError):  # 31 February stays text
-            date.fromisoformat(one[1])
+            date.fromisoformat(one[one.lastindex or 0])
             yield due.widen(shadow, *one.span())
 
 
