@@ -12,10 +12,12 @@ and each of the two with a time followed by an offset, ``+02:00`` (never ``Z``).
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import tzinfo
 
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
@@ -28,6 +30,18 @@ BEFORE = r"(?<![\w/:.@#=&?+%\\$-])"
 AFTER = r"(?![^\W_]|[-+:/.,]\w)"
 """A token may end a sentence or a clause, not lie inside a longer word or number."""
 
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+_FOREIGN = re.compile(
+    r"(?=[📅\[(@])"
+    rf"(?:(?:{BEFORE}@|📅[\ufe0e\ufe0f]?\s*)\[\[(?P<link>{_DAY})\]\]"
+    rf"|{BEFORE}@\{{(?P<card>{_DAY})\}}"
+    rf"|{BEFORE}@(?i:due)(?::\s*|\s+)(?P<tag>{_DAY}){AFTER}"
+    rf"|(?<!\\)[\[(]\s*(?:(?i:deadline)::\s*(?P<field>{_DAY})"
+    rf"|(?i:due)::\s*\[\[(?P<linked>{_DAY})\]\])\s*[\])])"
+)
+"""How other programs write a due date: boards, links to a day, tags, fields of another name."""
+
 _OPENING = re.compile(
     r"(?=[📅\[(@dD])"  # most characters begin no token: they are passed over quickly
     r"(?:(?P<icon>📅[\ufe0e\ufe0f]?\s*)"
@@ -37,7 +51,7 @@ _OPENING = re.compile(
 )
 
 _VALUE = re.compile(
-    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    rf"(?P<day>{_DAY})"
     r"(?:(?P<between>T|\s+)(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?"
     r"(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?" + AFTER
 )
@@ -101,15 +115,20 @@ class Rejected(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The due token of a text, and what a person may have taken for one."""
+    """The due token of a text, and what a person may have taken for one.
+
+    ``foreign`` is what another program takes for one, where there is no token.
+    """
 
     token: Token | None = None
     rejected: tuple[Rejected, ...] = ()
+    foreign: tuple[Rejected, ...] = ()
 
 
 NOT_A_DATE = "is not a date; write it like due:2026-01-31 or due:2026-01-31T17:00"
 SECOND = "is a second due date; only the first of a task counts"
 NOT_A_TIME = "is not read as part of the date before it; write its time like T08:30 or T20:30"
+NOT_OURS = "is not read as a due date; write it like due:2026-01-31"
 RANGE_OR_OFFSET = "may be a range or an offset; write one time, or T before a time with an offset"
 
 
@@ -135,7 +154,14 @@ def find(text: str) -> Found:
             token = one
             if late := _late(text, one):
                 rejected.append(Rejected(*late.span("time"), NOT_A_TIME))
-    return Found(token, tuple(rejected))
+    return Found(token, tuple(rejected), () if token else tuple(_foreign(text)))
+
+
+def _foreign(text: str) -> Iterator[Rejected]:
+    for found in _FOREIGN.finditer(text):
+        with suppress(ValueError):  # 31 February is meant by nobody
+            date.fromisoformat(found[str(found.lastgroup)])
+            yield Rejected(*found.span(), NOT_OURS)
 
 
 def _late(text: str, token: Token) -> re.Match[str] | None:

@@ -434,3 +434,41 @@ def test_the_advice_is_itself_valid() -> None:
     """The examples in a warning are tokens that the program understands."""
     examples = re.findall(r"due:\S+", due.NOT_A_DATE)
     assert [value(example) for example in examples] == ["2026-01-31", "2026-01-31T17:00"]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "@{2026-07-10}",
+        "@[[2026-07-10]]",
+        "📅 [[2026-07-10]]",
+        "📅\ufe0f[[2026-07-10]]",
+        "@due 2026-07-10",
+        "@Due: 2026-07-10",
+        "[deadline:: 2026-07-10]",
+        "(Deadline::2026-07-10 )",
+        "[due:: [[2026-07-10]]]",
+    ],
+)
+def test_a_date_of_another_program_is_told_of(foreign: str) -> None:
+    """Where it stands, but not beside a token of ours, and not without a real date in it."""
+    found = due.find(f"a {foreign}, b {foreign}")
+    places = [(one.start, one.end) for one in found.foreign]
+    assert places == [(2, 2 + len(foreign)), (6 + len(foreign), 6 + 2 * len(foreign))]
+    assert {one.reason for one in found.foreign} == {due.NOT_OURS}
+    assert (found.token, found.rejected) == (None, ())
+    assert due.find(f"a {foreign} due:2026-01-31").foreign == ()
+    assert due.find(f"a x{foreign[1:]}").foreign == ()
+    for other in ("2026-02-30", "2026-7-10", "someday"):
+        assert due.find(f"a {foreign.replace('2026-07-10', other)}").foreign == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a@{2026-07-10}", "\\@{2026-07-10}", "[[2026-07-10]]", "@2026-07-10", "@due 2026-07-10-3",
+     "deadline:: 2026-07-10", "[start:: 2026-07-10]", "@@{2026-07-10}",
+     "[deadline:: 2026-07-10 x]"],
+)  # fmt: skip
+def test_no_other_date_is_told_of(text: str) -> None:
+    """Prose, addresses, links and the dates that are not the due one."""
+    assert due.find(text).foreign == ()

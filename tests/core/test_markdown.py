@@ -598,6 +598,16 @@ def test_malformed_and_second_due_tokens_are_reported() -> None:
     assert said(source) == ["a due:2026-02-30", "b 📅 2026-02-01"]
 
 
+def test_due_dates_of_another_program_have_one_warning_for_all_days() -> None:
+    """A board has one on each card; as code or in a link it is text."""
+    source = "- [ ] a @{2026-07-10}\n- [ ] b @{2026-07-11} [[c]]\n- [ ] d `@{2026-07-10}`\n"
+    assert warned(source) == [(line, f"“@{{…}}” {due.NOT_OURS}") for line in (1, 2)]
+    assert said(source)[:2] == ["a @{2026-07-10}", "b @{2026-07-11} [[c]]"]
+    assert warned("- [ ] a 📅 [[2026-07-10]]\n") == [(1, f"“📅 [[…]]” {due.NOT_OURS}")]
+    assert warned("- [ ] a [deadline:: 2026-07-10](u) [[2026-07-10]] [[due:x]]\n") == []
+    assert markdown.legible("a @{2026-07-10}") == "a @{2026-07-10}"
+
+
 def test_a_long_malformed_token_is_quoted_short() -> None:
     """A warning stays readable, and quotes code and links as they are."""
     ((line, message),) = warned(f"- [ ] due:{'x' * 999}`y`\n")[:1]

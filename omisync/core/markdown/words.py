@@ -26,7 +26,10 @@ _SHUT = "\udc00"
 _COMMENT = "\udc01"
 
 # Addresses without angle brackets and wiki links: links to people, text to CommonMark.
-_ADDRESS = re.compile(r"(?:://|www\.)[^\s\udc00\udc01]+|\[\[[^\[\]]*\]\]")
+# A link to a day is seen, for it may be meant as a due date.
+_ADDRESS = re.compile(
+    r"(?:://|www\.)[^\s\udc00\udc01]+|\[\[(?![0-9]{4}-[0-9]{2}-[0-9]{2}\]\])[^\[\]]*\]\]"
+)
 
 # Words with one space between them and no sign of a token: what most lines are.
 _PLAIN = re.compile(r"[^\s:@📅✅❌➕]++(?: [^\s:@📅✅❌➕]++)*+")
@@ -152,7 +155,7 @@ def read(source: bytes, spans: Sequence[Span], inlines: Sequence[Inline]) -> Rea
     shadow = _shut_addresses(_shadow(source, spans, inlines) if inlines else text)
     found = due.find(shadow)
     explicit = _ID.search(shadow) if "omi:" in shadow else None
-    warnings = tuple([f"“{_short(text[r.start : r.end])}” {r.reason}" for r in found.rejected])
+    warnings = tuple(_warnings(text, found))
     cuts = sorted(_tokens(shadow, found.token, explicit))
     words = _tidy(text, shadow, cuts)
     if not words:
@@ -162,6 +165,14 @@ def read(source: bytes, spans: Sequence[Span], inlines: Sequence[Inline]) -> Rea
         return Reading(words, explicit_id=identifier, warnings=warnings)
     place = _bytes(source, spans, found.token.start, found.token.end)
     return Reading(words, found.token.value, place, identifier, warnings)
+
+
+def _warnings(text: str, found: due.Found) -> Iterator[str]:
+    """Yield what is to be said of a text; of another program's dates the same for each day."""
+    for one in found.rejected:
+        yield f"“{_short(text[one.start : one.end])}” {one.reason}"
+    for one in found.foreign:
+        yield f"“{re.sub(_DAY, '…', text[one.start : one.end])}” {one.reason}"
 
 
 def tokens(
