@@ -748,6 +748,37 @@ def test_a_task_that_the_text_above_it_swallows_is_reported(source: str, lines: 
 
 
 @pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("- [ ] a\n      - b\n\t\t* [c](d)\n- [ ] e\n", [2, 3]),
+        ("> 1. [x] a\n>        + b\n", [2]),
+        ("- [ ] a due:2026-01-31\n  b\r\n          -  c\r\n", [3]),
+    ],
+)
+def test_a_note_that_the_text_above_it_swallows_is_reported(source: str, lines: list[int]) -> None:
+    """It would else be sent as words of the task; a note that is less deep is none of them."""
+    assert warned(source) == [(line, blocks.NOTE_TOO_DEEP) for line in lines]
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "  - b",
+        "     - b",
+        "      -b",
+        "      b - c",
+        "      1. b",
+        "      ---",
+        "\n      - b",
+        "- b",
+    ],
+)
+def test_no_other_line_below_a_task_is_taken_for_a_note_in_its_text(below: str) -> None:
+    """Notes of their own, wrapped words and rules are as they should be."""
+    assert warned(f"- [ ] a\n{below}\n") == []
+
+
+@pytest.mark.parametrize(
     ("source", "line"),
     [
         ("To buy:\n2. [ ] a\n", 2),
@@ -772,7 +803,7 @@ def test_a_number_other_than_one_does_not_begin_a_list_within_a_text(
         "- [ ] t\n- [ ]\n- []\n- [1] a\n- [ab] b\n- [a]\n- [ ] ",
         "- [ ] t\n\n===== [x] a\n\n[ ] \nb\n",
         "- [ ] t\n\na -[ ] b\n\n[a] b\n\n[x]: /u\n\n[]\n\n-[a] b\n\n-[ ]\n\n| [ ] | b |\n",
-        "- [ ] t\n  a - [ ] b\n      - [a] c\n      - [1](d) e\n      -[1] f\n",
+        "- [ ] t\n  a - [ ] b\n      - [a] c\n      -[1] f\n",
         "```\n- [] a\n```\n<!-- - [ ]a -->\n",
         "---\ntitle: x\n---\n- [ ] a\n",
         "<div>\ntext\n- plain\n- [1] text\n</div>\n",

@@ -39,6 +39,8 @@ _BOXED = re.compile(rb"[ \t>]*(?:[^\w\s|]{1,4}(?:[ \t]|\xc2\xa0)+)?\[[ xX]\][ \t
 """The same: a box without a bullet, or behind a foreign one (as Macs write a no-break space)."""
 _JOINED = re.compile(rb"([ \t>]*)" + _BULLET + _BOX)
 """The same where a paragraph goes on: too deep for an item of its own, or not numbered 1."""
+NOTE = re.compile(rb"[-+*][ \t]++(?!\[[^\]]{0,7}\](?![(\[]))\S")
+"""The same for a note of a task: a bullet without a box."""
 
 _TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + _BULLET + _BOX)
 
@@ -71,8 +73,9 @@ NO_MARK = (
 )
 """The warning for a mark that nobody configured."""
 TOO_DEEP = "this is part of the text above it, not a task: indent it as deep as its list"
+NOTE_TOO_DEEP = "this is part of the text of the task above it: indent it as deep as that box"
 NO_BREAK = "this is part of the text above it, not a task: put a blank line before it"
-"""The warnings for a task that the paragraph before it swallows."""
+"""The warnings for a task, and for a note of one, that the paragraph before it swallows."""
 
 _DEEP = 4
 """Columns that make a line a part of the paragraph before it, whatever it says (CommonMark)."""

@@ -138,6 +138,12 @@ def _entry(
         return [], notices
     if len(reading.text) > DESCRIPTION_LIMIT:
         notices.append(Notice(line, _too_long(reading.text)))
+    # Less deep, a bullet in a further line would begin a list of its own.
+    notices += [
+        Notice(bisect_right(lines, start), blocks.NOTE_TOO_DEEP)
+        for start, _ in pieces[1:]
+        if blocks.NOTE.match(source, start)
+    ]
     entry = Entry(
         Task(reading.text, completed, reading.due),
         line,
