@@ -668,7 +668,7 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
     [
         "- [] a", "-[ ] a", "1.[x] a", "- [ ]a", "- [x]a", "2) [X]ä", "- [ x] a", "- [x ] a",
         "- [  ] a", "> - [] a", "  * [] a", "[ ] a", "> [x] a", "• [ ] a", "— [x] a", "\\- [ ] a",
-        "** [X] a", "🔲 [ ] a", "•  [ ] a", "-\u00a0[ ] a", "- [\u00a0] a", "- [ ]\u00a0a",
+        "** [X] a", "🔲 [ ] a", "•  [ ] a", "-\u00a0[ ] a", "- [ ]\u00a0a",
         "- [x\u00a0] a",
     ],
 )  # fmt: skip
@@ -720,6 +720,12 @@ def test_a_box_that_is_nearly_one_is_reported_below_a_task_too(line: str, end: s
 def test_a_box_that_is_nearly_one_is_reported_where_it_stands(source: str, line: int) -> None:
     """In the line of its bullet, whatever is before that."""
     assert [where for where, _ in warned(source)] == [line]
+
+
+@pytest.mark.parametrize("blank", ["\u3000", "\u00a0", " \u2009"])
+def test_a_box_with_a_blank_of_another_kind_is_reported(blank: str) -> None:
+    """As some keyboards type it; nobody sees the difference."""
+    assert warned(f"- [ ] x\n- [{blank}] a\n") == [(2, blocks.NO_BLANK)]
 
 
 def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:

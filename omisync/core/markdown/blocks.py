@@ -67,6 +67,8 @@ NO_TASK = "no line of this list is a task yet: a task has a box, `- [ ] text`"
 """The warning for a file with a list and no task."""
 NO_BOX = "this is not read as a task: one begins with `- [ ] ` or `- [x] `, blanks included"
 """The warning for what was likely meant as a task."""
+NO_BLANK = "this is not read as a task: the blank in its box is not a plain one; write `- [ ] `"
+"""The warning for a box with a blank that is no-break or of full width."""
 NO_MARK = (
     "[{}] is not read as a box, so this line is no task, and what it was before is left alone in"
     " Omi: add {} to open_marks or done_marks under [todo] in the config"

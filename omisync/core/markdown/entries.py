@@ -106,7 +106,8 @@ def _unread(
     mark = source[item.box.start : item.box.end].decode()
     bare = mark.strip()  # of no-break spaces, too
     if not bare or bare.encode() in known:
-        yield Notice(line, blocks.NO_BOX)
+        is_plain = bare or mark.isascii()
+        yield Notice(line, blocks.NO_BOX if is_plain else blocks.NO_BLANK)
     elif len(sign := mark.rstrip(_SELECTORS)) == 1 and not sign.isdigit():
         text = words.read(source, words.pieces(source, lines[line - 1], item), item.inlines).text
         if text:
