@@ -1,9 +1,10 @@
 """When a cycle runs, never what it does.
 
 ``pace`` has the backoff and the loop of ``--once``, ``serve`` the daemon,
-``basis`` the config and key it runs on, ``asked`` what other processes ask for,
-``alarm`` the failure that lasts, ``supervisor`` what is told to systemd,
-``threads`` what may hang. Only the daemon loads the watcher.
+``basis`` the config and key it runs on, ``opening`` the store that it holds,
+``asked`` what other processes ask for, ``alarm`` the failure that lasts,
+``supervisor`` what is told to systemd, ``threads`` what may hang. Only the daemon
+loads the watcher.
 """
 
 from omisync.daemon.pace import once

@@ -18,18 +18,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from omisync import control, errors, file, show, store, sync
-from omisync.daemon import asked, supervisor
+from omisync import control, errors, file, show, sync
+from omisync.daemon import asked, opening, supervisor
 from omisync.daemon import basis as bases
 from omisync.daemon.alarm import Alarm
 from omisync.daemon.asked import Asked
 from omisync.daemon.pace import delay
 from omisync.daemon.threads import Unwaited
-from omisync.errors import NoRoom, OmisyncError, RateLimited, StoreBusy
+from omisync.errors import OmisyncError, RateLimited, StoreBusy
 from omisync.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from structlog.stdlib import BoundLogger
@@ -44,9 +44,6 @@ HURRY_SECONDS = 10.0
 """For the requests under way to end when something else came; a slow server answers by then."""
 KEY_SECONDS = 1.0
 """Between two looks at config and key while they have to be put right."""
-LOCK_SECONDS = 0.2
-ROOM_SECONDS = 1.0
-"""Between two tries to open a store on a full disk, or one that another program writes to."""
 FATAL = {errors.WRONG_SERVER, errors.BAD_STORE}
 """What only a person can cure, and a restart of omisync belongs to the cure."""
 CURABLE = {errors.BAD_KEY, errors.BAD_CONFIG}
@@ -57,7 +54,6 @@ REFUSED_SECONDS = 900.0
 FIRST = asyncio.FIRST_COMPLETED
 RELOAD = -1
 GONE = "it was deleted or replaced: what there is now is read, or begun anew"
-HOLDER = "the omisync daemon"
 
 
 async def serve(
@@ -90,9 +86,9 @@ async def serve(
         while True:
             config = basis.config
             logger = log.configure(level or config.log.level, config.log.format, environ)
-            waits = _Waits(signals, environ, logger)
-            async with _locked(config.store_path, waits) as held:
-                opened = await _opened(config.store_path, waits)
+            waits = opening.Waits(signals, environ, logger)
+            async with opening.locked(config.store_path, waits) as held:
+                opened = await opening.opened(config.store_path, waits)
                 if opened is None:
                     return signals.code
                 with opened:
@@ -127,54 +123,6 @@ class Signals:
     def _interrupt(self) -> None:
         self.code = errors.INTERRUPTED
         self.stop.set()
-
-
-@dataclass(slots=True)
-class _Waits:
-    """Reports why start-up is delayed: to systemd always, to the log once."""
-
-    signals: Signals
-    environ: Mapping[str, str]
-    log: BoundLogger
-    said: str = ""
-
-    async def out(self, why: str, seconds: float, advice: str = "") -> None:
-        """Wait, at most until a stop; only what comes with an advice is worth a line."""
-        supervisor.tell(self.environ, READY=1, STATUS=why)
-        if advice and why != self.said:
-            self.log.warning("store.waiting", what=why, next=show.commands(advice))
-            self.said = why
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.signals.stop.wait(), seconds)
-
-
-@contextlib.asynccontextmanager
-async def _locked(path: Path, waits: _Waits) -> AsyncIterator[Callable[[], bool]]:
-    """Hold the store; a run that ends by itself is waited for, another daemon is not."""
-    with contextlib.ExitStack() as stack:
-        held: Callable[[], bool] = bool
-        while not waits.signals.stop.is_set():
-            try:
-                held = stack.enter_context(store.lock(path, HOLDER))
-                break
-            except NoRoom as error:
-                await waits.out(error.message, ROOM_SECONDS, error.advice)
-            except StoreBusy:
-                who = store.holder(path) or "another run"
-                if who.startswith(HOLDER):
-                    raise
-                await waits.out(f"waiting for {who}", LOCK_SECONDS)
-        yield held
-
-
-async def _opened(path: Path, waits: _Waits) -> store.Store | None:
-    """Open the store that is held, as soon as it can be; None when a stop comes first."""
-    while not waits.signals.stop.is_set():
-        try:
-            return store.Store.open(path)
-        except (NoRoom, StoreBusy) as error:
-            await waits.out(error.message, ROOM_SECONDS, error.advice)
-    return None
 
 
 @dataclass(slots=True)
@@ -264,7 +212,7 @@ class Daemon:
                 if not (self.held() and self.desk.store.is_in_place()):
                     self.log.warning("state.gone", path=str(self.config.store_path), what=GONE)
                     self.fresh = self.basis
-                    await self._stopped_within(ROOM_SECONDS)  # it may be gone each time
+                    await self._stopped_within(opening.ROOM_SECONDS)  # it may be gone each time
                     return RELOAD
                 asking = self.asked.taken(self.desk)
                 now = self.signals.now.is_set()
