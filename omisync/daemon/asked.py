@@ -20,22 +20,28 @@ if TYPE_CHECKING:
     Answer = dict[str, Any]
     Asking = tuple[Request, asyncio.Future[Answer]]
 
+STOPPING: Answer = {"error": "the daemon is stopping", "stopping": True}
+
 
 @dataclass(slots=True)
 class Asked:
-    """The requests that wait for the daemon. They outlive a reload of its config.
+    """The requests that wait for the daemon. They outlive a reload that keeps its state.
 
-    ``came`` is set while any waits.
+    ``came`` is set while any waits, ``closed`` once all are refused: none is carried
+    out on the state of another list.
     """
 
     came: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: list[Asking] = field(default_factory=list)
+    closed: bool = False
 
     async def ask(self, request: Request) -> Answer:
         """Let a request wait; return what came of it."""
         verb = request.get("do")
         if verb != "cycle" and (not isinstance(verb, str) or verb not in sync.COMMANDS):
             return {"error": "unknown request"}
+        if self.closed:
+            return STOPPING
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.waiting.append((request, answer))
         self.came.set()
@@ -51,12 +57,11 @@ class Asked:
         return [asking for asking in waiting if asking[0]["do"] == "cycle"]
 
     def refuse(self) -> None:
-        """Answer that the daemon is stopping."""
-        self.came.clear()
-        waiting, self.waiting = self.waiting, []
-        for _, answer in waiting:
+        """Answer, from now on, that the daemon is stopping."""
+        self.closed = True
+        for _, answer in self.waiting:
             if not answer.done():
-                answer.set_result({"error": "the daemon is stopping", "stopping": True})
+                answer.set_result(STOPPING)
 
 
 def _done(desk: Desk, request: Request) -> Answer:

@@ -98,6 +98,7 @@ async def serve(
             if code != RELOAD or daemon.fresh is None:
                 return code
             basis = daemon.fresh
+            asking = Asked() if asking.closed else asking
     finally:
         feeding.cancel()
         supervisor.tell(environ, STOPPING=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import random
 import shutil
 import socket
@@ -24,7 +25,7 @@ from test_watch import STYLES
 
 from omisync import config as configs
 from omisync import control, errors, log, sync
-from omisync.daemon import alarm, basis, serve
+from omisync.daemon import alarm, asked, basis, serve
 from omisync.sandbox import KEY, READ_ONLY_KEY
 from omisync.store import Store, lock
 
@@ -1092,6 +1093,51 @@ async def test_questions_at_once_are_all_answered(person: Person) -> None:
         answers = await asyncio.gather(*(daemon.ask(do="cycle") for _ in range(10)))
         assert {answer["code"] for answer in answers} == {errors.OK}
         assert person.omi() == {"buy milk": True}
+
+
+async def test_a_question_about_one_list_does_nothing_to_another(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked while the config of the other list is read, it is refused."""
+    person.sandbox.refuse["walk"] = 422
+    person.write("- [ ] walk\n")
+    assert (await person.once()).code == errors.PARKED
+    text = person.config_file.read_text()
+    other = person.home / "other.md"
+    other.write_text("- [ ] buy milk\n")
+    before = text.replace(str(person.todo), str(other)).replace("todo.db", "other.db")
+    person.config_file.write_text(before)
+    async with serving(person, monkeypatch) as daemon:
+        await daemon.holds(buy_milk=False)
+        with socket.socket(socket.AF_UNIX) as talk:
+            store_path = configs.load(person.config_file, daemon.environ).store_path
+            talk.connect(str(control.place(store_path, daemon.environ)))
+            await daemon.ask(do="cycle")  # it came later, so the other one was let in
+            person.config_file.unlink()
+            os.mkfifo(person.config_file)  # whoever reads it waits until all is written
+
+            def ask() -> None:
+                with person.config_file.open("w") as config:
+                    talk.sendall(b'{"do": "retry"}\n')
+                    person.config_file.unlink()
+                    person.config_file.write_text(text)
+                    config.write(text)
+
+            person.sent()
+            asking = asyncio.create_task(asyncio.to_thread(ask))
+            daemon.signals.reload.set()
+            await asking
+            await daemon.systemd.until("STATUS", "1 of 1 task parked")
+        assert person.sent() == []
+
+
+async def test_a_daemon_that_stops_says_so_to_all_who_ask() -> None:
+    """To who waits for an answer, and to who asks from then on."""
+    door = asked.Asked()
+    waiting = asyncio.create_task(door.ask({"do": "cycle"}))
+    await door.came.wait()
+    door.refuse()
+    assert await waiting == await door.ask({"do": "retry"}) == asked.STOPPING
 
 
 async def test_a_refused_key_answers_questions(person: Person) -> None:
