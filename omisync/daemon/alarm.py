@@ -7,13 +7,14 @@ failure tells it again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from omisync import errors
-from omisync.errors import StoreBusy
+from omisync.errors import OmisyncError, StoreBusy
 from omisync.store.notes import LastRun
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ BUSY_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Alarm:
-    """The person's command, and what it was last told of."""
+    """The person's command. ``ringing`` are the calls of it that run, with what they tell."""
 
     desk: Desk
     log: BoundLogger
-    ringing: set[asyncio.Task[None]] = field(default_factory=set)
+    ringing: dict[asyncio.Task[None], str] = field(default_factory=dict)
     held_until: float = 0.0
 
     def due_in(self, now: float) -> float | None:
@@ -56,8 +57,17 @@ class Alarm:
         if about is not None:
             self.log.warning("alarm.rung", about=about)
             ringing = asyncio.create_task(self._rung(about))
-            self.ringing.add(ringing)
-            ringing.add_done_callback(self.ringing.discard)
+            self.ringing[ringing] = about
+            ringing.add_done_callback(lambda over: self.ringing.pop(over, None))
+
+    def cut(self) -> None:
+        """Stop what is told at this moment; the next alarm on this store tells it anew."""
+        running = [ringing for ringing in self.ringing if not ringing.done()]
+        for ringing in running:
+            ringing.cancel()
+        if running:  # what was told before the first of them stands
+            with contextlib.suppress(OmisyncError), self.desk.store.transaction():
+                self.desk.store.put_fact("told", self.ringing[running[0]] == "recovered")
 
     def _held(self, now: float) -> float:
         """Return the seconds until the store is tried again; none if the clock was set back."""

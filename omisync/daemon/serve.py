@@ -238,8 +238,8 @@ class Daemon:
                     self.log.debug("watch.woke", why=saved.result())
                     saved = asyncio.create_task(watch.changed())
         finally:
-            for task in (saved, *self.alarm.ringing):
-                task.cancel()
+            self.alarm.cut()
+            saved.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await saved
 

@@ -409,6 +409,25 @@ async def test_an_alarm_that_cannot_ring_is_logged(person: Person, command: str,
     assert "notify_command" in failed["next"]
 
 
+async def test_an_alarm_that_is_cut_off_rings_again(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload ends the command before it has told anybody; the next daemon has it told."""
+    began, command = person.home / "began", person.home / "tell"
+    os.mkfifo(began)
+    command.write_text(f'#!/bin/sh\n[ -p "{began}" ] || exit 0\n: >"{began}"\nexec sleep 60\n')
+    command.chmod(0o755)
+    person.settings += f'[watch]\nnotify_command = "{command}"\nnotify_after = 0.0\n'
+    person.write("- [ ] buy milk\n")
+    person.sandbox.fault_rate({"503": 1.0})
+    async with serving(person, monkeypatch) as daemon:
+        await asyncio.to_thread(began.read_bytes)
+        began.unlink()
+        daemon.signals.reload.set()
+        await daemon.log.until("config.loaded")
+        await daemon.log.until("alarm.heard", about="failing")
+
+
 @asynccontextmanager
 async def failing(person: Person) -> AsyncIterator[tuple[alarm.Alarm, Log]]:
     """Have a sync fail, with an alarm that is due at once; give that and what it logs."""
