@@ -44,6 +44,24 @@ class Waits:
             await asyncio.wait_for(self.signals.stop.wait(), seconds)
 
 
+def check_free(path: Path) -> None:
+    """Make sure that the daemon could go on with the store at this path; nothing is written.
+
+    Raises:
+        StoreBusy: another daemon holds it, or another program writes to it.
+        StoreUnusable: it cannot be used.
+        NoRoom: the disk is full.
+    """
+    store.check_place(path)
+    who = store.holder(path) or ""
+    if who.startswith(HOLDER):
+        raise StoreBusy(f"{who} already works on {path}", "Stop it first.")
+    peeked = store.Store.peek(path, thorough=True)
+    if peeked is not None:
+        with peeked:
+            peeked.check_usable()
+
+
 @contextlib.asynccontextmanager
 async def locked(path: Path, waits: Waits) -> AsyncIterator[Callable[[], bool]]:
     """Hold the store; a run that ends by itself is waited for, another daemon is not."""

@@ -374,12 +374,15 @@ class Daemon:
         self.look = look
         supervisor.reloading(environ)
         try:
-            self.fresh = bases.read(self.config.path, environ)
+            fresh = bases.read(self.config.path, environ)
+            if fresh.config.store_path != self.config.store_path:
+                opening.check_free(fresh.config.store_path)
         except OmisyncError as error:
             advice = f"{show.commands(error.advice)} (the old config stays in force)"
             self.log.warning("config.refused", what=error.message, next=advice)
             supervisor.tell(environ, READY=1, STATUS=f"old config kept: {error.message}")
             return False
+        self.fresh = fresh
         self.log.info("config.loaded", path=str(self.config.path))
         return True
 

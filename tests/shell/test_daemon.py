@@ -15,7 +15,7 @@ import sys
 import textwrap
 import time
 import uuid
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from test_watch import STYLES
 
 from omisync import config as configs
 from omisync import control, errors, log, sync
-from omisync.daemon import alarm, asked, basis, serve
+from omisync.daemon import alarm, asked, basis, opening, serve
 from omisync.sandbox import KEY, READ_ONLY_KEY
 from omisync.store import Store, lock
 
@@ -907,6 +907,30 @@ async def test_a_config_that_vanished_is_not_taken(
         person.write("- [x] buy milk\n")
         await daemon.log.until("config.refused")
         await daemon.holds(buy_milk=True)
+
+
+@pytest.mark.parametrize("how", ["held", "folder", "damaged"])
+async def test_a_config_with_a_state_that_cannot_be_used_is_not_taken(
+    person: Person, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """One that another daemon holds, that is none, or that is damaged: as any wrong config."""
+    person.write("- [ ] buy milk\n")
+    path = person.store_path.with_name("other.db")
+    async with serving(person, monkeypatch) as daemon:
+        await daemon.systemd.until("STATUS", "In sync")
+        with lock(path, opening.HOLDER) if how == "held" else nullcontext():
+            if how == "folder":
+                path.mkdir()
+            elif how == "damaged":
+                path.write_bytes(b"no store" * 1000)
+            text = person.config_file.read_text()
+            person.config_file.write_text(text.replace("todo.db", "other.db"))
+            daemon.signals.reload.set()
+            said = await daemon.log.until("config.refused", level="warning")
+            assert str(path) in said["what"]
+            assert "the old config stays in force" in said["next"]
+            person.write("- [x] buy milk\n")
+            await daemon.holds(buy_milk=True)
 
 
 async def test_another_todo_file_is_switched_to(
