@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     Command = Callable[[Desk, str], list[str] | str]
 
 
+DIGITS = 19
+"""Of a number, at most: SQLite counts no further, and Python converts some thousand."""
+
+
 def _restore(desk: Desk, text: str) -> str:
-    if not text.isdecimal():
-        raise UsageError(f"{text!r} is not a number", "`omisync log --clashes` lists them.")
+    if not text.isdecimal() or len(text) > DIGITS:
+        what = f"{text[:DIGITS]!r} is not the number of a clash"
+        raise UsageError(what, "`omisync log --clashes` lists them.")
     return taking_back.restore(desk, int(text))
 
 

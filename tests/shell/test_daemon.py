@@ -1127,6 +1127,17 @@ async def test_an_unknown_question_is_answered(person: Person, request_: dict[st
         await daemon.holds(buy_milk=False)
 
 
+@pytest.mark.parametrize("text", ["9" * 5000, "-1", "", "x"])
+async def test_a_clash_of_no_number_is_answered(person: Person, text: str) -> None:
+    """Whatever stands where its number should, the daemon goes on."""
+    person.write("- [ ] buy milk\n")
+    async with living(person) as daemon:
+        answer = await daemon.ask(do="restore", text=text)
+        assert "is not the number of a clash" in answer["error"]
+        assert answer["code"] == errors.USAGE
+        await daemon.holds(buy_milk=False)
+
+
 async def test_questions_at_once_are_all_answered(person: Person) -> None:
     """Ten people asking while an edit goes out get one cycle between them, or the next."""
     person.write("- [ ] buy milk\n")
