@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from omisync import places
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 LOCK_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """Never through a symlink to another file, which would be emptied; nor waiting at a FIFO."""
+
+GLANCE = 0.05
+"""Seconds that a look at who holds a lock takes at most: it holds the lock meanwhile."""
 
 LEAST_ROOM = 65_536
 """Bytes that have to be free: twice what one edit writes, which the benchmarks measure."""
@@ -53,14 +57,12 @@ def lock(path: Path, holder: str) -> Iterator[Callable[[], bool]]:
         unwritable(path, error)
     descriptor = _opened_lock(path, LOCK_FLAGS | os.O_CREAT)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(descriptor):
             who = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
             raise StoreBusy(
                 f"{who} already works on {path}",
                 "One omisync at a time: wait for it, or stop it first.",
-            ) from None
+            )
         os.ftruncate(descriptor, 0)
         try:
             os.write(descriptor, f"{holder} (process {os.getpid()})\n".encode())
@@ -69,6 +71,20 @@ def lock(path: Path, holder: str) -> Iterator[Callable[[], bool]]:
         yield lambda: _is_at(descriptor, _lock_of(path))
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Return whether the lock is ours now; who only looks (``holder``) is waited for."""
+    until = time.monotonic() + GLANCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(GLANCE / 50)
+        else:
+            return True
 
 
 def _opened_lock(path: Path, flags: int) -> int:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sqlite3
 import stat
+import threading
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
@@ -609,6 +610,27 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with store.lock(path, "the second"):
         pass
     assert store.holder(path) is None
+
+
+def test_who_looks_for_the_holder_is_in_nobodys_way(tmp_path: Path) -> None:
+    """However often somebody looks, a command that comes meanwhile gets the lock."""
+    path, over = tmp_path / "s.db", threading.Event()
+    with store.lock(path, "the first"):
+        pass
+
+    def look() -> None:
+        while not over.is_set():
+            store.holder(path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(200):
+            with store.lock(path, "the second"):
+                pass
+    finally:
+        over.set()
+        looking.join()
 
 
 def test_peeking_creates_nothing(tmp_path: Path) -> None:
