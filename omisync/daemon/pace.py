@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from typing import TYPE_CHECKING
 
 from omisync import errors, sync
@@ -67,7 +68,7 @@ async def once(  # noqa: PLR0913 - what a person can say besides --once
     ``waiting`` hears of each wait, in seconds; the rest is as for ``sync.cycle``.
     """
     attempt = 0
-    deadline = desk.clock() + patience
+    deadline = time.monotonic() + patience  # whatever the clock is set to meanwhile
     total: Outcome | None = None
     looks = True
     while True:
@@ -79,13 +80,13 @@ async def once(  # noqa: PLR0913 - what a person can say besides --once
         total = outcome if total is None else total.then(outcome)
         if not outcome.temporary:
             return total
-        now = desk.clock()
         if outcome.progress:
-            attempt, deadline = 0, now + patience
+            attempt, deadline = 0, time.monotonic() + patience
         attempt += 1
+        now = desk.clock()
         wait = delay(outcome, attempt, now, random.random())  # noqa: S311 - jitter, not a secret
-        left = deadline - now
-        gated = outcome.retry_at is not None and outcome.retry_at > deadline
+        left = deadline - time.monotonic()
+        gated = outcome.retry_at is not None and outcome.retry_at - now > left
         if left <= 0 or gated:
             return total
         wait = min(wait, left)

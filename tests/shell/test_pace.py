@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -208,6 +210,18 @@ async def test_patience_counts_from_the_last_progress(person: Person) -> None:
     assert outcome.code == errors.OK
     assert outcome.counts == {"task.changed": 3}
     assert sum(waits) > 1.5
+
+
+async def test_a_clock_that_is_set_back_gives_no_patience(person: Person) -> None:
+    """However far back it is at each look: the run ends when it would have."""
+    back = count(step=-3600)
+    person.clock = lambda: time.time() + next(back)  # type: ignore[assignment]  # a clock all the same
+    person.write("- [ ] Buy milk\n")
+    await person.sandbox.__aexit__()
+    async with asyncio.timeout(20):
+        outcome = await person.once(patience=0.5)
+    assert outcome.code == errors.TEMPORARY
+    await person.sandbox.__aenter__()
 
 
 async def test_without_patience_there_is_one_cycle(person: Person) -> None:
