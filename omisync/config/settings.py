@@ -182,6 +182,8 @@ class Watch(Section):
     @field_validator("notify_command")
     @classmethod
     def _words(cls, line: str) -> str:
+        if "\0" in line:
+            raise ValueError
         try:
             shlex.split(line)
         except ValueError as error:

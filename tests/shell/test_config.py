@@ -301,6 +301,7 @@ def test_an_emoji_mark_is_its_plain_mark(tmp_path: Path) -> None:
         ("watch.rescan = 2026-01-01", "watch.rescan is 2026-01-01; allowed is a number"),
         ("watch.poll = 9.9", "allowed is a number of seconds from 10 to 604800"),
         ("watch.poll = 604801", "allowed is a number of seconds from 10 to 604800"),
+        ('watch.notify_command = "a\\u0000"', 'allowed is a command, or "" for none'),
         ('state.path = "\\u0000"', 'allowed is a path, or "" for the usual place'),
         ('log.level = "verbose"', 'allowed is "debug", "info", "warning" or "error"'),
         ('log.format = "xml"', 'allowed is "auto", "console" or "json"'),
