@@ -69,8 +69,12 @@ class Paper:
     def line(
         self, head: Sequence[Piece], body: Sequence[Piece] = (), tail: Sequence[Piece] = ()
     ) -> None:
-        """Write one fact on one line; on a terminal ``body`` is cut so that the line fits."""
-        head, body, tail = self._sayable(head), self._sayable(body), self._sayable(tail)
+        """Write one fact on one line; on a terminal ``body`` is cut so that the line fits.
+
+        ``body`` is somebody else's text: a command in it stays as it is.
+        """
+        head, tail = self._sayable(_called(head)), self._sayable(_called(tail))
+        body = self._sayable(body)
         if self._width is not None:
             room = max(LEAST, self._width - _cells([*head, *tail]))
             body = _cut(_in_view(body, room), room)
@@ -78,15 +82,14 @@ class Paper:
 
     def say(self, *pieces: Piece) -> None:
         """Write a message whole, on one line however long: it may hold a command to copy."""
-        self._write(self._sayable(pieces))
+        self._write(self._sayable(_called(pieces)))
 
     def gap(self) -> None:
         """Write an empty line."""
         self._stream.write("\n")
 
     def _sayable(self, pieces: Sequence[Piece]) -> list[Piece]:
-        said = ((words.commands(text), style) for text, style in pieces)
-        return [Piece(self._encodable(words.safe(text)), style) for text, style in said]
+        return [Piece(self._encodable(words.safe(text)), style) for text, style in pieces]
 
     def _encodable(self, text: str) -> str:
         try:
@@ -101,6 +104,11 @@ class Paper:
             for text, style in pieces
         )
         self._stream.write("".join(texts) + "\n")
+
+
+def _called(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return our own words with commands that can be copied as they stand."""
+    return [Piece(words.commands(text), style) for text, style in pieces]
 
 
 def wants_colour() -> bool:

@@ -788,6 +788,17 @@ def test_a_hint_can_be_copied_with_the_config_that_was_named(machine: Machine) -
     assert "`omisync --config=-x.toml --once --allow-removals`" in said
 
 
+def test_a_command_in_a_task_is_shown_as_it_is_written(machine: Machine, omi: Omi) -> None:
+    """Only what omisync itself says names the config."""
+    config = machine.config_file.rename(machine.home / "list.toml")
+    task = "try `omisync --once` today"
+    omi.sandbox.refuse[task] = 422
+    machine.write(f"- [ ] {task}\n")
+    said = [machine.run("-c", str(config), word).said for word in ("--dry-run", "--once", "log")]
+    assert all(task in one for one in said)
+    assert f"`omisync -c {config} retry`" in said[1]
+
+
 def test_status_sees_that_the_file_was_changed(machine: Machine) -> None:
     """The last sync went well, and what was written since is not in Omi."""
     machine.synced("- [ ] a\n")
