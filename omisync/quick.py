@@ -66,13 +66,12 @@ def sentence(ready: Ready) -> str:
     return f"In sync: {tasks}."
 
 
-def setting(config_file: Path, environ: Mapping[str, str]) -> str:
+def setting(config: bytes, environ: Mapping[str, str]) -> str:
     """Return what stands for everything a run is configured by, and this version.
 
-    A config that can be read only once, as from a pipe, may be another the next time.
+    ``config`` are the bytes of the config file as the run has read them.
     """
-    said = config_file.read_bytes() if config_file.is_file() else os.urandom(16)
-    digest = hashlib.sha256(said)
+    digest = hashlib.sha256(config)
     for part in (__version__, environ.get("OMI_API_BASE", ""), environ.get("TZ", "")):
         digest.update(b"\0" + part.encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
@@ -85,9 +84,10 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
     with contextlib.suppress(OmisyncError, RecursionError, *wrong):
         import tomllib
 
-        if not config_file.is_file():
+        if not config_file.is_file():  # a pipe can be read only once
             return None
-        config = tomllib.loads(config_file.read_text(encoding="utf-8-sig"))
+        said = config_file.read_bytes()
+        config = tomllib.loads(said.decode("utf-8-sig"))
         if config.get("sync", {}).get("direction") == "two-way":
             return None  # only Omi knows whether there is nothing to do
         base = config_file.absolute().parent
@@ -105,7 +105,7 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
         settled = facts["settled"]
         now = time.time()
         if (
-            settled["setting"] == setting(config_file, environ)
+            settled["setting"] == setting(said, environ)
             and facts["last"]["code"] == settled["code"]
             and facts.get("fingerprint") in {None, key.fingerprint}
             and settled["at"] <= now

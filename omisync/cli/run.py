@@ -68,7 +68,7 @@ def once(options: Namespace) -> int:
         from omisync import sync
 
         opened = stack.enter_context(_opened(config))
-        desk = sync.Desk(config, opened, os.environ, quick.setting(config_file, os.environ))
+        desk = sync.Desk(config, opened, os.environ, quick.setting(config.source, os.environ))
         desk.timeout = min(desk.timeout, max(options.timeout, ANSWER))
         outcome = _synced(desk, options)
         if not options.json and _agreed(outcome, config.todo_path):

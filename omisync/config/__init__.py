@@ -31,10 +31,12 @@ __all__ = ["SUFFIXES", "Config", "Settings", "load", "written"]
 class Config(Settings):
     """The settings of one config file, with the places that follow from where it stands.
 
-    All paths are absolute. ``key_file`` is the text of one, or empty.
+    All paths are absolute. ``key_file`` is the text of one, or empty. ``source`` are the
+    bytes that were read.
     """
 
     path: Path
+    source: Annotated[bytes, Field(repr=False)]
     todo_path: Path
     store_path: Path
     key_file: str
@@ -84,6 +86,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     config = Config(
         **{name: getattr(settings, name) for name in SECTIONS},
         path=path.absolute(),
+        source=source,
         todo_path=todo,
         store_path=store,
         key_file=str(places.todo_path(key_file, base)) if key_file else "",

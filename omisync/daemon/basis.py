@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,11 +32,8 @@ def read(config_file: Path, environ: Mapping[str, str]) -> Basis:
     """
     # Looked at before it is read: what is written meanwhile is then found changed.
     seen = file.signature(config_file)
-    setting = ""
-    with contextlib.suppress(OSError):  # reading it as a config tells why
-        setting = quick.setting(config_file, environ)
     config = configs.load(config_file, environ)
-    return Basis(config, setting, (seen, *look(config, environ)[1:]))
+    return Basis(config, quick.setting(config.source, environ), (seen, *look(config, environ)[1:]))
 
 
 def look(config: Config, environ: Mapping[str, str]) -> Look:

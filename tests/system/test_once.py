@@ -398,6 +398,28 @@ def test_a_second_run_waits_for_the_first(machine: Machine, omi: Omi) -> None:
     assert omi.items() == {"task 1": False, "task 2": False}
 
 
+def test_a_config_that_is_edited_while_a_run_waits_is_looked_at(machine: Machine, omi: Omi) -> None:
+    """The run goes by the config that it has read, and the next one by the new one."""
+    machine.settings = {"sync": 'completed = "skip"\n'}
+    machine.configure()
+    machine.synced("- [ ] a\n- [x] b\n")
+    machine.write("- [ ] a\n- [x] b\n- [ ] c\n")
+    former = machine.config_file.read_text()
+    machine.config_file.unlink()
+    os.mkfifo(machine.config_file)  # whoever reads it waits until all is written
+    with lock(machine.store, "another omisync"):
+        waiting = machine.start("--once")
+        with machine.config_file.open("w") as config:
+            machine.config_file.unlink()
+            machine.settings = {"sync": 'completed = "mirror"\n'}
+            machine.configure()
+            config.write(former)
+    assert ended(waiting).out == "In sync: 3 tasks. 1 created.\n"
+    assert omi.items() == {"a": False, "c": False}
+    assert machine.once().out == "In sync: 3 tasks. 1 created.\n"
+    assert omi.items() == {"a": False, "b": True, "c": False}
+
+
 def test_a_lock_of_another_program_is_named(machine: Machine, omi: Omi) -> None:
     """Whoever holds the store is named; when it lets go, the run works."""
     machine.synced(lines(1))
