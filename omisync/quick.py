@@ -71,10 +71,17 @@ def setting(config: bytes, environ: Mapping[str, str]) -> str:
 
     ``config`` are the bytes of the config file as the run has read them.
     """
-    digest = hashlib.sha256(config)
-    for part in (__version__, environ.get("OMI_API_BASE", ""), environ.get("TZ", "")):
-        digest.update(b"\0" + part.encode(errors="surrogateescape"))
-    return digest.hexdigest()[:32]
+    around = (__version__, environ.get("OMI_API_BASE", ""), environ.get("TZ", ""))
+    return _digest(config) + _digest("\0".join(around).encode(errors="surrogateescape"))
+
+
+def is_of(setting: str, config: bytes) -> bool:
+    """Return whether a setting is one of this config, whatever else a run is configured by."""
+    return setting.startswith(_digest(config))
+
+
+def _digest(said: bytes) -> str:
+    return hashlib.sha256(said).hexdigest()[:16]
 
 
 def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:

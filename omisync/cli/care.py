@@ -97,6 +97,8 @@ def _since(config: Config, settled: Settled | None, links: Sequence[Link]) -> st
         return "" if is_waiting else NEXT_SYNC
     if file.signature(config.todo_path) is None:
         return "the file is not there now"
+    if not quick.is_of(settled.setting, config.source):
+        return "the config has changed since"
     with contextlib.suppress(OmisyncError):  # the next sync tells
         known = (settled.digest, settled.signature, settled.at)
         return "" if quick.same_bytes(config.todo_path, *known) else "the file has changed since"

@@ -812,6 +812,21 @@ def test_status_sees_that_the_file_was_changed(machine: Machine) -> None:
     assert machine.run("status", "--json").data["in_sync"] is True
 
 
+def test_status_sees_that_the_config_was_changed(machine: Machine) -> None:
+    """The next sync has something to do; another time zone around ``status`` is no reason."""
+    machine.settings = {"sync": 'completed = "skip"\n'}
+    machine.configure()
+    machine.synced("- [ ] a\n- [x] b\n")
+    assert machine.run("status", TZ="Asia/Tokyo").out.startswith("In sync: 2 tasks.\n")
+    machine.settings = {}
+    machine.configure()
+    told = "In sync: 2 tasks when last synced; the config has changed since.\n"
+    assert machine.run("status").out.startswith(told)
+    assert machine.run("status", "--json").data["in_sync"] is False
+    assert machine.once().out == "In sync: 2 tasks. 1 created.\n"
+    assert machine.run("status").out.startswith("In sync: 2 tasks.\n")
+
+
 @pytest.mark.parametrize(
     ("method", "asked", "told"),
     [("PATCH", ["GET"], "writes are limited until"), ("GET", [], "reads are limited until")],
