@@ -28,11 +28,12 @@ stand for the bytes: coarse clocks give two quick writes the same time."""
 
 
 class Ready(NamedTuple):
-    """The outcome of the last clean run."""
+    """The outcome of the last clean run; ``look_at`` is when something is due, in Unix seconds."""
 
     code: int
     tasks: int
     parked: int
+    look_at: float | None
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> Ready | None:
@@ -119,7 +120,7 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
             and (settled["look_at"] is None or now < settled["look_at"])
             and same_bytes(todo, settled["digest"], settled.get("signature"), settled["at"])
         ):
-            return Ready(settled["code"], settled["tasks"], settled["parked"])
+            return Ready(*(settled[name] for name in Ready._fields))
     return None
 
 

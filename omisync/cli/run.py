@@ -33,7 +33,6 @@ NOTHING_DONE: dict[str, object] = {
     "waiting": 0,
     "done": {},
     "retry_at": None,
-    "look_at": None,
     "troubles": [],
     "parked_tasks": [],
     "remarks": [],
@@ -134,8 +133,12 @@ def _agreed(outcome: Outcome, todo_path: Path) -> bool:
 def _say_quickly(options: Namespace, ready: quick.Ready) -> None:
     """Print the same as a full run that found nothing to do."""
     if options.json:
-        facts = {"code": ready.code, "in_sync": True, "tasks": ready.tasks, "parked": ready.parked}
-        print(json.dumps({"version": 1, **facts, **NOTHING_DONE}))  # noqa: T201 - data
+        facts = {"version": 1, "in_sync": True, **ready._asdict(), **NOTHING_DONE}
+        if ready.look_at is not None:
+            from omisync.show.words import instant
+
+            facts["look_at"] = instant(ready.look_at)
+        print(json.dumps(facts))  # noqa: T201 - data
         return
     if ready.parked:
         from omisync import show

@@ -162,6 +162,16 @@ def test_a_program_reads_the_same_of_both_runs(machine: Machine) -> None:
     assert {**first, "done": {}} == second
 
 
+def test_a_program_reads_when_something_is_due(machine: Machine, omi: Omi) -> None:
+    """A run that finds nothing to do tells when a parked task is tried again, as the one before."""
+    machine.synced(lines(1, 2))
+    omi.sandbox.fault_next("402", method="PATCH")
+    machine.write(lines(1) + "- [x] task 2\n")
+    first, second = machine.once("--json").data, machine.once("--json").data
+    assert second["look_at"] == first["look_at"]
+    assert second["look_at"] is not None
+
+
 def reread(machine: Machine, **environ: str | None) -> bool:
     """Return whether the next run looks at everything anew."""
     ran, loaded = machine.watched("--once", **environ)
