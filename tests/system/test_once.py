@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from machine import OTHER_KEY, PATIENCE, ended, lines
 
-from omisync import errors
+import omisync
+from omisync import errors, file
 from omisync.sandbox import KEY, READ_ONLY_KEY
-from omisync.store import lock
+from omisync.store import Store, lock
+from omisync.store.notes import Settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from machine import Machine, Omi
 
@@ -188,11 +193,71 @@ def test_a_changed_config_is_looked_at(machine: Machine) -> None:
     assert not reread(machine)
 
 
-@pytest.mark.parametrize("environ", [{"OMI_API_KEY": OTHER_KEY}, {"TZ": "Asia/Tokyo"}])
+@pytest.mark.parametrize(
+    "environ",
+    [{"OMI_API_KEY": OTHER_KEY}, {"TZ": "Asia/Tokyo"}, {"OMI_API_BASE": "http://127.0.0.1:9"}],
+)
 def test_a_changed_environment_is_looked_at(machine: Machine, environ: dict[str, str]) -> None:
-    """Another key or another time zone is a reason to look again."""
+    """Another key, another time zone or another server is a reason to look again."""
     at_rest(machine)
     assert reread(machine, **environ)
+
+
+def test_another_version_looks_again(machine: Machine, tmp_path: Path) -> None:
+    """It may read the file in another way."""
+    package = tmp_path / "newer" / "omisync"
+    shutil.copytree(Path(omisync.__file__).parent, package)
+    text = (package / "__init__.py").read_text()
+    at_rest(machine)
+    assert not reread(machine, PYTHONPATH=str(package.parent))
+    newer = text.replace(f'"{omisync.__version__}"', '"99.0"')
+    (package / "__init__.py").write_text(newer)
+    assert reread(machine, PYTHONPATH=str(package.parent))
+
+
+def test_two_way_always_asks_omi(machine: Machine, omi: Omi) -> None:
+    """Nothing here can tell what is new there."""
+    machine.configure(sync='direction = "two-way"\n')
+    at_rest(machine)
+    assert machine.once().code == 0
+    assert omi.sent() != []
+
+
+def noted(machine: Machine, **values: object) -> None:
+    """Have the note of the last clean run say so."""
+    with Store.open(machine.store) as store, store.transaction():
+        settled = store.note(Settled)
+        assert settled is not None
+        store.put_note(replace(settled, **values))
+
+
+def test_a_clock_that_was_set_back_is_no_reason_to_trust(machine: Machine) -> None:
+    """What was seen at a time to come tells nothing about the file of today."""
+    at_rest(machine, mtime=LONG_AGO)
+    assert not reread(machine)
+    noted(machine, at=time.time() + 3600)
+    assert reread(machine)
+
+
+def test_what_is_due_is_looked_at(machine: Machine) -> None:
+    """As a parked task that is to be tried again: when it is time, and not before."""
+    at_rest(machine)
+    noted(machine, look_at=time.time() + 3600)
+    assert not reread(machine)
+    noted(machine, look_at=time.time() - 1)
+    assert reread(machine)
+
+
+def test_a_coarse_clock_hides_no_edit(machine: Machine, omi: Omi) -> None:
+    """Written twice within two seconds a file may look the same from outside: its bytes count."""
+    at_rest(machine)
+    machine.write(lines(1, 2, 4))
+    os.utime(machine.todo, (LONG_AGO, LONG_AGO))
+    seen = file.signature(machine.todo)
+    assert seen is not None
+    noted(machine, signature=[*seen], at=LONG_AGO + 1)
+    assert machine.once().code == 0
+    assert omi.items()["task 4"] is False
 
 
 def test_a_key_file_that_others_can_read_is_told_at_once(machine: Machine, omi: Omi) -> None:
