@@ -28,6 +28,7 @@ import stat
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,12 +100,39 @@ def test_a_key_is_nobody_elses_whatever_the_umask(machine: Machine) -> None:
     assert {path.name: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
+class Echo(BaseHTTPRequestHandler):
+    """Refuses each reading, and says with which key it came."""
+
+    def do_GET(self) -> None:
+        """Refuse it."""
+        said = json.dumps({"detail": f"Invalid API key: {self.headers['Authorization']}"})
+        self.send_response(401)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def echo() -> Iterator[str]:
+    """The address of a server that says again what it is told."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        serving.join()
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_no_command_shows_the_key(machine: Machine, words: tuple[str, ...]) -> None:
+def test_no_command_shows_the_key(machine: Machine, echo: str, words: tuple[str, ...]) -> None:
     """Refused by a server that echoes it, verbose, as JSON or wrong: ``machine.checked`` looks."""
     machine.write(lines(1))
-    machine.omi.sandbox.keys.clear()
-    machine.run(*words)
+    said = machine.once(OMI_API_BASE=echo).said
+    assert "Invalid API key: Bearer omi_de" in said
+    machine.run(*words, OMI_API_BASE=echo)
 
 
 def test_a_key_in_the_wrong_place_is_not_repeated(machine: Machine) -> None:
