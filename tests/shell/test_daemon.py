@@ -27,7 +27,7 @@ from omisync import config as configs
 from omisync import control, errors, log, sync
 from omisync.daemon import alarm, asked, basis, opening, serve
 from omisync.sandbox import KEY, READ_ONLY_KEY
-from omisync.store import Store, lock
+from omisync.store import HISTORY_SECONDS, Event, Store, lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -982,6 +982,18 @@ async def test_a_reload_does_not_wait_for_a_hang(person: Person) -> None:
         assert daemon.task.done()
     async with living(person) as daemon:
         await daemon.holds(buy_milk=True)
+
+
+async def test_what_is_old_goes_at_the_start(person: Person) -> None:
+    """A daemon with little to do would keep it for ever."""
+    now = time.time()
+    with Store.open(person.store_path) as store, store.transaction():
+        store.record(Event(now - HISTORY_SECONDS - 60, "task.created", "old"))
+        store.record(Event(now - HISTORY_SECONDS + 60, "task.created", "newer"))
+    async with living(person):
+        pass
+    with Store.open(person.store_path) as store:
+        assert [event.text for event in store.history(10) if event.text] == ["newer"]
 
 
 # The file.
