@@ -81,6 +81,10 @@ class KeyProblem(OmisyncError):
     exit_code = BAD_KEY
 
 
+class OtherAccount(KeyProblem):
+    """The key opens another account than the one that the linked tasks are in."""
+
+
 class FileMissing(OmisyncError):
     """There is no todo file at the configured path."""
 

@@ -299,21 +299,28 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bo
     """Return the plan, and whether it knows what Omi has.
 
     A two-way plan that cannot ask Omi is made without, and that is told.
+
+    Raises:
+        OtherAccount: what Omi has is somebody else's.
+        OmisyncError: the file or the store cannot be used.
     """
     from omisync import sync
 
     listing: Listing | None = None
+    now = time.time()
     if config.two_way:
         import asyncio
 
         try:
-            listing = asyncio.run(sync.glance(config, os.environ))
+            listing = asyncio.run(sync.glance(config, os.environ, opened, now))
+        except errors.OtherAccount:
+            raise
         except errors.OmisyncError as error:
             sys.stderr.write(
                 f"Omi could not be asked, so only what would be sent is shown: {error.message}\n"
                 + (f"→ {error.advice}\n" if error.advice else "")
             )
-    document, decided = sync.preview(config, opened, time.time(), listing)
+    document, decided = sync.preview(config, opened, now, listing)
     return document, decided, listing is not None
 
 

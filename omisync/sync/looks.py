@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.errors import ConfigError, KeyProblem, RateLimited
+from omisync.errors import ConfigError, OtherAccount, RateLimited
 from omisync.store import notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from omisync.api import OmiClient
     from omisync.config import Config
@@ -126,7 +127,7 @@ async def check_account(run: Run) -> None:
     Costs nothing while the key is the one that last worked.
 
     Raises:
-        KeyProblem: no linked item is in the new key's account.
+        OtherAccount: no linked item is in the new key's account.
         OmisyncError: the server could not be read.
     """
     client = await run.desk.client()
@@ -138,11 +139,20 @@ async def check_account(run: Run) -> None:
     if known and former is not None:
         run.pass_gate("read")
         listing = await client.listing()
-        if known.isdisjoint(item.id for item in listing.items):
-            raise KeyProblem(
-                f"This looks like another account: none of the {len(known)} linked tasks is in it",
-                "Use the former account's key, or run `omisync repair --accept-account` to link"
-                " this list with the new account.",
-            )
+        check_familiar(known, listing)
     with run.store.transaction(durable=False):
         run.store.put_fact("fingerprint", fingerprint)
+
+
+def check_familiar(known: AbstractSet[str], listing: Listing) -> None:
+    """Refuse a list in which there is none of the items that are linked.
+
+    Raises:
+        OtherAccount: it is that of another account.
+    """
+    if known and known.isdisjoint(item.id for item in listing.items):
+        raise OtherAccount(
+            f"This looks like another account: none of the {len(known)} linked tasks is in it",
+            "Use the former account's key, or run `omisync repair --accept-account` to link"
+            " this list with the new account.",
+        )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from omisync.core.model import Listing
     from omisync.core.plan import Plan
     from omisync.errors import FileChanged
+    from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
 BUDGET = 120
@@ -164,17 +165,30 @@ def _owe(desk: Desk, owed: str) -> None:
             desk.store.put_note(replace(last, owed=owed))
 
 
-async def glance(config: Config, environ: Mapping[str, str]) -> Listing:
+async def glance(
+    config: Config, environ: Mapping[str, str], store: Store | None = None, now: float = 0.0
+) -> Listing:
     """Return all items for a plan that is only shown; nothing is remembered.
 
+    Of the ``store``, where there is one, the gate at this time (Unix seconds) and the
+    account are minded.
+
     Raises:
+        OtherAccount: none of the linked items is there.
+        RateLimited: the server asked to wait until later than now; nothing was sent.
         OmisyncError: the server could not be read, or there is no usable key.
     """
     from omisync.api import OmiClient
 
     key = places.find_key(config.key_file, environ, config.omi.base_url)
+    gate = store.gates().get("read") if store is not None else None
+    if gate is not None and gate.wait(now) > 0:
+        raise RateLimited("read", gate.wait(now), gate.limit)
     async with OmiClient(config.omi.base_url, key.value) as client:
-        return await client.listing()
+        found = await client.listing()
+    if store is not None and store.fact("fingerprint") not in {None, key.fingerprint}:
+        looks.check_familiar(store.remote_ids(), found)
+    return found
 
 
 def _note(desk: Desk, at: float, cost: int) -> None:

@@ -8,14 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from machine import PATIENCE, Machine, Ran, checked, lines, tree
+from machine import OTHER_KEY, PATIENCE, Machine, Ran, checked, lines, tree
 from running import Daemon
 
 from omisync import file
+from omisync.core.model import Gate
+from omisync.sandbox import KEY
+from omisync.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,6 +169,33 @@ def test_a_first_plan_knows_the_list_that_it_read(both: Machine, omi: Omi) -> No
     assert "+ create    b  (new)" in out
     assert "link      a" in out
     assert "1 to create in 1 request" in out
+
+
+def test_a_plan_minds_the_limit(both: Machine, omi: Omi) -> None:
+    """While the server asked to wait it is not asked, and the plan says what it lacks."""
+    both.synced("- [ ] a\n")
+    with Store.open(both.store) as store, store.transaction():
+        store.put_gate(Gate("read", time.time(), 600.0))
+    both.write("- [x] a\n")
+    ran = both.run("--dry-run")
+    assert (ran.code, omi.sent()) == (0, [])
+    assert "1 to change." in ran.out
+    assert "only what would be sent is shown: Omi's read limit is reached" in ran.err
+    assert both.run("--dry-run", "--json").data["listed"] is False
+
+
+def test_a_plan_minds_the_account(both: Machine, omi: Omi) -> None:
+    """Another account's items are not shown as if a sync would write them; 77, as that."""
+    both.synced("- [ ] a\n")
+    omi.sandbox.keys[OTHER_KEY] = omi.sandbox.keys[KEY]
+    omi.sandbox.items.clear()
+    omi.sandbox.add("of somebody else")
+    before = tree(both.home)
+    ran = both.run("--dry-run", OMI_API_KEY=OTHER_KEY)
+    assert tree(both.home) == before
+    once = both.once(OMI_API_KEY=OTHER_KEY)
+    assert (ran.code, ran.out, ran.err) == (77, "", once.err)
+    assert once.code == 77
 
 
 def test_a_plan_shows_both_directions(both: Machine, omi: Omi) -> None:
