@@ -311,6 +311,8 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bo
     if config.two_way:
         import asyncio
 
+        if opened is not None:
+            sync.check_bound(opened, config)  # before another server gets to see the key
         try:
             listing = asyncio.run(sync.glance(config, os.environ, opened, now))
         except errors.OtherAccount:

@@ -198,6 +198,14 @@ def test_a_plan_minds_the_account(both: Machine, omi: Omi) -> None:
     assert once.code == 77
 
 
+def test_a_plan_minds_the_server(both: Machine) -> None:
+    """One that the links are not from is not asked; 78, as a sync."""
+    both.synced("- [ ] a\n")
+    ran = both.run("--dry-run", OMI_API_BASE="http://127.0.0.1:9")
+    assert (ran.code, ran.out) == (78, "")
+    assert "belongs to" in ran.err.splitlines()[0]
+
+
 def test_a_plan_shows_both_directions(both: Machine, omi: Omi) -> None:
     """What is written, edited, asked for and sent, which value gives way; nothing changes."""
     both.synced("- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
