@@ -7,7 +7,7 @@ the plan to send. That a line is open says something of an item only that it nam
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,17 @@ from omisync.core import match, merge
 from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from omisync.core.merge import Encoding
+
+
+_AGREEMENTS: tuple[Callable[[Fields], object], ...] = (
+    lambda fields: (fields.completed, fields.due_at),
+    lambda fields: fields.completed,
+    lambda _: None,
+)
+"""In what a line and an item of the same text agree, the closest first."""
 
 
 def pairs(
@@ -40,37 +48,42 @@ def pairs(
     for number, entry in enumerate(entries):
         if entry.explicit_id in by_id:
             found[number] = by_id.pop(entry.explicit_id)
-    if not by_text:
-        return found
+    if by_text:
+        _by_text(entries, by_id, encoding, found, repair=repair)
+    return found
+
+
+def _by_text(
+    entries: Sequence[Entry],
+    by_id: dict[str, RemoteItem],
+    encoding: Encoding,
+    found: dict[int, RemoteItem],
+    *,
+    repair: bool,
+) -> None:
+    """Give the entries that have no item yet one of their text, out of those that are left."""
     keys = [_text_key(merge.description(entry.task.text)) for entry in entries]
     wanted = set(keys)
-    offers: dict[str, list[RemoteItem]] = defaultdict(list)
-    for item in sorted(by_id.values(), key=lambda item: item.age_order):
-        for key in _readings(item.fields, encoding) & wanted:
-            offers[key].append(item)
-    for level in range(3 if repair else 2):
+    oldest_first = sorted(by_id.values(), key=lambda item: item.age_order)
+    offers = [(item, _readings(item.fields, encoding) & wanted) for item in oldest_first]
+    offered = {key for _, texts in offers for key in texts}
+    for agreement in _AGREEMENTS if repair else _AGREEMENTS[:-1]:
+        left: dict[tuple[str, object], deque[RemoteItem]] = defaultdict(deque)
+        for item, texts in offers:
+            for key in texts:
+                left[key, agreement(item.fields)].append(item)
         for number, entry in enumerate(entries):
-            offered = offers.get(keys[number])
-            if number in found or not offered:
+            if number in found or keys[number] not in offered:
                 continue
-            fields = merge.encode(entry.task, encoding)
-            free = (one for one in offered if one.id in by_id)
-            best = next((one for one in free if _agrees(fields, one.fields, level)), None)
-            if best is not None:
-                del by_id[best.id]
-                offered.remove(best)
-                found[number] = best
-    return found
+            same = left[keys[number], agreement(merge.encode(entry.task, encoding))]
+            while same and number not in found:
+                item = same.popleft()
+                if by_id.pop(item.id, None):  # else it is another line's by now
+                    found[number] = item
 
 
 def _text_key(text: str) -> str:
     return match.normalised(text.strip())
-
-
-def _agrees(local: Fields, remote: Fields, level: int) -> bool:
-    if level == 0:
-        return local.completed == remote.completed and local.due_at == remote.due_at
-    return level > 1 or local.completed == remote.completed
 
 
 def tied(

@@ -46,15 +46,16 @@ def _clusters(pairs: Mapping[Pair, float]) -> Iterator[list[Pair]]:
     for left, right in pairs:
         rights[left].append(right)
         lefts[right].append(left)
-    while rights:
+    for first in list(rights):
         cluster: list[Pair] = []
-        waiting = [next(iter(rights))]
+        waiting = [first]
         while waiting:
             left = waiting.pop()
             for right in rights.pop(left, ()):
                 cluster.append((left, right))
                 waiting += lefts.pop(right, ())
-        yield cluster
+        if cluster:  # else it is in one that was yielded
+            yield cluster
 
 
 def _greatest_first(gains: Mapping[Pair, float], cluster: Sequence[Pair]) -> Iterator[Pair]:
