@@ -31,7 +31,7 @@ from omisync.core.reword import Line
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from omisync.core.model import Entry, Link
+    from omisync.core.model import Entry, Link, Task
 
     Key: TypeAlias = Callable[[Line], Hashable]
 
@@ -219,7 +219,12 @@ def _run(board: _Board, news: list[int], olds: list[int]) -> int:
 def _by_itself(
     board: _Board, news: list[int], olds: list[int], *, within_section: bool
 ) -> tuple[list[int], list[int]]:
-    """Match lines that are the only ones of their text on both sides; return the others."""
+    """Match lines that are the only ones of their text on both sides; return the others.
+
+    In a section but those whose text has all its marks and dates elsewhere: there, equal
+    lines of several sections changed places.
+    """
+    moved: set[str] | None = None
     entries: defaultdict[str, dict[str, int | None]] = defaultdict(dict)
     for at in news:
         entry = board.entries[at]
@@ -231,8 +236,13 @@ def _by_itself(
     for section, texts in entries.items():
         for text, new in texts.items():
             old = links[section].get(text)
-            if new is not None and old is not None:
-                board.take(new, old)
+            if new is None or old is None:
+                continue
+            if within_section and _state(board.entries[new].task) != _state(board.links[old].seen):
+                moved = _moved_texts(board, news, olds) if moved is None else moved
+                if text in moved:
+                    continue
+            board.take(new, old)
     return (
         [new for new in news if board.link_of[new] is None],
         [old for old in olds if board.entry_of[old] is None],
@@ -256,17 +266,34 @@ def _shared(rest: _Rest) -> _Rest:
 
 def _moved(rest: _Rest) -> tuple[_Rest, _Rest]:
     """Part the lines whose text has several states, the same on both sides, from the others."""
-    states: defaultdict[str, tuple[Counter[Hashable], Counter[Hashable]]]
-    states = defaultdict(lambda: (Counter(), Counter()))
-    for side, lines in enumerate(rest):
-        for line in lines:
-            states[line.text][side][_STATES[0](line)] += 1
-    texts = {text for text, (new, old) in states.items() if new == old and len(new) > 1}
+    texts = _of_same_states(*([(line.text, _STATES[0](line)) for line in lines] for lines in rest))
     parts = [
         _Rest(*([line for line in lines if (line.text in texts) is moved] for lines in rest))
         for moved in (True, False)
     ]
     return parts[0], parts[1]
+
+
+def _moved_texts(board: _Board, news: Iterable[int], olds: Iterable[int]) -> set[str]:
+    """Return the texts that have several states, the same on both sides."""
+    tasks = [board.entries[at].task for at in news], [board.links[at].seen for at in olds]
+    return _of_same_states(*([(task.text, _state(task)) for task in side] for side in tasks))
+
+
+def _of_same_states(
+    news: Iterable[tuple[str, Hashable]], olds: Iterable[tuple[str, Hashable]]
+) -> set[str]:
+    """Return the texts that have several states, the same on both sides."""
+    states: defaultdict[str, tuple[Counter[Hashable], Counter[Hashable]]]
+    states = defaultdict(lambda: (Counter(), Counter()))
+    for side, lines in enumerate((news, olds)):
+        for text, state in lines:
+            states[text][side][state] += 1
+    return {text for text, (new, old) in states.items() if new == old and len(new) > 1}
+
+
+def _state(task: Task) -> Hashable:
+    return task.completed, task.due
 
 
 def _with_state(key: Key) -> Key:

@@ -287,6 +287,19 @@ def test_equal_lines_stay_in_their_sections() -> None:
     assert pair(entries(["Sweep"], "Tuesday"), olds).pairs == ((0, 1),)
 
 
+def test_equal_lines_of_two_sections_may_change_places() -> None:
+    """With all their marks and dates: else two machines would call the same file two edits."""
+    dated = Task("Sweep", due="2026-12-01")
+    olds = [*links([dated], "Monday"), *links(["Sweep"], "Tuesday")]
+    news = [*entries(["Sweep"], "Monday"), *entries([dated], "Tuesday")]
+    assert pair(news, olds).pairs == ((0, 1), (1, 0))
+    redated = [
+        *entries(["Sweep"], "Monday"),
+        *entries([Task("Sweep", due="2026-12-02")], "Tuesday"),
+    ]
+    assert pair(redated, olds).pairs == ((0, 0), (1, 1))
+
+
 def test_the_chores_of_a_day_hold_its_other_lines_in_place() -> None:
     """A line that is the only one in its section is an anchor, though other days have it."""
     olds = [
