@@ -23,13 +23,10 @@ from pydantic import (
     ValidationError,
 )
 
-from omisync.core.model import DESCRIPTION_LIMIT, Fields, Patch, RemoteItem
+from omisync.core.model import BATCH_LIMIT, DESCRIPTION_LIMIT, Fields, Patch, RemoteItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-BATCH_LIMIT = 50
-"""Items in one batch (BatchActionItemsRequest, OpenAPI)."""
 
 EARLIEST, LATEST = 946_684_800.0, 7_258_118_400.0
 """Unix seconds, the years 2000 and 2200: clocks are wrong by hours or count from 1970 or 1980."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 DESCRIPTION_LIMIT = 500
 """Code points that a description may have (CreateActionItemRequest, OpenAPI)."""
 
+BATCH_LIMIT = 50
+"""Items that one batch may hold (BatchActionItemsRequest, OpenAPI)."""
+
 WRITABLE_ID = re.compile(r"[A-Za-z0-9_-]+")
 """An id that ``omi:ID`` in a line can hold; the ids of Omi are opaque."""
 

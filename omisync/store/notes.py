@@ -72,6 +72,15 @@ class Settled(_Table):
     listing: str | None = None
     due_at: float | None = None
 
+    def holds(self, digest: str, setting: str, now: float, until: float | None) -> bool:
+        """Return whether it is of this file and config, and of no time from ``until`` on.
+
+        ``until`` is the one of its two times that matters, in Unix seconds as ``now``. What
+        was settled in a time to come was so before the clock was set back.
+        """
+        same = (self.digest, self.setting) == (digest, setting)
+        return same and self.at <= now and (until is None or now < until)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun(_Table):

@@ -69,9 +69,7 @@ async def change(
 
 def _settle_as_it_was(run: Run, op: ChangeRemote, event: str) -> None:
     """Settle a line whose item was only asked for, and is there."""
-    if op.link.base is None:
-        raise ValueError(op.link.key)
-    base = Base(op.entry.task, op.link.base.remote)
+    base = Base(op.entry.task, _base(op.link).remote)
     run.settle(event, op.link.but(base=base, failures=0, doubt=frozenset()))
     run.succeeded()
 
@@ -99,6 +97,12 @@ def _remote_id(link: Link) -> str:
     if link.remote_id is None:
         raise ValueError(link.key)
     return link.remote_id
+
+
+def _base(link: Link) -> Base:
+    if link.base is None:
+        raise ValueError(link.key)
+    return link.base
 
 
 def _gone(run: Run, link: Link) -> None:
@@ -134,9 +138,7 @@ def _bury_id(run: Run, link: Link) -> None:
 
 def _date_stays(run: Run, link: Link) -> None:
     """Settle a date that this server cannot clear: the line has none, the item keeps its."""
-    if link.base is None:
-        raise ValueError(link.key)
-    base = Base(link.seen, link.base.remote)
+    base = Base(link.seen, _base(link).remote)
     settled = link.but(base=base, clear_due=True, doubt=frozenset())
     run.settle("task.changed", settled, detail="the date stays in Omi")
     run.succeeded()
@@ -152,9 +154,7 @@ def _say_date_stays(run: Run, link: Link) -> None:
 
 
 def _changed(run: Run, link: Link, patch: Patch, item: RemoteItem) -> Link:
-    if link.base is None:
-        raise ValueError(link.key)
-    base = merge.settled(link.seen, link.base, patch, item.fields)
+    base = merge.settled(link.seen, _base(link), patch, item.fields)
     stays = patch.clear_due and item.fields.due_at is not None
     if stays:
         _say_date_stays(run, link)
@@ -205,10 +205,8 @@ async def probe(run: Run, op: Probe) -> None:
     There is no way to read one item (GET answers 405), and an empty PATCH is refused
     before the item is looked for. So a field is sent as it was agreed on.
     """
-    client, base = await run.desk.client(), op.link.base
-    if base is None:
-        raise ValueError(op.link.key)
-    patch = Patch.unchanging(base.remote)
+    client = await run.desk.client()
+    patch = Patch.unchanging(_base(op.link).remote)
     try:
         await client.change(_remote_id(op.link), patch)
     except ItemGone:

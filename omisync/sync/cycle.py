@@ -125,11 +125,8 @@ def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Outcome | None
     settled = desk.store.note(Settled)
     if settled is None or reading.is_owed(desk):
         return None
-    same = settled.digest == snapshot.digest and settled.setting == desk.setting
-    look_at = settled.look_at
-    if not same or (look_at is not None and now >= look_at) or now < settled.at:
-        return None
-    return ending.settled_outcome(settled)
+    holds = settled.holds(snapshot.digest, desk.setting, now, settled.look_at)
+    return ending.settled_outcome(settled) if holds else None
 
 
 def preview(

@@ -137,10 +137,8 @@ def unchanged_listing(run: Run, snapshot: Snapshot) -> Outcome | None:
     settled = desk.store.note(Settled)
     if settled is None or run.listing is None:
         return None
-    same = settled.digest == snapshot.digest and settled.setting == desk.setting
-    if not same or settled.listing != run.listing or settled.at > run.now:
-        return None
-    if settled.due_at is not None and run.now >= settled.due_at:
+    holds = settled.holds(snapshot.digest, desk.setting, run.now, settled.due_at)
+    if not holds or settled.listing != run.listing:
         return None
     reading.pace(desk, news=False)
     reading.paid(desk)

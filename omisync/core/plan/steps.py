@@ -10,6 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from omisync.core.model import BATCH_LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
         Task,
         Tombstone,
     )
-
-BATCH = 50
-"""Items that one batch may hold (BatchActionItemsRequest, OpenAPI)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +348,7 @@ def grouped(ops: Sequence[AddRemote]) -> list[list[AddRemote]]:
     """
     by_size: dict[int, list[AddRemote]] = defaultdict(list)
     for op in ops:
-        by_size[max(1, BATCH >> op.link.failures)].append(op)
+        by_size[max(1, BATCH_LIMIT >> op.link.failures)].append(op)
     return [
         same[start : start + size]
         for size, same in sorted(by_size.items(), reverse=True)
