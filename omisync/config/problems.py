@@ -42,12 +42,12 @@ def explained(path: Path, source: bytes, details: list[ErrorDetails], base_url: 
 
 
 def line_of(lines: dict[tuple[str, ...], int], loc: tuple[str, ...]) -> int:
-    """Return the line of the key, or of the nearest table around it that has one."""
+    """Return the line of the key, or of what stands below it, or of the table around it."""
     for size in range(len(loc), 0, -1):
-        if loc[:size] in lines:
-            return lines[loc[:size]]
-    # A table that is only implied by a dotted header or key.
-    return min((line for path, line in lines.items() if path[:1] == loc[:1]), default=1)
+        below = [line for path, line in lines.items() if path[:size] == loc[:size]]
+        if below:
+            return lines.get(loc[:size], min(below))
+    return 1
 
 
 def _problem(loc: tuple[str, ...], detail: ErrorDetails) -> str:

@@ -327,6 +327,11 @@ def test_what_is_not_allowed(tmp_path: Path, line: str, said: str) -> None:
     assert "\n" not in found
 
 
+def test_a_dotted_key_in_another_table_is_told_with_its_own_line(tmp_path: Path) -> None:
+    """Not with that of the table, which is some lines above."""
+    assert refusal(tmp_path, '[omi]\napi_key_file = ""\nsync.adopt = true\n').startswith("3: ")
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     """Nobody corrects a file one run at a time; the lines are in the order of the file."""
     text = (
