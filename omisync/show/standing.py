@@ -178,7 +178,10 @@ def _write_parked(paper: Paper, link: Link, facts: StatusFacts) -> None:
     parked = link.parked
     if parked is None:
         return
-    _write(paper, "", f"{parked.reason} ({words.ago(facts.now - parked.since)})")
+    again = ""
+    if parked.retry_at is not None and parked.retry_at > facts.now:
+        again = f"; tried again at {words.clock_time(parked.retry_at, facts.now)}"
+    _write(paper, "", f"{parked.reason} ({words.ago(facts.now - parked.since)}{again})")
     _write(paper, "", f"→ {way_out(link)}")
 
 

@@ -743,6 +743,9 @@ def test_status_names_parked_tasks() -> None:
     text = stand(facts(parked=(parked,), lines={"key1": 7}, last=last))
     assert text.startswith("In sync: 42 tasks, 1 of them parked.\n")
     assert "parked    Bad  todo.md:7\n          too odd (2 hours ago)\n          → change" in text
+    again = Parked(0, "odd", NOON - 7200, Task("Bad"), retry_at=NOON + 60)
+    text = stand(facts(parked=(parked.but(parked=again),), last=last))
+    assert f"odd (2 hours ago; tried again at {show.words.clock_time(NOON + 60, NOON)})" in text
 
 
 def test_status_before_the_first_sync_and_without_a_key() -> None:
