@@ -72,13 +72,16 @@ def setting(config: bytes, environ: Mapping[str, str]) -> str:
 
     ``config`` are the bytes of the config file as the run has read them.
     """
-    around = (__version__, environ.get("OMI_API_BASE", ""), environ.get("TZ", ""))
-    return _digest(config) + _digest("\0".join(around).encode(errors="surrogateescape"))
+    around = "\0".join((__version__, environ.get("OMI_API_BASE", ""), environ.get("TZ", "")))
+    return f"{_digest(config)}-{_digest(around.encode(errors='surrogateescape'))}"
 
 
 def is_of(setting: str, config: bytes) -> bool:
-    """Return whether a setting is one of this config, whatever else a run is configured by."""
-    return setting.startswith(_digest(config))
+    """Return whether a setting is one of this config, whatever else a run is configured by.
+
+    That of an older version does not tell; then it counts as one.
+    """
+    return "-" not in setting or setting.startswith(_digest(config))
 
 
 def _digest(said: bytes) -> str:

@@ -44,22 +44,27 @@ class Waits:
             await asyncio.wait_for(self.signals.stop.wait(), seconds)
 
 
-def check_free(path: Path) -> None:
-    """Make sure that the daemon could go on with the store at this path; nothing is written.
+def check_free(path: Path, held: Path) -> None:
+    """Make sure that the daemon could go on with the store at this path instead of ``held``.
+
+    What passes by itself (a full disk, a run that ends) is waited for when it is opened.
 
     Raises:
         StoreBusy: another daemon holds it, or another program writes to it.
         StoreUnusable: it cannot be used.
-        NoRoom: the disk is full.
     """
-    store.check_place(path)
-    who = store.holder(path) or ""
-    if who.startswith(HOLDER):
-        raise StoreBusy(f"{who} already works on {path}", "Stop it first.")
-    peeked = store.Store.peek(path, thorough=True)
-    if peeked is not None:
+    if path.exists() and path.samefile(held):
+        return
+    with contextlib.suppress(NoRoom):
+        try:
+            with store.lock(path, HOLDER):
+                pass
+        except StoreBusy:
+            if (store.holder(path) or "").startswith(HOLDER):
+                raise
+    if (peeked := store.Store.peek(path, thorough=True)) is not None:
         with peeked:
-            peeked.check_usable()
+            pass  # it can be read to the end
 
 
 @contextlib.asynccontextmanager

@@ -145,6 +145,7 @@ class Daemon:
     said: tuple[int, tuple[str, ...]] = (errors.OK, ())
     doubtful: Counter[str] = field(default_factory=Counter)
     look: Look | None = None
+    refusal: str = ""
     alarm: Alarm = field(init=False)
 
     def __post_init__(self) -> None:
@@ -376,10 +377,14 @@ class Daemon:
         try:
             fresh = bases.read(self.config.path, environ)
             if fresh.config.store_path != self.config.store_path:
-                opening.check_free(fresh.config.store_path)
+                opening.check_free(fresh.config.store_path, self.config.store_path)
         except OmisyncError as error:
-            advice = f"{show.commands(error.advice)} (the old config stays in force)"
-            self.log.warning("config.refused", what=error.message, next=advice)
+            if isinstance(error, StoreBusy):
+                self.look = None  # it passes: the next look reads the config again
+            if error.message != self.refusal:
+                advice = f"{show.commands(error.advice)} (the old config stays in force)"
+                self.log.warning("config.refused", what=error.message, next=advice)
+            self.refusal = error.message
             supervisor.tell(environ, READY=1, STATUS=f"old config kept: {error.message}")
             return False
         self.fresh = fresh

@@ -80,9 +80,12 @@ class Paper:
             body = _cut(_in_view(body, room), room)
         self._write(_cut([*head, *body, *tail], self._width))
 
-    def say(self, *pieces: Piece) -> None:
-        """Write a message whole, on one line however long: it may hold a command to copy."""
-        self._write(self._sayable(_called(pieces)))
+    def say(self, *pieces: Piece, quotes: bool = False) -> None:
+        """Write a message whole, on one line however long: it may hold a command to copy.
+
+        One that ``quotes`` the text of a task holds none of ours.
+        """
+        self._write(self._sayable(pieces if quotes else _called(pieces)))
 
     def gap(self) -> None:
         """Write an empty line."""

@@ -64,7 +64,7 @@ def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to e
     if quiet:
         return
     for remark in result.remarks:
-        paper.say(Piece(remark))
+        paper.say(Piece(remark), quotes=True)
     if verbose > 0:
         for one in result.notices:
             write_notices(paper, words.alike([one]), todo_path)
