@@ -165,14 +165,14 @@ class Notice:
     """Something in the file that a person should look at; never an error.
 
     ``passing`` is one of what is about to happen, which a later plan does not know of;
-    its message quotes nothing of the file. ``unread`` is the text of a line that is no
-    task for its mark alone.
+    its message quotes nothing of the file. ``unread`` is what a line would be, as an open
+    task, that is none for its box alone.
     """
 
     line: int
     message: str
     passing: bool = False
-    unread: str = ""
+    unread: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def observed(config: Config, document: Document, store: Store, now: float) -> pl
         tombstones=store.tombstones(now, kept=config.two_way),
         pending={intent.key: intent.fields.description for intent in store.intents()},
         blank=_is_blank(document),
-        unread=[notice.unread for notice in document.notices if notice.unread],
+        unread=[notice.unread for notice in document.notices if notice.unread is not None],
     )
 
 

@@ -676,9 +676,7 @@ def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
     """Where it stands; the tasks around it are tasks all the same."""
     ((where, message),) = warned(f"- [ ] x\n\n{line}\n\n- [ ] y\n")
     assert where == 3
-    assert message == (
-        "this is not read as a task: one begins with `- [ ] ` or `- [x] `, blanks included"
-    )
+    assert message == (blocks.NO_BOX)
     assert said(f"- [ ] x\n\n{line}\n\n- [ ] y\n") == ["x", "y"]
 
 
@@ -858,10 +856,33 @@ def test_a_mark_that_nobody_configured_is_told_of(mark: str) -> None:
         source = f"{before or '* '}[{mark}] call Bob 📅 2026-05-01 <!-- soon -->\n"
         (notice,) = markdown.parse(source.encode()).notices
         assert notice.line == source.count("\n")
-        assert notice.message == blocks.NO_MARK.format(mark, sign)
-        assert notice.unread == "call Bob"
+        assert notice.message == blocks.NO_MARK
+        assert notice.unread == Entry(Task("call Bob", due="2026-05-01"), notice.line)
         marks = markdown.Marks(open=f" {sign}")
         assert markdown.parse(source.encode(), marks).notices == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "- [] {}",
+        "-[ ] {}",
+        "- [ ]{}",
+        "- [  ] {}",
+        "- [\u00a0] {}",
+        "- [\u3000] {}",
+        "• [ ] {}",
+        "[ ] {}",
+    ],
+)
+def test_what_was_meant_is_known_of_a_line_that_is_not_read(line: str) -> None:
+    """With its words and its date, below its heading: it may have been a task before."""
+    source = f"# Home\n\n{line.format('über uns due:2026-05-01')}\r\n\n- [ ] b\n"
+    (notice,) = markdown.parse(source.encode()).notices
+    assert notice.unread == Entry(Task("über uns", due="2026-05-01"), 3, "Home")
+    swallowed = f"- [ ] a\n      {line.format('b')}\n" if line[0] == "-" else ""
+    for notice in markdown.parse(swallowed.encode()).notices:
+        assert notice.unread in {None, Entry(Task("b"), 2)}
 
 
 def test_what_is_told_of_a_line_says_more_than_of_the_list() -> None:

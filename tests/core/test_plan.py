@@ -181,11 +181,28 @@ def test_a_line_whose_mark_means_nothing_was_not_removed() -> None:
     """Its task is left alone, and no new line like it takes its link."""
     links = [linked(Task(text), n) for n, text in enumerate(["a", "write the report", "b"], 1)]
     file = [entry("a"), entry("write the reports", line=3), entry("b", line=4)]
-    decided = made(file, links, unread=["write \u00a0the report"])
+    decided = made(file, links, unread=[entry("write \u00a0the report", line=2)])
     (op,) = decided.ops
     assert isinstance(op, AddRemote)
     assert (op.entry.line, decided.waiting, decided.removal.count) == (3, (), 0)
-    assert "k2" not in {link.key for link in decided.rows}
+    assert "k2" not in {op.link.key for op in decided.ops}
+
+
+def test_a_line_that_is_not_read_is_known_by_what_it_says_now() -> None:
+    """Reworded, moved or back after it was gone: its task is known again by that."""
+    old = linked(Task("write the report", completed=True), 3, absent_since=NOW - 5)
+    line = Entry(Task("write the report for Ann", due="2026-05-01"), 2, "Work")
+    decided = made([entry("a")], [linked(Task("a"), 2), old], unread=[line])
+    (row,) = decided.rows
+    said = Task("write the report for Ann", completed=True, due="2026-05-01")
+    assert (row.key, row.seen, row.section, row.absent_since) == ("k3", said, "Work", None)
+    assert not decided.ops
+
+
+def test_of_equal_lines_each_keeps_its_state_beside_one_that_is_not_read() -> None:
+    """The one that is done stays the one that is done."""
+    links = [linked(Task("a")), linked(Task("a", completed=True), 2)]
+    assert not made([entry("a", completed=True, line=2)], links, unread=[entry("a")]).ops
 
 
 @pytest.mark.parametrize(
@@ -197,7 +214,11 @@ def test_each_line_that_is_not_read_stands_for_one_task(
 ) -> None:
     """Of equal ones those that have neither a line nor such a line are removed."""
     links = [linked(Task("a"), n) for n in (1, 2, 3)]
-    decided = made([entry("a", line=n) for n in range(1, lines + 1)], links, unread=["a"] * unread)
+    decided = made(
+        [entry("a", line=n) for n in range(1, lines + 1)],
+        links,
+        unread=[entry("a", line=9)] * unread,
+    )
     assert sum(isinstance(op, RemoveRemote) for op in decided.ops) == removed
 
 

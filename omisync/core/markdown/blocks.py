@@ -65,13 +65,18 @@ _HIDING = {
 }
 NO_TASK = "no line of this list is a task yet: a task has a box, `- [ ] text`"
 """The warning for a file with a list and no task."""
-NO_BOX = "this is not read as a task: one begins with `- [ ] ` or `- [x] `, blanks included"
+_LEFT = "(if it was one, that is left as it is in Omi)"
+NO_BOX = (
+    f"this is not read as a task {_LEFT}: one begins with `- [ ] ` or `- [x] `, blanks included"
+)
 """The warning for what was likely meant as a task."""
-NO_BLANK = "this is not read as a task: the blank in its box is not a plain one; write `- [ ] `"
+NO_BLANK = (
+    f"this is not read as a task {_LEFT}: the blank in its box is not a plain one; write `- [ ] `"
+)
 """The warning for a box with a blank that is no-break or of full width."""
 NO_MARK = (
-    "[{}] is not read as a box, so this line is no task, and what it was before is left alone in"
-    " Omi: add {} to open_marks or done_marks under [todo] in the config"
+    f"this is not read as a task {_LEFT}: the mark in its box is in neither open_marks nor"
+    " done_marks; write [ ] or [x], or add the mark to one of them under [todo] in the config"
 )
 """The warning for a mark that nobody configured."""
 TOO_DEEP = "this is part of the text above it, not a task: indent it as deep as its list"
@@ -385,6 +390,14 @@ def doubt(source: bytes, at: int, known: Container[bytes]) -> str:
         return ""
     columns = len(joined[1].rpartition(b">")[2].expandtabs(_DEEP))
     return TOO_DEEP if columns >= _DEEP else NO_BREAK
+
+
+def meant(source: bytes, at: int) -> int:
+    """Return where the words begin of a line that was likely meant as a task."""
+    if joined := _JOINED.match(source, at):
+        return joined.end()
+    nearly = _NEARLY.match(source, at) or _BOXED.match(source, at)
+    return nearly.end() - 1 if nearly else at
 
 
 def _is_closed(fenced: bytes) -> bool:

@@ -81,37 +81,64 @@ def _entries(
         if isinstance(block, blocks.Item):
             completed = known.get(source[block.box.start : block.box.end])
             if completed is None:
-                notices += _unread(source, lines, block, known)
+                notices += _unread(source, lines, block, known, section.path)
             else:
                 entry, warnings = _entry(source, lines, block, completed, section.path)
                 entries += entry
                 notices += warnings
             notices += (
-                Notice(bisect_right(lines, at), said)
+                _meant(source, lines, at, said, section.path)
                 for at in block.nearly
                 if (said := blocks.doubt(source, at, known))
             )
         elif isinstance(block, blocks.Heading):
             section = section.below(block)
         elif hides := blocks.hides(source, block, known):
-            notices.append(Notice(bisect_right(lines, block.span.start), hides))
+            at = block.span.start
+            is_box = block.kind == "box"
+            notices.append(
+                _meant(source, lines, at, hides, section.path)
+                if is_box
+                else Notice(bisect_right(lines, at), hides)
+            )
     return entries, notices, section
 
 
 def _unread(
-    source: bytes, lines: Sequence[int], item: blocks.Item, known: Mapping[bytes, bool]
+    source: bytes,
+    lines: Sequence[int],
+    item: blocks.Item,
+    known: Mapping[bytes, bool],
+    section: str,
 ) -> Iterator[Notice]:
     """Yield what is to be said of an item whose box means nothing."""
     line = bisect_right(lines, item.bullet)
     mark = source[item.box.start : item.box.end].decode()
     bare = mark.strip()  # of no-break spaces, too
     if not bare or bare.encode() in known:
-        is_plain = bare or mark.isascii()
-        yield Notice(line, blocks.NO_BOX if is_plain else blocks.NO_BLANK)
+        said = blocks.NO_BOX if bare or mark.isascii() else blocks.NO_BLANK
     elif len(sign := mark.rstrip(_SELECTORS)) == 1 and not sign.isdigit():
-        text = words.read(source, words.pieces(source, lines[line - 1], item), item.inlines).text
-        if text:
-            yield Notice(line, blocks.NO_MARK.format(mark, sign), unread=text)
+        said = blocks.NO_MARK
+    else:
+        return
+    pieces = words.pieces(source, lines[line - 1], item)
+    reading = words.read(source, pieces, item.inlines)
+    if reading.text or said != blocks.NO_MARK:
+        yield Notice(line, said, unread=_as_open(reading, line, section))
+
+
+def _meant(source: bytes, lines: Sequence[int], at: int, message: str, section: str) -> Notice:
+    """Return what is to be said of a line that was likely meant as a task."""
+    line = bisect_right(lines, at)
+    text = words.trimmed(source, blocks.meant(source, at), lines[line])
+    reading = words.read(source, [text] if text else [], ())
+    return Notice(line, message, unread=_as_open(reading, line, section))
+
+
+def _as_open(reading: words.Reading, line: int, section: str) -> Entry | None:
+    """Return what a line would be as an open task, None where it has no text."""
+    task = Task(reading.text, due=reading.due)
+    return Entry(task, line, section, reading.explicit_id) if reading.text else None
 
 
 def _boxes(marks: Marks) -> dict[bytes, bool]:

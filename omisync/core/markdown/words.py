@@ -74,14 +74,14 @@ def pieces(source: bytes, line: int, item: Item) -> list[Span]:
     begin = item.box.end + 1
     if LINE_END.search(source, begin, item.end):
         lines = _lines(source, line, item)
-        spans = [span for start, end in lines if (span := _trimmed(source, start, end))]
+        spans = [span for start, end in lines if (span := trimmed(source, start, end))]
     else:
-        only = _trimmed(source, begin, item.end)
+        only = trimmed(source, begin, item.end)
         spans = [only] if only else []
     return _uncommented(source, spans, item.inlines) if item.inlines else spans
 
 
-def _trimmed(source: bytes, start: int, end: int) -> Span | None:
+def trimmed(source: bytes, start: int, end: int) -> Span | None:
     """Return a span without the ASCII whitespace at both ends, None when nothing is left."""
     raw = source[start:end].rstrip()
     end = start + len(raw)

@@ -38,7 +38,7 @@ a listing (two-way) there are these rows besides:
 
 from __future__ import annotations
 
-from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import match, merge, order, unchanged
@@ -105,6 +105,8 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
             fresh.append((entry, met.ranks[number]))
     arrivals.decide(draft, fresh)
     known.decide_missing(draft)
+    for link, line in met.held:
+        known.hold(draft, link, line)
     removed = [known.decide_absent(draft, link) for link in met.absent]
     return Plan(
         ops=tuple(draft.ops),
@@ -127,12 +129,16 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
 
 
 class _Met(NamedTuple):
-    """The entries that want a decision, which links they are, their ranks; links without one."""
+    """The entries that want a decision, which links they are, their ranks; links without one.
+
+    ``held`` are the links of lines that are not read, with their lines.
+    """
 
     entries: Sequence[Entry]
     link_of: dict[int, Link]
     ranks: list[int]
     absent: list[Link]
+    held: list[tuple[Link, Entry]]
 
 
 def _met(seen: Observation, policy: Policy) -> _Met:
@@ -140,23 +146,21 @@ def _met(seen: Observation, policy: Policy) -> _Met:
 
     With a listing every item may have changed, so every line is looked at.
     """
-    links: Sequence[Link] = seen.links
-    if held := _held(seen):
-        links = [link for link in links if link.key not in held]
     if seen.listed is not None:
-        return _matched(seen.entries, links, _edited(links, seen.listed, policy))
-    ends = unchanged.ends(seen.entries, links)
+        edited = _edited(seen.links, seen.listed, policy)
+        return _matched(seen.entries, seen.links, seen.unread, edited)
+    ends = unchanged.ends(seen.entries, seen.links)
     if ends == unchanged.Ends():
-        return _matched(seen.entries, links)
+        return _matched(seen.entries, seen.links, seen.unread)
     head, tail = ends
     entries = seen.entries[head : len(seen.entries) - tail]
-    between = links[head : len(links) - tail]
-    met = _matched(entries, between)
-    edges = [(0, between[0])] * (head > 0) + [(len(entries) - 1, between[-1])] * (tail > 0)
+    links = seen.links[head : len(seen.links) - tail]
+    met = _matched(entries, links, seen.unread)
+    edges = [(0, links[0])] * (head > 0) + [(len(entries) - 1, links[-1])] * (tail > 0)
     if all(met.ranks[number] == link.rank for number, link in edges):
         return met
     # There was no room between the ranks of the two neighbours.
-    return _matched(seen.entries, links)
+    return _matched(seen.entries, seen.links, seen.unread)
 
 
 def _edited(
@@ -171,30 +175,26 @@ def _edited(
     return texts
 
 
-def _held(seen: Observation) -> set[str]:
-    """Return the keys of the links whose lines stand in the file with a mark that means nothing.
-
-    They are left alone: nobody knows whether such a task is done, but it was not removed.
-    """
-    if not seen.unread:
-        return set()
-    spare = Counter(match.normalised(text) for text in seen.unread)
-    links = [(link.key, match.normalised(link.seen.text)) for link in seen.links]
-    lacking = Counter(text for _, text in links)
-    lacking.subtract(match.normalised(entry.task.text) for entry in seen.entries)
-    held = set()
-    for key, text in reversed(links):
-        if spare[text] > 0 and lacking[text] > 0:
-            spare[text] -= 1
-            lacking[text] -= 1
-            held.add(key)
-    return held
-
-
 def _matched(
-    entries: Sequence[Entry], links: Sequence[Link], edited: Mapping[int, str] | None = None
+    entries: Sequence[Entry],
+    links: Sequence[Link],
+    unread: Sequence[Entry],
+    edited: Mapping[int, str] | None = None,
 ) -> _Met:
-    matching = match.pair(entries, links, edited)
+    """Return which entry is which link. A line that is not read keeps its own from all others."""
+    every = sorted((*entries, *unread), key=attrgetter("line")) if unread else entries
+    matching = match.pair(every, links, edited)
     link_of = {entry: links[link] for entry, link in matching.pairs}
-    ranks = order.ranks([link_of[n].rank if n in link_of else None for n in range(len(entries))])
-    return _Met(entries, link_of, ranks, [links[at] for at in matching.absent])
+    ranks = order.ranks([link_of[n].rank if n in link_of else None for n in range(len(every))])
+    absent = [links[at] for at in matching.absent]
+    if not unread:
+        return _Met(entries, link_of, ranks, absent, [])
+    others = {id(entry) for entry in unread}
+    read = [n for n, entry in enumerate(every) if id(entry) not in others]
+    return _Met(
+        entries,
+        {at: link_of[n] for at, n in enumerate(read) if n in link_of},
+        [ranks[n] for n in read],
+        absent,
+        [(link_of[n], every[n]) for n in sorted(link_of.keys() - set(read))],
+    )

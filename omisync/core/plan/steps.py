@@ -62,7 +62,7 @@ class Observation:
     ``read_whole`` tells that an item which ``unlinked`` lacks has to be asked for by its id.
     ``first_meeting`` is of the first list that a file which was pushed so far is compared to.
     ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all,
-    ``unread`` are the texts of lines that are no tasks for their mark alone.
+    ``unread`` are lines that are no tasks for their box alone, in their order.
     """
 
     entries: Sequence[Entry]
@@ -76,7 +76,7 @@ class Observation:
     complete: bool = False
     read_whole: bool = False
     first_meeting: bool = False
-    unread: Sequence[str] = ()
+    unread: Sequence[Entry] = ()
 
 
 @dataclass(frozen=True, slots=True)
