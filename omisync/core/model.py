@@ -361,6 +361,8 @@ class Intent(NamedTuple):
 
 TOMBSTONE_SECONDS = 90 * 86400.0
 """How long the line of a removed task can come back as the same item."""
+GONE_SECONDS = 120.0
+"""How long a list is not believed that has what was gone twice, from then on."""
 GONE, TWIN, FORGOTTEN = "gone", "twin", "forgotten"
 """`Tombstone.how` beside the policies: the item was deleted in the app; it is one that a race
 made twice and is to be deleted; its removal was given up, and no line is made of it again."""

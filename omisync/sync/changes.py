@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import merge, plan
-from omisync.core.model import EXISTENCE, GONE, Base, Link, Patch, Tombstone
+from omisync.core.model import EXISTENCE, GONE, GONE_SECONDS, Base, Link, Patch, Tombstone
 from omisync.core.plan import ChangeRemote
 from omisync.errors import (
     ItemGone,
@@ -120,16 +120,25 @@ def _gone(run: Run, link: Link) -> None:
 
 
 def _bury_id(run: Run, link: Link) -> None:
-    """Remember whose item this was: should it be there again, it is nobody else's twin."""
+    """Remember whose item this was: should it be there again, it is nobody else's twin.
+
+    One that is gone right after a list had it again is so for a while, whatever the list
+    says: the two would else take turns, at the cost of a request each.
+    """
     if link.base is None:
         return
+    now, key = run.desk.clock(), f"was-{_remote_id(link)}"
+    again = any(
+        stone.key == key and abs(now - stone.removed_at) < GONE_SECONDS
+        for stone in run.store.tombstones(now)
+    )
     stone = Tombstone(
-        f"was-{link.key}",
+        key,
         _remote_id(link),
         link.base.local,
         link.base.remote,
         GONE,
-        run.desk.clock(),
+        now + GONE_SECONDS if again else now,
         counted=False,
     )
     with run.store.transaction(durable=False):

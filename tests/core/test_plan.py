@@ -455,7 +455,8 @@ def test_an_item_that_was_left_in_omi_may_be_gone() -> None:
     assert (op.patch, op.unproven) == (Patch(completed=False), False)
     reworded = RemoteItem("r0", Fields("another task"))
     (op,) = made([entry("a")], tombstones=[left], unlinked=[reworded], read_whole=True).ops
-    assert isinstance(op, AddRemote)
+    assert isinstance(op, Revive)  # what the app made of it stays
+    assert op.is_silent
     for whole, patch in ((True, Patch(completed=False)), (False, Patch())):
         (op,) = made([entry("a")], tombstones=[left], unlinked=[], read_whole=whole).ops
         assert isinstance(op, Revive)

@@ -285,7 +285,7 @@ async def test_an_id_ties_a_line_where_texts_do_not(both: Person, direction: str
 
 @pytest.mark.parametrize("direction", ["push", "two-way"])
 async def test_a_list_is_not_believed_that_has_what_is_gone(both: Person, direction: str) -> None:
-    """Else a line would be tied to the item and lose it in turns, a request each."""
+    """Not twice: a line would be tied to the item and lose it in turns, a request each."""
     both.settings = TWO_WAY.replace("two-way", direction)
     both.write("- [ ] one\n- [ ] two\n")
     await both.settle()
@@ -294,7 +294,72 @@ async def test_a_list_is_not_believed_that_has_what_is_gone(both: Person, direct
     both.write("- [ ] one due:2026-05-02\n- [ ] two\n")
     await both.settle()
     writes = [method for method, _ in both.sent() if method != "GET"]
-    assert writes == ["PATCH", "POST"]
+    assert writes == ["PATCH", "PATCH", "POST"]
+
+
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+async def test_one_answer_that_a_list_denies_doubles_nothing(both: Person, direction: str) -> None:
+    """The item is there: the line is tied to it again, and its edit sent once more."""
+    both.settings = TWO_WAY.replace("two-way", direction)
+    both.write("- [ ] one\n- [ ] two\n")
+    await both.settle()
+    both.sandbox.fault_next("404", method="PATCH")
+    both.write("- [ ] one due:2026-05-02\n- [ ] two\n")
+    for _ in range(3):
+        await both.settle()
+        both.clock.pass_by(121)
+    assert read(both) == "- [ ] one due:2026-05-02\n- [ ] two\n"
+    assert both.omi() == {"one": False, "two": False}
+
+
+@pytest.mark.parametrize("line", ["- [ ] alpha, at last", "- [ ] alpha due:2026-05-02"])
+async def test_an_old_finished_item_is_not_what_came_in_the_place_of_one(
+    both: Person, line: str
+) -> None:
+    """An edit beats the deletion: the line stays open, and gets an item of its own."""
+    old = both.sandbox.add("alpha", completed=True)
+    both.write("- [ ] alpha\n- [ ] other\n")
+    both.settings = f"{TWO_WAY}adopt = false\n"
+    await both.settle()
+    both.settings = TWO_WAY
+    (mine,) = (
+        one for one in both.sandbox.items.values() if one.description == "alpha" and one is not old
+    )
+    del both.sandbox.items[mine.id]
+    both.write(f"{line}\n- [ ] other\n")
+    await both.settle()
+    assert read(both) == f"{line}\n- [ ] other\n"
+    assert old.completed
+    assert old.description == "alpha"
+    assert sum(not one.completed for one in both.sandbox.items.values()) == 2
+
+
+async def test_a_line_that_was_let_go_takes_no_item_of_a_later_day(both: Person) -> None:
+    """Its own was deleted, and it was ticked by hand: a new item of the text is another task."""
+    both.write("- [ ] water plants\n- [ ] other\n")
+    await both.settle()
+    del both.sandbox.items[item(both, "water plants")]
+    both.write("- [x] water plants\n- [ ] other\n")
+    for _ in range(3):
+        await both.settle()
+    both.clock.pass_by(30 * 86400)
+    both.sandbox.add("water plants")
+    await both.settle()
+    assert both.omi() == {"water plants": False, "other": False}
+    assert read(both) == "- [x] water plants\n- [ ] other\n- [ ] water plants\n"
+
+
+async def test_finished_lines_of_years_ago_come_back_to_their_items(both: Person) -> None:
+    """An archive that is put back makes nothing anew."""
+    both.write("- [x] one\n- [x] two\n- [ ] other\n")
+    await both.settle()
+    both.write("- [ ] other\n")
+    await both.settle()
+    both.clock.pass_by(400 * 86400)
+    both.write("- [x] one\n- [x] two\n- [ ] other\n")
+    await both.settle()
+    assert len(both.sandbox.items) == 3
+    await quiet(both)
 
 
 async def test_a_text_that_is_too_long_to_send_is_not_what_an_item_is_asked_for_by(

@@ -14,6 +14,7 @@ from omisync.core import adopt, match, merge
 from omisync.core.model import (
     FORGOTTEN,
     GONE,
+    GONE_SECONDS,
     LET_GO,
     TOMBSTONE_SECONDS,
     TWIN,
@@ -39,9 +40,6 @@ read before a create and the create can be apart."""
 TWIN_PATIENCE = 86400.0
 """Seconds after its creation for the machine whose item came later to take it back; it may
 be asleep. After that an item is what its account makes of it."""
-GONE_SECONDS = 120.0
-"""Seconds after the answer that an item is gone in which a list that still has it is not
-believed: the two would else take turns, at the cost of a request each."""
 RISING = frozenset({"complete", "keep", FORGOTTEN})
 """How tasks were removed whose line can come back as the same item."""
 
@@ -49,7 +47,7 @@ RISING = frozenset({"complete", "keep", FORGOTTEN})
 def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     """Decide about entries without a link or an item, and items without a link."""
     seen, policy = draft.seen, draft.policy
-    graves, skips = _Graves(seen), policy.skip_completed
+    graves, skips = _Graves(seen, two_way=policy.two_way), policy.skip_completed
     new: list[tuple[Entry, int]] = []
     taken: set[str] = set()
     for entry, rank in fresh:
@@ -78,21 +76,23 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
 def _heirs(
     draft: Draft, offered: Sequence[RemoteItem], found: Mapping[int, RemoteItem]
 ) -> dict[int, RemoteItem]:
-    """Return the items that say what gone ones said whose lines were edited, by line.
+    """Return the items that came in the place of gone ones whose lines were edited, by line.
 
-    A reprocessed conversation makes such items, and another machine one of the same line.
+    A reprocessed conversation makes such items: they say what those said, and are younger.
     """
     taken = {item.id for item in found.values()}
-    left: dict[str, list[RemoteItem]] = defaultdict(list)
-    for item in sorted(offered, key=lambda item: item.age_order, reverse=True):
+    left: dict[tuple[str, bool], list[RemoteItem]] = defaultdict(list)
+    for item in sorted(offered, key=lambda item: item.age_order):
         if item.id not in taken:
-            left[item.fields.description].append(item)
-    lines = [*draft.unmade, *draft.orphans]
-    return {
-        number: left[link.base.remote.description].pop()
-        for number, (link, _) in enumerate(lines)
-        if number not in found and link.base and left[link.base.remote.description]
-    }
+            left[item.fields.description, item.fields.completed].append(item)
+    heirs = {}
+    for number, (link, _) in enumerate((*draft.unmade, *draft.orphans)):
+        if number in found or link.base is None or link.missing == LET_GO:
+            continue
+        same = left[link.base.remote.description, link.base.remote.completed]
+        if same and (same[-1].made_at or 0.0) >= (link.made_at or 0.0):
+            heirs[number] = same.pop()
+    return heirs
 
 
 def _hold(draft: Draft, graves: _Graves, found: Sequence[RemoteItem | None]) -> None:
@@ -152,7 +152,8 @@ def _adopted(draft: Draft, graves: _Graves, link: Link, met: tuple[Entry, Remote
 class _Graves:
     """The tombstones by text, each given out once, the latest first."""
 
-    def __init__(self, seen: Observation) -> None:
+    def __init__(self, seen: Observation, *, two_way: bool) -> None:
+        self.two_way = two_way
         self.by_text: dict[str, list[Tombstone]] = defaultdict(list)
         self.by_id = _latest(seen.tombstones)
         self._seen = seen
@@ -162,7 +163,7 @@ class _Graves:
         self._all_read = seen.listed is not None or seen.read_whole
         alive = {link.remote_id for link in seen.links}
         for stone in sorted(self.by_id.values(), key=lambda stone: stone.removed_at):
-            if _rises(stone, seen.now) and stone.remote_id not in alive:
+            if stone.how in RISING and stone.remote_id not in alive:
                 self.by_text[match.normalised(stone.task.text)].append(stone)
 
     def claim(self, entry: Entry) -> Tombstone | None:
@@ -176,11 +177,10 @@ class _Graves:
         task, named = entry.task, entry.explicit_id
         stones = self.by_text.get(match.normalised(task.text), [])
         for stone in reversed(stones):
-            item = self.item(stone)
             if named in self._unlinked and named != stone.remote_id:
                 continue
-            if item is not None and item.fields.description != stone.remote.description:
-                continue  # the app made another task of it
+            if self._is_another(stone) or (self._is_old(stone) and not task.completed):
+                continue
             if task.completed or not stone.task.completed:
                 stones.remove(stone)
                 return stone
@@ -189,6 +189,15 @@ class _Graves:
     def item(self, stone: Tombstone) -> RemoteItem | None:
         """Return the item of a removed task, if it was read."""
         return self._unlinked.get(stone.remote_id)
+
+    def _is_another(self, stone: Tombstone) -> bool:
+        """Return whether the app made another task of the item; a push leaves that to the app."""
+        item = self.item(stone) if self.two_way else None
+        return item is not None and item.fields.description != stone.remote.description
+
+    def _is_old(self, stone: Tombstone) -> bool:
+        """Return whether it is too late to be opened again; what was kept in Omi is as it was."""
+        return stone.how == "complete" and self._seen.now - stone.removed_at >= TOMBSTONE_SECONDS
 
     def misses(self, stone: Tombstone) -> bool:
         """Return whether a list was read, and the item of this task was not in it."""
@@ -222,14 +231,13 @@ def _revived(
     sending a field as it is.
     """
     entry, rank = fresh
-    item = graves.item(stone)
-    is_edited = item is not None and item.fields != stone.remote
-    if item is not None and draft.seen.listed is None:
+    item, two_way = graves.item(stone), draft.policy.two_way
+    if item is not None and not two_way:
         stone = replace(stone, remote=item.fields)
     left = replace(stone.task, completed=stone.remote.completed)
     base = Base(left, stone.remote)
     link = Link(stone.key, stone.remote_id, entry.task, entry.section, rank, base)
-    if item is not None and is_edited and draft.seen.listed is not None:
+    if item is not None and item.fields != stone.remote:
         return Adopt(link, entry, item)
     patch = merge.outgoing(entry.task, base, stone.remote, draft.policy.encoding)
     if not patch and graves.misses(stone):
@@ -245,11 +253,10 @@ def _import(draft: Draft, taken: set[str]) -> None:
     waiting = _awaited(draft)
     twins = _Twins(draft)
     taken = taken | _drop_twins(draft, stones, taken)
-    # Where equal texts are not linked, each of two machines would bring in the other's items.
-    lines = set() if policy.adopt else {merge.description(e.task.text) for e in draft.seen.entries}
+    lines = set() if policy.adopt else _open_texts(draft)
     for item in sorted(draft.seen.unlinked or (), key=lambda item: item.age_order):
         stone = stones.get(item.id)
-        if item.id in taken or item.fields.description in lines:
+        if item.id in taken or (item.fields.description in lines and not item.fields.completed):
             continue
         if item.fields.description in waiting:
             draft.later = True
@@ -269,6 +276,15 @@ def _import(draft: Draft, taken: set[str]) -> None:
             link = Link(next(draft.keys), item.id, task, base=Base(task, item.fields))
             identifier = item.id if policy.ids and WRITABLE_ID.fullmatch(item.id) else None
             draft.ops.append(AddLocal(link, item, identifier))
+
+
+def _open_texts(draft: Draft) -> set[str]:
+    """Return what the open lines say.
+
+    Where equal texts are not linked, each of two machines would bring in the other's items.
+    """
+    tasks = (entry.task for entry in draft.seen.entries)
+    return {merge.description(task.text) for task in tasks if not task.completed}
 
 
 def _latest(tombstones: Iterable[Tombstone]) -> dict[str, Tombstone]:
@@ -314,19 +330,15 @@ def _awaited(draft: Draft) -> set[str]:
     """
     told = set(draft.seen.pending.values())
     for link in draft.standing:
-        if link.missing and link.missing != LET_GO and link.base and link.probed_at is None:
+        asked = link.probed_at is not None or link.parked is not None
+        if link.missing and link.missing != LET_GO and link.base and not asked:
             told |= {link.base.remote.description, merge.description(link.seen.text)}
     return told
 
 
-def _rises(stone: Tombstone, now: float) -> bool:
-    """Return whether a line of this text is that task again; one kept in Omi is at any age."""
-    is_old = stone.how == "complete" and now - stone.removed_at >= TOMBSTONE_SECONDS
-    return stone.how in RISING and not is_old
-
-
 def _is_just_gone(stone: Tombstone, now: float) -> bool:
-    return stone.how == GONE and 0 <= now - stone.removed_at < GONE_SECONDS
+    """Return whether a list that has this item is not believed: it was gone twice in a row."""
+    return stone.how == GONE and 0 < stone.removed_at - now <= GONE_SECONDS
 
 
 def _rests(stone: Tombstone, item: RemoteItem) -> bool:
