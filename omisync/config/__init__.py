@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from datetime import date, datetime, tzinfo
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - pydantic reads the annotations of Config
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
@@ -100,14 +101,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
 def _other_use(config: Config) -> str:
     """Return what else the place of the state is, if anything: a repair would move it away."""
-    if not config.store_path.name:
+    place = os.path.realpath(config.store_path)
+    if place == os.path.realpath("/"):
         return "the root folder"
-    uses = {
-        config.path: "this config itself",
-        Path(config.key_file or "/"): "the key file itself",
-        config.todo_path: "the todo file itself",
-    }
-    return uses.get(config.store_path, "")
+    if place == os.path.realpath(config.path):
+        return "this config itself"
+    if config.key_file and place == os.path.realpath(config.key_file):
+        return "the key file itself"
+    return "the todo file itself" if place == os.path.realpath(config.todo_path) else ""
 
 
 def written(todo: Path, key_file: Path | None = None) -> str:

@@ -92,7 +92,7 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
     paced = {type(error) for error in outcome.troubles} == {errors.ListUnread}
     since = former.failing_since or (None if paced else now)
     troubles = tuple((error.message, error.advice) for error in outcome.troubles)
-    if outcome.code == former.code == errors.TEMPORARY:
+    if outcome.code == former.code == errors.TEMPORARY and store.intents():
         troubles = troubles or former.troubles  # a create without an answer is still looked for
     with store.transaction():
         if store.fact("anew") is not None:

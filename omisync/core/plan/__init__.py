@@ -103,10 +103,10 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
             known.decide(draft, entry, met.link_of[number], met.ranks[number])
         else:
             fresh.append((entry, met.ranks[number]))
-    arrivals.decide(draft, fresh)
-    known.decide_missing(draft)
     for link, line in met.held:
         known.hold(draft, link, line)
+    arrivals.decide(draft, fresh)
+    known.decide_missing(draft)
     removed = [known.decide_absent(draft, link) for link in met.absent]
     return Plan(
         ops=tuple(draft.ops),
