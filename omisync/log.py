@@ -63,7 +63,9 @@ def configure(
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             # 18: cells of the event. repr: what is quoted of servers and files must not move
             # the cursor.
-            structlog.dev.ConsoleRenderer(18, colors=colours, repr_native_str=True),
+            structlog.dev.ConsoleRenderer(
+                18, colors=colours, repr_native_str=True, sort_keys=False
+            ),
         ]
     elif _to_journal(out, environ):
         processors += [_journal_line]

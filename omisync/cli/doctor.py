@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shlex
 import shutil
 import sys
 import time
@@ -85,7 +84,9 @@ def _checks(options: Namespace) -> Iterator[Check]:
 
 def _alarm(config: Config) -> Check:
     """Look for the person's command without running it."""
-    command = shlex.split(config.watch.notify_command)[0]
+    from omisync.daemon.alarm import notify_line
+
+    command = notify_line(config)[0]
     if shutil.which(command) is None:
         advice = "Correct notify_command under [watch], or give its whole path."
         return Check("alarm", errors.BAD_CONFIG, f"there is no command {command} to run", advice)

@@ -64,6 +64,7 @@ def _install(options: Namespace) -> int:
     installation.try_out(here.program)
     kinds = (units.TIMER, units.DAEMON) if options.timer else (units.DAEMON, units.TIMER)
     found, other = (_found(kind, config.path, here) for kind in kinds)
+    other = [unit for unit in other if not unit.is_of_another(config.path)]
     if not options.force:
         _refuse_to_overwrite(found)
     _write(found, here.state)
@@ -292,6 +293,13 @@ class _Unit:
     def state(self) -> units.State:
         return units.state(self.text, self.wanted)
 
+    def is_of_another(self, config_file: Path) -> bool:
+        """Return whether it is there for another config, which has the same name."""
+        serves = units.config_of(self.text or "")
+        if serves is None or Path(serves) == config_file.absolute():
+            return False
+        return not units.same_file(Path(serves), config_file)
+
     def write(self) -> None:
         """Put the wanted text in its place, whole or not at all."""
         if self.wanted is None or self.state == "current":
@@ -312,7 +320,8 @@ class _Unit:
 
 def _present(config_file: Path, here: units.Installation | None) -> list[_Unit]:
     found = [u for kind in (units.DAEMON, units.TIMER) for u in _found(kind, config_file, here)]
-    return [unit for unit in found if unit.state != "missing"]
+    ours = (unit for unit in found if not unit.is_of_another(config_file))
+    return [unit for unit in ours if unit.state != "missing"]
 
 
 def _found(

@@ -90,7 +90,9 @@ def _asked() -> str:
     if sys.stdin.isatty():
         import getpass
 
-        typed = getpass.getpass("Omi API key (omi_dev_..., not shown): ")
+        typed = ""
+        with contextlib.suppress(EOFError):  # Ctrl-D
+            typed = getpass.getpass("Omi API key (omi_dev_..., not shown): ")
     else:
         typed = sys.stdin.readline()
     if not typed.strip():
@@ -129,6 +131,9 @@ def _tell(config_file: Path, key_file: Path | None, todo: Path, found: str | Non
         say(f"Wrote {key_file} (only you can read it)\n")
     elif found is not None:
         say(f"No key was stored: there is one in {found}.\n")
+    else:
+        kept = config_file.with_name(KEY_NAME)
+        say(f"The key in {kept} is kept; to have another, write it into that file.\n")
     if not todo.exists():
         example = TOML if todo.suffix.lower() == ".toml" else MARKDOWN
         say(f"There is no {todo} yet; write one, {example}.\n")

@@ -20,6 +20,7 @@ from omisync.store.notes import LastRun
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
+    from omisync.config import Config
     from omisync.sync import Desk
 
 COMMAND_SECONDS = 60.0
@@ -108,6 +109,12 @@ def _last(desk: Desk) -> LastRun:
     return desk.store.note(LastRun) or LastRun()
 
 
+def notify_line(config: Config) -> list[str]:
+    """Return the person's command and its arguments; a ``~`` before the former is their home."""
+    command, *arguments = shlex.split(config.watch.notify_command)
+    return [os.path.expanduser(command), *arguments]  # noqa: PTH111 - it may be no path
+
+
 async def _run(desk: Desk, event: str) -> str:
     """Run the person's command without a shell: the event in its environment, the message last.
 
@@ -119,23 +126,27 @@ async def _run(desk: Desk, event: str) -> str:
         "OMISYNC_MESSAGE": _message(desk) if event == "failing" else "omisync is in sync again",
     }
     environ.pop("OMI_API_KEY", None)
-    line = shlex.split(desk.config.watch.notify_command)
+    command, *arguments = notify_line(desk.config)
     try:
         process = await asyncio.create_subprocess_exec(
-            *line, environ["OMISYNC_MESSAGE"], env=environ, stdin=asyncio.subprocess.DEVNULL
+            command,
+            *arguments,
+            environ["OMISYNC_MESSAGE"],
+            env=environ,
+            stdin=asyncio.subprocess.DEVNULL,
         )
     except OSError as error:
-        return f"{line[0]} cannot be started ({error.strerror})"
+        return f"{command} cannot be started ({error.strerror})"
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
             code = await process.wait()
     except TimeoutError:
         process.kill()
-        return f"{line[0]} did not end within {COMMAND_SECONDS:.0f} seconds and was killed"
+        return f"{command} did not end within {COMMAND_SECONDS:.0f} seconds and was killed"
     except asyncio.CancelledError:
         process.kill()
         raise
-    return f"{line[0]} ended with {code}" if code else ""
+    return f"{command} ended with {code}" if code else ""
 
 
 def _message(desk: Desk) -> str:

@@ -112,14 +112,21 @@ class Signals:
     reload: asyncio.Event = field(default_factory=asyncio.Event)
     now: asyncio.Event = field(default_factory=asyncio.Event)
     code: int = errors.OK
+    terminals: tuple[int, ...] = ()
 
     def listen(self) -> None:
         """Take the signals over from Python's defaults."""
+        self.terminals = tuple(stream for stream in range(3) if os.isatty(stream))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
-        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         loop.add_signal_handler(signal.SIGUSR1, self.now.set)
+
+    def _hang_up(self) -> None:
+        """Reload; but end where this is what tells that the terminal was closed."""
+        closed = self.terminals and not any(map(os.isatty, self.terminals))
+        (self.stop if closed else self.reload).set()
 
     def _interrupt(self) -> None:
         self.code = errors.INTERRUPTED
@@ -296,7 +303,8 @@ class Daemon:
         fields = {**counts, "waiting": outcome.waiting, "code": outcome.code, "ms": milliseconds}
         (self.log.info if outcome.progress or news else self.log.debug)("cycle.done", **fields)
         for error in outcome.troubles if news else ():
-            self.log.warning("cycle.trouble", what=error.message, next=show.commands(error.advice))
+            then = {"next": show.commands(error.advice)} if error.advice else {}
+            self.log.warning("cycle.trouble", what=error.message, **then)
         for what in (*outcome.remarks, *(notice.message for notice in outcome.notices)):
             self.log.debug("cycle.remark", what=what)  # it has the task's text
         messages = Counter(notice.message for notice in outcome.notices)

@@ -44,12 +44,15 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
             run.store.put_note(refusal)
             run.store.record(Event(run.now, "guard.stopped", detail=detail))
     path = run.desk.config.todo_path
+    again = ""
+    if allow:  # what it was meant for was another version of the file, or nothing
+        again = " again: it allows what was refused last, and this had not been refused before"
     raise GuardStopped(
         f"{path} lost {removal.share}"
         + (f" ({removal.recent} more within the last hour)" if removal.recent else "")
         + "; nothing was sent",
         "If the file is wrong, bring it back and all is well. If you meant it, run"
-        " `omisync --once --allow-removals`.",
+        f" `omisync --once --allow-removals`{again}.",
     )
 
 

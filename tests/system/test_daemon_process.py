@@ -211,6 +211,25 @@ def test_a_stop_while_it_starts_is_a_stop(machine: Machine) -> None:
     machine.settled()
 
 
+def test_a_closed_terminal_ends_it(machine: Machine) -> None:
+    """The same signal asks for a reload as long as the terminal is there."""
+    machine.write(BEGUN)
+    ours, theirs = pty.openpty()
+    with Systemd() as systemd:
+        around = machine.surroundings(NOTIFY_SOCKET=systemd.address)
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        with subprocess.Popen(COMMAND, cwd=machine.home, env=around, **streams) as process:
+            os.close(theirs)
+            systemd.until("STATUS=In sync")
+            process.send_signal(signal.SIGHUP)
+            systemd.until("RELOADING=1")
+            systemd.until("STATUS=In sync")
+            os.close(ours)
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(PATIENCE) == 0
+    machine.settled()
+
+
 def test_a_signal_asks_for_a_cycle(machine: Machine) -> None:
     """SIGUSR1 looks at once; nothing is sent where nothing changed."""
     with synced(machine) as daemon:

@@ -38,8 +38,7 @@ a listing (two-way) there are these rows besides:
 
 from __future__ import annotations
 
-from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from omisync.core import match, merge, order, unchanged
 from omisync.core.plan import arrivals, guard, known
@@ -182,19 +181,19 @@ def _matched(
     edited: Mapping[int, str] | None = None,
 ) -> _Met:
     """Return which entry is which link. A line that is not read keeps its own from all others."""
-    every = sorted((*entries, *unread), key=attrgetter("line")) if unread else entries
+    every, read = entries, cast("Sequence[int]", range(len(entries)))
+    if unread:
+        lines = [*((entry, True) for entry in entries), *((entry, False) for entry in unread)]
+        lines.sort(key=lambda line: line[0].line)
+        every = [entry for entry, _ in lines]
+        read = [n for n, (_, is_read) in enumerate(lines) if is_read]
     matching = match.pair(every, links, edited)
     link_of = {entry: links[link] for entry, link in matching.pairs}
     ranks = order.ranks([link_of[n].rank if n in link_of else None for n in range(len(every))])
-    absent = [links[at] for at in matching.absent]
-    if not unread:
-        return _Met(entries, link_of, ranks, absent, [])
-    others = {id(entry) for entry in unread}
-    read = [n for n, entry in enumerate(every) if id(entry) not in others]
     return _Met(
         entries,
         {at: link_of[n] for at, n in enumerate(read) if n in link_of},
         [ranks[n] for n in read],
-        absent,
+        [links[at] for at in matching.absent],
         [(link_of[n], every[n]) for n in sorted(link_of.keys() - set(read))],
     )
