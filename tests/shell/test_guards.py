@@ -92,6 +92,18 @@ async def test_where_items_are_deleted_finished_ones_count(person: Person) -> No
     assert trouble.message == f"{person.todo} lost 3 of 3 tasks that are in Omi; nothing was sent"
 
 
+async def test_an_allowance_that_allows_nothing_says_why(person: Person) -> None:
+    """It is for what was refused last, which was another version of the file."""
+    person.write(lines(0, 12))
+    await person.cycle()
+    person.write(lines(0, 3))
+    (trouble,) = (await person.cycle(allow_removals=True)).troubles
+    assert trouble.advice == ADVICE.removesuffix(".") + (
+        " again: it allows what was refused last, and this had not been refused before."
+    )
+    assert (await person.cycle(allow_removals=True)).code == errors.OK
+
+
 async def test_how_much_may_go_can_be_chosen(person: Person) -> None:
     """Here everything."""
     person.settings = "[sync]\nmax_removals = 1\n"

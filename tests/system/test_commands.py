@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import shutil
 import signal
@@ -15,7 +17,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from machine import OTHER_KEY, Machine, Ran, checked, lines, tree
+from machine import OTHER_KEY, PATIENCE, Machine, Ran, checked, lines, tree
 
 from omisync import __version__
 from omisync.sandbox import KEY
@@ -120,6 +122,32 @@ def test_init_refuses_what_is_no_key(fresh: Machine, typed: str, words: list[str
     assert len(typed) < 10 or typed.strip() not in ran.said
     assert "OMI_API_KEY" not in ran.err
     assert tree(fresh.home) == {}
+
+
+def test_init_is_given_up_at_the_question(fresh: Machine) -> None:
+    """The end of a terminal's input (Ctrl-D) is no key, and no fault of ours."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "omisync", "init", "todo.md"],
+        cwd=fresh.home,
+        env=fresh.surroundings(OMI_API_KEY=None),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        assert process.stderr is not None
+        asked = ""
+        while not asked.endswith("not shown): "):
+            sign = process.stderr.read(1)
+            assert sign, asked
+            asked += sign
+        os.write(ours, b"\x04")
+        _, said = process.communicate(timeout=PATIENCE)
+    os.close(ours)
+    assert (process.returncode, "No API key was given" in said) == (77, True)
 
 
 def test_init_never_overwrites(fresh: Machine) -> None:

@@ -348,6 +348,10 @@ def test_two_configs_of_one_name_do_not_share_a_unit(home: Home, tmp_path: Path)
     assert (first.code, second.code) == (errors.OK, errors.USAGE)
     assert f"{tmp_path}/a/work.toml" in second.err
     assert home.files() == before
+    for command in ("status", "uninstall"):
+        told = home.omisync("-c", f"{tmp_path}/b/work.toml", "service", command)
+        assert f"There is no unit for {tmp_path}/b/work.toml" in told.said
+    assert home.files() == before
 
 
 def test_the_service_has_the_store_of_a_run_by_hand(home: Home, tmp_path: Path) -> None:
