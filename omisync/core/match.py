@@ -83,13 +83,15 @@ def pair(
         return Matching((), tuple(range(len(entries))), ())
     board = _Board(entries, links)
     _by_id(board)
+    if edited:
+        _by_edit(board, edited, fresh=True)
     for absent, written in product((False, True), repeat=2):
         news = [at for at in board.new() if (entries[at].explicit_id is not None) is written]
         olds = [at for at in board.old() if (links[at].absent_since is not None) is absent]
         if news and olds:
             _by_text(board, news, olds)
     if edited:
-        _by_edit(board, edited)
+        _by_edit(board, edited, fresh=False)
     _by_rewording(board)
     return Matching(
         pairs=tuple((at, link) for at, link in enumerate(board.link_of) if link is not None),
@@ -387,12 +389,17 @@ def _places(marks: Sequence[int | None], edge: int | None) -> dict[int, _Place]:
     return places
 
 
-def _by_edit(board: _Board, edited: Mapping[int, str]) -> None:
-    """Match the lines that say what the app made of their task, but none with a copied id."""
+def _by_edit(board: _Board, edited: Mapping[int, str], *, fresh: bool) -> None:
+    """Match the lines that say what the app made of their task, but none with a copied id.
+
+    ``fresh`` are texts that no line had before: such a line is not merely another of that
+    text, even if there is a new one that says what the task said.
+    """
+    known = {normalised(link.seen.text) for link in board.links} if fresh else set()
     texts: defaultdict[str, deque[int]] = defaultdict(deque)
     for at in board.old():
-        if at in edited:
-            texts[normalised(edited[at])].append(at)
+        if at in edited and (text := normalised(edited[at])) not in known:
+            texts[text].append(at)
     for at in _unclaimed(board):
         if same := texts[normalised(board.entries[at].task.text)]:
             board.take(at, same.popleft())

@@ -1038,3 +1038,52 @@ async def test_a_line_that_is_linked_before_its_list_is_read_meets_the_item_then
     assert read(both) == "- [ ] other\n- [ ] alpha due:2026-05-03\n- [ ] beta due:2026-05-02\n"
     with Store.open(both.store_path) as store:
         assert [one.clash.lost_value for one in store.clashes()] == ["2026-05-03"]
+
+
+async def test_a_new_name_and_a_new_task_of_the_old_one_are_told_apart(
+    both: Person, laptop: Person
+) -> None:
+    """The app did both while one machine slept, and the other wrote both into the file."""
+    both.write("- [ ] buy milk due:2026-05-02\n- [ ] other\n")
+    await both.settle()
+    await laptop.settle()
+    both.sandbox.items[item(both, "buy milk")].description = "wash the car"
+    both.sandbox.add("buy milk")
+    await both.settle()
+    after = read(both)
+    for person in (laptop, both):
+        await person.settle()
+    assert read(both) == after
+    assert len(both.sandbox.items) == 3
+    due_at = both.sandbox.items[item(both, "wash the car")].due_at
+    assert due_at == datetime(2026, 5, 2, 9, tzinfo=UTC)
+
+
+async def test_no_machine_writes_the_id_of_what_is_gone(both: Person, laptop: Person) -> None:
+    """The other one has written that of the item which came in its place."""
+    both.settings = laptop.settings = f'{TWO_WAY}ids = "inline"\n'
+    both.write("- [ ] call mum\n- [ ] other\n")
+    for person in (both, laptop):
+        await person.settle()
+    del both.sandbox.items[item(both, "call mum")]
+    new = both.sandbox.add("call mum").id
+    for person in (both, both, both, laptop, laptop, laptop, both):
+        await person.settle()
+    assert f"call mum omi:{new}\n" in read(both)
+    assert len(both.sandbox.items) == 2
+    await quiet(laptop)
+    await quiet(both)
+
+
+async def test_a_line_is_rather_what_is_there_than_what_is_gone(both: Person) -> None:
+    """Its former item was deleted in Omi, and another one of its text is in the list."""
+    both.write("- [ ] feed cat\n- [ ] other\n")
+    await both.settle()
+    both.write("- [ ] other\n")
+    await both.settle()
+    del both.sandbox.items[item(both, "feed cat")]
+    both.sandbox.add("feed cat")
+    both.write("- [ ] other\n- [ ] feed cat\n")
+    await both.settle()
+    assert read(both) == "- [ ] other\n- [ ] feed cat\n"
+    assert both.omi() == {"feed cat": False, "other": False}

@@ -160,6 +160,7 @@ class _Graves:
         if not self.by_id:
             return
         self._unlinked = {item.id: item for item in seen.unlinked or ()}
+        self._said = {match.normalised(item.fields.description) for item in seen.unlinked or ()}
         self._all_read = seen.listed is not None or seen.read_whole
         alive = {link.remote_id for link in seen.links}
         for stone in sorted(self.by_id.values(), key=lambda stone: stone.removed_at):
@@ -174,11 +175,13 @@ class _Graves:
         """
         if not self.by_text:
             return None
-        task, named = entry.task, entry.explicit_id
-        stones = self.by_text.get(match.normalised(task.text), [])
+        task, named, text = entry.task, entry.explicit_id, match.normalised(entry.task.text)
+        stones = self.by_text.get(text, [])
         for stone in reversed(stones):
             if named in self._unlinked and named != stone.remote_id:
                 continue
+            if self.misses(stone) and text in self._said:
+                continue  # it is gone, and there is another that says the same
             if self._is_another(stone) or (self._is_old(stone) and not task.completed):
                 continue
             if task.completed or not stone.task.completed:

@@ -163,10 +163,10 @@ def _unsaid(base: Base) -> Base:
 def _settled(draft: Draft, link: Link, entry: Entry) -> None:
     """Plan what a task needs on which both sides agree: its id in the line, a probe."""
     identifier = _id_for(draft, link, entry)
-    if identifier is not None:
-        draft.ops.append(ChangeLocal(link, entry, entry.task, identifier, "its id"))
-    elif link.missing > 0:
+    if link.missing > 0:  # another machine may have written the id of what came in its place
         draft.missing.append((link, entry))
+    elif identifier is not None:
+        draft.ops.append(ChangeLocal(link, entry, entry.task, identifier, "its id"))
 
 
 def _id_for(draft: Draft, link: Link, entry: Entry) -> str | None:
