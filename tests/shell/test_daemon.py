@@ -17,6 +17,7 @@ import time
 import uuid
 from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +32,6 @@ from omisync.store import HISTORY_SECONDS, Event, Store, lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from person import Person
     from test_watch import Save
@@ -909,13 +909,15 @@ async def test_a_config_that_vanished_is_not_taken(
         await daemon.holds(buy_milk=True)
 
 
-@pytest.mark.parametrize("how", ["held", "folder", "damaged"])
+@pytest.mark.parametrize("how", ["held", "folder", "damaged", "nowhere"])
 async def test_a_config_with_a_state_that_cannot_be_used_is_not_taken(
     person: Person, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """One that another daemon holds, that is none, or that is damaged: as any wrong config."""
     person.write("- [ ] buy milk\n")
     path = person.store_path.with_name("other.db")
+    if how == "nowhere":  # a folder that nobody, not even root, can make
+        path = Path("/proc/omisync/other.db")
     async with serving(person, monkeypatch) as daemon:
         await daemon.systemd.until("STATUS", "In sync")
         with lock(path, opening.HOLDER) if how == "held" else nullcontext():
@@ -924,13 +926,51 @@ async def test_a_config_with_a_state_that_cannot_be_used_is_not_taken(
             elif how == "damaged":
                 path.write_bytes(b"no store" * 1000)
             text = person.config_file.read_text()
-            person.config_file.write_text(text.replace("todo.db", "other.db"))
+            person.config_file.write_text(text.replace(str(person.store_path), str(path)))
             daemon.signals.reload.set()
             said = await daemon.log.until("config.refused", level="warning")
             assert str(path) in said["what"]
             assert "the old config stays in force" in said["next"]
             person.write("- [x] buy milk\n")
             await daemon.holds(buy_milk=True)
+
+
+async def test_a_config_whose_state_is_let_go_is_taken_then(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to ask again; that it is held is told once."""
+    person.settings += "[watch]\nrescan = 1.0\n"
+    person.write("- [ ] buy milk\n")
+    path = person.store_path.with_name("other.db")
+    async with serving(person, monkeypatch) as daemon:
+        await daemon.systemd.until("STATUS", "In sync")
+        with lock(path, opening.HOLDER):
+            text = person.config_file.read_text()
+            person.config_file.write_text(text.replace("todo.db", "other.db"))
+            daemon.signals.reload.set()
+            await daemon.log.until("config.refused", level="warning")
+            daemon.signals.reload.set()
+            await daemon.systemd.until("RELOADING")
+        await daemon.log.until("config.loaded")
+        assert len(daemon.log.said("config.refused")) == 1
+
+
+async def test_the_state_under_another_name_is_the_same(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not refused because this daemon holds it itself."""
+    person.write("- [ ] buy milk\n")
+    alias = person.home / "alias"
+    alias.symlink_to(person.store_path.parent)
+    async with serving(person, monkeypatch) as daemon:
+        await daemon.systemd.until("STATUS", "In sync")
+        text = person.config_file.read_text()
+        text = text.replace(str(person.store_path), str(alias / person.store_path.name))
+        person.config_file.write_text(text)
+        daemon.signals.reload.set()
+        await daemon.log.until("config.loaded")
+        person.write("- [x] buy milk\n")
+        await daemon.holds(buy_milk=True)
 
 
 async def test_another_todo_file_is_switched_to(
