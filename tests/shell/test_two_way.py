@@ -160,6 +160,21 @@ async def test_a_locked_item_is_parked_not_lost(both: Person) -> None:
     assert read(both) == "- [ ] a\n- [ ] b\n"
 
 
+async def test_what_was_locked_is_sent_when_it_is_listed_again(both: Person) -> None:
+    """Not a day later: the list shows no item that is locked."""
+    both.write("- [ ] one\n- [ ] two\n")
+    await both.settle()
+    locked = both.sandbox.items[item(both, "one")]
+    locked.locked = True
+    both.write("- [x] one\n- [ ] two\n")
+    assert (await both.settle()).code == errors.PARKED
+    await both.settle()
+    locked.locked = False
+    assert (await both.settle()).code == errors.OK
+    assert locked.completed
+    await quiet(both)
+
+
 async def test_a_reprocessed_conversation_doubles_nothing(both: Person) -> None:
     """The same text under a new id is the same line."""
     both.settings += 'on_remote_removal = "remove"\n'

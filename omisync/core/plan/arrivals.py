@@ -333,7 +333,9 @@ def _awaited(draft: Draft) -> set[str]:
     """
     told = set(draft.seen.pending.values())
     for link in draft.standing:
-        asked = link.probed_at is not None or link.parked is not None
+        # Of a locked one, which no list has, another machine may have made another.
+        refused = link.parked is not None and link.parked.status != known.LOCKED
+        asked = refused or link.probed_at is not None
         if link.missing and link.missing != LET_GO and link.base and not asked:
             told |= {link.base.remote.description, merge.description(link.seen.text)}
     return told

@@ -34,6 +34,8 @@ PROBES = 40
 """Items asked for in one cycle: a third of the writes that the server grants an hour."""
 PROBE_AGAIN = 86400.0
 """Seconds before an item is asked for again that exists and is not listed."""
+LOCKED = 402
+"""Status of an item that the account's plan does not give out (Omi API)."""
 TOLD = 60.0
 """Seconds after we created an item in which a foreign id in its line is not reported again."""
 
@@ -97,10 +99,17 @@ def _noticed(draft: Draft, link: Link) -> Link:
     if link.remote_id is None or link.missing == LET_GO:
         return link
     if draft.item(link) is not None:
-        return link.but(missing=0, probed_at=None) if link.missing else link
+        return _listed_again(link) if link.missing else link
     if draft.seen.complete and link.missing < MISSED:
         return link.but(missing=link.missing + 1)
     return link
+
+
+def _listed_again(link: Link) -> Link:
+    """Return the link of an item that a list lacked; the list lacks those that are locked."""
+    if link.parked is not None and link.parked.status == LOCKED:
+        link = link.but(parked=None, failures=0)
+    return link.but(missing=0, probed_at=None)
 
 
 def _says_more(entry: Entry, base: Base) -> bool:
