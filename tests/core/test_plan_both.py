@@ -1172,3 +1172,107 @@ class TestLongReplicas(Replicas.TestCase):  # type: ignore[misc]  # a class made
     """Many more of them: over 40,000 steps."""
 
     settings = settings(max_examples=800, stateful_step_count=60, deadline=None)
+
+
+# Items that are gone, hidden, or came in the place of others.
+
+
+GONE_ALPHA = link("a", "alpha").but(remote_id=None, made_at=NOW - 60)
+
+
+@pytest.mark.parametrize(
+    ("there", "heir"),
+    [
+        (item("y", "alpha"), True),
+        (item("y", "alpha", completed=True), False),
+        (item("y", "alpha", age=61), False),
+        (item("y", "beta"), False),
+    ],
+)
+def test_what_came_in_the_place_of_an_item_says_the_same_and_is_not_older(
+    there: RemoteItem, heir: bool
+) -> None:
+    """The edit of the line is for it; else the line gets an item of its own."""
+    policy = replace(POLICY, import_items="linked")
+    (op, *_) = made([entry("alpha, at last")], [GONE_ALPHA], [there], policy).ops
+    assert isinstance(op, Adopt if heir else AddRemote)
+    if isinstance(op, Adopt):
+        assert op.link.seen == Task("alpha, at last")
+        assert op.link.base == Base(Task("alpha"), Fields("alpha"))
+
+
+def test_a_line_that_was_let_go_has_no_heir() -> None:
+    """Whatever is done there later is another task."""
+    gone = link("a", "alpha").but(remote_id=None, missing=LET_GO)
+    decided = made([entry("alpha", completed=True)], [gone], [item("y", "alpha")])
+    assert kinds(decided) == [AddLocal]
+
+
+def test_a_line_rises_from_no_item_that_is_gone_where_another_says_the_same() -> None:
+    """It is linked with that one, as any new line is."""
+    stone = Tombstone("k", "x", Task("alpha"), Fields("alpha", True), "complete", NOW - 60)
+    (op,) = made([entry("alpha")], [], [item("y", "alpha")], tombstones=[stone]).ops
+    assert isinstance(op, Adopt)
+    assert op.item.id == "y"
+
+
+def test_a_line_rises_from_no_item_that_the_app_made_another_task_of() -> None:
+    """It would be written over with that."""
+    stone = Tombstone("k", "x", Task("alpha"), Fields("alpha", True), "complete", NOW - 60)
+    there = item("x", "beta", completed=True)
+    assert kinds(made([entry("alpha")], [], [there], tombstones=[stone])) == [AddRemote]
+
+
+@pytest.mark.parametrize(
+    ("until", "believed"), [(0.0, True), (1.0, False), (120.0, False), (121.0, True)]
+)
+def test_a_list_is_not_believed_for_a_while_that_has_what_was_gone_twice(
+    until: float, believed: bool
+) -> None:
+    """Neither is a line tied to it, nor does it come in."""
+    stone = Tombstone("was-x", "x", Task("alpha"), Fields("alpha"), "gone", NOW + until)
+    (op,) = made([entry("alpha")], [], [item("x", "alpha")], tombstones=[stone]).ops
+    assert isinstance(op, Adopt if believed else AddRemote)
+    came = made([], [], [item("x", "alpha")], tombstones=[stone])
+    assert kinds(came) == [AddLocal] * believed
+    assert came.later is not believed
+
+
+@pytest.mark.parametrize(("status", "again"), [(402, True), (422, False)])
+def test_what_was_locked_is_tried_again_when_it_is_listed(status: int, again: bool) -> None:
+    """Another refusal has nothing to do with the list."""
+    parked = Parked(status, "no", NOW - 60, Task("b"), NOW + 600)
+    waits = link("a", "a").but(missing=1, probed_at=5.0, seen=Task("b"), parked=parked)
+    decided = made([entry("b")], [waits], [item("a", "a")])
+    assert kinds(decided) == [ChangeRemote] * again
+    (row,) = decided.rows
+    assert (row.missing, row.probed_at, row.parked is None) == (0, None, again)
+
+
+@pytest.mark.parametrize(("status", "waits"), [(402, True), (422, False)])
+def test_what_may_be_the_item_of_a_locked_line_is_waited_with(status: int, waits: bool) -> None:
+    """Another machine may have made it; that of a line that was refused is no other's."""
+    parked = Parked(status, "no", NOW - 60, Task("b"), NOW + 600)
+    hidden = link("a", "a").but(missing=1, seen=Task("b"), parked=parked)
+    decided = made([entry("b")], [hidden], [item("y", "b")])
+    assert kinds(decided) == [AddLocal] * (not waits)
+    assert decided.later is waits
+
+
+def test_a_line_that_is_not_read_is_awaited_as_any_other() -> None:
+    """What came in the place of its item is not written as a line beside it."""
+    decided = made([], [link("a", "a")], [item("y", "a")], unread=[entry("a")])
+    assert (decided.ops, decided.later) == ((), True)
+    (row,) = decided.rows
+    assert row.missing == 1
+
+
+def test_an_item_of_the_other_machine_is_left_to_it_without_adoption() -> None:
+    """An open one that says what an open line says; others come in."""
+    policy = replace(POLICY, adopt=False, import_items="all")
+    ours = [link("a", "a"), link("b", "b").but(base=Base(Task("b", True), Fields("b", True)))]
+    lines = [entry("a"), entry("b", completed=True, line=2)]
+    listed = [item("a", "a"), item("b", "b", completed=True)]
+    more = [item("x", "a"), item("y", "b"), item("z", "a", completed=True)]
+    came = {op.link.remote_id for op in made(lines, ours, [*listed, *more], policy).ops}
+    assert came == {"y", "z"}
