@@ -1276,3 +1276,12 @@ def test_an_item_of_the_other_machine_is_left_to_it_without_adoption() -> None:
     more = [item("x", "a"), item("y", "b"), item("z", "a", completed=True)]
     came = {op.link.remote_id for op in made(lines, ours, [*listed, *more], policy).ops}
     assert came == {"y", "z"}
+
+
+def test_each_heir_is_one_lines_and_the_youngest_the_firsts() -> None:
+    """Two conversations were reprocessed, and there is an older item of the text."""
+    gone = [GONE_ALPHA, GONE_ALPHA.but(key="k-b", rank=1)]
+    lines = [entry("alpha, at last"), entry("alpha, at once", line=2)]
+    there = [item("old", "alpha", age=50), item("young", "alpha"), item("middle", "alpha", age=9)]
+    decided = made(lines, gone, there, replace(POLICY, import_items="linked"))
+    assert [op.link.remote_id for op in decided.ops] == ["young", "middle"]
