@@ -296,9 +296,8 @@ class _Unit:
     def is_of_another(self, config_file: Path) -> bool:
         """Return whether it is there for another config, which has the same name."""
         serves = units.config_of(self.text or "")
-        if serves is None or Path(serves) == config_file.absolute():
-            return False
-        return not units.same_file(Path(serves), config_file)
+        # Not `samefile`: who deleted the config first can still get rid of its unit.
+        return serves is not None and os.path.realpath(serves) != os.path.realpath(config_file)
 
     def write(self) -> None:
         """Put the wanted text in its place, whole or not at all."""

@@ -53,8 +53,9 @@ def check_free(path: Path, held: Path) -> None:
         StoreBusy: another daemon holds it, or another program writes to it.
         StoreUnusable: it cannot be used.
     """
-    if path.exists() and path.samefile(held):
-        return
+    with contextlib.suppress(OSError):
+        if path.samefile(held):
+            return
     with contextlib.suppress(NoRoom):
         try:
             with store.lock(path, HOLDER):

@@ -379,6 +379,8 @@ class Daemon:
         look = bases.look(self.config, environ)
         if not self.signals.reload.is_set() and look == self.look:
             return False
+        if self.signals.reload.is_set():
+            self.refusal = ""  # who asks is told again
         self.signals.reload.clear()
         self.look = look
         supervisor.reloading(environ)

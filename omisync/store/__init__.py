@@ -27,6 +27,7 @@ from omisync.core.model import TOMBSTONE_SECONDS
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import batches, coding, kinds
 from omisync.store.holding import Instead, check_place, holder, lock
+from omisync.store.notes import Writing
 from omisync.store.opening import (
     connect,
     create,
@@ -82,24 +83,6 @@ class Clashed:
     at: float
     clash: Clash
     restored_at: float | None = None
-
-
-class Writing(NamedTuple):
-    """A write of the file: digests before and after, the links that hold then, keys that go.
-
-    ``copy`` names what is kept of the former version; ``added`` are the keys of new
-    lines, ``former`` what changed lines said. ``undoes`` names the copy that is put back,
-    where the write takes back the last one.
-    """
-
-    before: str
-    after: str
-    links: tuple[Link, ...]
-    gone: tuple[str, ...]
-    copy: str
-    added: tuple[str, ...]
-    former: dict[str, tuple[str, bool, str | None]]
-    undoes: str = ""
 
 
 class Store:
@@ -394,6 +377,12 @@ class Store:
                 (now - TOMBSTONE_SECONDS, kept),
             )
             return [coding.tombstone(row) for row in rows]
+
+    def tombstone(self, key: str) -> Tombstone | None:
+        """Return the tombstone with this key, None where there is none."""
+        with reading(self.path):
+            rows = self._db.execute("SELECT * FROM tombstones WHERE key = ?", (key,))
+            return next(map(coding.tombstone, rows), None)
 
     def put_tombstones(self, tombstones: Iterable[Tombstone]) -> None:
         """Write tombstones; call inside ``transaction``."""

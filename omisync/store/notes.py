@@ -11,10 +11,12 @@ The run with nothing to do imports none of this: ``quick`` reads ``settled`` and
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from omisync.core.model import Link
 
 
 class Note(Protocol):
@@ -272,3 +274,21 @@ class Written:
     def to_json(self) -> object:
         """Return the list of their tables."""
         return [write.to_json() for write in self.writes]
+
+
+class Writing(NamedTuple):
+    """A write of the file: digests before and after, the links that hold then, keys that go.
+
+    ``copy`` names what is kept of the former version; ``added`` are the keys of new
+    lines, ``former`` what changed lines said. ``undoes`` names the copy that is put back,
+    where the write takes back the last one.
+    """
+
+    before: str
+    after: str
+    links: tuple[Link, ...]
+    gone: tuple[str, ...]
+    copy: str
+    added: tuple[str, ...]
+    former: dict[str, tuple[str, bool, str | None]]
+    undoes: str = ""

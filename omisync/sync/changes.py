@@ -128,10 +128,8 @@ def _bury_id(run: Run, link: Link) -> None:
     if link.base is None:
         return
     now, key = run.desk.clock(), f"was-{_remote_id(link)}"
-    again = any(
-        stone.key == key and abs(now - stone.removed_at) < GONE_SECONDS
-        for stone in run.store.tombstones(now)
-    )
+    former = run.store.tombstone(key)
+    again = former is not None and abs(now - former.removed_at) < GONE_SECONDS
     stone = Tombstone(
         key,
         _remote_id(link),

@@ -664,3 +664,30 @@ assert len(pair(lines, links).pairs) == 3
 assert "rapidfuzz" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# What the app made of a text.
+
+
+def test_a_line_that_says_what_the_app_made_of_a_task_is_that_task() -> None:
+    """However little the words are like the former ones, and though a new line says those."""
+    olds = links(["feed cat", "stay"])
+    assert pair(entries(["stay", "buy a sofa"]), olds, {0: "buy a sofa"}).pairs == ((0, 1), (1, 0))
+    news = entries(["buy a sofa", "stay", "feed cat"])
+    assert pair(news, olds, {0: "buy a sofa"}).pairs == ((0, 0), (1, 1))
+
+
+def test_what_the_app_made_of_a_text_may_be_anothers_text() -> None:
+    """As long as the lines are as they were each keeps its own; a chain of renamings is known."""
+    olds = links(["walk", "swim"])
+    assert pair(entries(["walk", "swim"]), olds, {0: "swim"}).pairs == ((0, 0), (1, 1))
+    renamed = {0: "swim", 1: "a wholly other thing"}
+    assert pair(entries(["swim", "a wholly other thing"]), olds, renamed).pairs == ((0, 0), (1, 1))
+
+
+def test_a_copied_id_is_not_what_the_app_made_of_another_task() -> None:
+    """The person said in writing that it is not."""
+    olds = links(["walk", "swim"])
+    texts = ("swim", "a wholly other thing")
+    news = [Entry(Task(text), n, explicit_id=olds[1].remote_id) for n, text in enumerate(texts, 1)]
+    assert pair(news, olds, {0: "a wholly other thing"}).pairs == ((0, 1),)

@@ -188,15 +188,25 @@ def test_a_line_whose_mark_means_nothing_was_not_removed() -> None:
     assert "k2" not in {op.link.key for op in decided.ops}
 
 
-def test_a_line_that_is_not_read_is_known_by_what_it_says_now() -> None:
-    """Reworded, moved or back after it was gone: its task is known again by that."""
+def test_a_line_that_is_not_read_and_was_away_is_back() -> None:
+    """Its next absence has a grace of its own."""
     old = linked(Task("write the report", completed=True), 3, absent_since=NOW - 5)
-    line = Entry(Task("write the report for Ann", due="2026-05-01"), 2, "Work")
-    decided = made([entry("a")], [linked(Task("a"), 2), old], unread=[line])
-    (row,) = decided.rows
-    said = Task("write the report for Ann", completed=True, due="2026-05-01")
-    assert (row.key, row.seen, row.section, row.absent_since) == ("k3", said, "Work", None)
+    decided = made([entry("a")], [linked(Task("a"), 2), old], unread=[entry("write the report")])
+    assert decided.rows == (old.but(absent_since=None),)
     assert not decided.ops
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_lines_that_are_read_come_before_those_that_are_not(done: bool) -> None:
+    """A note that says the same as a task, or nearly, never takes its item."""
+    notes = [entry("a", line=1), entry("a b c d e", line=2), entry("b", line=9)]
+    links = [linked(Task("a")), linked(Task("a b c d"), 2), linked(Task("b"), 3)]
+    lines = [entry("b", completed=done, line=3), entry("a", completed=done, line=4)]
+    ops = made(lines, links, unread=notes).ops
+    gone, *changed = sorted(ops, key=lambda op: not isinstance(op, RemoveRemote))
+    assert isinstance(gone, RemoveRemote)
+    assert gone.link.key == "k2"
+    assert [op.link.key for op in changed] == ["k3", "k1"] * done
 
 
 def test_of_equal_lines_each_keeps_its_state_beside_one_that_is_not_read() -> None:

@@ -65,7 +65,7 @@ _HIDING = {
 }
 NO_TASK = "no line of this list is a task yet: a task has a box, `- [ ] text`"
 """The warning for a file with a list and no task."""
-_LEFT = "(if it was one, that is left as it is in Omi)"
+_LEFT = "(one with the same words is left as it is in Omi)"
 NO_BOX = (
     f"this is not read as a task {_LEFT}: one begins with `- [ ] ` or `- [x] `, blanks included"
 )

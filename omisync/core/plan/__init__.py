@@ -38,7 +38,8 @@ a listing (two-way) there are these rows besides:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import match, merge, order, unchanged
 from omisync.core.plan import arrivals, guard, known
@@ -67,7 +68,7 @@ from omisync.core.plan.steps import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from omisync.core.model import Entry, Link, RemoteItem
+    from omisync.core.model import Entry, Link, RemoteItem, Task
 
 __all__ = [
     "AddLocal",
@@ -102,8 +103,8 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
             known.decide(draft, entry, met.link_of[number], met.ranks[number])
         else:
             fresh.append((entry, met.ranks[number]))
-    for link, line in met.held:
-        known.hold(draft, link, line)
+    for link in met.held:
+        known.hold(draft, link)
     arrivals.decide(draft, fresh)
     known.decide_missing(draft)
     removed = [known.decide_absent(draft, link) for link in met.absent]
@@ -130,14 +131,14 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
 class _Met(NamedTuple):
     """The entries that want a decision, which links they are, their ranks; links without one.
 
-    ``held`` are the links of lines that are not read, with their lines.
+    ``held`` are the links of lines that are not read.
     """
 
     entries: Sequence[Entry]
     link_of: dict[int, Link]
     ranks: list[int]
     absent: list[Link]
-    held: list[tuple[Link, Entry]]
+    held: list[Link]
 
 
 def _met(seen: Observation, policy: Policy) -> _Met:
@@ -147,53 +148,73 @@ def _met(seen: Observation, policy: Policy) -> _Met:
     """
     if seen.listed is not None:
         edited = _edited(seen.links, seen.listed, policy)
-        return _matched(seen.entries, seen.links, seen.unread, edited)
+        return _matched(seen, seen.entries, seen.links, edited)
     ends = unchanged.ends(seen.entries, seen.links)
     if ends == unchanged.Ends():
-        return _matched(seen.entries, seen.links, seen.unread)
+        return _matched(seen, seen.entries, seen.links)
     head, tail = ends
     entries = seen.entries[head : len(seen.entries) - tail]
     links = seen.links[head : len(seen.links) - tail]
-    met = _matched(entries, links, seen.unread)
+    met = _matched(seen, entries, links)
     edges = [(0, links[0])] * (head > 0) + [(len(entries) - 1, links[-1])] * (tail > 0)
     if all(met.ranks[number] == link.rank for number, link in edges):
         return met
     # There was no room between the ranks of the two neighbours.
-    return _matched(seen.entries, seen.links, seen.unread)
+    return _matched(seen, seen.entries, seen.links)
 
 
 def _edited(
     links: Sequence[Link], listed: Mapping[str, RemoteItem], policy: Policy
-) -> dict[int, str]:
-    """Return the texts that the app gave to links since, by index, as lines would say them."""
+) -> dict[str, str]:
+    """Return the texts that the app gave to links since, by key, as lines would say them."""
     texts = {}
-    for at, link in enumerate(links):
+    for link in links:
         item = listed.get(link.remote_id or "")
         if item and link.base and item.fields.description != link.base.remote.description:
-            texts[at] = merge.decode(item.fields, policy.encoding).text
+            texts[link.key] = merge.decode(item.fields, policy.encoding).text
     return texts
 
 
 def _matched(
+    seen: Observation,
     entries: Sequence[Entry],
     links: Sequence[Link],
-    unread: Sequence[Entry],
-    edited: Mapping[int, str] | None = None,
+    edited: Mapping[str, str] | None = None,
 ) -> _Met:
-    """Return which entry is which link. A line that is not read keeps its own from all others."""
-    every, read = entries, cast("Sequence[int]", range(len(entries)))
-    if unread:
-        lines = [*((entry, True) for entry in entries), *((entry, False) for entry in unread)]
-        lines.sort(key=lambda line: line[0].line)
-        every = [entry for entry, _ in lines]
-        read = [n for n, (_, is_read) in enumerate(lines) if is_read]
-    matching = match.pair(every, links, edited)
-    link_of = {entry: links[link] for entry, link in matching.pairs}
-    ranks = order.ranks([link_of[n].rank if n in link_of else None for n in range(len(every))])
-    return _Met(
-        entries,
-        {at: link_of[n] for at, n in enumerate(read) if n in link_of},
-        [ranks[n] for n in read],
-        [links[at] for at in matching.absent],
-        [(link_of[n], every[n]) for n in sorted(link_of.keys() - set(read))],
+    held = _held(seen.unread, entries, links) if seen.unread else {}
+    if held:
+        links = [link for link in links if link.key not in held]
+    texts = (
+        {at: edited[one.key] for at, one in enumerate(links) if one.key in edited} if edited else {}
     )
+    matching = match.pair(entries, links, texts)
+    link_of = {entry: links[link] for entry, link in matching.pairs}
+    ranks = order.ranks([link_of[n].rank if n in link_of else None for n in range(len(entries))])
+    absent = [links[at] for at in matching.absent]
+    return _Met(entries, link_of, ranks, absent, [*held.values()])
+
+
+def _held(
+    unread: Sequence[Entry], entries: Sequence[Entry], links: Sequence[Link]
+) -> dict[str, Link]:
+    """Return the links, by key, whose lines stand in the file but are not read for their boxes.
+
+    A line is known by its words alone: its box tells nothing. Lines that are read come
+    first: of equal words they have the links with their marks and dates.
+    """
+    spare = Counter(match.normalised(line.task.text) for line in unread)
+    known: defaultdict[str, list[Link]] = defaultdict(list)
+    for link in links:
+        if (text := match.normalised(link.seen.text)) in spare:
+            known[text].append(link)
+    read: defaultdict[str, list[Task]] = defaultdict(list)
+    for entry in entries if known else ():
+        if (text := match.normalised(entry.task.text)) in known:
+            read[text].append(entry.task)
+    held: dict[str, Link] = {}
+    for text, same in known.items():
+        for task in sorted(read[text], key=lambda task: task not in [link.seen for link in same]):
+            if same:
+                same.remove(next((link for link in same if link.seen == task), same[0]))
+        held |= {link.key: link for link in same[: spare[text]]}
+    return held

@@ -90,7 +90,7 @@ def _heirs(
         if number in found or link.base is None or link.missing == LET_GO:
             continue
         same = left[link.base.remote.description, link.base.remote.completed]
-        if same and (same[-1].made_at or 0.0) >= (link.made_at or 0.0):
+        if same and link.made_at is not None and (same[-1].made_at or 0.0) >= link.made_at:
             heirs[number] = same.pop()
     return heirs
 
@@ -266,8 +266,8 @@ def _import(draft: Draft, taken: set[str]) -> None:
             continue
         if stone is None and twins.settle(item):  # what had a line of ours is nobody's twin
             continue
-        if stone is not None and _is_just_gone(stone, draft.seen.now):
-            draft.later = True
+        if stone is not None and _is_fresh(stone, draft.seen.now):
+            draft.later = True  # the list may be late
             continue
         if stone is not None and _rests(stone, item):
             continue
@@ -344,6 +344,11 @@ def _awaited(draft: Draft) -> set[str]:
 def _is_just_gone(stone: Tombstone, now: float) -> bool:
     """Return whether a list that has this item is not believed: it was gone twice in a row."""
     return stone.how == GONE and 0 < stone.removed_at - now <= GONE_SECONDS
+
+
+def _is_fresh(stone: Tombstone, now: float) -> bool:
+    """Return whether an item was proven gone not long ago."""
+    return stone.how == GONE and abs(now - stone.removed_at) <= GONE_SECONDS
 
 
 def _rests(stone: Tombstone, item: RemoteItem) -> bool:

@@ -189,13 +189,9 @@ def _id_for(draft: Draft, link: Link, entry: Entry) -> str | None:
     return identifier if WRITABLE_ID.fullmatch(identifier) else None
 
 
-def hold(draft: Draft, old: Link, line: Entry) -> None:
-    """Leave a task alone whose line is not read for its box: it is neither gone nor edited yet.
-
-    What the line says now is how it will be known again.
-    """
-    said = replace(line.task, completed=old.seen.completed)
-    link = old.but(seen=said, section=line.section, absent_since=None)
+def hold(draft: Draft, old: Link) -> None:
+    """Leave a task alone whose line is not read for its box: it is neither gone nor edited yet."""
+    link = old.but(absent_since=None) if old.absent_since is not None else old
     if draft.seen.listed is not None:
         link = _noticed(draft, link)
         draft.standing.append(link)
