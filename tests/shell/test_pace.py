@@ -200,15 +200,15 @@ async def test_a_run_gives_up_when_its_patience_ends(person: Person) -> None:
 
 async def test_patience_counts_from_the_last_progress(person: Person) -> None:
     """A run that gets something done goes on for longer than its patience in all."""
-    person.write("".join(f"- [ ] task {n}\n" for n in range(3)))
+    person.write("- [ ] one\n- [ ] two\n")
     await person.once()
-    person.write("".join(f"- [x] task {n}\n" for n in range(3)))
-    for _ in range(3):
+    person.write("- [x] one\n- [x] two\n")
+    for _ in range(2):
         person.sandbox.fault_next("429", None, method="PATCH")
     waits = Waits()
     outcome = await person.once(patience=1.5, waiting=waits)
     assert outcome.code == errors.OK
-    assert outcome.counts == {"task.changed": 3}
+    assert outcome.counts == {"task.changed": 2}
     assert sum(waits) > 1.5
 
 

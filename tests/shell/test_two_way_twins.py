@@ -202,7 +202,7 @@ async def live(home: Path, name: str, rounds: list[tuple[str, bool]], dice: Rand
     ),
     dice=st.randoms(use_true_random=False),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_both_sides_say_what_one_said(
     name: str, rounds: list[tuple[str, bool]], dice: Random
 ) -> None:

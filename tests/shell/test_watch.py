@@ -506,12 +506,12 @@ def test_the_trail_holds_only_folders_that_matter(todo: Path, tmp_path: Path) ->
 
 
 async def test_in_a_storm_of_saves_the_last_state_is_always_seen(todo: Path) -> None:
-    """Of 200 saves in bursts of any style, also in a new folder, each burst's last is read."""
+    """Of 100 saves in bursts of any style, also in a new folder, each burst's last is read."""
     chance = random.Random(7)
     async with watching(todo) as watched:
         number, last = 0, ""
         async with watched.followed():
-            while number < 200:
+            while number < 100:
                 for number in range(number + 1, number + chance.randint(2, 9)):  # noqa: B020 - counts on
                     if chance.random() < 0.03:
                         todo.parent.rename(todo.parent.with_name(f"away-{number}"))
