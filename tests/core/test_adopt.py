@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time
 
 import pytest
@@ -35,6 +36,13 @@ def test_the_closest_agreement_goes_first() -> None:
     assert found([Task("a", False, "2026-12-24")], items) == {0: "dated"}
     assert found([Task("a", True)], items) == {0: "done"}
     assert found([Task("a"), Task("a"), Task("a")], items) == {0: "plain", 1: "dated"}
+
+
+def test_of_equal_lines_the_first_is_the_oldest_item() -> None:
+    """A list comes newest first, and another machine has another list."""
+    made = [datetime(2026, 6, day, tzinfo=UTC) for day in (3, 1, 2)]
+    items = [replace(item(f"r{one.day}", "a"), created_at=one) for one in made]
+    assert found([Task("a")] * 3, items) == {0: "r1", 1: "r2", 2: "r3"}
 
 
 @pytest.mark.parametrize(("local", "remote"), [(False, True), (True, False)])

@@ -36,6 +36,9 @@ def test_a_patch_that_asks_whether_an_item_exists_changes_nothing() -> None:
     assert Patch.unchanging(Fields("a")) == Patch(completed=False)
     assert Patch.unchanging(Fields("a", completed=True)) == Patch(description="a")
     assert Patch.unchanging(Fields("", completed=True)) == Patch(completed=True)
+    longest = "a" * 500
+    assert Patch.unchanging(Fields(longest, completed=True)) == Patch(description=longest)
+    assert Patch.unchanging(Fields(f"{longest}b", completed=True)) == Patch(completed=True)
 
 
 def test_what_a_patch_says_beyond_what_is_said() -> None:

@@ -1287,3 +1287,11 @@ def test_the_youngest_is_the_heir() -> None:
     assert op.link.remote_id == "young"
     adopted = GONE_ALPHA.but(made_at=None)  # how old its item was is not known
     assert kinds(made([entry("alpha, at last")], [adopted], there, policy)) == [AddRemote]
+
+
+def test_each_heir_is_of_one_line() -> None:
+    """Two items of one text were replaced while both lines were reworded."""
+    gone = [GONE_ALPHA.but(key=f"k-{n}", rank=n, seen=Task(text)) for n, text in enumerate("bc")]
+    there = [item("x", "alpha"), item("y", "alpha", age=9)]
+    ops = made([entry("b"), entry("c", line=2)], gone, there).ops
+    assert {op.link.key: op.link.remote_id for op in ops} == {"k-0": "x", "k-1": "y"}

@@ -213,7 +213,7 @@ def _held(
             read[text].append(entry.task)
     held: dict[str, Link] = {}
     for text, same in known.items():
-        for task in sorted(read[text], key=lambda task: task not in [link.seen for link in same]):
+        for task in read[text]:
             if same:
                 same.remove(next((link for link in same if link.seen == task), same[0]))
         held |= {link.key: link for link in same[: spare[text]]}
