@@ -50,7 +50,12 @@ _NEAREST_FIRST: tuple[Key, ...] = (
 )
 """Where a line is looked for that has equals."""
 
-_STATES: tuple[Key, ...] = (lambda line: (line.completed, line.due), lambda line: line.due)
+
+def _state(said: Line | Task) -> Hashable:
+    return said.completed, said.due
+
+
+_STATES: tuple[Key, ...] = (_state, lambda line: line.due)
 """What tells equal lines apart: of a chore that comes again, the date stays with its round."""
 
 
@@ -268,7 +273,7 @@ def _shared(rest: _Rest) -> _Rest:
 
 def _moved(rest: _Rest) -> tuple[_Rest, _Rest]:
     """Part the lines whose text has several states, the same on both sides, from the others."""
-    texts = _of_same_states(*([(line.text, _STATES[0](line)) for line in lines] for lines in rest))
+    texts = _of_same_states(*([(line.text, _state(line)) for line in lines] for lines in rest))
     parts = [
         _Rest(*([line for line in lines if (line.text in texts) is moved] for lines in rest))
         for moved in (True, False)
@@ -277,7 +282,7 @@ def _moved(rest: _Rest) -> tuple[_Rest, _Rest]:
 
 
 def _moved_texts(board: _Board, news: Iterable[int], olds: Iterable[int]) -> set[str]:
-    """Return the texts that have several states, the same on both sides."""
+    """Return the texts of these entries and links that only changed places."""
     tasks = [board.entries[at].task for at in news], [board.links[at].seen for at in olds]
     return _of_same_states(*([(task.text, _state(task)) for task in side] for side in tasks))
 
@@ -294,12 +299,8 @@ def _of_same_states(
     return {text for text, (new, old) in states.items() if new == old and len(new) > 1}
 
 
-def _state(task: Task) -> Hashable:
-    return task.completed, task.due
-
-
 def _with_state(key: Key) -> Key:
-    return lambda line: (key(line), _STATES[0](line))
+    return lambda line: (key(line), _state(line))
 
 
 def _join(board: _Board, rest: _Rest, key: Key) -> _Rest:
