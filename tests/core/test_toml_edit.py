@@ -459,8 +459,8 @@ UNKNOWN = ["x = [1, # ]\n  2]", "'y.z' = {a = nan}", 'k.text = """\n[[todo]]\n""
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> str:
-    """Return a ``[[todo]]`` table of odd layout."""
+def bodies(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """Return the keys and values of a task; all but its text may be missing."""
     body = [(draw(st.sampled_from(TEXT_KEYS)), draw(QUOTED))]
     if draw(st.booleans()):
         body += [(draw(st.sampled_from(COMPLETED_KEYS)), draw(st.sampled_from(["true", "false"])))]
@@ -468,6 +468,13 @@ def tables(draw: st.DrawFn) -> str:
         body += [(draw(st.sampled_from(DUE_KEYS)), draw(DATES))]
     if draw(st.booleans()):
         body += [("id", draw(st.sampled_from(['"i"', '""'])))]
+    return body
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> str:
+    """Return a ``[[todo]]`` table of odd layout."""
+    body = draw(bodies())
     indent = draw(st.sampled_from(["", "  ", "\t"]))
     rows = [
         indent + draw(st.sampled_from([name, f'"{name}"'])) + draw(EQUALS) + value + draw(TAILS)
@@ -630,13 +637,7 @@ CLOSE = st.sampled_from(["]", " ]", ", ]", ",]", "\n]", ",\n]", " # }\n]", ", # 
 @st.composite
 def inline(draw: st.DrawFn) -> str:
     """Return an inline table of odd layout."""
-    body = [(draw(st.sampled_from(TEXT_KEYS)), draw(QUOTED))]
-    if draw(st.booleans()):
-        body += [(draw(st.sampled_from(COMPLETED_KEYS)), draw(st.sampled_from(["true", "false"])))]
-    if draw(st.booleans()):
-        body += [(draw(st.sampled_from(DUE_KEYS)), draw(DATES))]
-    if draw(st.booleans()):
-        body += [("id", draw(st.sampled_from(['"i"', '""'])))]
+    body = draw(bodies())
     pairs = [f"{name}{draw(EQUALS)}{value}" for name, value in body]
     pairs += [pair for pair in PAIRS if draw(st.booleans())]
     blank = st.sampled_from(["", " ", "\t"])
