@@ -406,16 +406,18 @@ def settle_undo(desk: Desk, made: Writing) -> None:
     """
     store, now = desk.store, desk.clock()
     brought = [link for link in store.links() if link.key in made.gone and link.remote_id]
-    *earlier, last = _writes(store)
+    writes = _writes(store)
+    undone = [write for write in writes if write.copy == made.undoes]  # none: its note is damaged
     with store.transaction():
         store.put_links(made.links)
         store.put_tombstones(buried(link, "keep", now, counted=False) for link in brought)
         store.drop_links(made.gone)
-        store.put_note(notes.Written(tuple(earlier)))
+        store.put_note(notes.Written(tuple(write for write in writes if write not in undone)))
         store.put_fact("writing", None)
         store.record(Event(now, "file.restored", detail=made.undoes))
-        if last.clash is not None:
-            store.mark_restored(last.clash, None)
+        for write in undone:
+            if write.clash is not None:
+                store.mark_restored(write.clash, None)
     file.drop_copy(copies_folder(desk.config.store_path) / made.undoes)
 
 

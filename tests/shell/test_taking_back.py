@@ -355,3 +355,27 @@ async def test_an_undo_that_was_cut_short_is_made_or_not(both: Person, step: str
     there = {text for text, done in both.omi().items() if not done}
     assert there == {"buy milk", "stay", "brought in"}
     assert milk.description == "buy milk"
+
+
+async def test_an_undo_cut_short_is_settled_without_the_note_of_writes(both: Person) -> None:
+    """A state that lost what was written goes on: the file says how far the undo came."""
+    both.write("- [ ] buy milk\n")
+    await both.settle()
+    both.sandbox.add("brought in")
+    await both.settle()
+
+    def stop(at: str) -> None:
+        if at == "file.swapped":
+            raise Stopped
+
+    both.trace = stop
+    async with both.desk() as desk:
+        with suppress(Stopped):
+            sync.undo(desk)
+        desk.store.put_fact("written", None)
+    both.trace = None
+    await both.settle()
+    assert both.todo.read_text() == "- [ ] buy milk\n"
+    assert both.omi() | {"buy milk": False, "brought in": False} == both.omi()
+    async with both.desk() as desk:
+        assert desk.store.writing() is None
