@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from omisync import file
 from omisync.errors import ConfigError, OtherAccount, RateLimited
 from omisync.store import notes
+from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,25 +93,55 @@ def remember(run: Run, listing: Listing) -> None:
 
 
 def check_binding(desk: Desk) -> None:
-    """Tie a store that is nobody's yet to its server, and refuse one that belongs to another.
+    """Tie a store that is nobody's yet to its server and list; refuse one of another.
 
     Raises:
-        ConfigError: the server is not the one that this store's ids are from.
+        ConfigError: as ``check_bound`` does.
     """
     check_bound(desk.store, desk.config)
-    if desk.store.fact("base_url") != desk.config.omi.base_url:
+    bind(desk)
+
+
+def bind(desk: Desk) -> None:
+    """Note to which server and which list a store belongs from now on."""
+    owner = {"base_url": desk.config.omi.base_url, "todo": str(desk.config.todo_path)}
+    if any(desk.store.fact(name) != value for name, value in owner.items()):
         with desk.store.transaction(durable=False):
-            desk.store.put_fact("base_url", desk.config.omi.base_url)
+            for name, value in owner.items():
+                desk.store.put_fact(name, value)
 
 
 def check_bound(store: Store, config: Config) -> None:
-    """Refuse a store that has links, intents or tombstones of another server.
+    """Refuse a store that has links, intents or tombstones of another server or list.
 
-    Without any, as after a mistyped URL, the store belongs to no server yet.
+    Without any, as after a mistyped URL, the store belongs to nobody yet.
 
     Raises:
-        ConfigError: the server is not the one that this store's ids are from.
+        ConfigError: the server is not the one that this store's ids are from, or the file
+            is another list than the one that is linked, which is still in its place.
     """
+    _check_server(store, config)
+    former = store.fact("todo")
+    if isinstance(former, str) and _is_other_list(store, config, Path(former)):
+        raise ConfigError(
+            f"The state store {store.path} belongs to {former}, and {config.todo_path} is"
+            " another list",
+            "Give this list its own [state] path. If it is the same list, changed much, rename"
+            f" or remove {former}.",
+        )
+
+
+def _is_other_list(store: Store, config: Config, former: Path) -> bool:
+    """Return whether the file is not the one that was synced before, nor a copy of that."""
+    path = config.todo_path
+    if former == path or not former.exists() or not path.exists() or former.samefile(path):
+        return False
+    links = store.links()
+    said = {entry.task.text for entry in parsed(config, file.read(path)).entries}
+    return sum(link.seen.text in said for link in links) * 2 < len(links)
+
+
+def _check_server(store: Store, config: Config) -> None:
     bound, base_url = store.fact("base_url"), config.omi.base_url
     if bound in {None, base_url}:
         return

@@ -112,10 +112,10 @@ def _start_over(run: Run) -> None:
     store = run.store
     with store.transaction():
         store.forget_account()
-        store.put_fact("base_url", run.desk.config.omi.base_url)
         if run.desk.key is not None:
             store.put_fact("fingerprint", run.desk.key.fingerprint)
         store.record(Event(run.now, "account.accepted", detail=run.desk.config.omi.base_url))
+    looks.bind(run.desk)
 
 
 def _ranks(

@@ -770,6 +770,57 @@ def test_another_server_than_the_store_is_from(machine: Machine, omi: Omi) -> No
     machine.settled()
 
 
+def test_another_list_than_the_store_is_of(machine: Machine, omi: Omi) -> None:
+    """A config that was copied with its state: 78, both files named, no task reworded."""
+    machine.settings["state"] = f'path = "{machine.home / "one.db"}"\n'
+    machine.configure()
+    machine.synced(lines(1, 2, 3))
+    omi.sent()
+    first, there = machine.todo, omi.items()
+    machine.name = "home.md"
+    machine.write("- [ ] water the plants\n- [ ] call mum\n")
+    machine.configure()
+    for arguments in [("--once",), ("--dry-run",), ("status",)]:
+        ran = machine.run(*arguments)
+        assert ran.code == 78, ran.said
+        assert str(first) in ran.err
+        assert str(machine.todo) in ran.err
+        assert "[state] path" in ran.err
+    assert omi.sent() == []
+    assert omi.items() == there
+    first.unlink()  # it was this list, under another name
+    machine.write(lines(1, 4, 3))
+    assert machine.once().code == 0
+    assert omi.writes() == ["PATCH"]
+    machine.settled()
+
+
+@pytest.mark.parametrize("former", ["left", "linked", "gone"])
+def test_a_list_that_moved_keeps_its_items(machine: Machine, omi: Omi, former: str) -> None:
+    """Copied and edited, put into TOML, or renamed: most of its lines are still there."""
+    machine.settings["state"] = f'path = "{machine.home / "one.db"}"\n'
+    machine.configure()
+    machine.synced(lines(1, 2, 3))
+    omi.sent()
+    first = machine.todo
+    if former == "linked":
+        machine.name = "moved.md"
+        machine.todo.write_bytes(first.read_bytes())
+        first.unlink()
+        first.symlink_to(machine.todo)
+    else:
+        machine.name = "todo.toml"
+        texts = [line.removeprefix("- [ ] ") for line in first.read_text().splitlines()]
+        machine.todo.write_text("".join(f'[[todo]]\ntext = "{text}"\n' for text in texts))
+        if former == "gone":
+            first.unlink()
+    machine.configure()
+    ran = machine.once()
+    assert ran.code == 0, ran.said
+    assert omi.sent() == []
+    machine.settled()
+
+
 # 69: the server refuses this client.
 
 
