@@ -15,6 +15,7 @@ from strategies import due_values
 
 from omisync.core import toml
 from omisync.core.model import BOM, Addition, Change, Document, Entry, Rewriting, Span, Task
+from omisync.core.splice import Splice, spliced
 from omisync.core.toml import lines, scan
 from omisync.core.toml.entries import COMPLETED_KEYS, DUE_KEYS, TEXT_KEYS
 
@@ -262,8 +263,8 @@ def test_several_tables_of_an_array_go_at_once() -> None:
 
 def test_what_goes_to_one_place_keeps_its_order() -> None:
     """Splices at one offset stand as they were given, the files' other bytes around them."""
-    splices = [lines.Splice(1, 2, b"!"), lines.Splice(1, 1, b"z"), lines.Splice(1, 1, b"y")]
-    assert lines.spliced(b"abc", splices) == b"azy!c"
+    splices = [Splice(1, 2, b"!"), Splice(1, 1, b"z"), Splice(1, 1, b"y")]
+    assert spliced(b"abc", splices) == b"azy!c"
 
 
 def test_the_first_line_tells_how_lines_end() -> None:

@@ -15,6 +15,7 @@ from omisync.core.markdown import blocks, insertion, lines
 from omisync.core.markdown.entries import MARKS, parse
 from omisync.core.markdown.legible import legible
 from omisync.core.model import Addition, Change, Document, Rewriting, Task
+from omisync.core.splice import Splice, spliced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from omisync.core.markdown.blocks import Item
     from omisync.core.markdown.entries import Marks
     from omisync.core.markdown.insertion import Place
-    from omisync.core.markdown.lines import Manner, Splice
+    from omisync.core.markdown.lines import Manner
     from omisync.core.model import Entry
 
 
@@ -171,19 +172,10 @@ def _attempt(draft: _Draft, asks: Sequence[_Ask]) -> _Attempt:
             added.append(lines.added(ask.what, draft.how))
     if added:
         new = insertion.put(source, draft.place, added, draft.how.line_end)
-        splices.append(lines.Splice(draft.place.offset, draft.place.offset, new))
-    data = _spliced(source, splices)
+        splices.append(Splice(draft.place.offset, draft.place.offset, new))
+    data = spliced(source, splices)
     rows = _rows(draft, asks)
     return _Attempt(draft.document if data == source else parse(data, draft.marks), asks, rows)
-
-
-def _spliced(source: bytes, splices: Sequence[Splice]) -> bytes:
-    pieces: list[bytes] = []
-    at = 0
-    for splice in sorted(splices, key=lambda one: (one.start, one.end)):
-        pieces += (source[at : splice.start], splice.new)
-        at = max(at, splice.end)
-    return b"".join((*pieces, source[at:]))
 
 
 def _rows(draft: _Draft, asks: Sequence[_Ask]) -> list[_Row]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from omisync.core import due
 from omisync.core.markdown import words
 from omisync.core.markdown.blocks import LINE_END
 from omisync.core.model import BOM, WRITABLE_ID, Span
+from omisync.core.splice import Splice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,14 +40,6 @@ _TAB = 4  # columns, CommonMark
 _QUOTE_OR_BLANK = re.compile(rb"[ \t>]*")
 _CLOSERS = b".,;:!?)]}*_~\"'"
 """What stands right behind a word, so that a token before it needs no space after it."""
-
-
-class Splice(NamedTuple):
-    """A range of bytes and what is to stand there instead."""
-
-    start: int
-    end: int
-    new: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

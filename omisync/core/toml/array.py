@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from omisync.core.toml.lines import Splice, quoted, said, spliced
+from omisync.core.splice import Splice, spliced
+from omisync.core.toml.lines import quoted, said
 from omisync.core.toml.scan import inline_tables, inline_values
 
 if TYPE_CHECKING:

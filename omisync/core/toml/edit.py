@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due
 from omisync.core.model import BOM, Addition, Change, Document, Rewriting, Task
+from omisync.core.splice import spliced
 from omisync.core.toml import array, lines
 from omisync.core.toml.entries import COMPLETED_KEYS, DUE_KEYS, ID_KEYS, TEXT_KEYS, load, read
 from omisync.core.toml.lines import Setting
@@ -281,7 +282,7 @@ def _in_tables(draft: _Draft, asks: Sequence[_Ask]) -> bytes:
     ]
     if removed:
         splices += lines.removals(source, removed)
-    text = lines.appended(lines.spliced(source, splices), added, ending)
+    text = lines.appended(spliced(source, splices), added, ending)
     if source.endswith(b"\n") or source in {b"", BOM}:
         return text
     return text.removesuffix(b"\n").removesuffix(b"\r")
@@ -293,7 +294,7 @@ def _in_array(draft: _Draft, asks: Sequence[_Ask]) -> bytes:
     ending = lines.line_end(source)
     changes, removed, added = _parted(asks)
     splices = array.changed(source, changes, removed, ending)
-    return array.added(lines.spliced(source, splices), added, ending)
+    return array.added(spliced(source, splices), added, ending)
 
 
 def _parted(

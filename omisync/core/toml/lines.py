@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.model import BOM
+from omisync.core.splice import Splice
 from omisync.core.toml.entries import COMPLETED_KEYS, DUE_KEYS, ID_KEYS, TEXT_KEYS
 from omisync.core.toml.scan import chunks, key_of, statements
 
@@ -41,27 +42,9 @@ class Setting(NamedTuple):
     value: str | bool | date | None
 
 
-class Splice(NamedTuple):
-    """The bytes from ``start`` to before ``end`` become ``new``."""
-
-    start: int
-    end: int
-    new: bytes = b""
-
-
 def line_end(source: bytes) -> bytes:
     """Return how the first line of a file ends."""
     return b"\r\n" if source.partition(b"\n")[0].endswith(b"\r") else b"\n"
-
-
-def spliced(source: bytes, splices: Iterable[Splice]) -> bytes:
-    """Return a file with splices in it; of those at one place the first stands first."""
-    pieces: list[bytes] = []
-    at = 0
-    for splice in sorted(splices, key=lambda one: (one.start, one.end)):
-        pieces += (source[at : splice.start], splice.new)
-        at = splice.end
-    return b"".join((*pieces, source[at:]))
 
 
 def changed(
