@@ -366,6 +366,8 @@ GONE_SECONDS = 120.0
 GONE, TWIN, FORGOTTEN = "gone", "twin", "forgotten"
 """`Tombstone.how` beside the policies: the item was deleted in the app; it is one that a race
 made twice and is to be deleted; its removal was given up, and no line is made of it again."""
+LEFT_IN_OMI = ("complete", "keep", FORGOTTEN)
+"""`Tombstone.how` of tasks whose item is left in Omi: a line can come back as the same one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
-from omisync.core.model import TOMBSTONE_SECONDS
+from omisync.core.model import LEFT_IN_OMI, TOMBSTONE_SECONDS
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import batches, coding, kinds
 from omisync.store.holding import Instead, check_place, holder, lock
@@ -372,8 +372,7 @@ class Store:
         """
         with reading(self.path):
             rows = self._db.execute(
-                "SELECT * FROM tombstones"
-                " WHERE removed_at > ? OR (? AND how IN ('complete', 'keep', 'forgotten'))",
+                f"SELECT * FROM tombstones WHERE removed_at > ? OR (? AND how IN {LEFT_IN_OMI})",  # noqa: S608 - our own words
                 (now - TOMBSTONE_SECONDS, kept),
             )
             return [coding.tombstone(row) for row in rows]
@@ -523,8 +522,7 @@ class Store:
         )
         self._db.execute("DELETE FROM clashes WHERE at < ?", (now - HISTORY_SECONDS,))
         self._db.execute(
-            "DELETE FROM tombstones"
-            " WHERE removed_at < ? AND how NOT IN ('complete', 'keep', 'forgotten')",
+            f"DELETE FROM tombstones WHERE removed_at < ? AND how NOT IN {LEFT_IN_OMI}",  # noqa: S608 - our own words
             (now - TOMBSTONE_SECONDS,),
         )
 

@@ -15,6 +15,7 @@ from omisync.core.model import (
     FORGOTTEN,
     GONE,
     GONE_SECONDS,
+    LEFT_IN_OMI,
     LET_GO,
     TOMBSTONE_SECONDS,
     TWIN,
@@ -40,8 +41,6 @@ read before a create and the create can be apart."""
 TWIN_PATIENCE = 86400.0
 """Seconds after its creation for the machine whose item came later to take it back; it may
 be asleep. After that an item is what its account makes of it."""
-RISING = frozenset({"complete", "keep", FORGOTTEN})
-"""How tasks were removed whose line can come back as the same item."""
 
 
 def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
@@ -164,7 +163,7 @@ class _Graves:
         self._all_read = seen.listed is not None or seen.read_whole
         alive = {link.remote_id for link in seen.links}
         for stone in sorted(self.by_id.values(), key=lambda stone: stone.removed_at):
-            if stone.how in RISING and stone.remote_id not in alive:
+            if stone.how in LEFT_IN_OMI and stone.remote_id not in alive:
                 self.by_text[match.normalised(stone.task.text)].append(stone)
 
     def claim(self, entry: Entry) -> Tombstone | None:
