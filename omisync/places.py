@@ -233,6 +233,23 @@ def find_key(key_file: str, environ: Mapping[str, str], base_url: str) -> Key:
     )
 
 
+def key_files(key_file: str, environ: Mapping[str, str]) -> list[Path]:
+    """Return the files that ``find_key`` may read, there or not; ``key_file`` is absolute."""
+    named = Path(key_file) if key_file else None
+    files = (_credential_file(environ), named, _cli_file(environ))
+    return [path for path in files if path is not None]
+
+
+def _credential_file(environ: Mapping[str, str]) -> Path | None:
+    folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    return Path(folder, CREDENTIAL) if folder else None
+
+
+def _cli_file(environ: Mapping[str, str]) -> Path | None:
+    home = environ.get("HOME", "")
+    return Path(home, ".omi", "config.toml") if home else None
+
+
 def looks_like_key(text: str) -> bool:
     """Return whether this holds a key where a path is expected; never show it then."""
     return KEY_SHAPE.search(text) is not None
@@ -252,11 +269,8 @@ def _checked(raw: str, where: str) -> Key:
 
 
 def _credential(environ: Mapping[str, str]) -> Key | None:
-    folder = environ.get("CREDENTIALS_DIRECTORY", "")
-    if not folder:
-        return None
-    path = Path(folder, CREDENTIAL)
-    found = _secret(path)
+    path = _credential_file(environ)
+    found = _secret(path) if path is not None else _Secret(problem=MISSING)
     if found.problem == MISSING:
         return None
     if found.problem:
@@ -295,9 +309,10 @@ def _cli_profile(environ: Mapping[str, str], base_url: str) -> Key | str:
     The file is as omi-cli writes it: ``active_profile`` and ``[profiles.NAME]``
     with ``api_base``, ``auth_method`` and ``api_key``.
     """
-    home = environ.get("HOME", "")
-    path = Path(home, ".omi", "config.toml")
-    found = _secret(path) if home else _Secret(problem=MISSING)
+    path = _cli_file(environ)
+    if path is None:
+        return ""
+    found = _secret(path)
     if found.problem in {MISSING, EMPTY}:
         return ""
     if found.problem:

@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "control": "errors",
     "log": "errors",
     "show": "core errors",
-    "daemon": "sync watch control config show log store file quick errors",
+    "daemon": "sync watch control config show log store file quick places errors",
     "sandbox": "errors",
     "cli": "api config control core daemon errors file log places quick sandbox show store sync"
     " watch",

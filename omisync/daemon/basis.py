@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import config as configs
-from omisync import file, quick
+from omisync import file, places, quick
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from omisync.config import Config
 
@@ -38,9 +38,5 @@ def read(config_file: Path, environ: Mapping[str, str]) -> Basis:
 
 def look(config: Config, environ: Mapping[str, str]) -> Look:
     """Return what the config file, and each file a key may come from, look like from outside."""
-    key_files = [Path(config.key_file)] if config.key_file else []
-    if folder := environ.get("CREDENTIALS_DIRECTORY"):
-        key_files.append(Path(folder, "omi-api-key"))
-    if home := environ.get("HOME"):
-        key_files.append(Path(home, ".omi", "config.toml"))  # omi-cli's
+    key_files = places.key_files(config.key_file, environ)
     return tuple(file.signature(path) for path in (config.path, *key_files))
