@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from omisync import __version__
+from omisync import __version__, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from omisync.config import Config
 
 ABOUT = """\
 omisync keeps Omi's action items saying what your todo file says.
@@ -52,6 +55,13 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     elif options.json and options.command in SPEAKING:
         parser.error(f"--json does not go with the command {options.command}")
     return options
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """Return the config that the command line names; raises ``ConfigError``."""
+    from omisync import config as configs
+
+    return configs.load(places.config_path(options.config, os.environ), os.environ)
 
 
 SPEAKING = {"demo", "sandbox"}

@@ -6,17 +6,17 @@ import contextlib
 import os
 import sys
 import time
+from argparse import Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from omisync import config as configs
 from omisync import errors, places, quick, show, store
+from omisync.cli.arguments import config_of
 from omisync.errors import OmisyncError, StoreUnusable, UsageError
 from omisync.show.words import count
 from omisync.store.notes import LastRun, Refusal, Settled
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -30,13 +30,9 @@ STOPPING_SECONDS = 5.0
 """For a daemon that is stopping, or another run, to let the state go."""
 
 
-def _config(options: Namespace) -> Config:
-    return configs.load(places.config_path(options.config, os.environ), os.environ)
-
-
 def status(options: Namespace) -> int:
     """Tell how things stand, from the store and the file alone."""
-    config = _config(options)
+    config = config_of(options)
     facts = _facts(config)
     if options.json:
         show.write_json(show.status_data(facts), sys.stdout)
@@ -145,7 +141,7 @@ def _key(config: Config) -> tuple[str | None, str | None]:
 
 def log(options: Namespace) -> int:
     """Show the history, or with ``--clashes`` the values that gave way."""
-    config = _config(options)
+    config = config_of(options)
     opened = store.Store.peek(config.store_path)
     events: list[Event] = []
     clashes: list[store.Clashed] = []
@@ -168,7 +164,7 @@ def log(options: Namespace) -> int:
 
 def repair(options: Namespace) -> int:
     """Link lines with items again; a damaged store is kept aside once that is done."""
-    config = _config(options)
+    config = config_of(options)
     path = config.store_path
     with store.lock(path, "omisync repair"):
         left = _left_of_damaged(path)
@@ -352,12 +348,10 @@ def _taken_back(options: Namespace, verb: str) -> int:
     said = _commanded(options, verb)
     if not options.json:
         sys.stdout.write(f"{show.safe(said)}.\n")
-    from argparse import Namespace as Options
-
     from omisync.cli import run
 
     asked = {"once": True, "timeout": 60.0, "allow_removals": False, "grace": False, "yes": False}
-    return run.once(Options(**{**vars(options), **asked}))
+    return run.once(Namespace(**{**vars(options), **asked}))
 
 
 def _commanded(options: Namespace, verb: str) -> Any:
@@ -365,7 +359,7 @@ def _commanded(options: Namespace, verb: str) -> Any:
     from omisync import sync
     from omisync.cli import run
 
-    config = _config(options)
+    config = config_of(options)
     with contextlib.suppress(OSError):  # told when it is opened
         if not config.store_path.exists():
             raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")

@@ -12,6 +12,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, TypeVar
 
 from omisync import errors, places, quick
+from omisync.cli.arguments import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,15 +49,13 @@ ASK_AGAIN = 1.0
 
 def once(options: Namespace) -> int:
     """Sync once: ``omisync --once``."""
-    config_file = places.config_path(options.config, os.environ)
-    ready = quick.look(config_file, os.environ)
+    ready = quick.look(places.config_path(options.config, os.environ), os.environ)
     if ready is not None:
         _say_quickly(options, ready)
         return ready.code
-    from omisync import config as configs
     from omisync import show
 
-    config = configs.load(config_file, os.environ)
+    config = config_of(options)
     with contextlib.ExitStack() as stack:
         path, deadline = config.store_path, time.monotonic() + options.timeout
         answered = answered_or_locked(
@@ -255,10 +254,9 @@ def _asked(path: Path, options: Namespace, deadline: float) -> int | None:
 
 def plan(options: Namespace) -> int:
     """Print what the next sync would do; change nothing, and ask Omi for a two-way plan alone."""
-    from omisync import config as configs
     from omisync import show, store, sync
 
-    config = configs.load(places.config_path(options.config, os.environ), os.environ)
+    config = config_of(options)
     opened = store.Store.peek(config.store_path)
     with contextlib.nullcontext() if opened is None else opened:
         document, decided, read = _previewed(config, opened)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from omisync import config as configs
 from omisync import errors, places, show
 from omisync.cli import installation, units
+from omisync.cli.arguments import config_of
 from omisync.errors import ConfigError, OmisyncError, UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def service(options: Namespace) -> int:
 
 
 def _install(options: Namespace) -> int:
-    config = _config(options)
+    config = config_of(options)
     here = installation.found(config, os.environ)
     installation.try_out(here.program)
     kinds = (units.TIMER, units.DAEMON) if options.timer else (units.DAEMON, units.TIMER)
@@ -193,7 +193,7 @@ def _steps_to_stop(removed: list[_Unit]) -> list[str]:
 
 
 def _status(options: Namespace) -> int:
-    config = _config(options)
+    config = config_of(options)
     here = installation.found(config, os.environ)
     present = _present(config.path, here)
     code = errors.OK if present and _is_current(present) else errors.BAD_CONFIG
@@ -223,7 +223,7 @@ def standing(options: Namespace) -> tuple[bool, str]:
         ConfigError: the config or a unit cannot be read.
         UsageError: the name of the config makes no name of a unit.
     """
-    config = _config(options)
+    config = config_of(options)
     present = _present(config.path, installation.found(config, os.environ))
     if not present:
         return True, f"not installed; {NO_UNIT}"
@@ -348,10 +348,6 @@ def _read(path: Path) -> str | None:
         raise ConfigError(
             f"{path} cannot be read: {error.strerror}", f"Look at it: ls -ld {path}"
         ) from None
-
-
-def _config(options: Namespace) -> Config:
-    return configs.load(places.config_path(options.config, os.environ), os.environ)
 
 
 def _say(stream: TextIO, lines: Iterable[str], *, before: str = "") -> None:
