@@ -23,7 +23,7 @@ from pydantic import (
     ValidationError,
 )
 
-from omisync.core.model import BATCH_LIMIT, DESCRIPTION_LIMIT, Fields, Patch, RemoteItem
+from omisync.core.model import BATCH_LIMIT, DESCRIPTION_LIMIT, FIELDS, Fields, Patch, RemoteItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,11 +142,7 @@ def batch_body(items: Sequence[Fields]) -> bytes:
 
 def patch_body(patch: Patch) -> bytes:
     """Return the body of a change: only what changes. Raises ``ValidationError``."""
-    changes = {
-        name: value
-        for name in ("description", "completed", "due_at")
-        if (value := getattr(patch, name)) is not None
-    }
+    changes = {name: value for name in FIELDS if (value := getattr(patch, name)) is not None}
     if patch.clear_due:
         changes["due_at"] = None
     return _Update.model_validate(changes).model_dump_json(exclude_unset=True).encode()

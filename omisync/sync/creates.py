@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.core.model import Base, Intent
+from omisync.core.model import FIELDS, Base, Intent
 from omisync.errors import (
     ItemLocked,
     ItemProblem,
@@ -243,7 +243,7 @@ def _zipped(sent: Sequence[Fields], items: Sequence[RemoteItem]) -> dict[int, in
     ):
         return {n: n for n in range(len(sent))}
     pairs: dict[int, int] = {}
-    for same in (attrgetter("description", "completed", "due_at"), attrgetter("description")):
+    for same in (attrgetter(*FIELDS), attrgetter("description")):
         left: dict[object, list[int]] = defaultdict(list)
         rest = {*range(len(items))}.difference(pairs.values())
         for m in sorted(rest, key=lambda m: items[m].age_order, reverse=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from omisync.core import adopt, match, merge
@@ -32,7 +33,7 @@ from omisync.core.plan.steps import AddLocal, Adopt, DropTwin, Revive
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from omisync.core.model import Entry, RemoteItem
+    from omisync.core.model import Entry, Fields, RemoteItem
     from omisync.core.plan.steps import Draft, Observation, Policy
 
 TWIN_SECONDS = 120.0
@@ -385,11 +386,10 @@ class _Twins:
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
-        self.made: dict[tuple[object, ...], list[Link]] | None = None
 
     def settle(self, item: RemoteItem) -> bool:
         """Return whether this item is the twin of a linked one, after planning what follows."""
-        made = self._made().get(_likeness(item)) if self.draft.policy.adopt else None
+        made = self.made.get(item.fields) if self.draft.policy.adopt else None
         if not made or item.created_at is None:
             return False
         for link in made:
@@ -410,21 +410,20 @@ class _Twins:
             return True
         return False
 
-    def _made(self) -> dict[tuple[object, ...], list[Link]]:
-        """Return the links whose item we created and nobody changed, by what the item says.
+    @cached_property
+    def made(self) -> dict[Fields, list[Link]]:
+        """The links whose item we created and nobody changed, by what the item says.
 
         Nor was the line changed since: what it says now is on its way to our item.
         """
-        if self.made is None:
-            self.made = defaultdict(list)
-            for link in self.draft.standing:
-                item = self.draft.item(link)
-                settled = link.base is not None and link.base.local == link.seen
-                if link.made_at is None or item is None or not settled or link.doubt:
-                    continue
-                if link.base and item.fields == link.base.remote:
-                    self.made[_likeness(item)].append(link)
-        return self.made
+        made: dict[Fields, list[Link]] = defaultdict(list)
+        for link in self.draft.standing:
+            item = self.draft.item(link)
+            if link.made_at is None or item is None or link.doubt:
+                continue
+            if link.base == Base(link.seen, item.fields):
+                made[item.fields].append(link)
+        return made
 
     def _give_way(self, link: Link, ours: RemoteItem, item: RemoteItem) -> None:
         draft, now = self.draft, self.draft.seen.now
@@ -434,7 +433,3 @@ class _Twins:
         draft.rows.append(link.but(remote_id=item.id, made_at=None))
         draft.buried.append(stone)
         draft.ops.append(DropTwin(_stand_in(stone), stone))
-
-
-def _likeness(item: RemoteItem) -> tuple[object, ...]:
-    return item.fields.description, item.fields.completed, item.fields.due_at
