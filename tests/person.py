@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omisync.core.model import Link
+    from omisync.sandbox import Item
     from omisync.store import Event
     from omisync.sync import Outcome
 
@@ -129,7 +130,18 @@ class Person:
         return requests
 
 
-# What the store has, between two cycles.
+# What the file says, what Omi has, and what the store has, between two cycles.
+
+
+def read(person: Person) -> str:
+    """Return the todo file, with its line ends."""
+    return person.todo.read_bytes().decode()
+
+
+def item(person: Person, text: str) -> Item:
+    """Return the one item with this description."""
+    (found,) = (one for one in person.sandbox.items.values() if one.description == text)
+    return found
 
 
 def link(person: Person, text: str) -> Link:

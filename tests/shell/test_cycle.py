@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from person import fact, history
+from person import fact, history, item
 from replicas import Stopped
 
 from omisync import errors, sync
@@ -502,15 +502,9 @@ async def both(person: Person) -> Person:
     return person
 
 
-def rid(person: Person, text: str) -> str:
-    """Return the id of the one item with this description."""
-    (found,) = (one.id for one in person.sandbox.items.values() if one.description == text)
-    return found
-
-
 async def test_a_missing_task_that_is_made_anew_is_not_missed(both: Person) -> None:
     """Its line was reworded since: nothing is left to be asked for."""
-    del both.sandbox.items[rid(both, "b")]
+    del both.sandbox.items[item(both, "b").id]
     both.write("- [ ] a\n- [ ] b again\n- [ ] c\n")
     assert (await both.cycle(now=True)).remarks == ()
     assert (await both.settle()).code == errors.OK
@@ -520,14 +514,14 @@ async def test_a_missing_task_that_is_made_anew_is_not_missed(both: Person) -> N
 async def test_what_cannot_be_shown_is_counted(both: Person) -> None:
     """Items without a text, and tasks that the list lacks: in words, once each."""
     both.sandbox.add(" ")
-    del both.sandbox.items[rid(both, "a")]
+    del both.sandbox.items[item(both, "a").id]
     assert (await both.cycle(now=True)).remarks == (
         "1 item of Omi has no text that a line could hold; nothing was written for it.",
         "1 task is missing from Omi's list; the next sync that misses it too asks for it.",
     )
     both.sandbox.add("\t")
     for text in "bc":
-        both.sandbox.items[rid(both, text)].hidden = True
+        item(both, text).hidden = True
     assert (await both.cycle(now=True)).remarks == (
         "2 items of Omi have no text that a line could hold; nothing was written for it.",
         "2 tasks are missing from Omi's list; the next sync that misses them too asks for them.",
@@ -538,14 +532,14 @@ async def test_what_is_new_in_omi_may_stay_there(both: Person) -> None:
     """Then only the tasks of the file go both ways."""
     both.settings += 'import_items = "linked"\n'
     both.sandbox.add("theirs")
-    both.sandbox.items[rid(both, "a")].completed = True
+    item(both, "a").completed = True
     await both.settle()
     assert both.todo.read_text() == "- [x] a\n- [ ] b\n- [ ] c\n"
 
 
 async def test_a_clash_is_recorded_before_it_is_decided(both: Person) -> None:
     """Once, with the field; the value that gave way can be had."""
-    both.sandbox.items[rid(both, "a")].description = "a there"
+    item(both, "a").description = "a there"
     both.write("- [ ] a here\n- [ ] b\n- [ ] c\n")
     both.sandbox.fault_next("429", method="PATCH")
     outcome = await both.cycle(now=True)
@@ -663,10 +657,10 @@ async def test_new_items_have_their_ids_written_at_once(both: Person) -> None:
     outcome = await both.cycle(now=True)
     assert (outcome.counts, outcome.again) == ({"line.changed": 1}, False)
     assert history(both, 1)[0].detail == "its id"
-    assert both.todo.read_text().endswith(f"- [ ] e omi:{rid(both, 'e')}\n")
+    assert both.todo.read_text().endswith(f"- [ ] e omi:{item(both, 'e').id}\n")
     both.sandbox.add("f")
     assert (await both.cycle(now=True)).counts == {"line.added": 1}
-    assert both.todo.read_text().endswith(f"- [ ] f omi:{rid(both, 'f')}\n")
+    assert both.todo.read_text().endswith(f"- [ ] f omi:{item(both, 'f').id}\n")
 
 
 def test_an_outcome_goes_on_from_the_one_before() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from person import Person, link
+from person import Person, item, link
 
 from omisync import errors
 from omisync.core.model import EXISTENCE, Tombstone
@@ -102,7 +102,7 @@ async def test_a_removal_that_a_limit_holds_back_changed_nothing(
 
 async def test_a_removal_of_a_gone_item_is_forgotten(settled: Person) -> None:
     """Somebody was faster; only whose item it was is remembered."""
-    (gone,) = [one.id for one in settled.sandbox.items.values() if one.description == "a b c"]
+    gone = item(settled, "a b c").id
     del settled.sandbox.items[gone]
     settled.write("- [ ] stay\n")
     assert (await settled.cycle()).counts == {"task.forgotten": 1}
@@ -118,8 +118,7 @@ async def test_a_gone_item_is_recorded_as_deleted(settled: Person) -> None:
     settled.write("- [ ] a b c d\n- [ ] stay\n")
     await settled.cycle()
     assert link(settled, "a b c d").failures == 1
-    (gone,) = [one.id for one in settled.sandbox.items.values() if one.description == "a b c"]
-    del settled.sandbox.items[gone]
+    del settled.sandbox.items[item(settled, "a b c").id]
     await settled.cycle()
     assert link(settled, "a b c d").failures == 0
     await settled.settle()
@@ -155,7 +154,7 @@ async def unlisted(person: Person, line: str) -> str:
     person.settings = TWO_WAY
     person.write(f"{line}\n- [ ] stay\n")
     await person.settle()
-    (found,) = (one for one in person.sandbox.items.values() if one.description == "a")
+    found = item(person, "a")
     found.hidden = True
     person.sent()
     person.sandbox.requests.clear()

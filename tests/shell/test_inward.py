@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from person import fact, history, link
+from person import fact, history, item, link, read
 from replicas import Stopped
 
 from omisync import errors, file, sync
@@ -39,17 +39,6 @@ async def both(person: Person) -> Person:
     person.write("- [ ] call Bob\n- [ ] mow\n- [ ] stay\n- [ ] paint\n")
     await person.settle()
     return person
-
-
-def item(person: Person, text: str) -> Item:
-    """Return the one item with this description."""
-    (found,) = (one for one in person.sandbox.items.values() if one.description == text)
-    return found
-
-
-def read(person: Person) -> str:
-    """Return the file."""
-    return person.todo.read_bytes().decode()
 
 
 def writes(person: Person) -> list[dict[str, object]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from person import Person
+from person import Person, item
 from replicas import dying
 
 from omisync import errors, sync
@@ -199,8 +199,7 @@ async def test_a_line_without_an_item_is_linked_too(person: Person) -> None:
     person.sandbox.refuse = {"refused": 422}
     person.write("- [ ] stays\n- [ ] comes back\n- [ ] refused\n")
     await person.settle()
-    (gone,) = (one.id for one in person.sandbox.items.values() if one.description == "comes back")
-    del person.sandbox.items[gone]
+    del person.sandbox.items[item(person, "comes back").id]
     for _ in range(4):
         person.clock.pass_by(600)
         await person.settle()

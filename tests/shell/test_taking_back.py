@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from person import link
+from person import item, link
 from replicas import Stopped, dying
 
 from omisync import file, sync
@@ -329,7 +329,7 @@ async def test_an_undo_that_was_cut_short_is_made_or_not(both: Person, step: str
     both.write("- [ ] buy milk\n- [ ] stay\n")
     await both.settle()
     before = both.todo.read_text()
-    (milk,) = (one for one in both.sandbox.items.values() if one.description == "buy milk")
+    milk = item(both, "buy milk")
     milk.description = "telephone grandmother"
     both.sandbox.add("brought in")
     await both.settle()
