@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
+    from omisync.core.model import Clash
     from omisync.store import Clashed, Event
 
 SAID = {
@@ -138,14 +139,21 @@ def clashes_data(found: Sequence[Clashed]) -> dict[str, object]:
             {
                 "number": one.number,
                 "at": words.instant(one.at),
-                "key": one.clash.key,
-                "text": one.clash.text,
-                "field": one.clash.field,
-                "lost": one.clash.lost,
-                "kept_value": one.clash.kept_value,
-                "lost_value": one.clash.lost_value,
+                **clash_data(one.clash),
                 "restored_at": words.instant(one.restored_at),
             }
             for one in found
         ],
+    }
+
+
+def clash_data(clash: Clash) -> dict[str, object]:
+    """Return one clash for programs, decided or only planned."""
+    return {
+        "key": clash.key,
+        "text": clash.text,
+        "field": clash.field,
+        "lost": clash.lost,
+        "kept_value": clash.kept_value,
+        "lost_value": clash.lost_value,
     }

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from omisync.show import words
+from omisync.show.events import clash_data
 from omisync.show.paper import Paper, Piece
 from omisync.show.steps import Step, steps
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    from omisync.core.model import Clash, Document, Link
+    from omisync.core.model import Document, Link
     from omisync.core.plan import Plan, Removal
 
 SIGNS = {
@@ -276,7 +277,7 @@ def plan_data(
     todo = steps(decided)
     removal = decided.removal
     more = {
-        "clashes": [_clash_data(clash) for clash in decided.clashes],
+        "clashes": [clash_data(clash) for clash in decided.clashes],
         "departure": _guard_data(decided.departure) if decided.departure.drastic else None,
         "asks": {"count": decided.arrivals, "command": words.command(AGREE)} if asks else None,
     }
@@ -307,17 +308,6 @@ def plan_data(
         "guard": _guard_data(removal) if removal.drastic else None,
         "notices": [{"line": n.line, "message": n.message} for n in document.notices],
         **{name: value for name, value in more.items() if value},
-    }
-
-
-def _clash_data(clash: Clash) -> dict[str, object]:
-    return {
-        "key": clash.key,
-        "text": clash.text,
-        "field": clash.field,
-        "lost": clash.lost,
-        "kept_value": clash.kept_value,
-        "lost_value": clash.lost_value,
     }
 
 
