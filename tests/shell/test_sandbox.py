@@ -24,6 +24,7 @@ import aiohttp
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from openapi import check_request, check_response, document
+from person import Clock
 from yarl import URL
 
 from omisync.errors import UsageError
@@ -37,17 +38,6 @@ BASE = "/v1/dev/user/action-items"
 BATCH = f"{BASE}/batch"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DUE = "2026-03-08T15:00:00+00:00"
-
-
-@dataclass
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now: float = NOON.timestamp()
-
-    def __call__(self) -> float:
-        """Return the time in Unix seconds."""
-        return self.now
 
 
 @dataclass(frozen=True)
@@ -108,7 +98,7 @@ async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def served(**traits: Any) -> AsyncIterator[Client]:
     """Serve a fresh sandbox with a clock that stands still."""
-    async with client(Sandbox(**{"clock": Clock()} | traits)) as omi:
+    async with client(Sandbox(**{"clock": Clock(NOON.timestamp())} | traits)) as omi:
         yield omi
 
 
@@ -334,7 +324,7 @@ async def test_a_blank_patch_is_stored_empty(omi: Client) -> None:
 
 async def test_completing_again_stamps_again() -> None:
     """Each completed: true moves completed_at; false clears it."""
-    clock = Clock()
+    clock = Clock(NOON.timestamp())
     async with served(clock=clock) as omi:
         item = omi.sandbox.add("Text", completed=True)
         clock.now += 60
@@ -701,7 +691,7 @@ async def test_a_write_only_key_cannot_list(omi: Client) -> None:
 
 async def test_reads_and_writes_have_their_own_budgets() -> None:
     """Used up, a bucket answers 429 with its headers and nothing is done; the other goes on."""
-    clock = Clock()
+    clock = Clock(NOON.timestamp())
     async with served(clock=clock, reads_per_hour=1, writes_per_hour=2) as omi:
         batch = {"action_items": [{"description": "x"}] * 50}
         assert (await omi.send("POST", BATCH, batch)).status == 200
@@ -721,7 +711,7 @@ async def test_reads_and_writes_have_their_own_budgets() -> None:
 
 async def test_a_window_is_fixed_and_an_hour_long() -> None:
     """The window begins with its first request; refused requests do not prolong it."""
-    clock = Clock()
+    clock = Clock(NOON.timestamp())
     async with served(clock=clock, writes_per_hour=1) as omi:
         item = omi.sandbox.add("Text")
         assert (await omi.send("PATCH", item_path(item), {"completed": True})).status == 200
@@ -765,7 +755,7 @@ async def test_path_and_json_are_looked_at_before_the_key(omi: Client) -> None:
 
 async def test_the_date_header_follows_the_clock() -> None:
     """A client that trusts the server's Date sees the injected time."""
-    clock = Clock()
+    clock = Clock(NOON.timestamp())
     async with served(clock=clock) as omi:
         clock.now += 86400
         for answer in (await omi.send("GET"), await omi.send("GET", "/nowhere")):

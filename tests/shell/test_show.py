@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from person import Clock
 from rich.cells import cell_len
 
 from omisync import show
@@ -841,20 +842,9 @@ def test_log_data_keeps_the_events_as_they_are() -> None:
 # Progress.
 
 
-class Clock:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        """Return the time it is set to."""
-        return self.now
-
-
 def progressed(run: Callable[[show.Progress, Clock], None], *, terminal: bool) -> str:
     """Return what is written while ``run`` reports."""
-    out, ticks = io.StringIO(), Clock()
+    out, ticks = io.StringIO(), Clock(NOON)
     with show.Progress(out, terminal=terminal, clock=ticks) as progress:
         run(progress, ticks)
     return out.getvalue()
