@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from omisync import places
 from omisync.config.zones import named
+from omisync.core import due
 from omisync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ SUFFIXES = (".md", ".markdown", ".toml")
 VARIATION_SELECTOR = "\ufe0f"
 """Makes ``✔`` an emoji: a box that holds it holds the same mark."""
 
-DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DATE = re.compile(due.DAY)
 """The one form of a date that is taken: ``fromisoformat`` knows more."""
 
 

@@ -30,15 +30,16 @@ BEFORE = r"(?<![\w/:.@#=&?+%\\$-])"
 AFTER = r"(?![^\W_]|[-+:/.,]\w)"
 """A token may end a sentence or a clause, not lie inside a longer word or number."""
 
-_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+"""A day as it is written; whether the calendar has it, the pattern does not tell."""
 
 _FOREIGN = re.compile(
     r"(?=[📅\[(@])"
-    rf"(?:(?:{BEFORE}@|📅[\ufe0e\ufe0f]?\s*)\[\[(?P<link>{_DAY})\]\]"
-    rf"|{BEFORE}@\{{(?P<card>{_DAY})\}}"
-    rf"|{BEFORE}@(?i:due)(?::\s*|\s+)(?P<tag>{_DAY}){AFTER}"
-    rf"|(?<!\\)[\[(]\s*(?:(?i:deadline)::\s*(?P<field>{_DAY})"
-    rf"|(?i:due)::\s*\[\[(?P<linked>{_DAY})\]\])\s*[\])])"
+    rf"(?:(?:{BEFORE}@|📅[\ufe0e\ufe0f]?\s*)\[\[(?P<link>{DAY})\]\]"
+    rf"|{BEFORE}@\{{(?P<card>{DAY})\}}"
+    rf"|{BEFORE}@(?i:due)(?::\s*|\s+)(?P<tag>{DAY}){AFTER}"
+    rf"|(?<!\\)[\[(]\s*(?:(?i:deadline)::\s*(?P<field>{DAY})"
+    rf"|(?i:due)::\s*\[\[(?P<linked>{DAY})\]\])\s*[\])])"
 )
 """How other programs write a due date: boards, links to a day, tags, fields of another name."""
 
@@ -51,7 +52,7 @@ _OPENING = re.compile(
 )
 
 _VALUE = re.compile(
-    rf"(?P<day>{_DAY})"
+    rf"(?P<day>{DAY})"
     r"(?:(?P<between>T|\s+)(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?"
     r"(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?" + AFTER
 )

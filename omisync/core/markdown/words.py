@@ -27,15 +27,13 @@ _COMMENT = "\udc01"
 
 # Addresses without angle brackets and wiki links: links to people, text to CommonMark.
 # A link to a day is seen, for it may be meant as a due date.
-_ADDRESS = re.compile(
-    r"(?:://|www\.)[^\s\udc00\udc01]+|\[\[(?![0-9]{4}-[0-9]{2}-[0-9]{2}\]\])[^\[\]]*\]\]"
-)
+_ADDRESS = re.compile(rf"(?:://|www\.)[^\s\udc00\udc01]+|\[\[(?!{due.DAY}\]\])[^\[\]]*\]\]")
 
 # Words with one space between them and no sign of a token: what most lines are.
 _PLAIN = re.compile(r"[^\s:@📅✅❌➕]++(?: [^\s:@📅✅❌➕]++)*+")
 
 _ID = re.compile(rf"{due.BEFORE}omi:({WRITABLE_ID.pattern}){due.AFTER}")
-_DAY = r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+_DAY = f"({due.DAY})"
 _NOTED = rf"\s*(?:completion|created|cancelled)::\s*{_DAY}\s*"
 _BOOKKEEPING = re.compile(
     rf"[✅❌➕][\ufe0e\ufe0f]?\s*{_DAY}{due.AFTER}"

@@ -144,9 +144,8 @@ def _settings(what: Change | Addition, new: Task) -> list[Setting]:
 
 def _native(value: str) -> date | None:
     """Return the date, or date and time, of a canonical due value; None where it is none."""
-    alone = len(value) == len("2026-01-31")
     try:
-        moment = date.fromisoformat(value) if alone else datetime.fromisoformat(value)
+        moment = (date if due.is_date(value) else datetime).fromisoformat(value)
         return moment if due.canonical(moment) == value else None
     except ValueError:
         return None
