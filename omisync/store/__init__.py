@@ -331,7 +331,7 @@ class Store:
         # Not INSERT OR REPLACE: a second link to one remote id must fail, not
         # silently replace the first.
         self._delete("links", [link.key for link in links])
-        self._put("links", 21, rows, "INSERT")
+        self._put("links", rows, "INSERT")
         self._rows = self._rows and self._rows.updated(rows)
 
     def drop_links(self, keys: Iterable[str]) -> None:
@@ -361,7 +361,7 @@ class Store:
     def withdraw(self, intents: Iterable[Intent]) -> None:
         """Delete intents of which nothing came; their links stay; call inside ``transaction``."""
         links = [intent.link for intent in intents]
-        self._put("links", 21, map(coding.link_row, links), "INSERT OR IGNORE")
+        self._put("links", map(coding.link_row, links), "INSERT OR IGNORE")
         self.drop_intents(link.key for link in links)
 
     def tombstones(self, now: float, *, kept: bool = False) -> list[Tombstone]:
@@ -385,7 +385,7 @@ class Store:
 
     def put_tombstones(self, tombstones: Iterable[Tombstone]) -> None:
         """Write tombstones; call inside ``transaction``."""
-        self._put("tombstones", 11, map(coding.tombstone_row, tombstones))
+        self._put("tombstones", map(coding.tombstone_row, tombstones))
 
     def drop_tombstones(self, keys: Iterable[str]) -> None:
         """Delete tombstones by key; call inside ``transaction``."""
@@ -399,7 +399,7 @@ class Store:
 
     def put_gate(self, gate: Gate) -> None:
         """Write one gate; call inside ``transaction``."""
-        self._put("gates", 4, [(gate.bucket, gate.set_at, gate.retry_after, gate.limit)])
+        self._put("gates", [(gate.bucket, gate.set_at, gate.retry_after, gate.limit)])
 
     def record_clashes(self, at: float, clashes: Iterable[Clash]) -> list[Clash]:
         """Remember values that give way; return those that were not yet; call in ``transaction``.
@@ -466,7 +466,7 @@ class Store:
 
     def put_fact(self, name: str, value: object) -> None:
         """Store a small JSON value under ``name``; call inside ``transaction``."""
-        self._put("meta", 2, [(name, json.dumps(value, ensure_ascii=False))])
+        self._put("meta", [(name, json.dumps(value, ensure_ascii=False))])
 
     def note(self, kind: type[N]) -> N | None:
         """Return the note of this kind, None where there is none, or one of another shape."""
@@ -576,11 +576,8 @@ class Store:
             self._db.execute(f"DELETE FROM {table} {among(some)}", some)  # noqa: S608 - marks
 
     def _put(
-        self,
-        table: str,
-        width: int,
-        rows: Iterable[tuple[object, ...]],
-        verb: str = "INSERT OR REPLACE",
+        self, table: str, rows: Iterable[Sequence[object]], verb: str = "INSERT OR REPLACE"
     ) -> None:
-        marks = ", ".join("?" * width)
-        self._db.executemany(f"{verb} INTO {table} VALUES ({marks})", rows)
+        if rows := [*rows]:
+            marks = ", ".join("?" * len(rows[0]))
+            self._db.executemany(f"{verb} INTO {table} VALUES ({marks})", rows)
