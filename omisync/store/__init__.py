@@ -557,16 +557,11 @@ class Store:
         the last 1,000 events are looked at, so that the cost stays the same.
         """
         with reading(self.path):
-            (settled,) = self._db.execute(
-                "SELECT count(*) FROM history"
-                " WHERE number > (SELECT max(number) FROM history) - 1000 AND at >= ? AND key != ?"
-                " AND event IN ('task.created', 'task.changed', 'task.removed', 'task.revived')",
-                (since, key),
-            ).fetchone()
-            (failing,) = self._db.execute(
-                "SELECT count(DISTINCT key) FROM history"
-                " WHERE number > (SELECT max(number) FROM history) - 1000 AND at >= ? AND key != ?"
-                " AND event = 'task.failed'",
+            settled, failing = self._db.execute(
+                "SELECT count(*) FILTER (WHERE event IN"
+                " ('task.created', 'task.changed', 'task.removed', 'task.revived')),"
+                " count(DISTINCT key) FILTER (WHERE event = 'task.failed') FROM history"
+                " WHERE number > (SELECT max(number) FROM history) - 1000 AND at >= ? AND key != ?",
                 (since, key),
             ).fetchone()
         return settled, failing
