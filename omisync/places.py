@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 APP = "omisync"
+OMI = "https://api.omi.me"
+"""The server of those who name no other one."""
 CREDENTIAL = "omi-api-key"
 """Name of the key in the folder that systemd's LoadCredential= fills."""
 
@@ -165,7 +167,7 @@ def _host(host: str) -> str:
 def _base_problem(what: str) -> ConfigError:
     return ConfigError(
         f"the base URL {what}",
-        "use https://api.omi.me (plain http only for 127.0.0.1, ::1 or localhost)",
+        f"use {OMI} (plain http only for 127.0.0.1, ::1 or localhost)",
     )
 
 

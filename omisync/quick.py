@@ -109,7 +109,7 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
         )
         facts = _facts(store)
         key_file = omi.get("api_key_file", "")
-        url = environ.get("OMI_API_BASE", "").strip() or omi.get("base_url", "https://api.omi.me")
+        url = environ.get("OMI_API_BASE", "").strip() or omi.get("base_url", places.OMI)
         key = places.find_key(
             str(places.todo_path(key_file, base)) if key_file else "", environ, url
         )

@@ -76,7 +76,7 @@ def _key_advice(config_file: Path, key_file: Path) -> str:
 def _found() -> str | None:
     """Return where a key is found without a key file, so that none is asked for."""
     try:
-        return places.find_key("", os.environ, "https://api.omi.me").where
+        return places.find_key("", os.environ, places.OMI).where
     except OmisyncError:
         return None
 
@@ -107,7 +107,7 @@ def _asked() -> str:
             "Copy it again from the Omi app: Settings > Developer.",
         )
     try:
-        return places.find_key("", {"OMI_API_KEY": typed}, "https://api.omi.me").value
+        return places.find_key("", {"OMI_API_KEY": typed}, places.OMI).value
     except KeyProblem as error:
         message = error.message.replace("of OMI_API_KEY", "that was given")
         raise KeyProblem(message, error.advice) from None

@@ -78,7 +78,7 @@ class Todo(Section):
 class Omi(Section):
     """``[omi]``: the server, and where the key is."""
 
-    base_url: str = Field(default="https://api.omi.me", description="an https URL")
+    base_url: str = Field(default=places.OMI, description="an https URL")
     api_key_file: str = Field(
         default="",
         description='the path of a file that holds the key, or "" (never the key itself)',
