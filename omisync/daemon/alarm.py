@@ -141,11 +141,10 @@ async def _run(desk: Desk, event: str) -> str:
         async with asyncio.timeout(COMMAND_SECONDS):
             code = await process.wait()
     except TimeoutError:
-        process.kill()
         return f"{command} did not end within {COMMAND_SECONDS:.0f} seconds and was killed"
-    except asyncio.CancelledError:
-        process.kill()
-        raise
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it has ended, be it at this moment
+            process.kill()
     return f"{command} ended with {code}" if code else ""
 
 

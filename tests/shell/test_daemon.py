@@ -459,6 +459,37 @@ async def test_an_alarm_that_cannot_be_noted_rings_later(person: Person) -> None
     await person.sandbox.__aenter__()
 
 
+class Ended:
+    """A command that is over before anybody was told so."""
+
+    async def wait(self) -> int:
+        """Wait for the word of its end, which is on its way."""
+        return await asyncio.get_running_loop().create_future()
+
+    def kill(self) -> None:
+        """Say, as asyncio does, that there is nothing to kill any more."""
+        raise ProcessLookupError
+
+
+async def test_an_alarm_may_end_in_the_moment_in_which_it_is_cut_off(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is no error, of which asyncio would print a traceback."""
+
+    async def started(*_command: object, **_how: object) -> Ended:
+        return Ended()
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", started)
+    async with failing(person) as (ringer, _):
+        ringer.ring()
+        (ringing,) = ringer.ringing
+        await asyncio.sleep(0)
+        ringer.cut()
+        await asyncio.wait({ringing})
+        assert ringing.cancelled()
+    await person.sandbox.__aenter__()
+
+
 async def test_an_alarm_that_was_taken_out_of_the_config_stays_silent(person: Person) -> None:
     """What it told once is not taken back by a command that is no more."""
     async with failing(person) as (ringer, diary):
