@@ -203,7 +203,8 @@ class ServerTrouble(OmisyncError):
 class OutcomeUnknown(OmisyncError):
     """A create left and no usable answer came: it may exist. Never resend blindly.
 
-    ``failure`` is ``"5xx"``, ``"dropped"`` or ``"timeout"``.
+    ``failure`` is ``"5xx"``, ``"dropped"``, ``"timeout"``, or ``"unlisted"`` where a success
+    shows that the item was made, and not which one it is.
     """
 
     def __init__(self, message: str, failure: str) -> None:
