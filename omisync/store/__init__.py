@@ -558,9 +558,9 @@ class Store:
         """
         with reading(self.path):
             settled, failing = self._db.execute(
-                "SELECT count(*) FILTER (WHERE event IN"
-                " ('task.created', 'task.changed', 'task.removed', 'task.revived')),"
-                " count(DISTINCT key) FILTER (WHERE event = 'task.failed') FROM history"
+                "SELECT count(CASE WHEN event IN"
+                " ('task.created', 'task.changed', 'task.removed', 'task.revived') THEN 1 END),"
+                " count(DISTINCT CASE WHEN event = 'task.failed' THEN key END) FROM history"
                 " WHERE number > (SELECT max(number) FROM history) - 1000 AND at >= ? AND key != ?",
                 (since, key),
             ).fetchone()
