@@ -17,7 +17,7 @@ from match_oracle import most_equal, rewordings
 
 from omisync.core import reword
 from omisync.core.match import Matching, normalised, pair
-from omisync.core.model import Entry, Link, Task
+from omisync.core.model import Base, Entry, Fields, Link, Task
 from omisync.core.reword import Line
 
 if TYPE_CHECKING:
@@ -229,10 +229,19 @@ def test_as_many_equal_texts_are_paired_as_can_be(
 def test_equal_lines_agree_on_their_state_as_often_as_can_be(
     news: list[Task], olds: list[Task]
 ) -> None:
-    """If one line came or went, the others keep box and date; within one state, their order."""
+    """If one line came or went, the others keep box and date; within one state, their order.
+
+    A date that only one line has on both sides stays with its line.
+    """
     found = pair(entries(news), links(olds)).pairs
+    dues = [Counter(task.due for task in side if task.due) for side in (news, olds)]
+    alone = {due for due in dues[0] if dues[0][due] == dues[1][due] == 1}
     if len(news) == len(olds) and Counter(news) != Counter(olds):
-        assert found == everything(len(news))
+        dated = [(a, b) for a, b in found if news[a].due in alone and news[a].due == olds[b].due]
+        assert len(dated) == len(alone)
+        assert len(found) == len(news)
+        rest = [pair for pair in found if pair not in dated]
+        assert [b for _, b in rest] == sorted(b for _, b in rest)
         return
     most = most_equal(news, olds, lambda a, b: a.text == b.text, lambda a, b: a == b)
     same = [(a, b) for a, b in found if news[a] == olds[b]]
@@ -657,7 +666,7 @@ def test_what_is_only_moved_needs_no_letter_by_letter_comparison() -> None:
     program = """
 import sys
 from omisync.core.match import pair
-from omisync.core.model import Entry, Link, Task
+from omisync.core.model import Base, Entry, Fields, Link, Task
 lines = [Entry(Task(text), 1) for text in ("one", "two", "three")]
 links = [Link(text, None, Task(text)) for text in ("three", "one", "four", "two")]
 assert len(pair(lines, links).pairs) == 3
@@ -691,3 +700,101 @@ def test_a_copied_id_is_not_what_the_app_made_of_another_task() -> None:
     texts = ("swim", "a wholly other thing")
     news = [Entry(Task(text), n, explicit_id=olds[1].remote_id) for n, text in enumerate(texts, 1)]
     assert pair(news, olds, {0: "a wholly other thing"}).pairs == ((0, 1),)
+
+
+# Lines whose box means nothing.
+
+
+def read_and_unread(
+    lines: Sequence[tuple[str, Task, str]], olds: Sequence[tuple[str, Task]], **ids: str
+) -> dict[int, int]:
+    """Match lines, ``o`` for one that is not read, and links, each with its section."""
+    news = [
+        Entry(task, n, section, ids.get(f"n{n - 1}"))
+        for n, (_, task, section) in enumerate(lines, 1)
+    ]
+    were = [Link(f"k{n}", f"r{n}", task, section, n) for n, (section, task) in enumerate(olds)]
+    unread = {at for at, (sign, _, _) in enumerate(lines) if sign == "o"}
+    return dict(pair(news, were, unread=unread).pairs)
+
+
+MILK, DONE = Task("milk"), Task("milk", True)
+FIRST, SECOND = Task("milk", due="2026-01-01"), Task("milk", due="2026-02-02")
+
+
+@pytest.mark.parametrize(
+    ("lines", "olds", "found"),
+    [
+        # Each in its own section, whatever its state.
+        ([("o", MILK, "A"), ("x", DONE, "B")], [("A", MILK), ("B", MILK)], {0: 0, 1: 1}),
+        # The other one was removed.
+        ([("o", SECOND, "B")], [("A", FIRST), ("B", SECOND)], {0: 1}),
+        # The next round is written beside the one that is not read.
+        ([("o", FIRST, ""), ("x", SECOND, "")], [("", FIRST)], {0: 0}),
+        # Nothing tells of another round: a note says the same as the task.
+        ([("o", MILK, ""), ("x", DONE, "")], [("", MILK)], {1: 0}),
+        # A line that only says nearly the same is no other one's.
+        ([("o", MILK, ""), ("x", Task("oat milk"), "")], [("", MILK)], {0: 0}),
+        # No likeness makes one of it.
+        ([("o", Task("oat milk"), "")], [("", MILK)], {}),
+    ],
+)
+def test_a_line_that_is_not_read_keeps_what_is_its_own(
+    lines: list[tuple[str, Task, str]], olds: list[tuple[str, Task]], found: dict[int, int]
+) -> None:
+    """Its words, its section and its date; its box says nothing."""
+    assert read_and_unread(lines, olds) == found
+
+
+def test_a_line_that_is_not_read_is_known_by_its_id() -> None:
+    """However it was reworded; of two that name an item the one that is read has it."""
+    lines = [("o", Task("bread"), ""), ("x", MILK, "")]
+    assert read_and_unread(lines, [("", MILK), ("", MILK)], n0="r0", n1="r1") == {0: 0, 1: 1}
+    assert read_and_unread(lines, [("", MILK)], n0="r0", n1="r0") == {1: 0}
+
+
+def test_a_line_that_is_not_read_may_say_what_its_item_says() -> None:
+    """What the app made of it, or what a rewording that did not get through made of it."""
+    was, fields = Task("buy milk"), Fields("buy milk")
+    old = Link("k", "r", Task("telephone"), base=Base(was, fields))
+    line = [Entry(was, 1)]
+    assert pair(line, [old], unread={0}).pairs == ((0, 0),)
+    assert pair(line, [old.but(base=None)], unread={0}).pairs == ()
+    assert pair(line, [old.but(base=None)], {0: "buy milk"}, {0}).pairs == ((0, 0),)
+
+
+def test_what_the_app_made_of_a_text_is_read_first() -> None:
+    """Another machine wrote it beside the line that is not read for its box."""
+    news = [Entry(Task("buy milk"), 1), Entry(Task("wash the car"), 2)]
+    old = Link("k", "r", Task("buy milk"))
+    assert pair(news, [old], {0: "wash the car"}, {0}).pairs == ((1, 0),)
+
+
+# Dates, and ids that are not Omi's.
+
+
+def test_a_date_stays_with_its_round() -> None:
+    """Wherever that was moved, and whatever was written in its place."""
+    olds = [Link(f"k{n}", f"r{n}", task, "Later", n) for n, task in enumerate([FIRST, MILK])]
+    news = [Entry(MILK, 1, "Later"), Entry(SECOND, 2, "Later"), Entry(FIRST, 3, "Today")]
+    assert pair(news, olds).pairs == ((0, 1), (2, 0))
+    weeks = [Task("milk", due=f"2026-01-{day:02}") for day in (1, 8, 15, 22)]
+    rolled = pair(entries(weeks[1:]), links(weeks[:3])).pairs
+    assert set(rolled) >= {(0, 1), (1, 2)}
+
+
+@pytest.mark.parametrize(("named", "found"), [("zoom", True), ("abcd-1234", False)])
+def test_an_id_as_long_as_none_of_omis_is_the_persons_own(named: str, found: bool) -> None:
+    """A key of a TOML task, say: its rewording makes no other task of it."""
+    olds = [Link("k", "wxyz-6789", Task("call the bank today"))]
+    news = [Entry(Task("call the bank tomorrow"), 1, "", named)]
+    assert bool(pair(news, olds).pairs) is found
+
+
+def test_a_task_that_stays_is_not_one_that_says_what_the_app_made_of_it() -> None:
+    """Somebody wrote that too; elsewhere its words would be another task's."""
+    olds = links(["tea", "milk", "rent"])
+    news = entries(["tea", "milk", "rent", "bread"])
+    assert pair(news, olds, {1: "bread"}).pairs == ((0, 0), (1, 1), (2, 2))
+    news = entries(["tea", "bread", "rent", "milk"])
+    assert pair(news, olds, {1: "bread"}).pairs == ((0, 0), (1, 1), (2, 2))

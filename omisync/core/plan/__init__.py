@@ -6,7 +6,8 @@ after everything in it took effect gives an empty plan.
 - ``steps``     what a plan is made from and made of
 - ``guard``     what would remove too much
 - ``known``     lines and links that belong together, and links without a line
-- ``arrivals``  lines without a link, items without a line, twins
+- ``arrivals``  lines without a link, items without a line
+- ``twins``     items that two machines made of one line
 
 | local        | base | remote                      | decision                       |
 |--------------|------|-----------------------------|--------------------------------|
@@ -38,7 +39,6 @@ a listing (two-way) there are these rows besides:
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import match, merge, order, unchanged
@@ -68,7 +68,7 @@ from omisync.core.plan.steps import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from omisync.core.model import Entry, Link, RemoteItem, Task
+    from omisync.core.model import Entry, Link, RemoteItem
 
 __all__ = [
     "AddLocal",
@@ -103,8 +103,8 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
             known.decide(draft, entry, met.link_of[number], met.ranks[number])
         else:
             fresh.append((entry, met.ranks[number]))
-    for link in met.held:
-        known.hold(draft, link)
+    for link, line in met.unread:
+        known.hold(draft, line, link)
     arrivals.decide(draft, fresh)
     known.decide_missing(draft)
     removed = [known.decide_absent(draft, link) for link in met.absent]
@@ -131,14 +131,14 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
 class _Met(NamedTuple):
     """The entries that want a decision, which links they are, their ranks; links without one.
 
-    ``held`` are the links of lines that are not read.
+    ``unread`` are the lines that are not read, with their links.
     """
 
     entries: Sequence[Entry]
     link_of: dict[int, Link]
     ranks: list[int]
     absent: list[Link]
-    held: list[Link]
+    unread: list[tuple[Link | None, Entry]]
 
 
 def _met(seen: Observation, policy: Policy) -> _Met:
@@ -181,40 +181,25 @@ def _matched(
     links: Sequence[Link],
     edited: Mapping[str, str] | None = None,
 ) -> _Met:
-    held = _held(seen.unread, entries, links) if seen.unread else {}
-    if held:
-        links = [link for link in links if link.key not in held]
+    """Return which entry is which link; lines that are not read stand among the others."""
+    every: Sequence[Entry] = entries
+    read: Sequence[int] = range(len(entries))
+    held: Sequence[int] = ()
+    if seen.unread:
+        lines = [*enumerate(entries), *enumerate(seen.unread, len(entries))]
+        lines.sort(key=lambda line: line[1].line)
+        every = [entry for _, entry in lines]
+        places = sorted(range(len(lines)), key=lambda at: lines[at][0])
+        read, held = places[: len(entries)], places[len(entries) :]
     texts = (
         {at: edited[one.key] for at, one in enumerate(links) if one.key in edited} if edited else {}
     )
-    matching = match.pair(entries, links, texts)
+    matching = match.pair(every, links, texts, {*held})
     link_of = {entry: links[link] for entry, link in matching.pairs}
-    ranks = order.ranks([link_of[n].rank if n in link_of else None for n in range(len(entries))])
-    absent = [links[at] for at in matching.absent]
-    return _Met(entries, link_of, ranks, absent, [*held.values()])
-
-
-def _held(
-    unread: Sequence[Entry], entries: Sequence[Entry], links: Sequence[Link]
-) -> dict[str, Link]:
-    """Return the links, by key, whose lines stand in the file but are not read for their boxes.
-
-    A line is known by its words alone: its box tells nothing. Lines that are read come
-    first: of equal words they have the links with their marks and dates.
-    """
-    spare = Counter(match.normalised(line.task.text) for line in unread)
-    known: defaultdict[str, list[Link]] = defaultdict(list)
-    for link in links:
-        if (text := match.normalised(link.seen.text)) in spare:
-            known[text].append(link)
-    read: defaultdict[str, list[Task]] = defaultdict(list)
-    for entry in entries if known else ():
-        if (text := match.normalised(entry.task.text)) in known:
-            read[text].append(entry.task)
-    held: dict[str, Link] = {}
-    for text, same in known.items():
-        for task in read[text]:
-            if same:
-                same.remove(next((link for link in same if link.seen == task), same[0]))
-        held |= {link.key: link for link in same[: spare[text]]}
-    return held
+    return _Met(
+        entries,
+        {number: link_of[at] for number, at in enumerate(read) if at in link_of},
+        order.ranks([link_of[at].rank if at in link_of else None for at in read]),
+        [links[at] for at in matching.absent],
+        [(link_of.get(at), every[at]) for at in held],
+    )

@@ -182,16 +182,29 @@ def _id_for(draft: Draft, link: Link, entry: Entry) -> str | None:
     """Return the id that is to be written into the line, if any: never leave it another's.
 
     A line with an id that its item has not, or no more, would be somebody else once reworded.
+    Where two machines have an item each for a line, the older one stands in it.
     """
     identifier = link.remote_id or ""
     if draft.seen.listed is None or not draft.policy.ids or entry.explicit_id == identifier:
         return None
+    ours, theirs = draft.item(link), draft.seen.listed.get(entry.explicit_id or "")
+    if ours and theirs and theirs.id in draft.unlinked and theirs.age_order < ours.age_order:
+        same = theirs.fields.description == ours.fields.description
+        identifier = "" if same else identifier
     return identifier if WRITABLE_ID.fullmatch(identifier) else None
 
 
-def hold(draft: Draft, old: Link) -> None:
-    """Leave a task alone whose line is not read for its box: it is neither gone nor edited yet."""
+def hold(draft: Draft, line: Entry, old: Link | None) -> None:
+    """Leave a task alone whose line is not read for its box: it is neither gone nor edited yet.
+
+    A line that has no link stands for an item that says the same: none is written beside it.
+    """
+    if old is None:
+        draft.unread.append(line)
+        return
     link = old.but(absent_since=None) if old.absent_since is not None else old
+    if link.parked is not None:
+        draft.parked.append((link, line))
     if draft.seen.listed is not None:
         link = _noticed(draft, link)
         draft.standing.append(link)

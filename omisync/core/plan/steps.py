@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from omisync.core.model import BATCH_LIMIT
@@ -298,7 +299,7 @@ class Plan:
         )
 
 
-@dataclass(slots=True)
+@dataclass
 class Draft:
     """A plan while it is being made, with what it is made from.
 
@@ -307,6 +308,7 @@ class Draft:
     is gone. The others are lines: ``unmade`` wait for their item to be created, parked
     ones too; the item of ``orphans`` is gone and may have come back under another id;
     that of ``missing`` is no longer in the list; ``strays`` name another item's id.
+    ``unread`` have no link, and a box that means nothing.
     """
 
     seen: Observation
@@ -327,12 +329,18 @@ class Draft:
     orphans: list[tuple[Link, Entry]] = field(default_factory=list)
     missing: list[tuple[Link, Entry]] = field(default_factory=list)
     strays: list[Entry] = field(default_factory=list)
+    unread: list[Entry] = field(default_factory=list)
     mute: int = 0
     later: bool = False
 
     def is_pending(self, key: str) -> bool:
         """Return whether the create of this task is in flight or unknown."""
         return key in self.seen.pending
+
+    @cached_property
+    def unlinked(self) -> frozenset[str]:
+        """The ids of the items without a link."""
+        return frozenset(item.id for item in self.seen.unlinked or ())
 
     def item(self, link: Link) -> RemoteItem | None:
         """Return the item of a link as the list shows it, if it was read and does."""
