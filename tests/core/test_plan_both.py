@@ -702,10 +702,11 @@ def test_a_create_of_which_only_the_key_is_known_holds_nothing_back() -> None:
     assert kinds(decided) == [AddLocal]
 
 
-def test_an_item_that_is_there_unlisted_stands_in_nobodys_way() -> None:
-    """It was asked for, and is; another item of its words is another task."""
+def test_what_says_the_same_as_an_unlisted_item_is_waited_with() -> None:
+    """Another machine, which cannot know that item, may have made it of the same line."""
     there = link("a", "a", missing=2, probed_at=NOW - 60)
-    assert kinds(made([entry("a")], [there], [item("z", "a")])) == [AddLocal]
+    decided = made([entry("a")], [there], [item("z", "a")])
+    assert (decided.ops, decided.later) == ((), True)
 
 
 def test_a_deleted_item_does_not_come_back_edited() -> None:
@@ -1285,8 +1286,84 @@ def test_the_youngest_is_the_heir() -> None:
     policy = replace(POLICY, import_items="linked")
     (op,) = made([entry("alpha, at last")], [GONE_ALPHA], there, policy).ops
     assert op.link.remote_id == "young"
-    adopted = GONE_ALPHA.but(made_at=None)  # how old its item was is not known
-    assert kinds(made([entry("alpha, at last")], [adopted], there, policy)) == [AddRemote]
+
+
+@pytest.mark.parametrize(
+    ("there", "policy", "stone", "heir"),
+    [
+        (item("y", "alpha"), POLICY, None, True),  # it would have come in before
+        (item("y", "alpha"), replace(POLICY, import_items="linked"), None, False),
+        (item("y", "alpha", completed=True), POLICY, None, False),
+        (item("y", "alpha"), replace(POLICY, import_items="linked"), "gone", True),  # its own
+        (item("y", "alpha"), POLICY, "keep", False),
+    ],
+)
+def test_of_an_item_of_unknown_age_an_heir_is_what_was_not_there(
+    there: RemoteItem, policy: plan.Policy, stone: str | None, heir: bool
+) -> None:
+    """The item of a line that came in from Omi, or was linked with what was there."""
+    gone = GONE_ALPHA.but(made_at=None)
+    buried = Tombstone("was", "y", Task("alpha"), Fields("omega"), stone or "", NOW - 600)
+    decided = made(
+        [entry("alpha, at last")], [gone], [there], policy, tombstones=[buried] * bool(stone)
+    )
+    assert kinds(decided)[0] is (Adopt if heir else AddRemote)
+
+
+def test_a_new_line_waits_until_the_item_of_its_words_is_given_out() -> None:
+    """It came in the place of that of an older line, which is to be asked for first."""
+    lines = [entry("water", due="2026-01-02"), entry("water", due="2026-01-09", line=2)]
+    known = link("a", "water").but(seen=lines[0].task, base=Base(lines[0].task, Fields("water")))
+    decided = made(lines, [known], [item("y", "water")])
+    assert kinds(decided) == [Probe]
+    assert decided.later
+    lone = made(lines, [known], [item("y", "wine")])
+    assert AddRemote in kinds(lone)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_an_item_still_says_is_another_machines_line(fails: bool) -> None:
+    """Where a rewording does not get through, no item is made of a line of the former words."""
+    known = link("a", "milk").but(seen=Task("oat milk"), failures=3 * fails)
+    lines = [entry("oat milk"), entry("milk", line=2)]
+    decided = made(lines, [known], [item("a", "milk")])
+    assert (AddRemote in kinds(decided)) is not fails
+    assert decided.later is fails
+
+
+def test_a_line_that_is_not_read_stands_for_an_item_that_is_not_linked() -> None:
+    """One item: another of the same words comes in as always."""
+    there = [item("y", "milk"), item("z", "milk", age=9)]
+    decided = made([], [], there, unread=[entry("milk")])
+    (op,) = decided.ops
+    assert (type(op), op.link.remote_id) == (AddLocal, "y")
+
+
+def test_a_refused_task_is_told_of_while_its_line_is_not_read() -> None:
+    """Nothing was done about it."""
+    refused = link("a", "a").but(parked=Parked(422, "no", NOW - 60, Task("a"), None))
+    line = entry("a")
+    assert made([], [refused], [item("a", "a")], unread=[line]).parked == ((refused, line),)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "written"),
+    [
+        (item("y", "alpha", age=60), None),  # older: that is what both machines write
+        (item("y", "alpha", age=-60), "x"),
+        (item("y", "omega", age=60), "x"),  # another task
+    ],
+)
+def test_of_two_items_for_one_line_the_older_one_stands_in_it(
+    theirs: RemoteItem, written: str | None
+) -> None:
+    """Or two machines would write over each other's for ever."""
+    policy = replace(POLICY, ids=True, import_items="linked")
+    line = Entry(Task("alpha"), 1, "", "y")
+    ops = made([line], [link("x", "alpha")], [item("x", "alpha"), theirs], policy).ops
+    assert [op.explicit_id for op in ops if isinstance(op, ChangeLocal)] == [written] * bool(
+        written
+    )
 
 
 def test_each_heir_is_of_one_line() -> None:

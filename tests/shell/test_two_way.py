@@ -1088,3 +1088,45 @@ async def test_a_line_is_rather_what_is_there_than_what_is_gone(both: Person) ->
     await both.settle()
     assert read(both) == "- [ ] other\n- [ ] feed cat\n"
     assert both.omi() == {"feed cat": False, "other": False}
+
+
+# Two machines never make items of each other's lines without end.
+
+
+@pytest.mark.parametrize("ids", ["off", "inline"])
+@pytest.mark.parametrize("trouble", ["odd box", "refused", "hidden", "locked"])
+async def test_what_one_machine_cannot_know_makes_no_items_without_end(
+    both: Person, laptop: Person, trouble: str, ids: str
+) -> None:
+    """The other one first looks at a task when something is wrong with its line or its item."""
+    both.settings = laptop.settings = f'{TWO_WAY}ids = "{ids}"\n'
+    both.write("- [ ] tea\n")
+    await both.settle()
+    await laptop.settle()
+    both.write(read(both) + "- [ ] buy milk\n")
+    await both.settle()
+    milk = item(both, "buy milk")
+    if trouble == "odd box":
+        both.write(read(both).replace("- [ ] buy", "- [o] buy"))
+        milk.description = "buy oat milk"
+    elif trouble == "refused":
+        both.sandbox.refuse["buy oat milk"] = 422
+        both.write(read(both).replace("buy milk", "buy oat milk"))
+    else:
+        setattr(milk, trouble, True)
+        both.write(read(both).replace("- [ ] buy", "- [x] buy"))
+    for _ in range(4):
+        for person in (laptop, both):
+            await person.cycle(now=True)
+            person.clock.pass_by(300)
+    milk.hidden = milk.locked = False
+    for _ in range(4):
+        for person in (laptop, both):
+            await person.cycle(now=True)
+            person.clock.pass_by(300)
+    assert len(both.sandbox.items) <= 4
+    assert read(both).count("milk") <= 3
+    there = both.todo.read_bytes(), len(both.sandbox.items)
+    for person in (laptop, both, laptop):
+        assert (await person.cycle(now=True)).counts == {}
+    assert (both.todo.read_bytes(), len(both.sandbox.items)) == there

@@ -1,4 +1,4 @@
-"""What becomes of the new: lines without a link, items without a line, twins.
+"""What becomes of the new: lines without a link, items without a line.
 
 Rule: a line and an item of the same text are one task, whoever wrote it first.
 Only what is left then is created there, or written here.
@@ -6,9 +6,8 @@ Only what is left then is created there, or written here.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from omisync.core import adopt, match, merge
@@ -27,21 +26,14 @@ from omisync.core.model import (
     Patch,
     Tombstone,
 )
-from omisync.core.plan import known
-from omisync.core.plan.steps import AddLocal, Adopt, DropTwin, Revive
+from omisync.core.plan import known, twins
+from omisync.core.plan.steps import AddLocal, Adopt, Revive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from omisync.core.model import Entry, Fields, RemoteItem
+    from omisync.core.model import Entry, RemoteItem
     from omisync.core.plan.steps import Draft, Observation, Policy
-
-TWIN_SECONDS = 120.0
-"""Between the creations of two items that two machines made of one line: as long as a
-read before a create and the create can be apart."""
-TWIN_PATIENCE = 86400.0
-"""Seconds after its creation for the machine whose item came later to take it back; it may
-be asleep. After that an item is what its account makes of it."""
 
 
 def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
@@ -50,7 +42,11 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     graves, skips = _Graves(seen, two_way=policy.two_way), policy.skip_completed
     new: list[tuple[Entry, int]] = []
     taken: set[str] = set()
+    others = _of_others(draft)
     for entry, rank in fresh:
+        if merge.description(entry.task.text) in others:
+            draft.later = True
+            continue
         stone = graves.claim(entry)
         if stone is None or (skips and entry.task.completed and graves.misses(stone)):
             new.append((entry, rank))
@@ -65,7 +61,7 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
         offered = graves.offered(entries, taken)
         found = adopt.pairs(entries, offered, policy.encoding, by_text=policy.adopt)
         if policy.adopt:
-            found |= _heirs(draft, offered, found)
+            found |= _heirs(draft, graves, offered, found)
     taken.update(item.id for item in found.values())
     _hold(draft, graves, [found.get(number) for number in range(held)])
     _begin(draft, graves, new, [found.get(held + number) for number in range(len(new))])
@@ -73,12 +69,36 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
         _import(draft, taken)
 
 
+def _of_others(draft: Draft) -> set[str]:
+    """Return the descriptions of items that are, or may be, those of other lines.
+
+    One that came in the place of an item waits for the line of that to be proven without.
+    And where a rewording does not get through, another machine may have written a line of
+    what the item still says.
+    """
+    if draft.seen.listed is None:
+        return set()
+    others = _awaited(draft) & {item.fields.description for item in draft.seen.unlinked or ()}
+    for link in draft.standing:
+        item = draft.item(link)
+        fails = link.failures or link.parked is not None or link.doubt
+        if fails and item is not None and link.base is not None:
+            said = item.fields.description
+            if said == link.base.remote.description != merge.description(link.seen.text):
+                others.add(said)
+    return others
+
+
 def _heirs(
-    draft: Draft, offered: Sequence[RemoteItem], found: Mapping[int, RemoteItem]
+    draft: Draft,
+    graves: _Graves,
+    offered: Sequence[RemoteItem],
+    found: Mapping[int, RemoteItem],
 ) -> dict[int, RemoteItem]:
     """Return the items that came in the place of gone ones whose lines were edited, by line.
 
     A reprocessed conversation makes such items: they say what those said, and are younger.
+    Where it is not known how old those were, one that would have come in as a line before.
     """
     taken = {item.id for item in found.values()}
     left: dict[tuple[str, bool], list[RemoteItem]] = defaultdict(list)
@@ -90,9 +110,19 @@ def _heirs(
         if number in found or link.base is None or link.missing == LET_GO:
             continue
         same = left[link.base.remote.description, link.base.remote.completed]
-        if same and link.made_at is not None and (same[-1].made_at or 0.0) >= link.made_at:
+        if same and _is_younger(draft, graves, same[-1], link):
             heirs[number] = same.pop()
     return heirs
+
+
+def _is_younger(draft: Draft, graves: _Graves, item: RemoteItem, link: Link) -> bool:
+    """Return whether an item was not there yet beside the one that this line had."""
+    if link.made_at is not None:
+        return (item.made_at or 0.0) >= link.made_at
+    stone = graves.by_id.get(item.id)
+    if stone is not None:
+        return stone.how == GONE  # its own, which was away for a while
+    return not item.fields.completed and _wanted(item, draft.policy)
 
 
 def _hold(draft: Draft, graves: _Graves, found: Sequence[RemoteItem | None]) -> None:
@@ -254,9 +284,10 @@ def _import(draft: Draft, taken: set[str]) -> None:
     policy = draft.policy
     stones = _latest(draft.seen.tombstones)
     waiting = _awaited(draft)
-    twins = _Twins(draft)
-    taken = taken | _drop_twins(draft, stones, taken)
+    met = twins.Twins(draft)
+    taken = taken | twins.drop(draft, stones, taken)
     lines = set() if policy.adopt else _open_texts(draft)
+    unread = Counter(merge.description(line.task.text) for line in draft.unread)
     for item in sorted(draft.seen.unlinked or (), key=lambda item: item.age_order):
         stone = stones.get(item.id)
         if item.id in taken or (item.fields.description in lines and not item.fields.completed):
@@ -264,7 +295,7 @@ def _import(draft: Draft, taken: set[str]) -> None:
         if item.fields.description in waiting:
             draft.later = True
             continue
-        if stone is None and twins.settle(item):  # what had a line of ours is nobody's twin
+        if stone is None and met.settle(item):  # what had a line of ours is nobody's twin
             continue
         if stone is not None and _is_fresh(stone, draft.seen.now):
             draft.later = True  # the list may be late
@@ -276,9 +307,13 @@ def _import(draft: Draft, taken: set[str]) -> None:
             if not task.text:
                 draft.mute += 1
                 continue
+            if unread[item.fields.description] > 0:
+                unread[item.fields.description] -= 1
+                continue
             link = Link(next(draft.keys), item.id, task, base=Base(task, item.fields))
             identifier = item.id if policy.ids and WRITABLE_ID.fullmatch(item.id) else None
             draft.ops.append(AddLocal(link, item, identifier))
+    met.finish()
 
 
 def _open_texts(draft: Draft) -> set[str]:
@@ -302,41 +337,17 @@ def _latest(tombstones: Iterable[Tombstone]) -> dict[str, Tombstone]:
     return {stone.remote_id: stone for stone in ordered}
 
 
-def _drop_twins(draft: Draft, stones: Mapping[str, Tombstone], taken: set[str]) -> set[str]:
-    """Plan that twins are deleted; return their ids.
-
-    Listed or not: only an answer tells that one is gone. One that was refused is asked
-    for again when its ``removed_at`` has come; one that was edited, or that a line
-    names, is somebody's by now.
-    """
-    listed = draft.seen.listed or {}
-    alive = {link.remote_id for link in draft.seen.links} | taken
-    twins: set[str] = set()
-    for name, stone in stones.items():
-        item = listed.get(name)
-        is_edited = item is not None and item.fields != stone.remote
-        if stone.how != TWIN or name in alive or is_edited:
-            continue
-        twins.add(name)
-        if stone.removed_at > draft.seen.now:
-            draft.later = True
-        else:
-            draft.ops.append(DropTwin(_stand_in(stone), stone))
-    return twins
-
-
 def _awaited(draft: Draft) -> set[str]:
     """Return the descriptions of which an item may yet turn out to be a known task's.
 
     A create without an answer is looked for first, and a line whose item just
-    disappeared may be the line of the item that came in its place, edited or not.
+    disappeared may be the line of the item that came in its place, edited or not. Of an
+    item that no list has, locked or hidden, another machine may have made another.
     """
     told = set(draft.seen.pending.values())
     for link in draft.standing:
-        # Of a locked one, which no list has, another machine may have made another.
         refused = link.parked is not None and link.parked.status != known.LOCKED
-        asked = refused or link.probed_at is not None
-        if link.missing and link.missing != LET_GO and link.base and not asked:
+        if link.missing and link.missing != LET_GO and link.base and not refused:
             told |= {link.base.remote.description, merge.description(link.seen.text)}
     return told
 
@@ -370,66 +381,3 @@ def _wanted(item: RemoteItem, policy: Policy) -> bool:
     ):
         return False
     return policy.import_items == "all" or not item.fields.completed
-
-
-def _stand_in(stone: Tombstone) -> Link:
-    """Return a link that names a twin which is to be deleted; it is in no ID map."""
-    return Link(stone.key, stone.remote_id, stone.task)
-
-
-class _Twins:
-    """Items that two machines made of one line, because neither saw the other's create.
-
-    Both decide alike, without a word to each other: the item created first
-    stays, and who made the other one takes it back.
-    """
-
-    def __init__(self, draft: Draft) -> None:
-        self.draft = draft
-
-    def settle(self, item: RemoteItem) -> bool:
-        """Return whether this item is the twin of a linked one, after planning what follows."""
-        made = self.made.get(item.fields) if self.draft.policy.adopt else None
-        if not made or item.created_at is None:
-            return False
-        for link in made:
-            ours = self.draft.item(link)
-            if ours is None or ours.created_at is None:
-                continue
-            apart = abs((item.created_at - ours.created_at).total_seconds())
-            if apart > TWIN_SECONDS:
-                continue
-            age = self.draft.seen.now - max(item.created_at, ours.created_at).timestamp()
-            if age >= TWIN_PATIENCE:
-                continue
-            if item.age_order < ours.age_order:
-                made.remove(link)
-                self._give_way(link, ours, item)
-                return True
-            self.draft.later = True
-            return True
-        return False
-
-    @cached_property
-    def made(self) -> dict[Fields, list[Link]]:
-        """The links whose item we created and nobody changed, by what the item says.
-
-        Nor was the line changed since: what it says now is on its way to our item.
-        """
-        made: dict[Fields, list[Link]] = defaultdict(list)
-        for link in self.draft.standing:
-            item = self.draft.item(link)
-            if link.made_at is None or item is None or link.doubt:
-                continue
-            if link.base == Base(link.seen, item.fields):
-                made[item.fields].append(link)
-        return made
-
-    def _give_way(self, link: Link, ours: RemoteItem, item: RemoteItem) -> None:
-        draft, now = self.draft, self.draft.seen.now
-        stone = Tombstone(f"twin-{link.key}", ours.id, link.seen, ours.fields, TWIN, now, False)
-        draft.rows = [row for row in draft.rows if row.key != link.key]
-        draft.ops = [op for op in draft.ops if op.link.key != link.key]  # the id for its line
-        draft.rows.append(link.but(remote_id=item.id, made_at=None))
-        draft.buried.append(stone)
-        draft.ops.append(DropTwin(_stand_in(stone), stone))
