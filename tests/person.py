@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Clock:
-    """A clock that only moves when told to; calling it gives Unix seconds."""
+    """A clock that only moves when told to, or by ``step`` seconds each time it is looked at.
+
+    Calling it gives Unix seconds.
+    """
 
     now: float = field(default_factory=time.time)
+    step: float = 0.0
 
     def __call__(self) -> float:
         """Return the time."""
+        self.now += self.step
         return self.now
 
     def pass_by(self, seconds: float) -> None:

@@ -26,8 +26,11 @@ CHANCE = 0.1
 
 
 def park(run: Run, link: Link, error: ItemProblem, *, retry_in: float | None = None) -> None:
-    """Set a task aside until its line changes, or ``retry_in`` seconds have passed."""
-    now = run.desk.clock()
+    """Set a task aside until its line changes, or ``retry_in`` seconds have passed.
+
+    From the beginning of the cycle on: the plan of this one must not find it in the future.
+    """
+    now = run.now
     parked = Parked(
         status=error.status,
         reason=error.message,

@@ -316,10 +316,15 @@ async def test_an_item_that_was_there_before_is_none_of_ours(settled: Person, cl
     assert sorted(states) == [False, True]
 
 
+@pytest.mark.parametrize("step", [0.0, 0.001])
 async def test_a_new_task_that_breaks_the_server_is_set_aside(
-    settled: Person, clock: Clock
+    settled: Person, clock: Clock, step: float
 ) -> None:
-    """Eight failures, five of them among others perhaps; it is tried again in an hour."""
+    """Eight failures, five of them among others perhaps; it is tried again in an hour.
+
+    Time passes within a cycle, too.
+    """
+    clock.step = step
     settled.sandbox.poison.add("poison")
     settled.write("- [ ] first\n- [ ] poison\n")
     outcome = await settled.settle()
@@ -327,7 +332,8 @@ async def test_a_new_task_that_breaks_the_server_is_set_aside(
     (row,) = outcome.parked
     assert row.parked is not None
     assert row.parked.reason == "Omi failed 8 times on this task alone, others got through"
-    assert (row.parked.status, row.parked.retry_at) == (0, clock.now + 3600)
+    assert (row.parked.status, row.parked.retry_at) == (0, row.parked.since + 3600)
+    assert clock.now - 1 < row.parked.since <= clock.now
     assert [method for method, _ in settled.sent()].count("POST") == 8
 
 

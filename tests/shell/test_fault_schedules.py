@@ -239,8 +239,8 @@ def _hangs(sandbox: Sandbox) -> bool:
 async def lived(home: Path, way: str, seed: int, done: Counter[str]) -> None:
     """Live through the schedule of this seed."""
     home.mkdir()  # noqa: ASYNC240 - nothing else runs yet
-    omi = Clock()
-    clock = Watch(omi.now, omi)
+    omi = Clock(step=0.001)
+    clock = Watch(omi.now, omi.step, omi)
     async with Crooked(omi, Random(seed), done, way) as sandbox:
         sandbox.slow_seconds = 0.0
         both = Replicas(Person(home, sandbox, clock))

@@ -148,7 +148,7 @@ async def story(
 ) -> RawServer:
     """Let a person edit a file, in either format and direction, beside such a server."""
     dice = random.Random(number)
-    clock, name = Clock(), dice.choice(("todo.md", "todo.toml"))
+    clock, name = Clock(step=0.001), dice.choice(("todo.md", "todo.toml"))
     answers = tuple(make(dice) for _ in range(30))
     line = "- [ ] {}\n" if name.endswith("md") else '[[todo]]\ntext = "{}"\n'
     zone = dice.choice(("Pacific/Kiritimati", "America/New_York"))

@@ -62,7 +62,7 @@ class BothWays(RuleBasedStateMachine):
         super().__init__()
         self.home = TemporaryDirectory()
         self.runner = asyncio.Runner()
-        clock = Clock()
+        clock = Clock(step=0.001)
         self.sandbox = Sandbox(clock=clock)
         self.sandbox.slow_seconds = 0.0
         self.runner.run(self.sandbox.__aenter__())

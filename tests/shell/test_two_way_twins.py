@@ -187,7 +187,7 @@ def _undated(said: Counter[tuple[str, bool, str | None]]) -> Counter[tuple[str, 
 
 async def live(home: Path, name: str, rounds: list[tuple[str, bool]], dice: Random) -> None:
     """Live through these rounds."""
-    clock = Clock()
+    clock = Clock(step=0.001)
     async with Sandbox(clock=clock) as box:
         box.slow_seconds = 0.0
         story = Story(home, name, dice, box, clock)
