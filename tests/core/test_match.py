@@ -290,6 +290,13 @@ def test_a_chore_that_comes_again_is_the_new_line(is_above: bool) -> None:
     assert pair(entries([*both, "Buy milk"]), olds).pairs == ((int(is_above), 0), (2, 1))
 
 
+def test_equal_lines_that_changed_sections_keep_their_marks() -> None:
+    """One is done, and neither has a date: both marks are where the other one was."""
+    olds = [Link("k0", "r0", DONE, "A", 0), Link("k1", "r1", MILK, "B", 1)]
+    news = [Entry(MILK, 1, "A"), Entry(DONE, 2, "B")]
+    assert pair(news, olds).pairs == ((0, 1), (1, 0))
+
+
 def test_equal_lines_stay_in_their_sections() -> None:
     """A chore that stands under two headings is two tasks; the one that went, went."""
     olds = [*links(["Sweep"], "Monday"), *links(["Sweep"], "Tuesday")]
