@@ -1372,3 +1372,38 @@ def test_each_heir_is_of_one_line() -> None:
     there = [item("x", "alpha"), item("y", "alpha", age=9)]
     ops = made([entry("b"), entry("c", line=2)], gone, there).ops
     assert {op.link.key: op.link.remote_id for op in ops} == {"k-0": "x", "k-1": "y"}
+
+
+# A list that is late.
+
+
+@pytest.mark.parametrize("field", ["description", "completed", "due_at"])
+@pytest.mark.parametrize("lately", [False, True])
+def test_a_line_that_was_changed_back_is_sent_beside_a_late_list(field: str, lately: bool) -> None:
+    """What the list shows may be what the item was before; else both sides say the same."""
+    was, fields = Task("a"), Fields("a")
+    at = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    between = {
+        "description": (replace(was, text="b"), replace(fields, description="b")),
+        "completed": (replace(was, completed=True), replace(fields, completed=True)),
+        "due_at": (replace(was, due="2026-05-01"), replace(fields, due_at=at)),
+    }
+    base = Base(*between[field])
+    known = link("x", "a").but(seen=base.local, base=base)
+    decided = made([entry("a")], [known], [item("x", "a")], lately={known.key} if lately else set())
+    patches = [op.patch for op in decided.ops if isinstance(op, ChangeRemote)]
+    assert [patch.names for patch in patches] == [{field}] * lately
+    assert not decided.clashes
+    if not lately:
+        (row,) = decided.rows
+        assert row.base == Base(was, fields)
+
+
+def test_what_the_app_edited_lately_comes_in_all_the_same() -> None:
+    """Another field than the one that was changed from here, or another value."""
+    known = link("x", "a")
+    there = item("x", "b", completed=True)
+    decided = made([entry("a")], [known], [there], lately={known.key})
+    (op,) = decided.ops
+    assert isinstance(op, ChangeLocal)
+    assert op.task == Task("b", completed=True)

@@ -1130,3 +1130,20 @@ async def test_what_one_machine_cannot_know_makes_no_items_without_end(
     for person in (laptop, both, laptop):
         assert (await person.cycle(now=True)).counts == {}
     assert (both.todo.read_bytes(), len(both.sandbox.items)) == there
+
+
+async def test_an_edit_that_is_taken_back_at_once_stays_back(both: Person) -> None:
+    """Although the list shows for a while what the item said before."""
+    both.write("- [ ] buy milk\n- [ ] other\n")
+    await both.settle()
+    both.write("- [ ] buy oat milk\n- [ ] other\n")
+    await both.settle()
+    milk = item(both, "buy oat milk")
+    both.write("- [ ] buy milk\n- [ ] other\n")
+    both.clock.pass_by(3)
+    milk.description = "buy milk"  # as a late list shows it
+    assert (await both.cycle(now=True)).counts == {"task.changed": 1}
+    both.clock.pass_by(1000)
+    await both.settle()
+    assert read(both) == "- [ ] buy milk\n- [ ] other\n"
+    await quiet(both)

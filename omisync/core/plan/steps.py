@@ -15,6 +15,7 @@ from omisync.core.model import BATCH_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from omisync.core.merge import Encoding
     from omisync.core.model import (
@@ -63,7 +64,8 @@ class Observation:
     ``read_whole`` tells that an item which ``unlinked`` lacks has to be asked for by its id.
     ``first_meeting`` is of the first list that a file which was pushed so far is compared to.
     ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all,
-    ``unread`` are lines that are no tasks for their box alone, in their order.
+    ``unread`` are lines that are no tasks for their box alone, in their order. ``lately``
+    are the keys of tasks whose item was changed from here not long ago.
     """
 
     entries: Sequence[Entry]
@@ -78,6 +80,7 @@ class Observation:
     read_whole: bool = False
     first_meeting: bool = False
     unread: Sequence[Entry] = ()
+    lately: AbstractSet[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
