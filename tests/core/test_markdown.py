@@ -155,6 +155,19 @@ def test_open_marks_keep_a_task_open(mark: str) -> None:
     assert [entry.task for entry in parsed(f"- [{mark}] a\n")] == [Task("a", completed=False)]
 
 
+@pytest.mark.parametrize(("mark", "done"), [*((one, False) for one in "/><!?*~"), ("-", True)])
+def test_a_backslash_before_a_mark_of_punctuation_is_no_part_of_it(mark: str, done: bool) -> None:
+    """Formatters write one so: all open tasks of a formatted file were completed in Omi."""
+    for spelled in (f"\\{mark}", f"\\{mark}\ufe0f"):
+        source = f"- [ ] a\n- [{spelled}] b *c*\n"
+        assert [entry.task for entry in parsed(source)] == [Task("a"), Task("b *c*", done)]
+        assert warned(source) == []
+    own = markdown.Marks(done=mark, open="#x")
+    for spelled, completed in ((f"\\{mark}", True), ("\\#", False)):
+        assert [e.task.completed for e in parsed(f"- [{spelled}] a\n", own)] == [completed]
+    assert said("- [\\x] a\n- [\\ ] b\n- [\\\\*] c\n", own) == []
+
+
 @pytest.mark.parametrize("mark", ["1", "a", "xx", "  ", "☃", "\u00a0", "x ", "\\", "👩‍👩‍👧", "✔️✔️"])
 def test_any_other_mark_is_text(mark: str) -> None:
     """A box with another character, or several, makes no task."""
@@ -504,7 +517,8 @@ def check_spans(document: Document, source: bytes) -> None:
         assert source[entry.span.start : entry.span.start + 1] in b"-+*0123456789"
         assert source[entry.box.start - 1 : entry.box.start] == b"["
         assert source[entry.box.end : entry.box.end + 1] == b"]"
-        assert source[entry.box.start : entry.box.end].decode().rstrip("\ufe0e\ufe0f") in (
+        mark = source[entry.box.start : entry.box.end].decode().rstrip("\ufe0e\ufe0f")
+        assert mark.removeprefix("\\") in (
             markdown.MARKS.done if entry.task.completed else markdown.MARKS.open + "\t"
         )
         at = entry.box.end + 1
@@ -847,11 +861,11 @@ def test_a_list_without_a_task_is_told_of(source: str, line: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "mark", ["o", "v", ".", "☑", "⏳", "✅", "☑\ufe0f", "х"]
+    "mark", ["o", "v", ".", "☑", "⏳", "✅", "☑\ufe0f", "\\#", "х"]
 )  # the last: Cyrillic
 def test_a_mark_that_nobody_configured_is_told_of(mark: str) -> None:
     """With what was said in the line, which may have been a task before."""
-    sign = mark[0]
+    sign = mark.removeprefix("\\")[0]
     for before in ("", "- [ ] a\n> 1. "):
         source = f"{before or '* '}[{mark}] call Bob 📅 2026-05-01 <!-- soon -->\n"
         (notice,) = markdown.parse(source.encode()).notices

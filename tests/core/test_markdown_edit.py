@@ -214,6 +214,9 @@ STYLES = (due.ICON, due.WORD, due.FIELD, due.ROUND_FIELD, due.CALL)
         ("- [✔️] a\n- [/] b\n", True, "- [✔️] a\n- [✔️] b\n"),
         ("- [ ] z\n- [x] b ✅ 2026-01-01\n", False, "- [ ] z\n- [ ] b ✅ 2026-01-01\n"),
         ("- [ ] z\n> 1. [-]\n>    b\n", False, "- [ ] z\n> 1. [ ]\n>    b\n"),
+        ("- [ ] z\n- [\\*] b\n", True, "- [ ] z\n- [x] b\n"),
+        ("- [\\-] a\n- [\\<] b\n- [\\-] c\n", True, "- [\\-] a\n- [x] b\n- [\\-] c\n"),
+        ("- [ ] z\n- [\\-\ufe0f] b\n", False, "- [ ] z\n- [ ] b\n"),
     ],
 )
 def test_a_tick_changes_the_box(source: str, completed: bool, expected: str) -> None:

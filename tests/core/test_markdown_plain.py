@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PARTS = (
     "- [ ] milk\n", "- [x] Pay rent 📅 2026-01-05\n", "* [X] Call Bob due:2026-02-28\r\n",
     "# Home\n", "## Work, now: a/b\n", "- [ ] 12 eggs\n", "\n", "- [ ] 1. x\n",
-    "- [ ] **bold** a\n",
+    "- [ ] **bold** a\n", "- [\\*] b\n",
     "  - [ ] sub\n", "  cont\n", "prose\n", "    code\n", "- [ ] café “q”…\n", "+ [ ] (a) 50%\n",
     "- [ ] a 📅 2026-02-30\n", "===\n", "---\n", "- [ ] b  c\n", "- [ ] d \n", "> - [ ] q\n",
     "- plain\n", "- [ ] #12 e\n", "- [ ] due:2026-01-01\n", "- [ ] a omi:x-1\n", "- [ ] 牛乳 🔥\n",

@@ -6,6 +6,7 @@ ascend, and none overlap. No valid UTF-8 is an error.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ MARKS = Marks()
 
 _SELECTORS = "\ufe0e\ufe0f"
 """Of variation: how a mark looks, text or emoji, not what it means."""
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+"""A sign as formatters write one that Markdown could take for markup."""
 
 USUAL = {b" ": False, b"x": True, b"X": True}
 """What the boxes of plain lines have to mean; with other marks no line is plain."""
@@ -117,7 +120,7 @@ def _unread(
     bare = mark.strip()  # of no-break spaces, too
     if not bare or bare.encode() in known:
         said = blocks.NO_BOX if bare or mark.isascii() else blocks.NO_BLANK
-    elif len(sign := mark.rstrip(_SELECTORS)) == 1 and not sign.isdigit():
+    elif len(sign := _ESCAPED.sub(r"\1", mark).rstrip(_SELECTORS)) == 1 and not sign.isdigit():
         said = blocks.NO_MARK
     else:
         return
@@ -144,13 +147,15 @@ def _as_open(reading: words.Reading, line: int, section: str) -> Entry | None:
 def _boxes(marks: Marks) -> dict[bytes, bool]:
     """Return what each content of a box means: True for done.
 
-    GFM takes a tab for a space.
+    GFM takes a tab for a space. A backslash before a sign of punctuation is not part of the mark.
     """
     table: dict[bytes, bool] = {}
     for signs, done in ((marks.done, True), (marks.open, False)):
         for sign in signs + "\t" * (" " in signs):
-            for selector in ("", *_SELECTORS):
-                table.setdefault((sign + selector).encode(), done)
+            escaped = f"\\{sign}"
+            for spelled in (sign, escaped) if _ESCAPED.fullmatch(escaped) else (sign,):
+                for selector in ("", *_SELECTORS):
+                    table.setdefault((spelled + selector).encode(), done)
     return table
 
 

@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 _WORD = re.compile(rb"\S+")
 _BLOCK_ID = re.compile(r"(?:\A|[ \t])(\^[A-Za-z0-9-]+)\Z")
 
-_CANCELLED = b"-"
+_CANCELLED = (b"-", rb"\-")
 _BULLETS = (b"-", b"*", b"+")
 _LINE_ENDS = (b"\n", b"\r\n", b"\r")
 _BLANK = b" \t"
@@ -63,7 +63,7 @@ def manner(document: Document, marks: Marks) -> Manner:
     ends = (source.count(b"\n") - crlf, crlf, source.count(b"\r") - crlf)
     return Manner(
         _most((one for one in bullets if one in _BULLETS), b"-"),
-        _most((one for one in done if one != _CANCELLED), _first(marks.done, "x")),
+        _most((one for one in done if one not in _CANCELLED), _first(marks.done, "x")),
         _first(marks.open, " "),
         _most((_style(source, e.due_span) for e in entries if e.due_span), due.ICON),
         _LINE_ENDS[ends.index(max(ends))],
