@@ -41,7 +41,8 @@ _KEY = re.compile(r"[\s#]*[\"']?(?:description|text|title)[\"']?\s*=\s*[\"']+")
 def notices(document: Document, decided: Plan) -> tuple[Notice, ...]:
     """Return a notice for each open task that is removed while its words stand in the file.
 
-    Lines of which the document says something already are left out.
+    Lines of which the document says something already are left out. Where it has no task,
+    what it says is that.
     """
     removed = [op.link for op in decided.ops if isinstance(op, RemoveRemote)]
     texts = dict.fromkeys(link.seen.text for link in [*removed, *decided.waiting])
@@ -57,7 +58,7 @@ def notices(document: Document, decided: Plan) -> tuple[Notice, ...]:
             if what and (what := _judged(what, _holder(document.entries, ends, at), ends, at)):
                 found[at + 1] = what
                 break
-    told = {notice.line for notice in document.notices}
+    told = {notice.line for notice in document.notices if document.entries}
     return tuple(Notice(line, found[line], passing=True) for line in sorted(found.keys() - told))
 
 

@@ -42,6 +42,8 @@ _JOINED = re.compile(rb"([ \t>]*)" + _BULLET + _BOX)
 NOTE = re.compile(rb"[-+*][ \t]++(?!\[[^\]]{0,7}\](?![(\[]))\S")
 """The same for a note of a task: a bullet without a box."""
 
+_WORDS = re.compile(rb"[^\s>]")
+
 _TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + _BULLET + _BOX)
 
 _ATX = re.compile(rb"#{1,6}(?:[ \t\r\n]|\Z)")
@@ -63,8 +65,8 @@ _HIDING = {
     "indented": "four blanks or a tab make code of {}; indent {} as deep as the list",
     "code": "a code block is opened here and never closed, it hides {}; close it with its fence",
 }
-NO_TASK = "no line of this list is a task yet: a task has a box, `- [ ] text`"
-"""The warning for a file with a list and no task."""
+NO_TASK = "no line of this file is a task yet: a task has a box, `- [ ] text`"
+"""The warning for a file that says something and has no task."""
 _LEFT = "(one with the same words is left as it is in Omi)"
 NO_BOX = (
     f"this is not read as a task {_LEFT}: one begins with `- [ ] ` or `- [x] `, blanks included"
@@ -351,13 +353,22 @@ def _heading(start: dict[str, object], events: Iterator[Event]) -> Heading:
     return Heading(int(level[1:]), " ".join("".join(title).split()))
 
 
-def first_item(source: bytes) -> int | None:
-    """Return where the first item of a list begins, if any does."""
-    body = _front_matter_end(source, begin(source))
-    for event, reach in _events(source[body:].decode()):
-        if not isinstance(event, str) and event.get("Start") == "Item":
-            return body + reach["start"]
-    return None
+def first_words(source: bytes) -> int | None:
+    """Return where the first list begins, else the first line that says something.
+
+    Headings say nothing, nor do rules and front matter.
+    """
+    at, found = outline(source, begin(source))
+    for block in found:
+        if block.kind == "Item":
+            return block.span.start
+    for block in found:
+        if block.kind in {"Heading", "Rule"}:
+            if words := _WORDS.search(source, at, block.span.start):
+                return words.start()
+            at = block.span.end
+    words = _WORDS.search(source, at)
+    return words.start() if words else None
 
 
 def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:

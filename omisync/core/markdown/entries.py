@@ -11,7 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omisync.core.markdown import blocks, plain, words
+from omisync.core.markdown import blocks, insertion, plain, words
 from omisync.core.model import DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ USUAL = {b" ": False, b"x": True, b"X": True}
 def parse(source: bytes, marks: Marks = MARKS, *, places: bool = True) -> Document:
     """Return the tasks of ``source``, which is valid UTF-8, in document order.
 
-    A list without any is told of: its person may not know how a task is written.
+    A file without any that says something is told of: its person may not know how a task
+    is written.
 
     All spans are byte offsets into ``source``, a byte order mark included. A
     line ends with LF, CRLF or a lone CR. Without ``places`` entries may lack
@@ -65,9 +66,16 @@ def parse(source: bytes, marks: Marks = MARKS, *, places: bool = True) -> Docume
         entries = tuple(entries)
     else:
         entries, notices = plain.entries(source, read, places=places)
-    if not entries and not notices and (item := blocks.first_item(source)) is not None:
-        notices = [Notice(bisect_right(blocks.line_starts(source), item), blocks.NO_TASK)]
+    if not entries and not notices:
+        notices = [*_unboxed(source)]
     return Document(source, entries, tuple(notices))
+
+
+def _unboxed(source: bytes) -> Iterator[Notice]:
+    """Yield what is to be said of a file without a task; the settings of a board say nothing."""
+    at = blocks.first_words(source[: insertion.end_of_text(source, ())])
+    if at is not None:
+        yield Notice(bisect_right(blocks.line_starts(source), at), blocks.NO_TASK)
 
 
 def _entries(

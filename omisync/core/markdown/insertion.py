@@ -60,7 +60,7 @@ def choose(document: Document, bullet: bytes, heading: str) -> Place:
     """
     source = document.source
     tasks = [entry.span.start for entry in document.entries]
-    end = _end_of_text(source, tasks)
+    end = end_of_text(source, tasks)
     body, outline = blocks.outline(source[:end], blocks.begin(source))
     written, title = _heading(heading)
     outer = [*_outer(outline)]
@@ -80,7 +80,7 @@ def choose(document: Document, bullet: bytes, heading: str) -> Place:
     return Place(body, after=_is_text_below(source, body), heading=written)
 
 
-def _end_of_text(source: bytes, tasks: Sequence[int]) -> int:
+def end_of_text(source: bytes, tasks: Sequence[int]) -> int:
     """Return where a comment of Obsidian's begins that ends the file, else where the file ends.
 
     A board has its settings there. One that stands right below a text, or around tasks,
