@@ -102,7 +102,7 @@ def test_an_explicit_id(value: str, explicit_id: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["", "\n", "# nothing\n", "[other]\nx = 1\n", "todo = []", BOM.decode()]
+    "source", ["", "\n", "# nothing\n\n  # [[todo]]\n", "todo = []", BOM.decode()]
 )
 def test_a_file_without_tasks(source: str) -> None:
     """No ``[[todo]]`` at all is a list without tasks, not an error."""
@@ -433,9 +433,14 @@ def test_a_list_by_another_name_is_noticed() -> None:
         ("[Next]\na = 1\n\n[[Next.Item]]\n", 4),
         ("[work]\nx = [1]\ntodo = [ # x\n {text = 'a'}]\n", 3),
         ("\nwork.todo = [{text = 'a'}]\n[[b.c]]\n", 2),
+        # without any list of tables
+        ("# mine\n\ntodos = ['milk']\n", 3),
+        ("[home]\ntasks = ['milk']\n", 1),
+        ("milk = false\r\neggs = true\r\n", 1),
+        ("x.y = [1]\nz = []\n[a.b]\nc = [1, {}]\n", 1),
     ],
 )
-def test_a_file_whose_lists_are_all_in_other_tables_is_noticed(source: str, line: int) -> None:
+def test_a_file_that_says_something_and_has_no_task_is_noticed(source: str, line: int) -> None:
     """Once, for nothing of it is read; not where there is a task or something else to say."""
     assert toml.parse(source.encode()).notices == (Notice(line, entries.NO_TASK),)
     for more in ("[[todo]]\ntext = 'a'\n", "[[task]]\n"):
@@ -443,12 +448,6 @@ def test_a_file_whose_lists_are_all_in_other_tables_is_noticed(source: str, line
             n.message for n in toml.parse(f"{source}{more}".encode()).notices
         ]
     assert toml.parse(f"todo = []\n{source}".encode()).notices == ()
-
-
-@pytest.mark.parametrize("source", ["", "[x]\na = 1\n", "x.y = [1]\nz = []\n[a.b]\nc = [1, {}]\n"])
-def test_a_file_without_a_list_of_tables_is_no_mistake(source: str) -> None:
-    """It may be there for something else, and get its first task later."""
-    assert toml.parse(source.encode()).notices == ()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from omisync.core import due
 from omisync.core.model import BOM, DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
 from omisync.core.reword import similarity
-from omisync.core.toml.scan import Place, chunks, first_list, inline_tables, key_lines
+from omisync.core.toml.scan import Place, chunks, first_words, inline_tables, key_lines
 from omisync.errors import ParseError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ DEADLINES = frozenset({"duedate", "deadline"})
 _NO_MARKS = str.maketrans("", "", "_-")
 
 NO_TASK = "no table of this file is a task yet: a task is a table `[[todo]]` with a `description`"
-"""The notice for a file with lists of tables and no task."""
+"""The notice for a file that says something and has no list of tasks."""
 
 NEARLY = 0.81
 """Likeness of a key to ours from which it was likely meant; ``uid`` is 0.8 of ``id``."""
@@ -75,7 +75,7 @@ def read(source: bytes, data: dict[str, object]) -> Document:
     tables = list(zip(_places(source), todos, strict=True))
     entries = tuple(_entry(source, place, todo) for place, todo in tables)
     notices = *_strangers(source, data), *_notices(entries), *_mistyped(source, tables)
-    if "todo" not in data and not notices and (line := first_list(source)):
+    if "todo" not in data and not notices and (line := first_words(source)):
         notices = (Notice(line, NO_TASK),)
     return Document(source, entries, notices)
 

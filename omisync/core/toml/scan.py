@@ -233,14 +233,20 @@ def key_lines(source: bytes) -> dict[tuple[str, ...], int]:
     return lines
 
 
-def first_list(source: bytes) -> int:
-    """Return the line of the first list of tables, in whatever table, 0 where there is none."""
+def first_words(source: bytes) -> int:
+    """Return the line of the first list of tables, in whatever table, else of the first statement.
+
+    0 where there are only comments.
+    """
+    first = 0
     for statement in statements(source):
         if source.startswith(b"[[", statement.at):
             return statement.line
         if statement.kind == b"=" and LIST.match(source, _after(KEY, source, statement.at)):
             return statement.line
-    return 0
+        if not first and statement.kind in {b"=", b"["}:
+            first = statement.line
+    return first
 
 
 class Place(NamedTuple):
