@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omisync.config import Config
-    from omisync.core.model import Entry, Link, RemoteItem
+    from omisync.core.model import Entry, Link, Notice, RemoteItem
     from omisync.store import Event
     from omisync.sync import Repaired
 
@@ -72,6 +72,7 @@ def _facts(config: Config) -> show.StatusFacts:
         parked=tuple(link for link in links if link.parked is not None),
         gone=tuple(link for link in links if _is_gone(link)),
         lines=_lines(config, links),
+        notices=_notices(config) if last.tasks == 0 else (),
         intents=intents,
         gates={name: wait for name, wait in gates.items() if wait > 0},
         last=last,
@@ -128,6 +129,17 @@ def _lines(config: Config, links: Sequence[Link]) -> dict[str, int]:
         return {}
     pairs = match.pair(entries, links).pairs
     return {links[link].key: entries[entry].line for entry, link in pairs}
+
+
+def _notices(config: Config) -> tuple[Notice, ...]:
+    """Return what is to be said of a file without a task; nothing if it cannot be read."""
+    from omisync import file, sync
+
+    try:
+        document = sync.parsed(config, file.read(config.todo_path))
+    except OmisyncError:
+        return ()
+    return () if document.entries else document.notices
 
 
 def _key(config: Config) -> tuple[str | None, str | None]:

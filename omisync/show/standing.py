@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    from omisync.core.model import Link
+    from omisync.core.model import Link, Notice
     from omisync.store.notes import LastRun, Refusal
 
 LABEL = 10
@@ -31,7 +31,8 @@ class StatusFacts:
     ``last`` and ``refused`` are the store's notes of those names, ``since`` tells in
     words what is different since all was in sync, if anything is.
     ``gone`` are the lines whose item was deleted in Omi. ``lines`` has
-    the line of each parked or gone task by key, where known.
+    the line of each parked or gone task by key, where known. ``notices`` are those of
+    a file in which the last look found no task.
     ``now`` is in Unix seconds. ``running`` names the process that holds the
     store. ``key`` is the key as it may be shown and where it is from,
     ``key_problem`` why there is none.
@@ -55,6 +56,7 @@ class StatusFacts:
     key: str | None = None
     key_problem: str | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
+    notices: Sequence[Notice] = ()
 
     @property
     def is_cut_short(self) -> bool:
@@ -109,6 +111,8 @@ def _write(paper: Paper, label: str, text: str, style: str = "") -> None:
 
 def _write_places(paper: Paper, facts: StatusFacts) -> None:
     _write(paper, "file", words.path(facts.todo_path))
+    for message, numbers in words.alike(facts.notices).items():
+        _write(paper, "", f"→ {words.lines(numbers)}: {message}")
     _write(paper, "server", facts.base_url)
     if facts.key is not None:
         _write(paper, "key", facts.key)

@@ -253,6 +253,28 @@ def test_status_before_the_first_sync(machine: Machine) -> None:
     assert machine.run("status", "--json").data["code"] is None
 
 
+@pytest.mark.parametrize("name", ["todo.md", "todo.toml"])
+def test_a_file_without_a_task_is_told_of_wherever_one_looks(name: str, machine: Machine) -> None:
+    """Who does not know the format would else read that all is in sync, each time anew."""
+    machine.name = name
+    machine.configure()
+    machine.write('todos = ["milk"]\n')
+    ran = machine.once()
+    assert (ran.code, ran.out.splitlines()[0]) == (0, "In sync: 0 tasks.")
+    said = "of this file is a task yet: a task "
+    assert f"{machine.todo}:1: no " in ran.err
+    doctor, status = machine.run("doctor"), machine.run("status")
+    assert f"{machine.todo}: 0 tasks, 1 warning (line 1: no " in doctor.out
+    for one in (ran, doctor, status):
+        assert said in one.out + one.err
+        assert one.code == 0
+    assert status.out.startswith("In sync: 0 tasks.\n")
+    assert "→ line 1: no " in status.out
+    machine.write("")
+    assert "→" not in machine.run("status").out
+    assert "(line" not in machine.run("doctor").out
+
+
 def test_status_tells_the_last_run(machine: Machine, omi: Omi) -> None:
     """Its code, since when it fails and why; in sync again, none of that is left."""
     machine.synced(lines(1, 2))
