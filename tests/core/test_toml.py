@@ -469,6 +469,17 @@ def test_a_file_that_says_something_and_has_no_task_is_noticed(source: str, line
         ("[[todo]]\ntext = 'a'\ndueDate = 1", 3, "dueDate is not read; did you mean due?"),
         ("[[todo]]\ntext = 'a'\ndue_date = 1", 3, "due_date is not read; did you mean due?"),
         ("[[todo]]\ntext = 'a'\ndeadline = 1", 3, "deadline is not read; did you mean due?"),
+        ("[[todo]]\ntext = 'a'\nDate = 2026-01-01", 3, "Date is not read; did you mean due?"),
+        (
+            "[[todo]]\ntext = 'a'\nstatus = 'open'\n[[todo]]\ntext = 'b'\nstatus = 'Done'",
+            6,
+            "status is not read; did you mean completed = true?",
+        ),
+        (
+            "todo = [{State = 'completed', text = 'a'}]",
+            1,
+            "State is not read; did you mean completed = true?",
+        ),
     ],
 )
 def test_a_name_that_is_nearly_ours_is_noticed(source: str, line: int, said: str) -> None:
@@ -485,6 +496,9 @@ def test_the_keys_of_a_person_are_not_noticed() -> None:
         *("one", "test", "ids", "kid", "status", "context", "duration", "''"),
     )
     own = "".join(f"{key} = 1\n" for key in keys) + "due = 2026-01-31\ndue_date = 'soon'\n"
+    for more in ("state = 'open'", "done = true\nstate = 'done'"):
+        table = f"[[todo]]\ntext = 'b'\n{more}\n"
+        assert toml.parse(table.encode()).notices == ()
     assert toml.parse(f"[[todo]]\ntext = 'a'\n{own}[[project]]\n[[done]]".encode()).notices == ()
 
 

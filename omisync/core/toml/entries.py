@@ -30,8 +30,14 @@ ADDED = tuple(key + mark for key in KEYS for mark in "_-")
 """What keys begin with that say more about one of ours: ``completed_on``."""
 NAMES = frozenset({"name", "task", "summary"})
 """Names that people give a description, in lower case."""
-DEADLINES = frozenset({"duedate", "deadline"})
+DEADLINES = frozenset({"duedate", "deadline", "date"})
 """Names that people give a due date, in lower case without marks."""
+STATES = frozenset({"status", "state"})
+"""Names that people give what says whether a task is done, in lower case."""
+FINISHED = frozenset(
+    {"done", "completed", "complete", "finished", "closed", "cancelled", "canceled"}
+)
+"""What they say there of one that is, in lower case."""
 _NO_MARKS = str.maketrans("", "", "_-")
 
 NO_TASK = "no table of this file is a task yet: a task is a table `[[todo]]` with a `description`"
@@ -96,12 +102,16 @@ def _mistyped(
     """Warn of keys that are nearly ours. Others are the person's, also what adds to ours."""
     foreign = {key for _, table in tables for key in table}.difference(KEYS)
     dates = {key for key in foreign if key.casefold().translate(_NO_MARKS) in DEADLINES}
+    states = {key for key in foreign if key.casefold() in STATES}
     typos = {key: _nearest(key, KEYS) for key in foreign - dates if not key.startswith(ADDED)}
     near = {key: meant for key, meant in typos.items() if meant} | dict.fromkeys(dates, DUE_KEYS[0])
+    near |= dict.fromkeys(states, f"{COMPLETED_KEYS[0]} = true")
     for place, table in tables if near else ():
         has_date = not table.keys().isdisjoint(DUE_KEYS)
+        has_mark = not table.keys().isdisjoint(COMPLETED_KEYS)
         for key in filter(near.__contains__, table):
-            if key not in dates or not has_date:
+            is_open = has_mark or str(table[key]).casefold() not in FINISHED
+            if not (key in dates and has_date) and not (key in states and is_open):
                 message = f"{key} is not read; did you mean {near[key]}?"
                 yield Notice(_key_line(source, place, key), message)
 
