@@ -170,8 +170,9 @@ def test_additions_stand_at_the_end(before: str, after: str, ending: str, is_end
         before = before.removesuffix("\n") + "# e"
         after = before + "\n\n+"
     ending = ending if "\n" in before else "\n"
-    one = '[[todo]]\ndescription = "n\\n"\n'.replace("\\n", "\\té")
-    two = '[[todo]]\ndescription = "m"\ncompleted = true\ndue = 2026-01-31\nid = "i"\n'
+    key = "text" if "text" in before else "description"
+    one = f'[[todo]]\n{key} = "n\\té"\n'
+    two = f'[[todo]]\n{key} = "m"\ncompleted = true\ndue = 2026-01-31\nid = "i"\n'
     new = after.replace("+", f"{one}\n{two}").replace("\n", ending)
     if before.removeprefix("\ufeff") and not before.endswith("\n"):
         new = new.removesuffix(ending)
@@ -183,15 +184,15 @@ def test_additions_stand_at_the_end(before: str, after: str, ending: str, is_end
     ("before", "after"),
     [
         ('todo = [{text="a", x=1}, {text="b"}] # c\ny = 1\n',
-         'todo = [{text="z", x=1, completed = true}, {description = "n"}] # c\ny = 1\n'),
+         'todo = [{text="z", x=1, completed = true}, {text = "n"}] # c\ny = 1\n'),
         ("todo = [\r\n  {text='a'}, # 1\r\n  {text='b'}, # 2\r\n]\r\n",
-         "todo = [\r\n  {text='z', completed = true}, # 1\r\n  {description = \"n\"},\r\n]\r\n"),
+         "todo = [\r\n  {text='z', completed = true}, # 1\r\n  {text = \"n\"},\r\n]\r\n"),
         ('todo = [\n\t{ text = "a" }, # ]\n# b\n\t{ text = "b" } # 2\n]',
-         'todo = [\n\t{ text = "z", completed = true }, # ]\n\t{description = "n"}\n# b\n]'),
+         'todo = [\n\t{ text = "z", completed = true }, # ]\n\t{text = "n"}\n# b\n]'),
         ("todo = [ # 0\n\t{ text = 'a' } # 1\n\t, { text = 'b', due = 2026-01-31 }\n]",
-         "todo = [ # 0\n\t{ text = 'z', completed = true }, # 1\n\t{description = \"n\"}\n\t\n]"),
+         "todo = [ # 0\n\t{ text = 'z', completed = true }, # 1\n\t{text = \"n\"}\n\t\n]"),
         ("todo = [ { text = 'a' } ,{ text = 'b' } , ]",
-         "todo = [ { text = 'z', completed = true } , {description = \"n\"},]"),
+         "todo = [ { text = 'z', completed = true } , {text = \"n\"},]"),
     ],
 )  # fmt: skip
 def test_an_inline_array_is_rewritten_in_place(before: str, after: str) -> None:
@@ -234,11 +235,41 @@ def test_a_table_goes_from_an_array(before: str, removed: list[int], after: str)
 )
 def test_a_table_comes_to_an_array(before: str, after: str) -> None:
     """Laid out as the one above it, with a comma behind it where that one had one."""
-    new = f"todo = {after}\n".replace("+", '{description = "n"}')
+    key = "text" if "text" in before else "description"
+    new = f"todo = {after}\n".replace("+", f'{{{key} = "n"}}')
     added = Addition(Task("n"))
     for ending in ("\n", "\r\n"):
         source = f"todo = {before}\n".replace("\n", ending)
         assert rewritten(source, added, added) == new.replace("\n", ending)
+
+
+@pytest.mark.parametrize(
+    ("tables", "text", "completed", "due"),
+    [
+        (["title = 'a'\ndone = true", "title = 'b'", "text = 'c'"], "title", "done", "due"),
+        (["text = 'a'\ndue_at = 2026-01-31"], "text", "completed", "due_at"),
+        (["title = 'a'", "text = 'b'"], "text", "completed", "due"),  # as often: the one we name
+        (["title = 'a'\ncompleted = true", "description = 'b'"], "description", "completed", "due"),
+        (["text = 'a'\ndescriptions = 1\n[todo.x]\ndone = 1"], "text", "completed", "due"),
+    ],
+)
+def test_new_keys_have_the_names_that_the_file_uses(
+    tables: list[str], text: str, completed: str, due: str
+) -> None:
+    """A file of `title` and `done` had some `description` and `completed` in it soon."""
+    before = "\n".join(f"[[todo]]\n{table}\n" for table in tables)
+    new = Addition(Task("z", completed=True, due="2026-02-01"))
+    said = f'{text} = "z"\n{completed} = true\n{due} = 2026-02-01\n'
+    assert rewritten(before, new) == f"{before}\n[[todo]]\n{said}"
+    inline = ", ".join(
+        "{" + table.replace("\n", ", ") + "}" for table in tables if "[" not in table
+    )
+    if inline:
+        said = said.strip().replace("\n", ", ")
+        assert rewritten(f"todo = [{inline}]\n", new) == f"todo = [{inline}, {{{said}}}]\n"
+    last = document(before + "[[todo]]\ntext = 'z'\n")
+    result = toml.rewrite(last, [but(last.entries[-1], completed=True)])
+    assert result.document.source.decode().endswith(f"text = 'z'\n{completed} = true\n")
 
 
 def test_an_empty_array_takes_additions() -> None:

@@ -9,6 +9,7 @@ rest is applied.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,12 +59,14 @@ class _Row(NamedTuple):
 class _Draft(NamedTuple):
     """What all attempts to write into one file have in common.
 
-    ``is_array`` tells whether the tasks are in a statement ``todo = [...]``.
+    ``is_array`` tells whether the tasks are in a statement ``todo = [...]``, ``usual``
+    has for all names of a key the one that most of them use.
     """
 
     document: Document
     data: Mapping[str, object]
     is_array: bool
+    usual: Mapping[tuple[str, ...], str]
 
 
 class _Attempt(NamedTuple):
@@ -187,7 +190,9 @@ def _settled(document: Document, asks: Sequence[_Ask]) -> _Attempt:
     except ParseError:  # nested as deeply as Python goes, and read nearer to its limit
         return nothing
     is_array = "todo" in data and not any(entry.span.end for entry in document.entries)
-    return _joined(_Draft(document, data, is_array), nothing, asks)
+    used = Counter(name for table in _todos(data) for name in table)
+    usual = {names: max(names, key=used.__getitem__) for names in lines.ORDER}
+    return _joined(_Draft(document, data, is_array, usual), nothing, asks)
 
 
 def _joined(draft: _Draft, good: _Attempt, group: Sequence[_Ask]) -> _Attempt:
@@ -273,7 +278,7 @@ def _in_tables(draft: _Draft, asks: Sequence[_Ask]) -> bytes:
     """Return the bytes of a file of ``[[todo]]`` tables with all of this in it."""
     source = draft.document.source
     ending = lines.line_end(source)
-    changes, removed, added = _parted(asks)
+    changes, removed, added = _parted(draft, asks)
     splices = [
         splice
         for index, settings in changes
@@ -291,16 +296,20 @@ def _in_array(draft: _Draft, asks: Sequence[_Ask]) -> bytes:
     """Return the bytes of a file that has its tasks in one array with all of this in it."""
     source = draft.document.source
     ending = lines.line_end(source)
-    changes, removed, added = _parted(asks)
+    changes, removed, added = _parted(draft, asks)
     splices = array.changed(source, changes, removed, ending)
     return array.added(spliced(source, splices), added, ending)
 
 
 def _parted(
-    asks: Sequence[_Ask],
+    draft: _Draft, asks: Sequence[_Ask]
 ) -> tuple[list[tuple[int, list[Setting]]], set[int], list[list[Setting]]]:
     """Return what is to be set by index of the entry, which entries go, and what comes."""
     removed = {ask.at for ask in asks if ask.at is not None and not ask.what.task}
-    told = [(ask.at, _settings(ask.what, ask.what.task)) for ask in asks if ask.what.task]
+    told = [
+        (ask.at, [one._replace(name=draft.usual[one.names]) for one in _settings(ask.what, task)])
+        for ask in asks
+        if (task := ask.what.task)
+    ]
     changes = [(at, settings) for at, settings in told if at is not None]
     return changes, removed, [settings for at, settings in told if at is None]

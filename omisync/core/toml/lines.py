@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # tomlkit takes 40 ms to import, and most runs write no file: only functions import it.
 
-ORDER = (TEXT_KEYS, COMPLETED_KEYS, DUE_KEYS, ID_KEYS)
+ORDER: tuple[tuple[str, ...], ...] = (TEXT_KEYS, COMPLETED_KEYS, DUE_KEYS, ID_KEYS)
 """The keys of a task in the order in which new ones are written."""
 
 NOT_LITERAL = re.compile("[\x00-\x08\x0a-\x1f\x7f']")
@@ -36,10 +36,11 @@ BLANK_LINES = re.compile(rb"(?:[ \t\r]*\n)*(?:[ \t\r]*\Z)?")
 
 
 class Setting(NamedTuple):
-    """A key to set, by all of its names; None takes it away."""
+    """A key to set, by all of its names; None takes it away. A new one gets ``name``."""
 
     names: tuple[str, ...]
     value: str | bool | date | None
+    name: str = ""
 
 
 def line_end(source: bytes) -> bytes:
@@ -134,7 +135,8 @@ def said(setting: Setting) -> bytes:
     """Return a key and its value, as they stand in a line or an inline table."""
     import tomlkit
 
-    return f"{setting.names[0]} = {tomlkit.item(setting.value).as_string()}".encode()
+    name = setting.name or setting.names[0]
+    return f"{name} = {tomlkit.item(setting.value).as_string()}".encode()
 
 
 # Tables that go and tables that come.
