@@ -33,15 +33,34 @@ AFTER = r"(?![^\W_]|[-+:/.,]\w)"
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 """A day as it is written; whether the calendar has it, the pattern does not tell."""
 
+_SIGNS = re.compile(r"[📅📆🗓:@]")
+"""One of these is in every token, and in all that is told of."""
+
+_ICON = r"[📅📆🗓][\ufe0e\ufe0f]?\s*"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
+_MONTH_DAY = r"[0-9]{1,2}(?:st|nd|rd|th)?\b"
+_LATER = (
+    r"(?:today|tonight|tomorrow|next (?:week|month)"
+    r"|(?:next )?(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?)\b"
+    r"(?=\s*(?:$|[^\w\s]))"
+)
+"""Days in words, which are no part of a sentence: nothing follows them."""
+
 _FOREIGN = re.compile(
-    r"(?=[📅\[(@])"
+    r"(?=[📅📆🗓\[(@])"
     rf"(?:(?:{BEFORE}@|📅[\ufe0e\ufe0f]?\s*)\[\[(?P<link>{DAY})\]\]"
     rf"|{BEFORE}@\{{(?P<card>{DAY})\}}"
     rf"|{BEFORE}@(?i:due)(?::\s*|\s+)(?P<tag>{DAY}){AFTER}"
     rf"|(?<!\\)[\[(]\s*(?:(?i:deadline)::\s*(?P<field>{DAY})"
     rf"|(?i:due)::\s*\[\[(?P<linked>{DAY})\]\])\s*[\])])"
+    rf"|[📆🗓][\ufe0e\ufe0f]?\s*(?P<calendar>{DAY}){AFTER}"
+    rf"|{_ICON}(?P<words>(?i:{_MONTH}\s+{_MONTH_DAY}|{_MONTH_DAY}\s+{_MONTH}|{_LATER}))"
 )
-"""How other programs write a due date: boards, links to a day, tags, fields of another name."""
+"""How other programs write a due date, or understand one: boards, links to a day, tags, fields
+of another name, other calendars, words."""
 
 _OPENING = re.compile(
     r"(?=[📅\[(@dD])"  # most characters begin no token: they are passed over quickly
@@ -127,6 +146,7 @@ class Found(NamedTuple):
 
 
 NOT_A_DATE = "is not a date; write it like due:2026-01-31 or due:2026-01-31T17:00"
+SPACED = "is not read for the blank behind its colon; write it like due:2026-01-31"
 SECOND = "is a second due date; only the first of a task counts"
 NOT_A_TIME = "is not read as part of the date before it; write its time like T08:30 or T20:30"
 NOT_OURS = "is not read as a due date; write it like due:2026-01-31"
@@ -139,7 +159,7 @@ def find(text: str) -> Found:
     The caller has blanked out what cannot hold a token (code, links), keeping
     the length of the text.
     """
-    if "📅" not in text and ":" not in text and "@" not in text:
+    if not _SIGNS.search(text):
         return Found()
     token: Token | None = None
     rejected: list[Rejected] = []
@@ -161,7 +181,8 @@ def find(text: str) -> Found:
 def _foreign(text: str) -> Iterator[Rejected]:
     for found in _FOREIGN.finditer(text):
         with suppress(ValueError):  # 31 February is meant by nobody
-            date.fromisoformat(found[str(found.lastgroup)])
+            if found["words"] is None:
+                date.fromisoformat(found[str(found.lastgroup)])
             yield Rejected(*found.span(), NOT_OURS)
 
 
@@ -197,7 +218,11 @@ def _read(text: str, opening: re.Match[str]) -> Token | Rejected | None:
 
 def _reject(text: str, opening: re.Match[str], kind: str) -> Rejected | None:
     instead = _INSTEAD[kind].match(text, opening.end())
-    return Rejected(opening.start(), instead.end(), NOT_A_DATE) if instead else None
+    if instead is None:
+        return None
+    value = _VALUE.match(text, instead.end() - len(instead[0].lstrip()))
+    is_spaced = kind == "word" and value is not None and _canon(value) is not None
+    return Rejected(opening.start(), instead.end(), SPACED if is_spaced else NOT_A_DATE)
 
 
 def _may_be_range(value: re.Match[str]) -> bool:

@@ -448,6 +448,9 @@ def test_the_advice_is_itself_valid() -> None:
         "[deadline:: 2026-07-10]",
         "(Deadline::2026-07-10 )",
         "[due:: [[2026-07-10]]]",
+        "📆 2026-07-10",
+        "🗓2026-07-10",
+        "🗓\ufe0f  2026-07-10",
     ],
 )
 def test_a_date_of_another_program_is_told_of(foreign: str) -> None:
@@ -464,10 +467,40 @@ def test_a_date_of_another_program_is_told_of(foreign: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "Dec 5", "dec. 5", "December 5th", "5 December", "5th Sept", "May 5 2026", "1 Jan",
+        "today", "TOMORROW", "Friday", "next fri", "next week", "Sun",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sign", ["📅 ", "📅\ufe0f", "📆 ", "🗓\ufe0f "])
+def test_a_calendar_with_a_date_in_words_is_told_of(sign: str, words: str) -> None:
+    """Alone, at an end or before a sign; it stays text and needs no backslash to be some."""
+    for before, after in (("", ""), ("Call ", ""), ("Call ", " ⏫"), ("(", ") Bob"), ("", ", Bob")):
+        text = f"{before}{sign}{words}{after}"
+        found = due.find(text)
+        assert (found.token, found.rejected) == (None, ())
+        (one,) = found.foreign
+        assert one.reason == due.NOT_OURS
+        assert text[one.start : one.end] == f"{sign}{words.removesuffix(' 2026')}"
+        assert due.find(f"{text} due:2026-01-31").foreign == ()
+
+
+def test_a_blank_behind_the_colon_is_named() -> None:
+    """That is the fault of such a date, which is one."""
+    for text in ("due: 2026-12-05", "a Due:  2026-12-05T17:00 b", "due:\t2026-12-05, b"):
+        assert [one.reason for one in due.find(text).rejected] == [due.SPACED]
+    for text in ("due: 2026-02-30", "due: 5.12.2026", "due:: 2026-12-05", "due:2026-12-5"):
+        assert [one.reason for one in due.find(text).rejected] == [due.NOT_A_DATE]
+
+
+@pytest.mark.parametrize(
     "text",
     ["a@{2026-07-10}", "\\@{2026-07-10}", "[[2026-07-10]]", "@2026-07-10", "@due 2026-07-10-3",
      "deadline:: 2026-07-10", "[start:: 2026-07-10]", "@@{2026-07-10}",
-     "[deadline:: 2026-07-10 x]"],
+     "[deadline:: 2026-07-10 x]", "📆 2026-07-10-3", "🗓 12 eggs", "📅 of May 5",
+     "📅 Market 5", "📅 Plan the week", "📅 today or never", "📅 Monday meeting", "📅",
+     "📅 5 decks", "📅 Dec 512", "📅 fridays", "Dec 5", "next week", "📅 2026"],
 )  # fmt: skip
 def test_no_other_date_is_told_of(text: str) -> None:
     """Prose, addresses, links and the dates that are not the due one."""

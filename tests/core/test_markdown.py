@@ -622,6 +622,17 @@ def test_due_dates_of_another_program_have_one_warning_for_all_days() -> None:
     assert markdown.legible("a @{2026-07-10}") == "a @{2026-07-10}"
 
 
+@pytest.mark.parametrize("sign", ["📆 ", "🗓 ", "🗓\ufe0f"])
+def test_other_calendars_are_told_of(sign: str) -> None:
+    """Obsidian's Tasks reads them as due dates; in an address they are text."""
+    source = f"- [ ] a {sign}2026-07-10\n- [ ] b {sign}2026-07-11\n- [ ] c `{sign}2026-07-10`\n"
+    assert warned(source) == [(line, f"“{sign}…” {due.NOT_OURS}") for line in (1, 2)]
+    assert said(source)[0] == f"a {sign}2026-07-10"
+    for text in (f"a {sign}2026-07-10", "b 📅 Dec 5"):
+        assert markdown.legible(text) == text
+    assert warned("- [ ] b 📅 Dec 5\n") == [(1, f"“📅 Dec 5” {due.NOT_OURS}")]
+
+
 def test_a_long_malformed_token_is_quoted_short() -> None:
     """A warning stays readable, and quotes code and links as they are."""
     ((line, message),) = warned(f"- [ ] due:{'x' * 999}`y`\n")[:1]

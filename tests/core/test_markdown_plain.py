@@ -24,6 +24,7 @@ PARTS = (
     "  - [ ] sub\n", "  cont\n", "prose\n", "    code\n", "- [ ] café “q”…\n", "+ [ ] (a) 50%\n",
     "- [ ] a 📅 2026-02-30\n", "===\n", "---\n", "- [ ] b  c\n", "- [ ] d \n", "> - [ ] q\n",
     "- plain\n", "- [ ] #12 e\n", "- [ ] due:2026-01-01\n", "- [ ] a omi:x-1\n", "- [ ] 牛乳 🔥\n",
+    "- [ ] 🗓 2026-01-01\n", "- [ ] a 📅 Dec 5\n",
     "<div>\n", "```\n", "[r]: /u\n", "- [ ] see [r]\n", "- [ ] " + "a" * 501 + "\n", "# H #\n",
 )  # fmt: skip
 """LazySequence that are plain, nearly plain, or change what the next one is."""

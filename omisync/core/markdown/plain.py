@@ -36,7 +36,7 @@ RUN = 64
 # Letters and signs without a meaning, in UTF-8: no markup, no space, no emoji of a date.
 _BEYOND = (
     rb"[\xc3-\xdf][\x80-\xbf]|\xe2\x80[\x90-\xa7]|\xe3[\x81-\xbf][\x80-\xbf]"
-    rb"|[\xe4-\xed][\x80-\xbf]{2}|\xf0\x9f(?!\x93)[\x80-\xbf]{2}"
+    rb"|[\xe4-\xed][\x80-\xbf]{2}|\xf0\x9f(?![\x93\x97])[\x80-\xbf]{2}"
 )
 _SIGN = rb"[!\"#$%'()+,\-./0-9;=?A-Z\^a-z{|}~]"
 _WORD = rb"(?:" + _SIGN + rb"++|" + _BEYOND + rb")++"

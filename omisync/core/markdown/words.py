@@ -30,7 +30,7 @@ _COMMENT = "\udc01"
 _ADDRESS = re.compile(rf"(?:://|www\.)[^\s\udc00\udc01]+|\[\[(?!{due.DAY}\]\])[^\[\]]*\]\]")
 
 # Words with one space between them and no sign of a token: what most lines are.
-_PLAIN = re.compile(r"[^\s:@📅✅❌➕]++(?: [^\s:@📅✅❌➕]++)*+")
+_PLAIN = re.compile(r"[^\s:@📅📆🗓✅❌➕]++(?: [^\s:@📅📆🗓✅❌➕]++)*+")
 
 _ID = re.compile(rf"{due.BEFORE}omi:({WRITABLE_ID.pattern}){due.AFTER}")
 _DAY = f"({due.DAY})"
