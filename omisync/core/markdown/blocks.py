@@ -67,7 +67,7 @@ _HIDING = {
 }
 NO_TASK = "no line of this file is a task yet: a task has a box, `- [ ] text`"
 """The warning for a file that says something and has no task."""
-_LEFT = "(one with the same words is left as it is in Omi)"
+_LEFT = "(if it was one with these words, it is left as it is in Omi)"
 NO_BOX = (
     f"this is not read as a task {_LEFT}: one begins with `- [ ] ` or `- [x] `, blanks included"
 )
