@@ -401,6 +401,10 @@ class Store:
         """Write one gate; call inside ``transaction``."""
         self._put("gates", [(gate.bucket, gate.set_at, gate.retry_after, gate.limit)])
 
+    def drop_gates(self) -> None:
+        """Forget which buckets are shut; call inside ``transaction``."""
+        self._db.execute("DELETE FROM gates")
+
     def record_clashes(self, at: float, clashes: Iterable[Clash]) -> list[Clash]:
         """Remember values that give way; return those that were not yet; call in ``transaction``.
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from omisync.sync.desk import Run
 
 
+DATE_STAYS = "the date stays in Omi"
+
+
 async def change(
     run: Run, op: ChangeRemote, event: str = "task.changed", news: Patch | None = None
 ) -> None:
@@ -62,8 +65,9 @@ async def change(
         _write(run, _certain(link, op.link))
         raise
     else:
-        said = described(op.patch if news is None else news)
-        run.settle(event, _changed(run, link, op.patch, item), detail=said)
+        changed = _changed(run, link, op.patch, item)
+        said = described(op.patch if news is None else news, stays=changed.clear_due)
+        run.settle(event, changed, detail=said)
         run.succeeded()
 
 
@@ -147,7 +151,7 @@ def _date_stays(run: Run, link: Link) -> None:
     """Settle a date that this server cannot clear: the line has none, the item keeps its."""
     base = Base(link.seen, _base(link).remote)
     settled = link.but(base=base, clear_due=True, doubt=frozenset())
-    run.settle("task.changed", settled, detail="the date stays in Omi")
+    run.settle("task.changed", settled, detail=DATE_STAYS)
     run.succeeded()
     _say_date_stays(run, link)
 
@@ -175,8 +179,11 @@ def _changed(run: Run, link: Link, patch: Patch, item: RemoteItem) -> Link:
     )
 
 
-def described(patch: Patch) -> str:
-    """Return what a patch does, in a few words: ``reworded, ticked, due date set``."""
+def described(patch: Patch, *, stays: bool = False) -> str:
+    """Return what a patch does, in a few words: ``reworded, ticked, due date set``.
+
+    ``stays`` tells that the server did not clear the date.
+    """
     words = []
     if patch.description is not None:
         words.append("reworded")
@@ -185,7 +192,7 @@ def described(patch: Patch) -> str:
     if patch.due_at is not None:
         words.append("due date set")
     if patch.clear_due:
-        words.append("due date cleared")
+        words.append(DATE_STAYS if stays else "due date cleared")
     return ", ".join(words)
 
 

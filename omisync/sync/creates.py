@@ -70,7 +70,7 @@ async def send(
         else:
             items = await client.create_batch(fields, idempotency_key=intents[0].group)
     except OutcomeUnknown as error:
-        _unknown(run, intents, error.failure)
+        _unknown(run, intents, error.failure, error.message)
         run.unlucky += 1
         run.trouble(error)
         return []
@@ -116,7 +116,7 @@ def settle(run: Run) -> None:
     run.linked.update(settled)
     run.succeeded(len(settled))
     if missing:
-        _unknown(run, missing, "unlisted")
+        _unknown(run, missing, "unlisted", "Omi's answer does not show it")
 
 
 def _write_down(run: Run, groups: Sequence[Sequence[AddRemote]]) -> None:
@@ -156,20 +156,20 @@ def withdraw(run: Run) -> None:
         run.ahead.clear()
 
 
-def _unknown(run: Run, intents: Sequence[Intent], failure: str) -> None:
+def _unknown(run: Run, intents: Sequence[Intent], failure: str, why: str) -> None:
     now = run.desk.clock()
     with run.store.transaction():
         run.store.put_intents(one._replace(failure=failure, failed_at=now) for one in intents)
-        run.store.record(_failed(now, intents, failure))
+        run.store.record(_failed(now, intents, why))
     run.look_again(now)
 
 
-def _failed(now: float, intents: Sequence[Intent], failure: str) -> Event:
+def _failed(now: float, intents: Sequence[Intent], why: str) -> Event:
     """Return the event of a failed create; a batch does not tell which task is to blame."""
     if len(intents) > 1:
-        return Event(now, "task.failed", f"{len(intents)} new tasks", detail=failure)
+        return Event(now, "task.failed", f"{len(intents)} new tasks", detail=why)
     (intent,) = intents
-    return Event(now, "task.failed", intent.fields.description, intent.key, detail=failure)
+    return Event(now, "task.failed", intent.fields.description, intent.key, detail=why)
 
 
 def _take_back(run: Run, intents: Iterable[Intent]) -> None:

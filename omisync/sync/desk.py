@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import time as time_of_day
 from itertools import count
@@ -196,14 +197,28 @@ class Run:
         return self.desk.store
 
     def recall_gates(self) -> None:
-        """Know again which buckets are shut; none since a time to come, or it would stay so."""
+        """Know again which buckets are shut; none since a time to come, or it would stay so.
+
+        They are those of one key: Omi counts the requests of each by itself.
+        """
         self.gates = self.store.gates()
+        key, gated = self._fingerprint() if self.gates else None, self.store.fact("gated")
+        if key is not None and gated not in {None, key}:
+            self.gates = {}
+            with self.store.transaction():
+                self.store.drop_gates()
         early = [gate for gate in self.gates.values() if gate.set_at > self.now]
         if early:
             with self.store.transaction():
                 for gate in early:
                     self.gates[gate.bucket] = replace(gate, set_at=self.now)
                     self.store.put_gate(self.gates[gate.bucket])
+
+    def _fingerprint(self) -> str | None:
+        """Return what stands for the key, None where there is none."""
+        with suppress(OmisyncError):
+            return self.desk.find_key().fingerprint
+        return None
 
     def shut(self, bucket: str) -> bool:
         """Return whether this bucket must not be called now; if so, note until when."""
@@ -255,6 +270,7 @@ class Run:
         self.gates[error.bucket] = gate
         with self.store.transaction():
             self.store.put_gate(gate)
+            self.store.put_fact("gated", self._fingerprint())
         self.look_again(gate.set_at + gate.retry_after)
 
     def succeeded(self, links: int = 1) -> None:

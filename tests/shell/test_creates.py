@@ -37,6 +37,9 @@ def intents(person: Person) -> list[Intent]:
         return store.intents()
 
 
+BROKE = "no complete reply to the create: the connection broke"
+
+
 @pytest.fixture
 async def settled(person: Person) -> Person:
     """Someone whose first task is in Omi."""
@@ -47,10 +50,14 @@ async def settled(person: Person) -> Person:
 
 
 @pytest.mark.parametrize(
-    ("fault", "failure", "wait"), [("reset_before", "dropped", 5.0), ("5xx_before", "5xx", 2.0)]
+    ("fault", "why", "wait"),
+    [
+        ("reset_before", BROKE, 5.0),
+        ("5xx_before", "the server answered the create with 503: Try again", 2.0),
+    ],
 )
 async def test_a_create_without_an_answer_is_looked_for_twice(
-    settled: Person, clock: Clock, fault: Fault, failure: str, wait: float
+    settled: Person, clock: Clock, fault: Fault, why: str, wait: float
 ) -> None:
     """At once and after a while; then it is given up and made anew, and found if it is there."""
     settled.write("- [ ] first\n- [ ] a\n")
@@ -60,7 +67,7 @@ async def test_a_create_without_an_answer_is_looked_for_twice(
     assert (outcome.code, outcome.waiting, outcome.retry_at) == (errors.TEMPORARY, 1, began)
     key = link(settled, "a").key
     assert re.fullmatch("[0-9a-f]{32}", settled.sandbox.requests[-1].headers["Idempotency-Key"])
-    assert history(settled, 1) == [Event(began, "task.failed", "a", key, detail=failure)]
+    assert history(settled, 1) == [Event(began, "task.failed", "a", key, detail=why)]
     settled.sent()
     outcome = await settled.cycle()
     assert settled.sent() == [("GET", 200)]
@@ -73,7 +80,7 @@ async def test_a_create_without_an_answer_is_looked_for_twice(
     await settled.cycle()
     voided, failed = history(settled, 2)
     assert voided == Event(clock.now, "create.voided", "a", key)
-    assert (failed.event, failed.detail) == ("task.failed", "dropped")
+    assert (failed.event, failed.detail) == ("task.failed", BROKE)
     assert link(settled, "a").failures == 1
     assert (await settled.cycle()).counts == {"task.created": 1}
     (item,) = (one for one in settled.sandbox.items.values() if one.description == "a")
@@ -136,7 +143,7 @@ async def test_a_batch_without_an_answer_is_one_event(settled: Person, clock: Cl
     settled.sandbox.fault_next("reset_after", method="POST")
     outcome = await settled.cycle()
     assert outcome.waiting == 2
-    told = Event(clock.now, "task.failed", "2 new tasks", detail="dropped")
+    told = Event(clock.now, "task.failed", "2 new tasks", detail=BROKE)
     assert history(settled, 1) == [told]
     assert (await settled.cycle()).counts == {"task.created": 2}
 

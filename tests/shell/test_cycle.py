@@ -142,6 +142,27 @@ async def test_a_limit_is_remembered(settled: Person, clock: Clock) -> None:
     assert gate.retry_after > 0
 
 
+async def test_a_limit_is_that_of_one_key(settled: Person, clock: Clock) -> None:
+    """Another key of the account may write at once; without one the limit stays known."""
+    settled.sandbox.limits["write"] = 0
+    settled.write(lines("[x]"))
+    assert (await settled.cycle()).code == errors.TEMPORARY
+    settled.sandbox.limits["write"] = 120
+    settled.sent()
+    clock.pass_by(10)
+    working = settled.key
+    settled.key = ""
+    assert (await settled.cycle()).code == errors.BAD_KEY
+    settled.key = working
+    assert (await settled.cycle()).code == errors.TEMPORARY
+    assert settled.sent() == []
+    settled.key = f"{working[:-1]}0"
+    settled.sandbox.keys[settled.key] = settled.sandbox.keys[working]
+    assert (await settled.cycle()).code == errors.OK
+    with Store.open(settled.store_path) as store:
+        assert not store.gates()
+
+
 async def test_what_failed_before_is_tried_last(settled: Person) -> None:
     """It may be to blame, and the first write goes alone."""
     with Store.open(settled.store_path) as store, store.transaction():

@@ -428,6 +428,16 @@ async def test_a_server_that_answers_nothing_is_left_alone(person: Person) -> No
         assert {one.failures for one in store.links()} == {0}
 
 
+async def test_a_date_that_omi_does_not_clear_is_not_said_to_be_cleared(person: Person) -> None:
+    """An older server takes the other fields of the change, and keeps the date."""
+    person.write("- [ ] a due:2026-12-24\n")
+    await person.settle()
+    person.sandbox.clears_due = False
+    person.write("- [x] a\n")
+    assert len((await person.cycle()).remarks) == 1
+    assert history(person)[-1] == ("task.changed", "a", "ticked, the date stays in Omi")
+
+
 async def test_a_date_that_omi_refuses_to_clear_stays_there(person: Person) -> None:
     """It is told once, and the line is known to have none."""
     person.write("- [ ] a due:2026-12-24\n")
