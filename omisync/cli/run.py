@@ -50,7 +50,7 @@ ASK_AGAIN = 1.0
 def once(options: Namespace) -> int:
     """Sync once: ``omisync --once``."""
     ready = quick.look(places.config_path(options.config, os.environ), os.environ)
-    if ready is not None:
+    if ready is not None and not (options.json and ready.parked):  # programs are told which
         _say_quickly(options, ready)
         return ready.code
     from omisync import show

@@ -105,7 +105,7 @@ def _stopped(result: Outcome) -> str:
 
 
 def _parked(result: Outcome) -> str:
-    number = len(result.parked) or result.parked_before
+    number = len(result.parked or result.still_parked)
     of_all = f"{number} of " if result.tasks is not None else ""
     tasks = words.count(number if result.tasks is None else result.tasks, "task")
     return f"{of_all}{tasks} parked; `omisync status` tells why"
@@ -165,19 +165,19 @@ def outcome_data(result: Outcome) -> dict[str, object]:
 
     ``parked`` is a count.
     """
-    lines = _lines(result)
+    lines, parked = _lines(result), result.parked or result.still_parked
     return {
         "version": 1,
         "code": result.code,
         "in_sync": result.code in {errors.OK, errors.PARKED},
         "tasks": result.tasks,
-        "parked": len(result.parked) or result.parked_before,
+        "parked": len(parked),
         "waiting": result.waiting,
         "done": {name.removeprefix("task."): n for name, n in sorted(result.counts.items()) if n},
         "retry_at": words.instant(result.retry_at),
         "look_at": words.instant(result.look_at),
         "troubles": [error_data(trouble) for trouble in result.troubles],
-        "parked_tasks": [parked_data(link, lines.get(link.key)) for link in result.parked],
+        "parked_tasks": [parked_data(link, lines.get(link.key)) for link in parked],
         "remarks": list(result.remarks),
         "notices": [{"line": n.line, "message": n.message} for n in result.notices],
     }

@@ -126,7 +126,7 @@ def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Outcome | None
     if settled is None or reading.is_owed(desk):
         return None
     holds = settled.holds(snapshot.digest, desk.setting, now, settled.look_at)
-    return ending.settled_outcome(settled) if holds else None
+    return ending.settled_outcome(desk.store, settled) if holds else None
 
 
 def preview(

@@ -327,8 +327,8 @@ class Outcome:
     ``code`` is the exit code it stands for. ``waiting`` counts the ops that
     still have to reach the server. ``retry_at`` says when something temporary
     may be over (None: unknown, use the backoff), ``look_at`` when something is
-    due anyway (a grace, a probe); both in Unix seconds. ``parked_before`` counts
-    the parked tasks of an idle cycle, which does not read them. ``again`` asks for the
+    due anyway (a grace, a probe); both in Unix seconds. ``still_parked`` are
+    the parked tasks of an idle cycle, which did nothing about them. ``again`` asks for the
     next cycle at once. ``progress`` tells whether anything was settled.
     """
 
@@ -340,7 +340,7 @@ class Outcome:
     remarks: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     parked: tuple[Link, ...] = ()
-    parked_before: int = 0
+    still_parked: tuple[Link, ...] = ()
     waiting: int = 0
     tasks: int | None = None
     retry_at: float | None = None

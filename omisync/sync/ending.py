@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from omisync.core.plan import Plan
     from omisync.errors import OmisyncError
     from omisync.file import Snapshot
+    from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
 
@@ -146,16 +147,17 @@ def unchanged_listing(run: Run, snapshot: Snapshot) -> Outcome | None:
     settled = replace(settled, at=run.now, look_at=min(times, default=None))
     with desk.store.transaction():
         desk.store.put_note(settled)
-    return idle_outcome(run, settled_outcome(settled))
+    return idle_outcome(run, settled_outcome(desk.store, settled))
 
 
-def settled_outcome(settled: Settled) -> Outcome:
+def settled_outcome(store: Store, settled: Settled) -> Outcome:
     """Return what the store's note of a settled state stands for."""
+    links = store.links() if settled.parked else ()
     return Outcome(
         settled.code,
         look_at=settled.look_at,
         tasks=settled.tasks,
-        parked_before=settled.parked,
+        still_parked=tuple(link for link in links if link.parked is not None),
         idle=True,
     )
 

@@ -376,7 +376,7 @@ class Replicas:
             calm = 0 if outcome.temporary or outcome.counts else calm + 1
             if calm == 3:
                 break
-            if outcome.parked or outcome.parked_before:
+            if outcome.parked or outcome.still_parked:
                 async with person.desk() as desk:
                     sync.retry(desk.store, "", person.clock())
             wait = 0.0 if outcome.retry_at is None else outcome.retry_at - person.clock.now

@@ -196,7 +196,7 @@ async def test_an_idle_sync_tells_what_the_last_one_left(settled: Person, clock:
     settled.sent()
     idle = await settled.cycle()
     assert idle == sync.Outcome(
-        errors.PARKED, look_at=clock.now + DAY, tasks=3, parked_before=1, idle=True
+        errors.PARKED, look_at=clock.now + DAY, tasks=3, still_parked=outcome.parked, idle=True
     )
     clock.pass_by(DAY - 1)
     assert (await settled.cycle()).idle
@@ -269,7 +269,7 @@ async def test_an_unchanged_list_moves_the_next_look_only(settled: Person, clock
     clock.pass_by(1000)
     outcome = await settled.cycle()
     assert outcome.idle
-    assert outcome.parked_before == 1
+    assert [link.seen.text for link in outcome.still_parked] == ["bad"]
     assert outcome.look_at == clock.now + 300
     assert fact(settled, "settled") == noted | {"at": clock.now, "look_at": clock.now + 300}
     clock.pass_by(DAY - 1100)

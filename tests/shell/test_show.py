@@ -525,7 +525,7 @@ def test_a_rate_limit_has_an_end() -> None:
         ),
         (Outcome(65, troubles=(GuardStopped("lost 9"),)), "Stopped by the removal guard."),
         (
-            Outcome(1, tasks=42, parked_before=3, idle=True),
+            Outcome(1, tasks=42, still_parked=(link(1, "Bad"),) * 3, idle=True),
             "3 of 42 tasks parked; `omisync status` tells why.",
         ),
     ],

@@ -172,7 +172,7 @@ class Story:
             calm = 0 if outcome.counts or outcome.code else calm + 1
             if calm == 3:
                 return outcome
-            if outcome.parked or outcome.parked_before:
+            if outcome.parked or outcome.still_parked:
                 async with self.person.desk() as desk:
                     sync.retry(desk.store, "", self.person.clock())
         raise AssertionError(f"never settled: {outcome}")

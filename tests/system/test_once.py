@@ -167,6 +167,16 @@ def test_a_program_reads_the_same_of_both_runs(machine: Machine) -> None:
     assert {**first, "done": {}} == second
 
 
+def test_a_program_reads_which_tasks_are_parked(machine: Machine, omi: Omi) -> None:
+    """By each run, whether there was something to do or not."""
+    omi.sandbox.refuse["task 2"] = 422
+    machine.write(lines(1, 2))
+    for _ in range(3):
+        ran = machine.once("--json")
+        assert (ran.code, ran.data["parked"]) == (1, 1)
+        assert [one["text"] for one in ran.data["parked_tasks"]] == ["task 2"]
+
+
 def test_a_program_reads_when_something_is_due(machine: Machine, omi: Omi) -> None:
     """A run that finds nothing to do tells when a parked task is tried again, as the one before."""
     machine.synced(lines(1, 2))
