@@ -54,6 +54,13 @@ def tally(record_property: Callable[[str, object], None]) -> Iterator[Counter[st
     record_property(TALLY, dict(done))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each campaign two hours."""
+    for item in items:
+        if item.get_closest_marker("campaign"):
+            item.add_marker(pytest.mark.timeout(7200))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tell what the campaigns did, each on a line."""
     sums: dict[str, Counter[str]] = defaultdict(Counter)

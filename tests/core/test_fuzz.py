@@ -187,7 +187,6 @@ def test_a_hundred_thousand_of_one_sign(form: ModuleType, piece: str) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 def test_a_list_of_20_megabytes() -> None:
     """The largest file that is read at all is parsed, every line of it."""
     line = "- [ ] task with a text of some length and a date due:2026-01-31 (maybe)\n"
@@ -199,7 +198,6 @@ def test_a_list_of_20_megabytes() -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 @seed(1)
 @settings(max_examples=4_000)
 @given(st.lists(nasty_markdown(), max_size=6).map("\n- [ ] ".join), *ASKED)
@@ -209,7 +207,6 @@ def test_any_markdown_at_length(source: str, text: str, value: str | None, at: i
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 @seed(2)
 @settings(max_examples=4_000)
 @given(tables().map(lambda rest: f'[[todo]]\ntext = "a"\n{rest}') | tables(), *ASKED)
@@ -219,7 +216,6 @@ def test_any_toml_at_length(source: str, text: str, value: str | None, at: int) 
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 @seed(3)
 @settings(max_examples=20_000)
 @given(nearly_due(), zones(), clocks())
@@ -229,7 +225,6 @@ def test_any_due_token_at_length(text: str, zone: tzinfo, due_time: dt.time) -> 
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 def test_every_piece_beside_every_token(tally: Counter[str]) -> None:
     """Each piece before and after each way to write a date, with and without spaces."""
     values = ("2026-01-31", "2026-01-31T17:00", "2026-10-25T02:30:30-05:00")
@@ -241,7 +236,6 @@ def test_every_piece_beside_every_token(tally: Counter[str]) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("form", [markdown, toml])
 def test_damaged_files(form: ModuleType) -> None:
     """20,000 files that bits and lines were lost of are read, or refused with a place."""

@@ -295,7 +295,7 @@ class Editing:
 
 @pytest.mark.parametrize(
     "saves",
-    [30, pytest.param(1000, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])],
+    [30, pytest.param(1000, marks=pytest.mark.campaign)],
 )
 async def test_no_save_is_missed(person: Person, saves: int) -> None:
     """Bursts of saves of all styles: after each burst the last state is on the server, once."""

@@ -260,7 +260,6 @@ async def test_a_few_schedules(tmp_path: Path, way: str, tally: Counter[str]) ->
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("block", range(1, 21))
 @pytest.mark.parametrize("way", ["push", "two-way"])
 async def test_thousands_of_schedules(

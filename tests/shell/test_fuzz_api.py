@@ -177,7 +177,6 @@ async def test_any_server(tmp_path: Path, number: int) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", range(10))
 @pytest.mark.parametrize("make", [answer, worse])
 async def test_any_server_at_length(
@@ -271,7 +270,6 @@ def test_any_config(tmp_path: Path, source: bytes) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 @seed(4)
 @settings(max_examples=4_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(DAMAGE, min_size=1, max_size=4).map(_damaged) | st.binary(max_size=80))
@@ -320,7 +318,6 @@ def test_any_request(tmp_path: Path, said: list[bytes]) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 @seed(5)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=1_000)
 @given(REQUESTS)
@@ -372,7 +369,6 @@ async def test_a_damaged_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", range(4))
 async def test_a_damaged_store_at_length(tmp_path: Path, number: int) -> None:
     """The same, 400 times for each of four seeds."""

@@ -268,7 +268,6 @@ async def ended(person: Person) -> list[tuple[str, bool, str]]:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["todo.md", "todo.toml"])
 @pytest.mark.parametrize("what", STORIES)
 async def test_every_step_may_be_the_last_but_one(

@@ -225,7 +225,6 @@ TestBothWays.settings = _size(3, 30)
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(7200)
 class TestLongBothWays(BothWays.TestCase):  # type: ignore[misc]  # a class made at run time
     """Many more of them: over 15,000 steps."""
 

@@ -263,7 +263,6 @@ async def test_a_stop_changes_nothing(name: str, person: Person) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", BEFORE)
 @pytest.mark.parametrize("what", SCENARIOS)
 async def test_every_step_may_be_the_last(
@@ -293,7 +292,6 @@ async def stopped_at(what: str, name: str, person: Person, every: int = 1) -> in
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", BEFORE)
 @pytest.mark.parametrize("what", SCENARIOS)
 async def test_every_step_may_be_the_last_but_one(
@@ -321,7 +319,6 @@ async def test_every_step_may_be_the_last_but_one(
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 async def test_stopped_while_a_clash_is_put_back(person: Person) -> None:
     """`restore` and `undo` are stopped after each step, and what they began is completed."""
     scenario = SCENARIOS["line wins"]

@@ -90,7 +90,6 @@ def test_texts_come_through(name: str, before: list[str], after: list[str]) -> N
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", ["todo.md", "todo.toml"])
 @settings(max_examples=400)
 @given(

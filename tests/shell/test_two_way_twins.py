@@ -212,7 +212,6 @@ def test_both_sides_say_what_one_said(
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("seed", range(0, 1000, 50))
 def test_many_stories_of_equal_texts(seed: int, tally: Counter[str]) -> None:
     """The same at length."""

@@ -24,7 +24,7 @@ DAEMON = (
     f'[watch]\nsettle = {SETTLE}\n[log]\nlevel = "debug"\nformat = "json"\n'
     '[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
 )
-CAMPAIGN = [pytest.mark.campaign, pytest.mark.timeout(3600)]
+CAMPAIGN = pytest.mark.campaign
 MINE = "typed:"
 
 

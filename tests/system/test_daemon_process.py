@@ -133,7 +133,7 @@ def test_an_end_at_any_moment_loses_and_doubles_nothing(
 
 @pytest.mark.parametrize(
     "rounds",
-    [3, pytest.param(60, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])],
+    [3, pytest.param(60, marks=pytest.mark.campaign)],
 )
 def test_ends_at_random_requests_lose_and_double_nothing(
     machine: Machine, omi: Omi, rounds: int

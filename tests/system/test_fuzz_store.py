@@ -56,7 +56,6 @@ def test_any_command_on_a_damaged_store(
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", range(3))
 def test_any_command_on_a_damaged_store_at_length(
     machine: Machine,

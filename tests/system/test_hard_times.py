@@ -531,7 +531,6 @@ class Day:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("way", ["push", "two-way"])
 def test_bad_days(machine: Machine, disk: Path, way: str, seed: int, tally: Counter[str]) -> None:

@@ -177,7 +177,6 @@ def test_an_interrupt_keeps_what_was_sent(machine: Machine, omi: Omi) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(10, 30))
 def test_killed_at_length(seed: int, machine: Machine) -> None:
     """The same with many more kills, and other dice."""
