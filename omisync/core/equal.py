@@ -94,8 +94,7 @@ def _of_one_date(board: Board, news: Sequence[int], olds: Sequence[int]) -> dict
     links: dict[Hashable, int | None] = {}
     for at in olds if entries else ():
         task = board.links[at].seen
-        if task.due is not None:
-            _note(links, (normalised(task.text), task.due), at)
+        _note(links, (normalised(task.text), task.due), at)
     return {
         new: old
         for said, new in entries.items()

@@ -754,6 +754,7 @@ def test_a_line_that_is_not_read_is_known_by_its_id() -> None:
     lines = [("o", Task("bread"), ""), ("x", MILK, "")]
     assert read_and_unread(lines, [("", MILK), ("", MILK)], n0="r0", n1="r1") == {0: 0, 1: 1}
     assert read_and_unread(lines, [("", MILK)], n0="r0", n1="r0") == {1: 0}
+    assert read_and_unread(lines, [("", Task("bread"))], n0="r0", n1="r0") == {1: 0}
 
 
 def test_a_line_that_is_not_read_may_say_what_its_item_says() -> None:
@@ -764,6 +765,18 @@ def test_a_line_that_is_not_read_may_say_what_its_item_says() -> None:
     assert pair(line, [old], unread={0}).pairs == ((0, 0),)
     assert pair(line, [old.but(base=None)], unread={0}).pairs == ()
     assert pair(line, [old.but(base=None)], {0: "buy milk"}, {0}).pairs == ((0, 0),)
+
+
+def test_of_equal_links_a_line_that_is_not_read_has_its_own() -> None:
+    """In their order, before those that are absent, and what is there before what was."""
+    milk = Entry(MILK, 1)
+    olds = [Link("k0", "r0", MILK, absent_since=1.0), Link("k1", "r1", MILK, rank=1)]
+    assert pair([milk], olds, unread={0}).pairs == ((0, 1),)
+    olds = [Link(f"k{n}", f"r{n}", MILK, section, n) for n, section in enumerate("AB")]
+    assert pair([milk, Entry(MILK, 2)], olds, unread={0, 1}).pairs == ((0, 0), (1, 1))
+    was = Base(MILK, Fields("milk"))
+    olds = [Link(f"k{n}", f"r{n}", Task(text), rank=n) for n, text in enumerate(["tea", "rent"])]
+    assert pair([milk], [olds[0].but(base=was), olds[1]], {1: "milk"}, {0}).pairs == ((0, 1),)
 
 
 def test_what_the_app_made_of_a_text_is_read_first() -> None:

@@ -1374,6 +1374,17 @@ def test_each_heir_is_of_one_line() -> None:
     assert {op.link.key: op.link.remote_id for op in ops} == {"k-0": "x", "k-1": "y"}
 
 
+def test_a_copy_of_a_line_gets_an_id_of_its_own() -> None:
+    """However old the item is that the copied id is of: that one has a line."""
+    policy = replace(POLICY, ids=True)
+    lines = [Entry(Task("alpha"), n, "", "y") for n in (1, 2)]
+    items = [item("y", "alpha", age=60), item("x", "alpha")]
+    known = [link("y", "alpha"), link("x", "alpha", rank=1)]
+    (op,) = made(lines, known, items, policy).ops
+    assert isinstance(op, ChangeLocal)
+    assert (op.entry.line, op.explicit_id) == (2, "x")
+
+
 # A list that is late.
 
 
@@ -1407,3 +1418,14 @@ def test_what_the_app_edited_lately_comes_in_all_the_same() -> None:
     (op,) = decided.ops
     assert isinstance(op, ChangeLocal)
     assert op.task == Task("b", completed=True)
+
+
+def test_what_was_not_edited_here_is_no_late_list() -> None:
+    """The date of a finished line, which was not sent, and is set in the app."""
+    at = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    done = Task("a", completed=True, due="2026-05-01")
+    base = Base(done, Fields("a", completed=True))
+    known = link("x", "a").but(seen=done, base=base)
+    there = RemoteItem("x", Fields("a", completed=True, due_at=at), START)
+    line = Entry(done, 1)
+    assert made([line], [known], [there], lately={known.key}).ops == ()
