@@ -84,7 +84,7 @@ class Rest(NamedTuple):
 def lines(board: Board, news: list[int], olds: list[int]) -> Rest:
     """Return what identity sees of these entries and links."""
     # In a file of one line, the two ends are all the neighbours there are.
-    edge = -1 if len(board.entries) == len(board.links) == 1 else None
+    edge = -1 if len(board.entries) - len(board.unread) == len(board.links) == 1 else None
     of_entries = _places(board.link_of, edge)
     kept = [None if entry is None else at for at, entry in enumerate(board.entry_of)]
     of_links = _places(kept, edge)

@@ -85,21 +85,34 @@ def _run(board: Board, news: list[int], olds: list[int]) -> int:
 
 
 def _of_one_date(board: Board, news: Sequence[int], olds: Sequence[int]) -> dict[int, int]:
-    """Return which entries, read or not, and links are the only ones of their text and date."""
-    entries: dict[Hashable, int | None] = {}
-    for at in dict.fromkeys((*news, *board.held())):
+    """Return which entries, read or not, and links are the only ones of their text and date.
+
+    Only where a text has more lines than links: there a round was added to a chore. Where it
+    has as many, dates were moved on, and one line may have the date that another one had. A
+    line that is not read stands where its link does.
+    """
+    lines, links = [*news, *board.held()], [board.links[at].seen for at in olds]
+    spare = Counter(normalised(board.entries[at].task.text) for at in dict.fromkeys(lines))
+    spare.subtract(normalised(task.text) for task in links)
+    said: dict[Hashable, int | None] = {}
+    for at in dict.fromkeys(lines):
         task = board.entries[at].task
-        if task.due is not None:
-            _note(entries, (normalised(task.text), task.due), at)
-    links: dict[Hashable, int | None] = {}
-    for at in olds if entries else ():
-        task = board.links[at].seen
-        _note(links, (normalised(task.text), task.due), at)
+        if task.due is not None and spare[text := normalised(task.text)] > 0:
+            _note(said, (text, task.due), at)
+    known: dict[Hashable, int | None] = {}
+    for at, task in zip(olds, links, strict=True) if said else ():
+        _note(known, (normalised(task.text), task.due), at)
     return {
         new: old
-        for said, new in entries.items()
-        if new is not None and (old := links.get(said)) is not None
+        for key, new in said.items()
+        if new is not None
+        and (old := known.get(key)) is not None
+        and (new not in board.unread or _same_section(board, new, old))
     }
+
+
+def _same_section(board: Board, new: int, old: int) -> bool:
+    return board.entries[new].section == board.links[old].section
 
 
 def _by_itself(
@@ -167,7 +180,9 @@ def _moved(rest: Rest) -> tuple[Rest, Rest]:
 def _moved_texts(board: Board, news: Iterable[int], olds: Iterable[int]) -> set[str]:
     """Return the texts of these entries and links that only changed places."""
     tasks = [board.entries[at].task for at in news], [board.links[at].seen for at in olds]
-    return _of_same_states(*([(task.text, _state(task)) for task in side] for side in tasks))
+    return _of_same_states(
+        *([(normalised(task.text), _state(task)) for task in side] for side in tasks)
+    )
 
 
 def _of_same_states(

@@ -27,14 +27,13 @@ from omisync.sync import (
     looks,
     observing,
     reading,
+    remarks,
     sending,
     unknown,
 )
 from omisync.sync.desk import Outcome, Run, keys, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from omisync.config import Config
     from omisync.core.model import Document, Link, Listing
     from omisync.core.plan import Plan
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
 
 NAMED = ("task.created", "task.adopted", "task.revived")
 """Events that give a line an item, whose id it then may say."""
-FEW = 3
-"""Lines at most that name another item than theirs by mistake."""
 ATTEMPTS = 8
 """How often the file is read again at once when it was saved while it was to be replaced."""
 
@@ -72,8 +69,9 @@ async def cycle(
     run = Run(desk, desk.clock())
     document: Document | None = None
     try:
-        looks.check_binding(desk)
+        looks.check_bound(desk.store, desk.config)
         snapshot = file.read(desk.config.todo_path)
+        looks.bind(desk)
         former = _nothing_to_do(desk, snapshot, run.now)
         if former is not None and not (now and desk.config.two_way):
             return ending.idle_outcome(run, former)
@@ -209,7 +207,7 @@ async def _carried_out(run: Run, decided: Plan) -> None:
     _keep_house(run, decided)
     await sending.apply(run, decided)
     _remember_places(run, decided)
-    run.remarks += _strays(run, decided)
+    run.remarks += remarks.strays(run, decided)
 
 
 async def _two_way(
@@ -228,11 +226,7 @@ async def _two_way(
     rules = policy(run.desk.config, asked.grace)
     snapshot, document, decided = await _written(run, listing, asked, rules)
     decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))
-    if decided.mute:
-        run.remarks.append(_mute(decided.mute))
-    waiting = {op.link.key for op in decided.ops}  # what is done about these tells more
-    if missed := sum(link.missing == 1 and link.key not in waiting for link in decided.rows):
-        run.remarks.append(_missed(missed))
+    run.remarks += remarks.left(run, decided)
     await _carried_out(run, decided)
     if listing is not None:
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
@@ -288,25 +282,6 @@ async def _attempt(
     return snapshot, document, decided
 
 
-def _strays(run: Run, decided: Plan) -> Iterator[str]:
-    """Yield what is to be said of lines that name an item which is not theirs."""
-    path = run.desk.config.todo_path
-    # Many are somebody's own numbers, in TOML say.
-    for entry in decided.strays if len(decided.strays) <= FEW else ():
-        yield (
-            f"{path}:{entry.line}: {entry.explicit_id} is not the item of this line, which keeps"
-            " its own; only a new line can be tied by hand"
-        )
-    created = (op for op in decided.ops if isinstance(op, plan.AddRemote))
-    for op in created:
-        if op.entry.explicit_id and op.link.base is None and op.link.key in run.written:
-            where = f"{path}:{op.entry.line}"
-            yield (
-                f"{where}: {op.entry.explicit_id} is no item of Omi's list, or that of another"
-                " line; this line is a new task"
-            )
-
-
 def _acquainted(run: Run) -> None:
     """Note that the file and the account have met: from now on, what is new comes in unasked."""
     if run.store.fact("met") is None:
@@ -324,16 +299,6 @@ def _record_clashes(run: Run, decided: Plan) -> None:
             *(Event(run.now, "clash.decided", one.text, one.key, detail=one.field) for one in fresh)
         )
     run.counts["clash.decided"] += len(fresh)
-
-
-def _mute(items: int) -> str:
-    what = "1 item of Omi has" if items == 1 else f"{items} items of Omi have"
-    return f"{what} no text that a line could hold; nothing was written for it."
-
-
-def _missed(tasks: int) -> str:
-    what, them = ("1 task is", "it") if tasks == 1 else (f"{tasks} tasks are", "them")
-    return f"{what} missing from Omi's list; the next sync that misses {them} too asks for {them}."
 
 
 def _without(decided: Plan, unwritable: set[str]) -> Plan:

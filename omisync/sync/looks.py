@@ -92,18 +92,8 @@ def remember(run: Run, listing: Listing) -> None:
     run.known = {text: tuple(ids) for text, ids in known.items()}
 
 
-def check_binding(desk: Desk) -> None:
-    """Tie a store that is nobody's yet to its server and list; refuse one of another.
-
-    Raises:
-        ConfigError: as ``check_bound`` does.
-    """
-    check_bound(desk.store, desk.config)
-    bind(desk)
-
-
 def bind(desk: Desk) -> None:
-    """Note to which server and which list a store belongs from now on."""
+    """Note to which server and which list, that was read, a store belongs from now on."""
     owner = {"base_url": desk.config.omi.base_url, "todo": str(desk.config.todo_path)}
     if any(desk.store.fact(name) != value for name, value in owner.items()):
         with desk.store.transaction(durable=False):
@@ -134,7 +124,10 @@ def check_bound(store: Store, config: Config) -> None:
 def _is_other_list(store: Store, config: Config, former: Path) -> bool:
     """Return whether the file is not the one that was synced before, nor a copy of that."""
     path = config.todo_path
-    if former == path or not former.exists() or not path.exists() or former.samefile(path):
+    try:
+        if former == path or former.samefile(path):
+            return False
+    except (OSError, ValueError):  # one of them is not there, or cannot be looked at
         return False
     links = store.links()
     said = {entry.task.text for entry in parsed(config, file.read(path)).entries}

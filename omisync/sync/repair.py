@@ -49,7 +49,8 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     snapshot = file.read(desk.config.todo_path)
     document = parsed(desk.config, snapshot)
     if not accept_account:
-        looks.check_binding(desk)
+        looks.check_bound(desk.store, desk.config)
+        looks.bind(desk)
         run.recall_gates()
         await looks.check_account(run)
         run.pass_gate("read")

@@ -706,7 +706,11 @@ def test_what_says_the_same_as_an_unlisted_item_is_waited_with() -> None:
     """Another machine, which cannot know that item, may have made it of the same line."""
     there = link("a", "a", missing=2, probed_at=NOW - 60)
     decided = made([entry("a")], [there], [item("z", "a")])
-    assert (decided.ops, decided.later) == ((), True)
+    assert (decided.ops, decided.later, decided.beside) == ((), True, 1)
+    typed = made([entry("a"), entry("a", line=2)], [there], [item("z", "a")])
+    assert kinds(typed) == [Adopt]
+    done = there.but(seen=Task("a", completed=True))
+    assert kinds(made([entry("a", completed=True)], [done], [item("z", "a")]))[-1] is AddLocal
 
 
 def test_a_deleted_item_does_not_come_back_edited() -> None:
@@ -1288,26 +1292,22 @@ def test_the_youngest_is_the_heir() -> None:
     assert op.link.remote_id == "young"
 
 
-@pytest.mark.parametrize(
-    ("there", "policy", "stone", "heir"),
-    [
-        (item("y", "alpha"), POLICY, None, True),  # it would have come in before
-        (item("y", "alpha"), replace(POLICY, import_items="linked"), None, False),
-        (item("y", "alpha", completed=True), POLICY, None, False),
-        (item("y", "alpha"), replace(POLICY, import_items="linked"), "gone", True),  # its own
-        (item("y", "alpha"), POLICY, "keep", False),
-    ],
-)
-def test_of_an_item_of_unknown_age_an_heir_is_what_was_not_there(
-    there: RemoteItem, policy: plan.Policy, stone: str | None, heir: bool
+@pytest.mark.parametrize(("how", "heir"), [("gone", True), ("keep", False), (None, False)])
+def test_of_an_item_of_unknown_age_only_what_was_away_is_known_again(
+    how: str | None, heir: bool
 ) -> None:
-    """The item of a line that came in from Omi, or was linked with what was there."""
+    """Another one may be the next round of a chore; what came in from Omi has no age."""
+    policy = replace(POLICY, import_items="linked")
     gone = GONE_ALPHA.but(made_at=None)
-    buried = Tombstone("was", "y", Task("alpha"), Fields("omega"), stone or "", NOW - 600)
+    stone = Tombstone("was", "y", Task("alpha"), Fields("omega"), how or "", NOW - 600)
     decided = made(
-        [entry("alpha, at last")], [gone], [there], policy, tombstones=[buried] * bool(stone)
+        [entry("alpha, at last")],
+        [gone],
+        [item("y", "alpha")],
+        policy,
+        tombstones=[stone] * bool(how),
     )
-    assert kinds(decided)[0] is (Adopt if heir else AddRemote)
+    assert kinds(decided) == [Adopt if heir else AddRemote]
 
 
 def test_a_new_line_waits_until_the_item_of_its_words_is_given_out() -> None:
@@ -1319,6 +1319,22 @@ def test_a_new_line_waits_until_the_item_of_its_words_is_given_out() -> None:
     assert decided.later
     lone = made(lines, [known], [item("y", "wine")])
     assert AddRemote in kinds(lone)
+    apart = made(lines, [known], [item("y", "water")], replace(POLICY, adopt=False))
+    assert AddRemote in kinds(apart)
+    named = [lines[0], Entry(lines[1].task, 2, "", "y")]
+    assert Adopt in kinds(made(named, [known], [item("y", "water")]))
+
+
+def test_a_new_line_competes_with_one_whose_item_is_gone() -> None:
+    """By their dates: no line loses the item of its own to the other."""
+    lines = [entry("water", due="2026-01-02"), entry("water", due="2026-01-09", line=2)]
+    gone = link("a", "water").but(
+        remote_id=None, missing=2, seen=lines[0].task, base=Base(lines[0].task, Fields("water"))
+    )
+    at = datetime(2026, 1, 9, 9, tzinfo=UTC)
+    there = RemoteItem("y", Fields("water", due_at=at), START)
+    (op,) = (op for op in made(lines, [gone], [there]).ops if isinstance(op, Adopt))
+    assert op.entry.line == 2
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -1329,6 +1345,7 @@ def test_what_an_item_still_says_is_another_machines_line(fails: bool) -> None:
     decided = made(lines, [known], [item("a", "milk")])
     assert (AddRemote in kinds(decided)) is not fails
     assert decided.later is fails
+    assert [line.line for line in decided.deferred] == [2] * fails
 
 
 def test_a_line_that_is_not_read_stands_for_an_item_that_is_not_linked() -> None:
@@ -1336,7 +1353,7 @@ def test_a_line_that_is_not_read_stands_for_an_item_that_is_not_linked() -> None
     there = [item("y", "milk"), item("z", "milk", age=9)]
     decided = made([], [], there, unread=[entry("milk")])
     (op,) = decided.ops
-    assert (type(op), op.link.remote_id) == (AddLocal, "y")
+    assert (type(op), op.link.remote_id, decided.beside) == (AddLocal, "y", 1)
 
 
 def test_a_refused_task_is_told_of_while_its_line_is_not_read() -> None:

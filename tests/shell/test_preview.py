@@ -254,3 +254,13 @@ async def test_a_flood_is_more_than_25_lines_at_a_first_meeting(person: Person) 
         with store.transaction():
             store.put_fact("met", None)
         assert sync.floods(store, decided)
+
+
+async def test_a_former_file_that_cannot_be_looked_at_is_gone(person: Person) -> None:
+    """In a folder that is none any more, or on a disk that is away."""
+    person.write("- [ ] a\n")
+    await person.settle()
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_fact("todo", f"{person.todo}/todo.md")
+    person.write("- [ ] b\n")
+    assert (await person.cycle()).code == errors.OK

@@ -1147,3 +1147,28 @@ async def test_an_edit_that_is_taken_back_at_once_stays_back(both: Person) -> No
     await both.settle()
     assert read(both) == "- [ ] buy milk\n- [ ] other\n"
     await quiet(both)
+
+
+async def test_what_waits_for_another_machine_is_told(both: Person) -> None:
+    """An item beside a hidden one, and a line of what a refused rewording was before."""
+    both.write("- [ ] buy milk\n- [ ] tea\n")
+    await both.settle()
+    item(both, "tea").hidden = True
+    for _ in range(3):
+        await both.settle()
+    both.sandbox.add("tea")
+    both.sandbox.refuse["buy oat milk"] = 422
+    both.write("- [ ] buy oat milk\n- [ ] tea\n")
+    await both.settle()
+    both.write("- [ ] buy oat milk\n- [ ] tea\n- [ ] buy milk\n")
+    both.clock.pass_by(600)
+    said, line = (await both.cycle(now=True)).remarks
+    assert said == (
+        "1 item of Omi says the same as a line that is not read for its box, or whose item Omi"
+        " does not list; no line is written beside it."
+    )
+    assert line == (
+        f"{both.todo}:3: this waits, for Omi still says the same of another line, the rewording"
+        " of which does not get through"
+    )
+    assert len(both.sandbox.items) == 3

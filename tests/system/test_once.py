@@ -805,6 +805,19 @@ def test_another_list_than_the_store_is_of(machine: Machine, omi: Omi) -> None:
     machine.settled()
 
 
+def test_a_list_that_is_not_there_takes_no_state(machine: Machine, omi: Omi) -> None:
+    """66, and when it comes it is still another list than the one that the state is of."""
+    machine.settings["state"] = f'path = "{machine.home / "one.db"}"\n'
+    machine.configure()
+    machine.synced(lines(1, 2, 3))
+    machine.name = "home.md"
+    machine.configure()
+    assert machine.once().code == 66
+    machine.write("- [ ] water the plants\n")
+    assert machine.once().code == 78
+    assert omi.items() == {"task 1": False, "task 2": False, "task 3": False}
+
+
 @pytest.mark.parametrize("former", ["left", "linked", "gone"])
 def test_a_list_that_moved_keeps_its_items(machine: Machine, omi: Omi, former: str) -> None:
     """Copied and edited, put into TOML, or renamed: most of its lines are still there."""

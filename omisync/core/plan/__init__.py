@@ -122,6 +122,8 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
         clashes=tuple(draft.clashes),
         strays=tuple(draft.strays),
         mute=draft.mute,
+        beside=draft.beside,
+        deferred=tuple(draft.deferred),
         later=draft.later,
         tasks=len(seen.entries),
         ranks=() if seen.listed is None else met.ranks,

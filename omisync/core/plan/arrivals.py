@@ -30,7 +30,8 @@ from omisync.core.plan import known, twins
 from omisync.core.plan.steps import AddLocal, Adopt, Revive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from omisync.core.model import Entry, RemoteItem
     from omisync.core.plan.steps import Draft, Observation, Policy
@@ -42,9 +43,9 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     graves, skips = _Graves(seen, two_way=policy.two_way), policy.skip_completed
     new: list[tuple[Entry, int]] = []
     taken: set[str] = set()
-    others = _of_others(draft)
+    is_others = _is_others(draft)
     for entry, rank in fresh:
-        if merge.description(entry.task.text) in others:
+        if is_others(entry):
             draft.later = True
             continue
         stone = graves.claim(entry)
@@ -69,24 +70,53 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
         _import(draft, taken)
 
 
-def _of_others(draft: Draft) -> set[str]:
-    """Return the descriptions of items that are, or may be, those of other lines.
+def _is_others(draft: Draft) -> Callable[[Entry], bool]:
+    """Return what tells whether the item of a new line may yet be that of another line.
 
     One that came in the place of an item waits for the line of that to be proven without.
     And where a rewording does not get through, another machine may have written a line of
     what the item still says.
     """
     if draft.seen.listed is None:
-        return set()
-    others = _awaited(draft) & {item.fields.description for item in draft.seen.unlinked or ()}
+        return lambda _: False
+    asked_next = {text for link in _unlisted(draft) if not _is_asked(link) for text in _said(link)}
+    awaited = asked_next & {item.fields.description for item in draft.seen.unlinked or ()}
+    unsent = set()
     for link in draft.standing:
         item = draft.item(link)
         fails = link.failures or link.parked is not None or link.doubt
         if fails and item is not None and link.base is not None:
             said = item.fields.description
             if said == link.base.remote.description != merge.description(link.seen.text):
-                others.add(said)
-    return others
+                unsent.add(said)
+
+    def is_others(entry: Entry) -> bool:
+        text = merge.description(entry.task.text)
+        if text in unsent:
+            draft.deferred.append(entry)
+            return True
+        return draft.policy.adopt and entry.explicit_id is None and text in awaited
+
+    return is_others
+
+
+def _unlisted(draft: Draft) -> Iterator[Link]:
+    """Yield the links of lines whose item is not in the list, and may be there all the same."""
+    for link in draft.standing:
+        refused = link.parked is not None and link.parked.status != known.LOCKED
+        if link.missing and link.missing != LET_GO and link.base and not refused:
+            yield link
+
+
+def _is_asked(link: Link) -> bool:
+    """Return whether it is known already what became of the item of a link."""
+    return link.remote_id is None or link.probed_at is not None or link.parked is not None
+
+
+def _said(link: Link) -> set[str]:
+    """Return what the item of a link said, and what it is to say."""
+    said = {merge.description(link.seen.text)}
+    return said if link.base is None else said | {link.base.remote.description}
 
 
 def _heirs(
@@ -98,7 +128,7 @@ def _heirs(
     """Return the items that came in the place of gone ones whose lines were edited, by line.
 
     A reprocessed conversation makes such items: they say what those said, and are younger.
-    Where it is not known how old those were, one that would have come in as a line before.
+    Where it is not known how old those were, only one that was away is known again.
     """
     taken = {item.id for item in found.values()}
     left: dict[tuple[str, bool], list[RemoteItem]] = defaultdict(list)
@@ -110,19 +140,17 @@ def _heirs(
         if number in found or link.base is None or link.missing == LET_GO:
             continue
         same = left[link.base.remote.description, link.base.remote.completed]
-        if same and _is_younger(draft, graves, same[-1], link):
+        if same and _is_heir(graves, same[-1], link):
             heirs[number] = same.pop()
     return heirs
 
 
-def _is_younger(draft: Draft, graves: _Graves, item: RemoteItem, link: Link) -> bool:
-    """Return whether an item was not there yet beside the one that this line had."""
+def _is_heir(graves: _Graves, item: RemoteItem, link: Link) -> bool:
+    """Return whether an item was not there yet beside the one that this line had, or is that."""
     if link.made_at is not None:
         return (item.made_at or 0.0) >= link.made_at
     stone = graves.by_id.get(item.id)
-    if stone is not None:
-        return stone.how == GONE  # its own, which was away for a while
-    return not item.fields.completed and _wanted(item, draft.policy)
+    return stone is not None and stone.how == GONE
 
 
 def _hold(draft: Draft, graves: _Graves, found: Sequence[RemoteItem | None]) -> None:
@@ -283,7 +311,7 @@ def _import(draft: Draft, taken: set[str]) -> None:
     """Plan lines for the items that have none and are to have one."""
     policy = draft.policy
     stones = _latest(draft.seen.tombstones)
-    waiting = _awaited(draft)
+    waiting, hidden = _awaited(draft), _hidden(draft)
     met = twins.Twins(draft)
     taken = taken | twins.drop(draft, stones, taken)
     lines = set() if policy.adopt else _open_texts(draft)
@@ -307,13 +335,27 @@ def _import(draft: Draft, taken: set[str]) -> None:
             if not task.text:
                 draft.mute += 1
                 continue
-            if unread[item.fields.description] > 0:
-                unread[item.fields.description] -= 1
+            if _is_beside(draft, item, unread, hidden):
+                draft.beside += 1
                 continue
             link = Link(next(draft.keys), item.id, task, base=Base(task, item.fields))
             identifier = item.id if policy.ids and WRITABLE_ID.fullmatch(item.id) else None
             draft.ops.append(AddLocal(link, item, identifier))
     met.finish()
+
+
+def _is_beside(
+    draft: Draft, item: RemoteItem, unread: Counter[str], hidden: AbstractSet[tuple[str, bool]]
+) -> bool:
+    """Return whether an item may be that of a line which has none that could be told."""
+    said = item.fields.description
+    if unread[said] > 0:
+        unread[said] -= 1
+        return True
+    if (said, item.fields.completed) in hidden:
+        draft.later = True
+        return True
+    return False
 
 
 def _open_texts(draft: Draft) -> set[str]:
@@ -341,15 +383,27 @@ def _awaited(draft: Draft) -> set[str]:
     """Return the descriptions of which an item may yet turn out to be a known task's.
 
     A create without an answer is looked for first, and a line whose item just
-    disappeared may be the line of the item that came in its place, edited or not. Of an
-    item that no list has, locked or hidden, another machine may have made another.
+    disappeared may be the line of the item that came in its place, edited or not.
     """
     told = set(draft.seen.pending.values())
-    for link in draft.standing:
-        refused = link.parked is not None and link.parked.status != known.LOCKED
-        if link.missing and link.missing != LET_GO and link.base and not refused:
-            told |= {link.base.remote.description, merge.description(link.seen.text)}
+    for link in _unlisted(draft):
+        if link.probed_at is None:
+            told |= _said(link)
     return told
+
+
+def _hidden(draft: Draft) -> set[tuple[str, bool]]:
+    """Return what items say that another machine may have made of a line whose item is hidden.
+
+    That machine cannot know it: no list has it, though it is there. An open item beside a
+    finished line is the next round of a chore.
+    """
+    return {
+        (text, link.seen.completed)
+        for link in _unlisted(draft)
+        if link.probed_at is not None and link.remote_id is not None
+        for text in _said(link)
+    }
 
 
 def _is_just_gone(stone: Tombstone, now: float) -> bool:

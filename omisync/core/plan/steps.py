@@ -233,8 +233,10 @@ class Plan:
     ``departure`` counts the lines that would be taken out or ticked because their
     items are gone, ``clashes`` are the values that give way, ``strays`` the lines that
     name another item's id, ``mute`` counts the items whose text no line can hold.
-    ``later`` tells that time alone may change the decision. ``ranks`` are those of all
-    entries, in their order, where the whole list was read.
+    ``beside`` counts those that may be the item of a line which lacks one, ``deferred`` are
+    new lines that may be those of another line's item. ``later`` tells that time alone may
+    change the decision. ``ranks`` are those of all entries, in their order, where the whole
+    list was read.
     """
 
     ops: tuple[Op, ...] = ()
@@ -250,6 +252,8 @@ class Plan:
     clashes: tuple[Clash, ...] = ()
     strays: tuple[Entry, ...] = ()
     mute: int = 0
+    beside: int = 0
+    deferred: tuple[Entry, ...] = ()
     later: bool = False
     tasks: int = 0
     ranks: Sequence[int] = ()
@@ -311,7 +315,8 @@ class Draft:
     is gone. The others are lines: ``unmade`` wait for their item to be created, parked
     ones too; the item of ``orphans`` is gone and may have come back under another id;
     that of ``missing`` is no longer in the list; ``strays`` name another item's id.
-    ``unread`` have no link, and a box that means nothing.
+    ``unread`` have no link, and a box that means nothing; ``deferred`` are new, and say
+    what an item of another line says.
     """
 
     seen: Observation
@@ -333,7 +338,9 @@ class Draft:
     missing: list[tuple[Link, Entry]] = field(default_factory=list)
     strays: list[Entry] = field(default_factory=list)
     unread: list[Entry] = field(default_factory=list)
+    deferred: list[Entry] = field(default_factory=list)
     mute: int = 0
+    beside: int = 0
     later: bool = False
 
     def is_pending(self, key: str) -> bool:

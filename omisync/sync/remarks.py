@@ -1,0 +1,69 @@
+"""What a person is told of a plan, beside what is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omisync.core import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from omisync.core.plan import Plan
+    from omisync.sync.desk import Run
+
+FEW = 3
+"""Lines at most that are told of by themselves."""
+
+
+def left(run: Run, decided: Plan) -> Iterator[str]:
+    """Yield what is to be said of items and lines of which nothing is made for now."""
+    if decided.mute:
+        yield _mute(decided.mute)
+    if decided.beside:
+        yield _beside(decided.beside)
+    waiting = {op.link.key for op in decided.ops}  # what is done about these tells more
+    if missed := sum(link.missing == 1 and link.key not in waiting for link in decided.rows):
+        yield _missed(missed)
+    for entry in decided.deferred[:FEW]:
+        yield (
+            f"{run.desk.config.todo_path}:{entry.line}: this waits, for Omi still says the same of"
+            " another line, the rewording of which does not get through"
+        )
+
+
+def strays(run: Run, decided: Plan) -> Iterator[str]:
+    """Yield what is to be said of lines that name an item which is not theirs."""
+    path = run.desk.config.todo_path
+    # Many are somebody's own numbers, in TOML say.
+    for entry in decided.strays if len(decided.strays) <= FEW else ():
+        yield (
+            f"{path}:{entry.line}: {entry.explicit_id} is not the item of this line, which keeps"
+            " its own; only a new line can be tied by hand"
+        )
+    created = (op for op in decided.ops if isinstance(op, plan.AddRemote))
+    for op in created:
+        if op.entry.explicit_id and op.link.base is None and op.link.key in run.written:
+            where = f"{path}:{op.entry.line}"
+            yield (
+                f"{where}: {op.entry.explicit_id} is no item of Omi's list, or that of another"
+                " line; this line is a new task"
+            )
+
+
+def _mute(items: int) -> str:
+    what = "1 item of Omi has" if items == 1 else f"{items} items of Omi have"
+    return f"{what} no text that a line could hold; nothing was written for it."
+
+
+def _beside(items: int) -> str:
+    what = "1 item of Omi says" if items == 1 else f"{items} items of Omi say"
+    return (
+        f"{what} the same as a line that is not read for its box, or whose item Omi does not"
+        " list; no line is written beside it."
+    )
+
+
+def _missed(tasks: int) -> str:
+    what, them = ("1 task is", "it") if tasks == 1 else (f"{tasks} tasks are", "them")
+    return f"{what} missing from Omi's list; the next sync that misses {them} too asks for {them}."
