@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from omisync.core.model import Entry, Link, Task
+    from omisync.core.model import Entry, Link
 
 __all__ = ["Matching", "normalised", "pair"]
 
@@ -131,20 +131,21 @@ def _fresh(board: Board, edited: Mapping[int, str]) -> dict[int, str]:
     if not edited:
         return {}
     known = {normalised(link.seen.text) for link in board.links}
-    there = set(_in_place((entry.section, entry.task) for entry in board.entries))
-    stayed = _in_place((link.section, link.seen) for link in board.links)
+    there = set(_in_place((entry.section, entry.task.text) for entry in board.entries))
+    stayed = _in_place((link.section, link.seen.text) for link in board.links)
     stays = [said in there for said in stayed]
     return {
         at: text for at, text in edited.items() if normalised(text) not in known and not stays[at]
     }
 
 
-def _in_place(lines: Iterable[tuple[str, Task]]) -> Iterator[tuple[str, Task, str]]:
-    """Yield section and task of each line, with the text of the line above."""
+def _in_place(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Yield section and text of each line, with the text of the line above."""
     above = ""
-    for section, task in lines:
-        yield section, task, above
-        above = task.text
+    for section, said in lines:
+        text = normalised(said)
+        yield section, text, above
+        above = text
 
 
 def _by_edit(board: Board, edited: Mapping[int, str]) -> None:

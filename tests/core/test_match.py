@@ -844,7 +844,8 @@ def test_an_id_as_long_as_none_of_omis_is_the_persons_own(named: str, found: boo
 def test_a_task_that_stays_is_not_one_that_says_what_the_app_made_of_it() -> None:
     """Somebody wrote that too; elsewhere its words would be another task's."""
     olds = links(["tea", "milk", "rent"])
-    news = entries(["tea", "milk", "rent", "bread"])
-    assert pair(news, olds, {1: "bread"}).pairs == ((0, 0), (1, 1), (2, 2))
+    for milk in (MILK, DONE, FIRST):
+        news = entries(["tea", milk, "rent", "bread"])
+        assert pair(news, olds, {1: "bread"}).pairs == ((0, 0), (1, 1), (2, 2))
     news = entries(["tea", "bread", "rent", "milk"])
     assert pair(news, olds, {1: "bread"}).pairs == ((0, 0), (1, 1), (2, 2))
