@@ -11,6 +11,7 @@
 - ``unknown``   what became of creates without an answer
 - ``changes``   patches, removals, probes
 - ``sending``   sends what a plan says
+- ``remarks``   what is told beside what is done
 - ``ending``    the outcome of a cycle
 - ``cycle``     puts them in order
 - ``repair``, ``parked``, ``taking_back``, ``commands``  for when a person has to help
