@@ -91,11 +91,12 @@ def _of_one_date(board: Board, news: Sequence[int], olds: Sequence[int]) -> dict
     has as many, dates were moved on, and one line may have the date that another one had. A
     line that is not read stands where its link does.
     """
-    lines, links = [*news, *board.held()], [board.links[at].seen for at in olds]
-    spare = Counter(normalised(board.entries[at].task.text) for at in dict.fromkeys(lines))
+    lines = [*dict.fromkeys((*news, *board.held()))]
+    links = [board.links[at].seen for at in olds]
+    spare = Counter(normalised(board.entries[at].task.text) for at in lines)
     spare.subtract(normalised(task.text) for task in links)
     said: dict[Hashable, int | None] = {}
-    for at in dict.fromkeys(lines):
+    for at in lines:
         task = board.entries[at].task
         if task.due is not None and spare[text := normalised(task.text)] > 0:
             _note(said, (text, task.due), at)

@@ -709,6 +709,11 @@ def test_what_says_the_same_as_an_unlisted_item_is_waited_with() -> None:
     assert (decided.ops, decided.later, decided.beside) == ((), True, 1)
     typed = made([entry("a"), entry("a", line=2)], [there], [item("z", "a")])
     assert kinds(typed) == [Adopt]
+    locked = link("a", "a", missing=2, parked=Parked(402, "no", NOW - 60, Task("a"), NOW + 600))
+    typed = made([entry("a"), entry("a", line=2)], [locked], [item("z", "a")])
+    assert kinds(typed) == [Adopt]
+    edited = there.but(seen=Task("b"))
+    assert made([entry("b")], [edited], [item("z", "a")]).beside == 1
     done = there.but(seen=Task("a", completed=True))
     assert kinds(made([entry("a", completed=True)], [done], [item("z", "a")]))[-1] is AddLocal
 
@@ -1446,3 +1451,13 @@ def test_what_was_not_edited_here_is_no_late_list() -> None:
     there = RemoteItem("x", Fields("a", completed=True, due_at=at), START)
     line = Entry(done, 1)
     assert made([line], [known], [there], lately={known.key}).ops == ()
+
+
+def test_what_is_cut_off_is_no_late_list() -> None:
+    """The end of a text that Omi has only the beginning of."""
+    texts = [f"{'word ' * 400}{end}" for end in ("here", "there")]
+    task, fields = Task(texts[0]), merge.encode(Task(texts[0]), ENCODING)
+    known = link("x", texts[0]).but(base=Base(task, fields))
+    there = RemoteItem("x", fields, START)
+    decided = made([entry(texts[1])], [known], [there], lately={known.key})
+    assert decided.ops == ()

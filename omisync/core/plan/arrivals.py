@@ -335,7 +335,7 @@ def _import(draft: Draft, taken: set[str]) -> None:
             if not task.text:
                 draft.mute += 1
                 continue
-            if _is_beside(draft, item, unread, hidden):
+            if _is_beside(item, unread, hidden):
                 draft.beside += 1
                 continue
             link = Link(next(draft.keys), item.id, task, base=Base(task, item.fields))
@@ -345,17 +345,14 @@ def _import(draft: Draft, taken: set[str]) -> None:
 
 
 def _is_beside(
-    draft: Draft, item: RemoteItem, unread: Counter[str], hidden: AbstractSet[tuple[str, bool]]
+    item: RemoteItem, unread: Counter[str], hidden: AbstractSet[tuple[str, bool]]
 ) -> bool:
     """Return whether an item may be that of a line which has none that could be told."""
     said = item.fields.description
     if unread[said] > 0:
         unread[said] -= 1
         return True
-    if (said, item.fields.completed) in hidden:
-        draft.later = True
-        return True
-    return False
+    return (said, item.fields.completed) in hidden
 
 
 def _open_texts(draft: Draft) -> set[str]:
@@ -398,12 +395,7 @@ def _hidden(draft: Draft) -> set[tuple[str, bool]]:
     That machine cannot know it: no list has it, though it is there. An open item beside a
     finished line is the next round of a chore.
     """
-    return {
-        (text, link.seen.completed)
-        for link in _unlisted(draft)
-        if link.probed_at is not None and link.remote_id is not None
-        for text in _said(link)
-    }
+    return {(text, link.seen.completed) for link in _unlisted(draft) for text in _said(link)}
 
 
 def _is_just_gone(stone: Tombstone, now: float) -> bool:
