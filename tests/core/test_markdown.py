@@ -872,6 +872,24 @@ def test_a_list_without_a_task_is_told_of(source: str, line: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("- [ ]x call Bob", "call Bob"),
+        ("- []x call Bob", "call Bob"),
+        ("- [ ]] call Bob", "call Bob"),
+        ("- [ ]- call Bob", "call Bob"),
+        ("- [ ]call Bob", "call Bob"),
+        ("- [ ]I call Bob", "I call Bob"),
+        ("- [ ]2 calls", "2 calls"),
+    ],
+)
+def test_a_slip_behind_a_box_is_no_word(line: str, text: str) -> None:
+    """The task that the line was is known by its words."""
+    (notice,) = markdown.parse(f"{line}\n- [ ] a\n".encode()).notices
+    assert notice.unread == Entry(Task(text), 1)
+
+
+@pytest.mark.parametrize(
     "mark", ["o", "v", ".", "☑", "⏳", "✅", "☑\ufe0f", "\\#", "х"]
 )  # the last: Cyrillic
 def test_a_mark_that_nobody_configured_is_told_of(mark: str) -> None:
