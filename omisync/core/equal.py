@@ -85,35 +85,30 @@ def _run(board: Board, news: list[int], olds: list[int]) -> int:
 
 
 def _of_one_date(board: Board, news: Sequence[int], olds: Sequence[int]) -> dict[int, int]:
-    """Return which entries, read or not, and links are the only ones of their text and date.
+    """Return which lines that are not read have the date of a link that no other one has.
 
-    Only where a text has more lines than links: there a round was added to a chore. Where it
-    has as many, dates were moved on, and one line may have the date that another one had. A
-    line that is not read stands where its link does.
+    Such a line stands where its link does: the next round of a chore, which is read, is
+    another task.
     """
-    lines = [*dict.fromkeys((*news, *board.held()))]
-    links = [board.links[at].seen for at in olds]
-    spare = Counter(normalised(board.entries[at].task.text) for at in lines)
-    spare.subtract(normalised(task.text) for task in links)
     said: dict[Hashable, int | None] = {}
-    for at in lines:
+    held = board.held()
+    for at in dict.fromkeys((*news, *held)) if held else ():
         task = board.entries[at].task
-        if task.due is not None and spare[text := normalised(task.text)] > 0:
-            _note(said, (text, task.due), at)
+        if task.due is not None:
+            _note(said, _dated(board.entries[at].section, task), at)
     known: dict[Hashable, int | None] = {}
-    for at, task in zip(olds, links, strict=True) if said else ():
-        _note(known, (normalised(task.text), task.due), at)
+    for at in olds if said else ():
+        link = board.links[at]
+        _note(known, _dated(link.section, link.seen), at)
     return {
         new: old
         for key, new in said.items()
-        if new is not None
-        and (old := known.get(key)) is not None
-        and (new not in board.unread or _same_section(board, new, old))
+        if new is not None and new in board.unread and (old := known.get(key)) is not None
     }
 
 
-def _same_section(board: Board, new: int, old: int) -> bool:
-    return board.entries[new].section == board.links[old].section
+def _dated(section: str, task: Task) -> Hashable:
+    return section, normalised(task.text), task.due
 
 
 def _by_itself(

@@ -361,8 +361,6 @@ class Intent(NamedTuple):
 
 TOMBSTONE_SECONDS = 90 * 86400.0
 """How long the line of a removed task can come back as the same item."""
-LATE_SECONDS = 120.0
-"""How long a list may show an item as it was before a change that was answered."""
 GONE_SECONDS = 120.0
 """How long a list is not believed that has what was gone twice, from then on."""
 GONE, TWIN, FORGOTTEN = "gone", "twin", "forgotten"

@@ -554,20 +554,6 @@ class Store:
             ).fetchall()
         return min((at for (at,) in rows), default=None)
 
-    def changed_since(self, since: float) -> frozenset[str]:
-        """Return the keys of the tasks whose item was changed since then (Unix seconds).
-
-        Only the last 1,000 events are looked at, as in ``luck``.
-        """
-        with reading(self.path):
-            rows = self._db.execute(
-                "SELECT key FROM history"
-                " WHERE number > (SELECT max(number) FROM history) - 1000 AND at >= ?"
-                " AND event IN ('task.changed', 'task.revived')",
-                (since,),
-            )
-            return frozenset(key for (key,) in rows)
-
     def luck(self, since: float, key: str) -> tuple[int, int]:
         """Return how many tasks were settled since then, and how many others failed.
 

@@ -270,7 +270,8 @@ class Run:
         self.gates[error.bucket] = gate
         with self.store.transaction():
             self.store.put_gate(gate)
-            self.store.put_fact("gated", self._fingerprint())
+            key = self.desk.key
+            self.store.put_fact("gated", key.fingerprint if key is not None else None)
         self.look_again(gate.set_at + gate.retry_after)
 
     def succeeded(self, links: int = 1) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import plan
-from omisync.core.model import BOM, LATE_SECONDS
+from omisync.core.model import BOM
 
 if TYPE_CHECKING:
     from omisync.config import Config
@@ -36,7 +36,6 @@ def met(seen: plan.Observation, listing: Listing, store: Store | None) -> plan.O
         listed={item.id: item for item in listing.items},
         complete=listing.complete,
         first_meeting=store is None or store.fact("met") is None,
-        lately=frozenset() if store is None else store.changed_since(seen.now - LATE_SECONDS),
     )
 
 

@@ -59,8 +59,8 @@ def _mute(items: int) -> str:
 def _beside(items: int) -> str:
     what = "1 item of Omi says" if items == 1 else f"{items} items of Omi say"
     return (
-        f"{what} the same as a line that is not read for its box, or whose item Omi does not"
-        " list; no line is written beside it."
+        f"{what} the same as a line that is not read for its box, whose item Omi does not list,"
+        " or whose rewording does not get through; no line is written beside it."
     )
 
 

@@ -712,16 +712,3 @@ def test_facts_are_json(tmp_path: Path) -> None:
                 opened.put_fact("x", value)
             assert opened.fact("x") == value
         assert opened.fact("y") is None
-
-
-def test_what_was_changed_lately_is_known(tmp_path: Path) -> None:
-    """From the history: edits that Omi took, since a moment."""
-    with Store.open(tmp_path / "s.db") as store, store.transaction():
-        store.record(
-            Event(10.0, "task.changed", "a", "k1"),
-            Event(20.0, "task.changed", "b", "k2"),
-            Event(21.0, "task.revived", "c", "k3"),
-            Event(22.0, "task.failed", "d", "k4"),
-        )
-        assert store.changed_since(20.0) == {"k2", "k3"}
-        assert store.changed_since(30.0) == frozenset()

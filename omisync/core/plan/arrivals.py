@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import adopt, match, merge
 from omisync.core.model import (
@@ -30,7 +30,7 @@ from omisync.core.plan import known, twins
 from omisync.core.plan.steps import AddLocal, Adopt, Revive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from omisync.core.model import Entry, RemoteItem
@@ -43,9 +43,9 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     graves, skips = _Graves(seen, two_way=policy.two_way), policy.skip_completed
     new: list[tuple[Entry, int]] = []
     taken: set[str] = set()
-    is_others = _is_others(draft)
+    awaited, unsent = _soon_asked(draft), _unsent(draft)
     for entry, rank in fresh:
-        if is_others(entry):
+        if _is_others(draft, entry, awaited, unsent):
             draft.later = True
             continue
         stone = graves.claim(entry)
@@ -70,17 +70,31 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
         _import(draft, taken)
 
 
-def _is_others(draft: Draft) -> Callable[[Entry], bool]:
-    """Return what tells whether the item of a new line may yet be that of another line.
+def _is_others(
+    draft: Draft, entry: Entry, awaited: AbstractSet[str], unsent: AbstractSet[str]
+) -> bool:
+    """Return whether the item of a new line may yet be that of another line.
 
     One that came in the place of an item waits for the line of that to be proven without.
     And where a rewording does not get through, another machine may have written a line of
     what the item still says.
     """
-    if draft.seen.listed is None:
-        return lambda _: False
-    asked_next = {text for link in _unlisted(draft) if not _is_asked(link) for text in _said(link)}
-    awaited = asked_next & {item.fields.description for item in draft.seen.unlinked or ()}
+    if draft.seen.listed is None or not draft.policy.adopt or entry.explicit_id is not None:
+        return False
+    text = merge.description(entry.task.text)
+    if text in unsent:
+        draft.deferred.append(entry)
+    return text in unsent or text in awaited
+
+
+def _soon_asked(draft: Draft) -> set[str]:
+    """Return what items say that may be in the place of one that is asked for next."""
+    said = {text for link, _ in draft.missing if not _is_asked(link) for text in _said(link)}
+    return said & {item.fields.description for item in draft.seen.unlinked or ()}
+
+
+def _unsent(draft: Draft) -> set[str]:
+    """Return what items still say whose rewording does not get through."""
     unsent = set()
     for link in draft.standing:
         item = draft.item(link)
@@ -89,15 +103,7 @@ def _is_others(draft: Draft) -> Callable[[Entry], bool]:
             said = item.fields.description
             if said == link.base.remote.description != merge.description(link.seen.text):
                 unsent.add(said)
-
-    def is_others(entry: Entry) -> bool:
-        text = merge.description(entry.task.text)
-        if text in unsent:
-            draft.deferred.append(entry)
-            return True
-        return draft.policy.adopt and entry.explicit_id is None and text in awaited
-
-    return is_others
+    return unsent
 
 
 def _unlisted(draft: Draft) -> Iterator[Link]:
@@ -311,11 +317,12 @@ def _import(draft: Draft, taken: set[str]) -> None:
     """Plan lines for the items that have none and are to have one."""
     policy = draft.policy
     stones = _latest(draft.seen.tombstones)
-    waiting, hidden = _awaited(draft), _hidden(draft)
+    waiting = _awaited(draft)
     met = twins.Twins(draft)
     taken = taken | twins.drop(draft, stones, taken)
     lines = set() if policy.adopt else _open_texts(draft)
     unread = Counter(merge.description(line.task.text) for line in draft.unread)
+    lacking = _Lacking(unread, _hidden(draft), _unsent(draft) if policy.adopt else set())
     for item in sorted(draft.seen.unlinked or (), key=lambda item: item.age_order):
         stone = stones.get(item.id)
         if item.id in taken or (item.fields.description in lines and not item.fields.completed):
@@ -335,7 +342,7 @@ def _import(draft: Draft, taken: set[str]) -> None:
             if not task.text:
                 draft.mute += 1
                 continue
-            if _is_beside(item, unread, hidden):
+            if lacking.takes(item):
                 draft.beside += 1
                 continue
             link = Link(next(draft.keys), item.id, task, base=Base(task, item.fields))
@@ -344,15 +351,27 @@ def _import(draft: Draft, taken: set[str]) -> None:
     met.finish()
 
 
-def _is_beside(
-    item: RemoteItem, unread: Counter[str], hidden: AbstractSet[tuple[str, bool]]
-) -> bool:
-    """Return whether an item may be that of a line which has none that could be told."""
-    said = item.fields.description
-    if unread[said] > 0:
-        unread[said] -= 1
+class _Lacking(NamedTuple):
+    """What items say that may be those of lines which have none that could be told.
+
+    ``unread`` are lines without a link whose box means nothing, ``hidden`` those whose item
+    no list has, ``unsent`` those whose rewording does not get through.
+    """
+
+    unread: Counter[str]
+    hidden: Counter[tuple[str, bool]]
+    unsent: set[str]
+
+    def takes(self, item: RemoteItem) -> bool:
+        """Return whether an item may be that of one of these lines, once for each."""
+        said, done = item.fields.description, item.fields.completed
+        if self.unread[said] > 0:
+            self.unread[said] -= 1
+        elif self.hidden[said, done] > 0:
+            self.hidden[said, done] -= 1
+        else:
+            return said in self.unsent
         return True
-    return (said, item.fields.completed) in hidden
 
 
 def _open_texts(draft: Draft) -> set[str]:
@@ -389,13 +408,13 @@ def _awaited(draft: Draft) -> set[str]:
     return told
 
 
-def _hidden(draft: Draft) -> set[tuple[str, bool]]:
+def _hidden(draft: Draft) -> Counter[tuple[str, bool]]:
     """Return what items say that another machine may have made of a line whose item is hidden.
 
     That machine cannot know it: no list has it, though it is there. An open item beside a
     finished line is the next round of a chore.
     """
-    return {(text, link.seen.completed) for link in _unlisted(draft) for text in _said(link)}
+    return Counter((text, link.seen.completed) for link in _unlisted(draft) for text in _said(link))
 
 
 def _is_just_gone(stone: Tombstone, now: float) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import merge
-from omisync.core.model import FIELDS, LET_GO, WRITABLE_ID, Base, Tombstone
+from omisync.core.model import LET_GO, WRITABLE_ID, Base, Tombstone
 from omisync.core.plan.guard import is_silent
 from omisync.core.plan.steps import (
     AddLocal,
@@ -140,12 +140,7 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
         return link
     policy = draft.policy
     joined = merge.join(
-        entry.task,
-        base,
-        remote,
-        policy.encoding,
-        prefer=policy.prefer,
-        doubt=link.doubt | _late(draft, link, entry.task, remote),
+        entry.task, base, remote, policy.encoding, prefer=policy.prefer, doubt=link.doubt
     )
     patch = joined.patch
     if patch and link.clear_due and joined.task.due is None and entry.task.due is None:
@@ -161,28 +156,6 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
     draft.clashes += [replace(clash, key=link.key) for clash in told]
     # What the line does not say yet must not be written down as said.
     return link if inward else after
-
-
-def _late(draft: Draft, link: Link, now: Task, remote: Fields) -> frozenset[str]:
-    """Return the fields that an item may only seem to have as the line says.
-
-    A line that was changed back soon is what its item was before, and so is what a late
-    list shows.
-    """
-    if link.key not in draft.seen.lately or link.base is None:
-        return frozenset()
-    local, base = link.base.local, link.base.remote
-    same = merge.encode(now, draft.policy.encoding)
-    edited = {
-        "description": now.text != local.text,
-        "completed": now.completed != local.completed,
-        "due_at": now.due != local.due,
-    }
-    return frozenset(
-        name
-        for name in FIELDS
-        if edited[name] and getattr(same, name) == getattr(remote, name) != getattr(base, name)
-    )
 
 
 def _unsaid(base: Base) -> Base:

@@ -15,7 +15,6 @@ from omisync.core.model import BATCH_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
 
     from omisync.core.merge import Encoding
     from omisync.core.model import (
@@ -64,8 +63,7 @@ class Observation:
     ``read_whole`` tells that an item which ``unlinked`` lacks has to be asked for by its id.
     ``first_meeting`` is of the first list that a file which was pushed so far is compared to.
     ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all,
-    ``unread`` are lines that are no tasks for their box alone, in their order. ``lately``
-    are the keys of tasks whose item was changed from here not long ago.
+    ``unread`` are lines that are no tasks for their box alone, in their order.
     """
 
     entries: Sequence[Entry]
@@ -80,7 +78,6 @@ class Observation:
     read_whole: bool = False
     first_meeting: bool = False
     unread: Sequence[Entry] = ()
-    lately: AbstractSet[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
