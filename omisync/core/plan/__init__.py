@@ -167,13 +167,13 @@ def _met(seen: Observation, policy: Policy) -> _Met:
 
 def _edited(
     links: Sequence[Link], listed: Mapping[str, RemoteItem], policy: Policy
-) -> dict[str, str]:
-    """Return the texts that the app gave to links since, by key, as lines would say them."""
+) -> dict[int, str]:
+    """Return the texts that the app gave to links since, by index, as lines would say them."""
     texts = {}
-    for link in links:
+    for at, link in enumerate(links):
         item = listed.get(link.remote_id or "")
         if item and link.base and item.fields.description != link.base.remote.description:
-            texts[link.key] = merge.decode(item.fields, policy.encoding).text
+            texts[at] = merge.decode(item.fields, policy.encoding).text
     return texts
 
 
@@ -181,7 +181,7 @@ def _matched(
     seen: Observation,
     entries: Sequence[Entry],
     links: Sequence[Link],
-    edited: Mapping[str, str] | None = None,
+    edited: Mapping[int, str] | None = None,
 ) -> _Met:
     """Return which entry is which link; lines that are not read stand among the others."""
     every: Sequence[Entry] = entries
@@ -193,10 +193,7 @@ def _matched(
         every = [entry for _, entry in lines]
         places = sorted(range(len(lines)), key=lambda at: lines[at][0])
         read, held = places[: len(entries)], places[len(entries) :]
-    texts = (
-        {at: edited[one.key] for at, one in enumerate(links) if one.key in edited} if edited else {}
-    )
-    matching = match.pair(every, links, texts, {*held})
+    matching = match.pair(every, links, edited, {*held})
     link_of = {entry: links[link] for entry, link in matching.pairs}
     return _Met(
         entries,

@@ -43,7 +43,7 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     graves, skips = _Graves(seen, two_way=policy.two_way), policy.skip_completed
     new: list[tuple[Entry, int]] = []
     taken: set[str] = set()
-    awaited, unsent = _soon_asked(draft), _unsent(draft)
+    awaited, unsent = _soon_asked(draft), _unsent(draft) if policy.adopt else set()
     for entry, rank in fresh:
         if _is_others(draft, entry, awaited, unsent):
             draft.later = True
@@ -67,7 +67,7 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     _hold(draft, graves, [found.get(number) for number in range(held)])
     _begin(draft, graves, new, [found.get(held + number) for number in range(len(new))])
     if seen.listed is not None:
-        _import(draft, taken)
+        _import(draft, taken, unsent)
 
 
 def _is_others(
@@ -313,8 +313,8 @@ def _revived(
     return Revive(link, entry, stone, patch, unproven)
 
 
-def _import(draft: Draft, taken: set[str]) -> None:
-    """Plan lines for the items that have none and are to have one."""
+def _import(draft: Draft, taken: set[str], unsent: AbstractSet[str]) -> None:
+    """Plan lines for the items that have none and are to have one; see ``_unsent``."""
     policy = draft.policy
     stones = _latest(draft.seen.tombstones)
     waiting = _awaited(draft)
@@ -322,7 +322,7 @@ def _import(draft: Draft, taken: set[str]) -> None:
     taken = taken | twins.drop(draft, stones, taken)
     lines = set() if policy.adopt else _open_texts(draft)
     unread = Counter(merge.description(line.task.text) for line in draft.unread)
-    lacking = _Lacking(unread, _hidden(draft), _unsent(draft) if policy.adopt else set())
+    lacking = _Lacking(unread, _hidden(draft), unsent)
     for item in sorted(draft.seen.unlinked or (), key=lambda item: item.age_order):
         stone = stones.get(item.id)
         if item.id in taken or (item.fields.description in lines and not item.fields.completed):
@@ -360,7 +360,7 @@ class _Lacking(NamedTuple):
 
     unread: Counter[str]
     hidden: Counter[tuple[str, bool]]
-    unsent: set[str]
+    unsent: AbstractSet[str]
 
     def takes(self, item: RemoteItem) -> bool:
         """Return whether an item may be that of one of these lines, once for each."""
