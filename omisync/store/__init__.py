@@ -324,6 +324,14 @@ class Store:
             rows = self._db.execute("SELECT remote_id FROM links WHERE remote_id IS NOT NULL")
             return {remote_id for (remote_id,) in rows}
 
+    def parked(self) -> tuple[Link, ...]:
+        """Return the links of the parked tasks, in the order of the file when last seen."""
+        with reading(self.path):
+            rows = self._db.execute(
+                "SELECT * FROM links WHERE parked IS NOT NULL ORDER BY rank, key"
+            )
+            return tuple(coding.link(row) for row in rows)
+
     def put_links(self, links: Iterable[Link]) -> None:
         """Write links, new or changed; call inside ``transaction``."""
         links = [*links]

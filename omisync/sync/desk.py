@@ -202,8 +202,8 @@ class Run:
         They are those of one key: Omi counts the requests of each by itself.
         """
         self.gates = self.store.gates()
-        key, gated = self._fingerprint() if self.gates else None, self.store.fact("gated")
-        if key is not None and gated not in {None, key}:
+        gated = self.store.fact("gated") if self.gates else None
+        if gated is not None and self._fingerprint() not in {None, gated}:
             self.gates = {}
             with self.store.transaction():
                 self.store.drop_gates()

@@ -152,12 +152,11 @@ def unchanged_listing(run: Run, snapshot: Snapshot) -> Outcome | None:
 
 def settled_outcome(store: Store, settled: Settled) -> Outcome:
     """Return what the store's note of a settled state stands for."""
-    links = store.links() if settled.parked else ()
     return Outcome(
         settled.code,
         look_at=settled.look_at,
         tasks=settled.tasks,
-        still_parked=tuple(link for link in links if link.parked is not None),
+        still_parked=store.parked() if settled.parked else (),
         idle=True,
     )
 
