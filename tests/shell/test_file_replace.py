@@ -409,11 +409,10 @@ def test_a_late_save_is_seen_where_there_is_no_lease(todo: Path) -> None:
     todo.parent.chmod(0o777)
     opened = os.open(todo, os.O_WRONLY)
     libc = ctypes.CDLL(None)
-    # Without CAP_LEASE (28) nobody gets a lease on another user's file.
-    libc.prctl(24, 28, 0, 0, 0)
     capget, capset = libc.capget, libc.capset
 
     def act() -> None:
+        # Without CAP_LEASE (28) nobody gets a lease on another user's file.
         head, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
         capget(head, data)
         data[0] &= ~(1 << 28)
