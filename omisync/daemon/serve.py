@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from omisync import control, errors, file, show, sync
-from omisync.daemon import asked, opening, supervisor
+from omisync.daemon import asked, memory, opening, supervisor
 from omisync.daemon import basis as bases
 from omisync.daemon.alarm import Alarm
 from omisync.daemon.asked import Asked
@@ -239,6 +239,7 @@ class Daemon:
                 until = self._due(outcome)
                 del outcome  # and its plan, which may be large
                 self.desk.store.shrink()
+                memory.give_back()
                 code = await self._pause(saved, until)
                 if code is not None:
                     return code
