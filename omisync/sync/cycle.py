@@ -9,6 +9,7 @@ from omisync import file
 from omisync.core import plan
 from omisync.core.model import TWIN, Base
 from omisync.errors import (
+    ConfigError,
     FileChanged,
     KeyProblem,
     OmisyncError,
@@ -70,6 +71,10 @@ async def cycle(
     document: Document | None = None
     try:
         looks.check_bound(desk.store, desk.config)
+    except ConfigError as error:
+        run.trouble(error)
+        return ending.outcome(run, None, None)  # not written down: the store is another list's
+    try:
         snapshot = file.read(desk.config.todo_path)
         looks.bind(desk)
         former = _nothing_to_do(desk, snapshot, run.now)

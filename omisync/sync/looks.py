@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
-from omisync.errors import ConfigError, OtherAccount, RateLimited
+from omisync.errors import ConfigError, OmisyncError, OtherAccount, RateLimited
 from omisync.store import notes
 from omisync.sync.formats import parsed
 
@@ -127,10 +127,10 @@ def _is_other_list(store: Store, config: Config, former: Path) -> bool:
     try:
         if former == path or former.samefile(path):
             return False
-    except (OSError, ValueError):  # one of them is not there, or cannot be looked at
+        said = {entry.task.text for entry in parsed(config, file.read(path)).entries}
+    except (OSError, ValueError, OmisyncError):  # one is not there, or cannot be looked at
         return False
     links = store.links()
-    said = {entry.task.text for entry in parsed(config, file.read(path)).entries}
     return sum(link.seen.text in said for link in links) * 2 < len(links)
 
 

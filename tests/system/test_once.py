@@ -798,6 +798,11 @@ def test_another_list_than_the_store_is_of(machine: Machine, omi: Omi) -> None:
         assert "[state] path" in ran.err
     assert omi.sent() == []
     assert omi.items() == there
+    machine.name = first.name
+    machine.configure()
+    assert machine.run("status").code == 0  # of the list whose state it is, nothing changed
+    machine.name = "home.md"
+    machine.configure()
     first.unlink()  # it was this list, under another name
     machine.write(lines(1, 4, 3))
     assert machine.once().code == 0
@@ -806,13 +811,15 @@ def test_another_list_than_the_store_is_of(machine: Machine, omi: Omi) -> None:
 
 
 def test_a_list_that_is_not_there_takes_no_state(machine: Machine, omi: Omi) -> None:
-    """66, and when it comes it is still another list than the one that the state is of."""
+    """66, or 65 as no text, and then it is another list than the one that the state is of."""
     machine.settings["state"] = f'path = "{machine.home / "one.db"}"\n'
     machine.configure()
     machine.synced(lines(1, 2, 3))
     machine.name = "home.md"
     machine.configure()
     assert machine.once().code == 66
+    machine.todo.write_bytes(b"- [ ] water the pl\xe4nts\n")
+    assert machine.once().code == 65
     machine.write("- [ ] water the plants\n")
     assert machine.once().code == 78
     assert omi.items() == {"task 1": False, "task 2": False, "task 3": False}
