@@ -263,8 +263,8 @@ Keys are made in the Omi app: Settings > Developer > Create Key, with the scopes
 action_items:read and action_items:write.
 """
 STATUS = """\
-Reads the state store, looks whether the todo file was edited since, and asks
-nobody; it can be asked at any time, also while omisync runs.
+Reads the state store and the todo file (was it edited since? is a line odd?), and
+asks nobody; it can be asked at any time, also while omisync runs.
 """
 DOCTOR = """\
 Config, todo file (in two-way also whether it can be written), watching, state,

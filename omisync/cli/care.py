@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omisync.config import Config
-    from omisync.core.model import Entry, Link, Notice, RemoteItem
+    from omisync.core.model import Document, Entry, Link, RemoteItem
     from omisync.store import Event
     from omisync.sync import Repaired
 
@@ -62,6 +62,7 @@ def _facts(config: Config) -> show.StatusFacts:
     if last.code in {errors.OK, errors.PARKED}:
         since = NEXT_SYNC if anew else _since(config, settled, links)
         last = _hindered(config, last)
+    document = _document(config)
     return show.StatusFacts(
         todo_path=config.todo_path,
         store_path=config.store_path,
@@ -71,8 +72,8 @@ def _facts(config: Config) -> show.StatusFacts:
         absent=sum(link.absent_since is not None and link.parked is None for link in links),
         parked=tuple(link for link in links if link.parked is not None),
         gone=tuple(link for link in links if _is_gone(link)),
-        lines=_lines(config, links),
-        notices=_notices(config) if last.tasks == 0 else (),
+        lines=_lines(document, links),
+        notices=() if document is None else document.notices,
         intents=intents,
         gates={name: wait for name, wait in gates.items() if wait > 0},
         last=last,
@@ -116,30 +117,24 @@ def _is_gone(link: Link) -> bool:
     return link.remote_id is None and link.base is not None
 
 
-def _lines(config: Config, links: Sequence[Link]) -> dict[str, int]:
-    """Return the line of each task as the file stands now, by key; none if it cannot be read."""
+def _document(config: Config) -> Document | None:
+    """Return the file as it stands now, None if it cannot be read: the next sync tells why."""
     from omisync import file, sync
+
+    with contextlib.suppress(OmisyncError):
+        return sync.parsed(config, file.read(config.todo_path))
+    return None
+
+
+def _lines(document: Document | None, links: Sequence[Link]) -> dict[str, int]:
+    """Return the line of each task as the file stands now, by key."""
     from omisync.core import match
 
-    if not any(link.parked or _is_gone(link) for link in links):
+    if document is None or not any(link.parked or _is_gone(link) for link in links):
         return {}
-    try:
-        entries = sync.parsed(config, file.read(config.todo_path)).entries
-    except OmisyncError:
-        return {}
+    entries = document.entries
     pairs = match.pair(entries, links).pairs
     return {links[link].key: entries[entry].line for entry, link in pairs}
-
-
-def _notices(config: Config) -> tuple[Notice, ...]:
-    """Return what is to be said of a file without a task; nothing if it cannot be read."""
-    from omisync import file, sync
-
-    try:
-        document = sync.parsed(config, file.read(config.todo_path))
-    except OmisyncError:
-        return ()
-    return () if document.entries else document.notices
 
 
 def _key(config: Config) -> tuple[str | None, str | None]:

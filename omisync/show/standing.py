@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from omisync import errors
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 LABEL = 10
 """Cells of the column that says what each line is about."""
+AT_MOST = 5
+"""Warnings shown; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class StatusFacts:
     words what is different since all was in sync, if anything is.
     ``gone`` are the lines whose item was deleted in Omi. ``lines`` has
     the line of each parked or gone task by key, where known. ``notices`` are those of
-    a file in which the last look found no task.
+    the file as it stands.
     ``now`` is in Unix seconds. ``running`` names the process that holds the
     store. ``key`` is the key as it may be shown and where it is from,
     ``key_problem`` why there is none.
@@ -82,6 +85,7 @@ def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> 
         lines, it = ("lines were", "one") if len(facts.gone) > 1 else ("line was", "it")
         _write(paper, "", f"deleted in Omi, and the {lines} kept")
         _write(paper, "", f"→ remove {it}, or edit {it}: that creates {it} anew")
+    _write_notices(paper, facts.notices)
 
 
 def _headline(facts: StatusFacts) -> str:
@@ -111,8 +115,6 @@ def _write(paper: Paper, label: str, text: str, style: str = "") -> None:
 
 def _write_places(paper: Paper, facts: StatusFacts) -> None:
     _write(paper, "file", words.path(facts.todo_path))
-    for message, numbers in words.alike(facts.notices).items():
-        _write(paper, "", f"→ {words.lines(numbers)}: {message}")
     _write(paper, "server", facts.base_url)
     if facts.key is not None:
         _write(paper, "key", facts.key)
@@ -189,6 +191,15 @@ def _write_parked(paper: Paper, link: Link, facts: StatusFacts) -> None:
     _write(paper, "", f"→ {way_out(link)}")
 
 
+def _write_notices(paper: Paper, notices: Sequence[Notice]) -> None:
+    alike = words.alike(notices)
+    for message, numbers in islice(alike.items(), AT_MOST):
+        _write(paper, "warning", f"{words.lines(numbers)}: {message}", "yellow")
+    if len(alike) > AT_MOST:
+        more = words.count(len(alike) - AT_MOST, "more warning")
+        _write(paper, "", words.commands(f"… and {more}; `omisync --dry-run` shows all"))
+
+
 def _write_named(paper: Paper, label: str, link: Link, facts: StatusFacts) -> None:
     line = facts.lines.get(link.key)
     where = "" if line is None else f"  {facts.todo_path.name}:{line}"
@@ -229,6 +240,7 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
             for bucket, wait in sorted(facts.gates.items())
         },
         "parked": [parked_data(link, facts.lines.get(link.key)) for link in facts.parked],
+        "notices": [{"line": n.line, "message": n.message} for n in facts.notices],
         "guard": None
         if refused is None
         else {

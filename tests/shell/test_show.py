@@ -696,6 +696,16 @@ def test_status_of_a_list_in_sync() -> None:
     )
 
 
+def test_status_tells_some_warnings_and_counts_the_rest() -> None:
+    """Lines with the same one together."""
+    alike = (Notice(3, "odd"), Notice(9, "odd"))
+    assert stand(facts(notices=alike)).endswith("\nwarning   lines 3 and 9: odd\n")
+    many = tuple(Notice(n, f"odd {n}") for n in range(1, 8))
+    *_, last, more = stand(facts(notices=many)).splitlines()
+    assert last == "warning   line 5: odd 5"
+    assert more == "          … and 2 more warnings; `omisync --dry-run` shows all"
+
+
 def test_status_of_a_long_failure() -> None:
     """Since when, why, what waits and until when: everything that a person asks."""
     last = LastRun(

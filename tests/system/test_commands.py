@@ -269,10 +269,24 @@ def test_a_file_without_a_task_is_told_of_wherever_one_looks(name: str, machine:
         assert said in one.out + one.err
         assert one.code == 0
     assert status.out.startswith("In sync: 0 tasks.\n")
-    assert "→ line 1: no " in status.out
+    assert "warning   line 1: no " in status.out
     machine.write("")
-    assert "→" not in machine.run("status").out
+    assert "warning" not in machine.run("status").out
     assert "(line" not in machine.run("doctor").out
+
+
+def test_status_tells_what_is_odd_in_the_file(machine: Machine) -> None:
+    """A daemon tells of it once, in its log; here it stays until it is put right."""
+    machine.synced(lines(1) + "- [] water the plants\n")
+    status = machine.run("status")
+    assert status.code == 0
+    (warning,) = [line for line in status.out.splitlines() if line.startswith("warning")]
+    assert warning.startswith("warning   line 2: ")
+    (notice,) = machine.run("status", "--json").data["notices"]
+    assert notice["line"] == 2
+    assert notice["message"] in warning
+    machine.write(lines(1, 2))
+    assert "warning" not in machine.run("status").out
 
 
 def test_status_tells_the_last_run(machine: Machine, omi: Omi) -> None:
