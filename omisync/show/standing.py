@@ -85,6 +85,8 @@ def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> 
         lines, it = ("lines were", "one") if len(facts.gone) > 1 else ("line was", "it")
         _write(paper, "", f"deleted in Omi, and the {lines} kept")
         _write(paper, "", f"→ remove {it}, or edit {it}: that creates {it} anew")
+    for remark in facts.last.remarks:
+        paper.say(Piece(f"{'note':<{LABEL}}", "dim"), Piece(remark), quotes=True)
     _write_notices(paper, facts.notices)
 
 
@@ -197,7 +199,7 @@ def _write_notices(paper: Paper, notices: Sequence[Notice]) -> None:
         _write(paper, "warning", f"{words.lines(numbers)}: {message}", "yellow")
     if len(alike) > AT_MOST:
         more = words.count(len(alike) - AT_MOST, "more warning")
-        _write(paper, "", words.commands(f"… and {more}; `omisync --dry-run` shows all"))
+        _write(paper, "", f"… and {more}; `omisync --dry-run` shows all")
 
 
 def _write_named(paper: Paper, label: str, link: Link, facts: StatusFacts) -> None:
@@ -235,6 +237,7 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
             {"message": message, "advice": words.commands(advice)}
             for message, advice in last.troubles
         ],
+        "remarks": list(last.remarks),
         "gates": {
             bucket: {"wait": round(wait, 1), "until": words.instant(facts.now + wait)}
             for bucket, wait in sorted(facts.gates.items())

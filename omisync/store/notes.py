@@ -92,6 +92,7 @@ class LastRun(_Table):
     is how many the last look found in the file, ``waiting`` counts what did not reach Omi.
     ``failing_since`` is None while all is well. ``troubles`` are messages, each with its
     advice. ``guarded`` is whether a guard stopped it, None where that was not noted yet.
+    ``remarks`` is what was told beside.
     """
 
     NAME: ClassVar = "last"
@@ -105,6 +106,7 @@ class LastRun(_Table):
     failing_since: float | None = None
     troubles: tuple[tuple[str, str], ...] = ()
     guarded: bool | None = None
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, value: object) -> Self | None:
@@ -121,7 +123,12 @@ class LastRun(_Table):
             failing_since=moment(value.get("failing_since")),
             troubles=tuple(_troubles(value.get("troubles"))),
             guarded=bool(value["guarded"]) if "guarded" in value else None,
+            remarks=_texts(value.get("remarks")),
         )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _troubles(value: object) -> Iterator[tuple[str, str]]:

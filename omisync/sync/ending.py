@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
+REMARKS = 20
+"""That many of a cycle are kept for status."""
+
 
 def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcome:
     """Return the outcome of a cycle; ``decided`` is None where it did not get to a plan."""
@@ -109,6 +112,7 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
                 failing_since=None if well else since,
                 troubles=troubles,
                 guarded=any(isinstance(error, GuardStopped) for error in outcome.troubles),
+                remarks=outcome.remarks[:REMARKS],
             )
         )
     return outcome

@@ -48,6 +48,7 @@ LAST = {
     "failing_since": 4.5,
     "troubles": [["no route", "Look at the network."]],
     "guarded": False,
+    "remarks": ["1 waits"],
 }
 WRITE = {"copy": "c", "after": "a", "added": ["k"], "former": {"q": ["t", True, None]}, "clash": 4}
 

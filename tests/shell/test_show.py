@@ -696,6 +696,13 @@ def test_status_of_a_list_in_sync() -> None:
     )
 
 
+def test_status_tells_what_the_last_sync_said_beside() -> None:
+    """It may have the text of a task, of which no command is made."""
+    last = LastRun(at=NOON, code=0, remarks=("'`omisync`' waits",))
+    assert stand(facts(last=last)).endswith("\nnote      '`omisync`' waits\n")
+    assert show.status_data(facts(last=last))["remarks"] == ["'`omisync`' waits"]
+
+
 def test_status_tells_some_warnings_and_counts_the_rest() -> None:
     """Lines with the same one together."""
     alike = (Notice(3, "odd"), Notice(9, "odd"))

@@ -6,7 +6,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from person import Person, item, read
+from person import Person, fact, item, read
 
 from omisync import errors, sync
 from omisync.store import Store
@@ -1154,4 +1154,7 @@ async def test_what_waits_for_another_machine_is_told(both: Person) -> None:
         f"{both.todo}:3: this waits, for Omi still says the same of another line, the rewording"
         " of which does not get through"
     )
+    last = fact(both, "last")
+    assert isinstance(last, dict)
+    assert last["remarks"] == [said, line]
     assert len(both.sandbox.items) == 3
