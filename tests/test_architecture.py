@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 MAY_IMPORT = {
     "errors": "",
+    "libc": "",
     "places": "errors",
     "core": "errors",
     "core.model": "",
@@ -45,7 +46,7 @@ MAY_IMPORT = {
     "core.plan": "core.model core.match core.order core.merge core.adopt core.unchanged",
     "core.remains": "core.model core.plan",
     "config": "core places errors",
-    "file": "errors",
+    "file": "libc errors",
     "store": "core.model core.unchanged places errors",
     "api": "core.model errors places",
     "sync": "file store api core config places errors",
@@ -54,7 +55,7 @@ MAY_IMPORT = {
     "control": "errors",
     "log": "errors",
     "show": "core errors",
-    "daemon": "sync watch control config show log store file quick places errors",
+    "daemon": "sync watch control config show log store file quick places libc errors",
     "sandbox": "errors",
     "cli": "api config control core daemon errors file log places quick sandbox show store sync"
     " watch",

@@ -3,8 +3,8 @@
 ``pace`` has the backoff and the loop of ``--once``, ``serve`` the daemon,
 ``basis`` the config and key it runs on, ``opening`` the store that it holds,
 ``asked`` what other processes ask for, ``alarm`` the failure that lasts,
-``supervisor`` what is told to systemd, ``threads`` what may hang. Only the daemon
-loads the watcher.
+``supervisor`` what is told to systemd, ``threads`` what may hang, ``memory`` what it
+gives back. Only the daemon loads the watcher.
 """
 
 from omisync.daemon.pace import once

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
+
+from omisync import libc
 
 
 def give_back() -> None:
@@ -14,5 +14,4 @@ def give_back() -> None:
     told to give it back (malloc_trim(3), glibc; other C libraries have no such call).
     """
     gc.collect()
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    libc.call("malloc_trim", 0)

@@ -24,6 +24,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from omisync import libc
 from omisync.errors import NO_ROOM, FileChanged, FileHeld, FileUnusable, NoRoom, OmisyncError
 from omisync.file import rights, writing
 from omisync.file.reading import Snapshot, missing, quoted, unreadable
@@ -354,18 +355,14 @@ def _swap(folder: int, one: str, two: str) -> None:
 
 def _swap_at_once(folder: int, one: str, two: str) -> bool:
     """Return whether two names were swapped; False if this system cannot."""
-    try:
-        import ctypes
-
-        call = ctypes.CDLL(None, use_errno=True).renameat2  # glibc 2.28, musl 1.2.6
-    except (ImportError, OSError, AttributeError, MemoryError):  # MemoryDenyWriteExecute=
-        return False
-    if call(folder, os.fsencode(one), folder, os.fsencode(two), RENAME_EXCHANGE) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in NO_SWAP:
-        return False
-    raise OSError(code, os.strerror(code))
+    names = os.fsencode(one), os.fsencode(two)
+    try:  # glibc 2.28, musl 1.2.6
+        done = libc.call("renameat2", folder, names[0], folder, names[1], RENAME_EXCHANGE)
+    except OSError as error:
+        if error.errno in NO_SWAP:
+            return False
+        raise
+    return done is not None
 
 
 def _is_open_for_writing(descriptor: int) -> bool | None:
