@@ -68,6 +68,7 @@ async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> 
         "failing_since": None,
         "troubles": [],
         "guarded": False,
+        "remarks": [],
     }
     assert fact(settled, "last") == well
     clock.pass_by(100)
