@@ -48,6 +48,12 @@ def place(store: Path, environ: Mapping[str, str]) -> Path:
     return beside if len(os.fsencode(beside.name)) <= LONGEST_NAME else store.with_name(short)
 
 
+def candidates(store: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield where a daemon may listen: its session may have a runtime directory that ours lacks."""
+    session = {"XDG_RUNTIME_DIR": f"/run/user/{os.geteuid()}"}
+    yield from dict.fromkeys(place(store, known) for known in (environ, session, {}))
+
+
 @contextlib.contextmanager
 def _reachable(path: Path) -> Iterator[str]:
     """Yield a name of this path that fits into a socket address."""
@@ -153,7 +159,13 @@ def ask(
     Raises:
         StoreBusy: there is a daemon, and it gives no sign.
     """
-    path = place(store, environ)
+    answers = (_asked(path, store, request, patience) for path in candidates(store, environ))
+    return next((answer for answer in answers if answer is not None), None)
+
+
+def _asked(
+    path: Path, store: Path, request: dict[str, Any], patience: float
+) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError), _reachable(path) as name:
         with socket.socket(socket.AF_UNIX) as talk:
             talk.settimeout(patience)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import socket
 import stat
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,9 @@ from omisync.errors import StoreBusy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
+
+SESSION = Path(f"/run/user/{os.geteuid()}")
+"""The runtime directory of this user's session (pam_systemd(8))."""
 
 LONG = 20.0
 """Seconds after which something that should have come is missing."""
@@ -103,6 +107,22 @@ async def test_nobody_answers_where_no_daemon_runs(store: Path, environ: dict[st
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     assert await ask(store, environ, do="cycle") is None
+
+
+async def test_a_daemon_without_a_runtime_directory_is_found(store: Path, tmp_path: Path) -> None:
+    """As cron starts it; who asks from a session of his own has one."""
+    session = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    async with control.listening(control.place(store, {}), echo):
+        assert await ask(store, session, do="cycle") == {"heard": {"do": "cycle"}}
+
+
+def test_a_daemon_of_the_session_is_looked_for_without_its_environment(store: Path) -> None:
+    """As cron asks, or a shell of ``su``; where the environment says, it is looked for first."""
+    session = control.place(store, {"XDG_RUNTIME_DIR": str(SESSION)})
+    beside = control.place(store, {})
+    assert [*control.candidates(store, {})] == [beside, session]
+    own = {"XDG_RUNTIME_DIR": "/run/own"}
+    assert [*control.candidates(store, own)] == [control.place(store, own), session, beside]
 
 
 async def test_a_stale_socket_is_replaced(store: Path, environ: dict[str, str]) -> None:
