@@ -93,6 +93,11 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         key_file=str(places.todo_path(key_file, base)) if key_file else "",
         tz=environ.get("TZ"),
     )
+    for place in (config.path, config.todo_path, config.store_path):
+        try:
+            str(place).encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{str(place)!r} is not UTF-8", "give it another name") from None
     if what := _other_use(config):
         line = line_of(toml.key_lines(source), ("state", "path"))
         raise ConfigError(f"{path}:{line}: state.path is {what}", 'set state.path = ""')
@@ -126,7 +131,7 @@ def written(todo: Path, key_file: Path | None = None) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ConfigError(f"{todo!r} is not UTF-8", "give the file another name") from None
+        raise ConfigError(f"{str(todo)!r} is not UTF-8", "give the file another name") from None
     return text
 
 

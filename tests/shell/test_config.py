@@ -453,6 +453,18 @@ def test_a_name_that_is_no_text_cannot_be_written() -> None:
         config.written(Path(os.fsdecode(b"/\xff.md")))
 
 
+@pytest.mark.parametrize("odd", ["of the config", "of the user"])
+def test_a_place_that_is_no_text_is_refused(tmp_path: Path, odd: str) -> None:
+    """A folder that is not UTF-8: the store notes its list by name, and is opened by a URL."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    path = (folder if odd == "of the config" else tmp_path) / "config.toml"
+    path.write_text('[todo]\npath = "todo.md"\n')
+    home = {"HOME": str(folder if odd == "of the user" else tmp_path)}
+    with pytest.raises(ConfigError, match=r"caf.* is not UTF-8"):
+        config.load(path, home)
+
+
 # Time zones.
 
 WINTER, SUMMER = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
