@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from omisync import errors, quick
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Sequence
     from typing import Any, TextIO
 
@@ -27,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _leave_no_core()
     try:
         code = _run(argv)
+    except KeyboardInterrupt:
+        code = _interrupted("Interrupted.")
     except SystemExit as told:  # argparse has said what there is to say
         code = told.code if isinstance(told.code, int) else errors.OK
     except Exception:  # noqa: BLE001 - whatever it is, it is no outcome of a sync
@@ -117,7 +118,8 @@ def _run(argv: Sequence[str] | None) -> int:
     except errors.OmisyncError as error:
         return _explained(error, as_json=options.json)
     except KeyboardInterrupt:
-        return _interrupted(options)
+        go_on = "; the next run goes on from here" if options.once else ""
+        return _interrupted(f"Interrupted{go_on}.")
     except OSError as error:
         if error.errno not in errors.NO_ROOM:
             raise
@@ -137,8 +139,7 @@ def _explained(error: errors.OmisyncError, *, as_json: bool) -> int:
     return error.exit_code
 
 
-def _interrupted(options: Namespace) -> int:
-    text = "Interrupted; the next run goes on from here." if options.once else "Interrupted."
+def _interrupted(text: str) -> int:
     sys.stderr.write(f"{text}\n")
     return errors.INTERRUPTED
 

@@ -234,7 +234,7 @@ def _show_items(sandbox: Sandbox) -> None:
 
     _say("\n   What Omi holds now:")
     items = list(sandbox.items.values())
-    width = shutil.get_terminal_size().columns - 45
+    width = max(20, shutil.get_terminal_size().columns - 45)
     for item in items[:SHOWN]:
         box = "x" if item.completed else " "
         due = f"  due {item.due_at:%Y-%m-%d}" if item.due_at else ""

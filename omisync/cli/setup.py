@@ -33,15 +33,16 @@ def init(options: Namespace) -> int:
             f"{todo} is no todo file omisync can read",
             f"Name a file that ends in {', '.join(configs.SUFFIXES)}.",
         )
-    if config_file.exists():
+    if os.path.lexists(config_file):
         raise UsageError(
             f"There is a config at {config_file} already",
             f"If only the key is missing, {_key_advice(config_file, key_file)}."
             " For another list: omisync -c PATH init FILE.",
         )
-    found = None if key_file.exists() else _found()
-    key = None if key_file.exists() or found else _asked()
-    text = configs.written(todo, key_file if key is not None or key_file.exists() else None)
+    kept = os.access(key_file, os.F_OK)
+    found = None if kept else _found()
+    key = None if kept or found else _asked()
+    text = configs.written(todo, key_file if kept or key is not None else None)
     try:
         places.make_private(config_file.parent)
         if key is not None:
@@ -134,7 +135,7 @@ def _tell(config_file: Path, key_file: Path | None, todo: Path, found: str | Non
     else:
         kept = config_file.with_name(KEY_NAME)
         say(f"The key in {kept} is kept; to have another, write it into that file.\n")
-    if not todo.exists():
+    if not os.access(todo, os.F_OK):
         example = TOML if todo.suffix.lower() == ".toml" else MARKDOWN
         say(f"There is no {todo} yet; write one, {example}.\n")
     next_ = "Next: `omisync --dry-run` shows what would be sent, `omisync --once` sends it.\n"

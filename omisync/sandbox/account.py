@@ -238,7 +238,7 @@ class Account:
             state = json.loads(path.read_text(encoding="utf-8"))
             found = [rows.restored(row) for row in state["items"]]
             rung = [(float(at), str(item), str(text)) for at, item, text in state["notifications"]]
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             advice = "Name another file, or remove this one to start afresh."
             raise UsageError(f"{path} is not a state file of the sandbox", advice) from error
         self.items.clear()

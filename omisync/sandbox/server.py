@@ -140,7 +140,7 @@ class Sandbox(Account):
         self._late: set[asyncio.Task[web.StreamResponse]] = set()
 
     async def __aenter__(self) -> Self:
-        if not self.url and self.state is not None and self.state.exists():
+        if not self.url and self.state is not None and os.access(self.state, os.F_OK):
             self.load(self.state)
         self._stopping = asyncio.Event()
         # Cancellation frees a hanging answer as soon as its client has left.

@@ -1066,6 +1066,13 @@ async def test_another_file_is_not_taken_for_a_state(tmp_path: Path, text: str) 
     assert path.read_text() == text
 
 
+async def test_a_folder_is_no_state(tmp_path: Path) -> None:
+    """It is refused like another file."""
+    with pytest.raises(UsageError, match="is not a state file"):
+        async with Sandbox(state=tmp_path):
+            pass
+
+
 async def test_entering_again_serves_the_same_account(omi: Client) -> None:
     """A server that went away comes back at the same address, with its items."""
     sandbox = Sandbox()

@@ -187,6 +187,14 @@ def test_init_where_nothing_can_be_written(fresh: Machine) -> None:
     assert "-c" in ran.err
 
 
+def test_init_for_a_list_that_cannot_be_looked_for(fresh: Machine) -> None:
+    """Its name is too long for any file: it is not there yet, as far as anybody can tell."""
+    ran = fresh.run("init", "x" * 300 + ".md", typed=f"{KEY}\n")
+    assert ran.code == 0
+    assert "There is no " in ran.out
+    assert "Traceback" not in ran.err
+
+
 # plan
 
 
@@ -592,6 +600,13 @@ def test_the_demo_only_reads_a_file(name: str, fresh: Machine, tmp_path: Path) -
     assert "task 1" in ran.out
     assert tree(fresh.home) == before
     assert tree(own) == {}
+
+
+def test_the_demo_shows_whole_words_in_a_narrow_window(fresh: Machine) -> None:
+    """What fits into twenty columns is never cut."""
+    ran = fresh.run("demo", COLUMNS="40")
+    assert ran.code == 0
+    assert "[ ] Get compost" in ran.out
 
 
 def test_the_demo_names_the_persons_file(fresh: Machine) -> None:
