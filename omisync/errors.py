@@ -40,6 +40,9 @@ SEVERITY = (
 )
 """Which code wins when several apply, worst first; who interrupts has the last word."""
 
+WELL = frozenset({OK, PARKED})
+"""The codes of a run that got everything through that Omi takes."""
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A full disk, or one that can hold no more files; a full quota; a limit on the size of files."""
 
@@ -81,6 +84,10 @@ class KeyProblem(OmisyncError):
     exit_code = BAD_KEY
 
 
+class OtherList(ConfigError):
+    """The state store belongs to another todo file."""
+
+
 class OtherAccount(KeyProblem):
     """The key opens another account than the one that the linked tasks are in."""
 
@@ -92,7 +99,7 @@ class FileMissing(OmisyncError):
 
 
 class FileUnusable(OmisyncError):
-    """The todo file cannot be read as a todo list; nothing is sent."""
+    """The todo file cannot be read as a todo list, or not be written; nothing is lost."""
 
     exit_code = BAD_FILE
 

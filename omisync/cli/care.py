@@ -38,9 +38,7 @@ def status(options: Namespace) -> int:
         show.write_json(show.status_data(facts), sys.stdout)
     else:
         show.status(facts, sys.stdout)
-    if facts.is_cut_short:
-        return errors.TEMPORARY
-    return facts.last.code if facts.last.code is not None else errors.OK
+    return facts.code if facts.code is not None else errors.OK
 
 
 def _facts(config: Config) -> show.StatusFacts:
@@ -59,7 +57,7 @@ def _facts(config: Config) -> show.StatusFacts:
             last, refused = opened.note(LastRun) or last, opened.note(Refusal)
             settled, anew = opened.note(Settled), bool(opened.fact("anew"))
     since = ""
-    if last.code in {errors.OK, errors.PARKED}:
+    if last.code in errors.WELL:
         since = NEXT_SYNC if anew else _since(config, settled, links)
         last = _hindered(config, last)
     document = _document(config)

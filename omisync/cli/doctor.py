@@ -163,7 +163,7 @@ def _last(config: Config) -> Check:
     if last is None or last.code is None:
         return Check("last sync", errors.OK, "none yet; `omisync --dry-run` shows the first one")
     at = show.ago(time.time() - last.at) if last.at is not None else "at an unknown time"
-    if last.code in {errors.OK, errors.PARKED}:
+    if last.code in errors.WELL:
         return Check("last sync", errors.OK, f"well, {at}")
     message, advice = (last.troubles or [("not finished", "")])[0]
     return Check("last sync", last.code, f"{message} ({at})", advice)

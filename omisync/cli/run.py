@@ -71,7 +71,7 @@ def once(options: Namespace) -> int:
         outcome = _synced(desk, options)
         if not options.json and _agreed(outcome, config.todo_path):
             outcome = _synced(desk, Namespace(**{**vars(options), "yes": True}))
-        if outcome.code in {errors.OK, errors.PARKED}:
+        if outcome.code in errors.WELL:
             try:
                 desk.find_key()  # a run that needed none still tells what the next one will meet
             except errors.OmisyncError as error:

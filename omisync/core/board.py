@@ -61,9 +61,10 @@ class Board:
         """Return the entries that are not read and have no link so far."""
         return [at for at in sorted(self.unread) if self.link_of[at] is None]
 
-    def old(self) -> list[int]:
-        """Return the links without an entry so far."""
-        return [at for at, entry in enumerate(self.entry_of) if entry is None]
+    def old(self, *, absent: bool | None = None) -> list[int]:
+        """Return the links without an entry so far; with ``absent`` those that are so, or not."""
+        free = [at for at, entry in enumerate(self.entry_of) if entry is None]
+        return [at for at in free if absent in {None, self.links[at].is_absent}]
 
 
 class Place(NamedTuple):
@@ -104,7 +105,7 @@ def _entry_line(at: int, entry: Entry, place: Place, lengths: AbstractSet[int]) 
 
 def _link_line(at: int, link: Link, place: Place) -> Line:
     """Return the link as a line, as last seen."""
-    task, text, absent = link.seen, normalised(link.seen.text), link.absent_since is not None
+    task, text, absent = link.seen, normalised(link.seen.text), link.is_absent
     return Line(at, text, link.section, task.completed, task.due, link.remote_id, absent, *place)
 
 

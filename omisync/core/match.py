@@ -79,7 +79,7 @@ def pair(
     _by_edit(board, _fresh(board, edited))
     for absent, written in product((False, True), repeat=2):
         news = [at for at in board.new() if (entries[at].explicit_id is not None) is written]
-        olds = [at for at in board.old() if (links[at].absent_since is not None) is absent]
+        olds = board.old(absent=absent)
         if news and olds:
             by_text(board, news, olds)
     _by_edit(board, edited)
@@ -168,7 +168,7 @@ def _by_saying(board: Board, news: Iterable[int], texts: Mapping[int, str]) -> N
 def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
     """Match the lines that are not read with what is left of the links of their exact text."""
     for absent in (False, True):
-        olds = [at for at in board.old() if (board.links[at].absent_since is not None) is absent]
+        olds = board.old(absent=absent)
         if (news := board.held()) and olds:
             by_text(board, news, olds)
     bases = {at: board.links[at].base for at in board.old()}

@@ -12,7 +12,7 @@ clock is compared, for none can be trusted.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from omisync.core import due
 from omisync.core.model import DESCRIPTION_LIMIT, EXISTENCE, Base, Clash, Fields, Patch, Task
@@ -29,11 +29,6 @@ SHORTEST_HEAD = DESCRIPTION_LIMIT // 2
 """A cut goes back to the last space, but never gives up more than half of the text."""
 
 
-def verbatim(text: str) -> str:
-    """Return the text as it is."""
-    return text
-
-
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """What turns the one encoding of a task into the other.
@@ -45,7 +40,7 @@ class Encoding:
 
     zone: tzinfo
     due_time: time
-    legible: Callable[[str], str] = verbatim
+    legible: Callable[[str], str] = str
 
 
 def encode(task: Task, encoding: Encoding) -> Fields:
@@ -164,7 +159,7 @@ class _Verdict(NamedTuple):
     nowhere.
     """
 
-    way: str
+    way: Literal["in", "out", "agreed", ""]
     clash: bool = False
 
 

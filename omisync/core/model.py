@@ -322,6 +322,11 @@ class Link(NamedTuple):
     probed_at: float | None = None
     made_at: float | None = None
 
+    @property
+    def is_absent(self) -> bool:
+        """Return whether its line was not in the file when that was last read."""
+        return self.absent_since is not None
+
     def but(self, **changes: object) -> Link:
         """Return this link with some fields replaced."""
         return self._replace(**changes)  # type: ignore[arg-type]  # the caller's fields

@@ -169,7 +169,7 @@ def outcome_data(result: Outcome) -> dict[str, object]:
     return {
         "version": 1,
         "code": result.code,
-        "in_sync": result.code in {errors.OK, errors.PARKED},
+        "in_sync": result.code in errors.WELL,
         "tasks": result.tasks,
         "parked": len(parked),
         "waiting": result.waiting,

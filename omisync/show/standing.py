@@ -64,14 +64,18 @@ class StatusFacts:
     @property
     def is_cut_short(self) -> bool:
         """Return whether creates wait for an answer that the last sync does not speak of."""
-        well = {None, errors.OK, errors.PARKED}
-        return self.intents > 0 and self.last.code in well
+        return self.intents > 0 and self.last.code in errors.WELL | {None}
+
+    @property
+    def code(self) -> int | None:
+        """Return the exit code that this stands for, None before the first sync."""
+        return errors.TEMPORARY if self.is_cut_short else self.last.code
 
 
 def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> None:
     """Write how things stand: a headline, then one line for each fact."""
     paper = Paper(stream, terminal)
-    well = facts.last.code in {errors.OK, errors.PARKED}
+    well = facts.last.code in errors.WELL
     paper.say(Piece(_headline(facts), "green" if well else "bold"))
     _write_places(paper, facts)
     _write_times(paper, facts)
@@ -215,8 +219,8 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
     refused = _guarded(facts)
     return {
         "version": 1,
-        "code": last.code,
-        "in_sync": last.code in {errors.OK, errors.PARKED} and not (facts.intents or facts.since),
+        "code": facts.code,
+        "in_sync": last.code in errors.WELL and not (facts.intents or facts.since),
         "file": words.path(facts.todo_path),
         "state": words.path(facts.store_path),
         "base_url": facts.base_url,

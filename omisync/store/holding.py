@@ -58,9 +58,8 @@ def lock(path: Path, holder: str) -> Iterator[Callable[[], bool]]:
     descriptor = _opened_lock(path, LOCK_FLAGS | os.O_CREAT)
     try:
         if not _taken(descriptor):
-            who = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
             raise StoreBusy(
-                f"{who} already works on {path}",
+                f"{_who(descriptor)} already works on {path}",
                 "One omisync at a time: wait for it, or stop it first.",
             )
         os.ftruncate(descriptor, 0)
@@ -85,6 +84,11 @@ def _taken(descriptor: int) -> bool:
             time.sleep(GLANCE / 50)
         else:
             return True
+
+
+def _who(descriptor: int) -> str:
+    """Return who wrote their name into a lock."""
+    return os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
 
 
 def _opened_lock(path: Path, flags: int) -> int:
@@ -131,7 +135,7 @@ def holder(path: Path) -> str | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+        return _who(descriptor)
     finally:
         os.close(descriptor)
     return None
@@ -167,7 +171,7 @@ class Instead:
             _remove(self.path)
             return
         try:
-            for part, kept in zip(_parts(self._damaged)[1:], _parts(self.aside)[1:], strict=True):
+            for part, kept in zip(files(self._damaged)[1:], files(self.aside)[1:], strict=True):
                 if part.exists():
                     part.rename(kept)
             try:
@@ -179,13 +183,13 @@ class Instead:
             unwritable(self._damaged, error)
 
 
-def _parts(path: Path) -> list[Path]:
+def files(path: Path) -> list[Path]:
     """Return the files of a store: itself, its write-ahead log and the index of that."""
     return [path.with_name(path.name + tail) for tail in ("", "-wal", "-shm")]
 
 
 def _remove(path: Path) -> None:
-    for part in _parts(path):
+    for part in files(path):
         part.unlink(missing_ok=True)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from omisync import places
 from omisync.errors import StoreBusy, StoreUnusable
-from omisync.store.holding import OR_ELSEWHERE, check_owner, unwritable
+from omisync.store.holding import OR_ELSEWHERE, check_owner, files, unwritable
 from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def create(path: Path) -> None:
         finally:
             db.close()
         # WAL files of a store that was deleted must not be replayed into this one.
-        for stale in ("-wal", "-shm"):
-            path.with_name(path.name + stale).unlink(missing_ok=True)
+        for stale in files(path)[1:]:
+            stale.unlink(missing_ok=True)
         fresh.rename(path)
     except OSError as error:
         unwritable(path, error)
@@ -74,11 +74,10 @@ def make_private(path: Path) -> None:
     SQLite gives its other files the mode of the store when they were made: of one
     that could only be read for a while they would be left unwritable.
     """
-    for tail in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + tail)
+    for part in files(path):
         with contextlib.suppress(OSError):  # none, or none of ours: told when it is opened
             status = part.stat()
-            mode = status.st_mode & 0o700 | (0o600 if tail else 0)
+            mode = status.st_mode & 0o700 | (0 if part == path else 0o600)
             if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
                 part.chmod(mode)
 

@@ -53,9 +53,7 @@ async def change(
     except ItemProblem as error:
         if news is not None and not news:  # it refuses what it has: the item is there
             _settle_as_it_was(run, op, event)
-        elif isinstance(error, ItemLocked):
-            park(run, _certain(link, op.link), error, retry_in=DAY)
-        elif op.patch == Patch(clear_due=True):
+        elif op.patch == Patch(clear_due=True) and isinstance(error, ItemRefused):
             _date_stays(run, link)
         else:
             park(run, _certain(link, op.link), error)
@@ -226,7 +224,7 @@ async def probe(run: Run, op: Probe) -> None:
     except ItemGone:
         _gone(run, op.link)
     except ItemLocked as error:
-        park(run, op.link, error, retry_in=DAY)
+        park(run, op.link, error)
     except ServerTrouble as error:
         await _unlucky(run, op.link, error)
     except ItemRefused:  # it refuses the text that it has: the item is there
@@ -295,8 +293,7 @@ async def remove(run: Run, op: RemoveRemote) -> None:
         run.settle("task.forgotten", link, dropped=[link.key], detail=detail)
         run.succeeded()
     except ItemProblem as error:
-        retry_in = DAY if isinstance(error, ItemLocked) else None
-        park(run, _certain(link, op.link), error, retry_in=retry_in)
+        park(run, _certain(link, op.link), error)
     except ServerTrouble as error:
         await _unlucky(run, link, error)
     except OmisyncError:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.model import FIELDS, Base, Intent
 from omisync.errors import (
-    ItemLocked,
     ItemProblem,
     ItemRefused,
     OmisyncError,
@@ -22,7 +21,6 @@ from omisync.errors import (
     WrongServer,
 )
 from omisync.store import Event
-from omisync.sync.desk import DAY
 from omisync.sync.parked import park
 
 if TYPE_CHECKING:
@@ -224,7 +222,7 @@ def _refused_alone(run: Run, op: AddRemote, error: ItemProblem) -> None:
 
 def _park_new(run: Run, op: AddRemote, error: ItemProblem) -> None:
     """Park a task that was refused; note it where the server has never taken any."""
-    park(run, op.link, error, retry_in=DAY if isinstance(error, ItemLocked) else None)
+    park(run, op.link, error)
     if run.wrote or run.linked:
         run.refused = []
     else:

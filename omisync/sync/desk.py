@@ -41,7 +41,8 @@ class Desk:
 
     ``setting`` stands for the config as a whole: a changed one is looked at anew.
     ``hurry`` is set from outside to end a cycle after the requests under way.
-    ``timeout`` is for one request, in seconds.
+    ``timeout`` is for one request, in seconds. ``remarks`` are those of a cycle that asked
+    for the next at once, which tells them too.
 
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
     that changes something outside (``store.commit``, ``store.write``,
@@ -59,6 +60,7 @@ class Desk:
     hurry: bool = False
     timeout: float = 30.0
     key: places.Key | None = None
+    remarks: tuple[str, ...] = ()
     _client: OmiClient | None = None
 
     async def client(self) -> OmiClient:
@@ -142,6 +144,11 @@ def keys() -> Iterator[str]:
         yield f"{number:012x}{tail}"
 
 
+def limited(gate: Gate, now: float) -> RateLimited:
+    """Return the error of what is not asked while this gate is shut."""
+    return RateLimited(gate.bucket, gate.wait(now), gate.limit)
+
+
 @dataclass(slots=True)
 class Run:
     """One cycle under way: what was done, what went wrong, when to look again.
@@ -150,9 +157,8 @@ class Run:
     description had at the last look, ``written`` the keys whose row is up to
     date, ``ahead`` the intents that are written down and not sent, by key,
     ``created`` what came back and is not settled yet.
-    ``blind`` says that nothing may be created, ``unread`` that in two-way the list
-    could not be read, so that nothing may be changed or removed, ``listed`` that it
-    was; ``listing`` is what it is compared by, where it is complete. ``due_at`` is
+    ``blind`` says that nothing may be created, ``listed`` that in two-way the list was
+    read; ``listing`` is what it is compared by, where it is complete. ``due_at`` is
     when something but a listing is due. ``decided`` is the plan of the cycle.
     ``unwritable`` are the keys of tasks that the file cannot say as Omi does.
     ``retry_at`` is the earliest time at which something temporary is over (Unix
@@ -176,7 +182,6 @@ class Run:
     done: int = 0
     wrote: bool = False
     blind: bool = False
-    unread: bool = False
     listed: bool = False
     listing: str | None = None
     due_at: float | None = None
@@ -195,6 +200,11 @@ class Run:
     def store(self) -> Store:
         """Return the store that everything is settled in."""
         return self.desk.store
+
+    @property
+    def only_creates(self) -> bool:
+        """Return whether nothing may be changed or removed: in two-way the list was not read."""
+        return self.desk.config.two_way and not self.listed
 
     def recall_gates(self) -> None:
         """Know again which buckets are shut; none since a time to come, or it would stay so.
@@ -236,8 +246,7 @@ class Run:
             RateLimited: it is shut; nothing was sent.
         """
         if self.shut(bucket):
-            gate = self.gates[bucket]
-            raise RateLimited(bucket, gate.wait(self.desk.clock()), gate.limit)
+            raise limited(self.gates[bucket], self.desk.clock())
 
     def careful(self) -> bool:
         """Return whether writes go one at a time: the limit was hit a window ago or less."""
@@ -261,8 +270,7 @@ class Run:
     def wait_for(self, bucket: str) -> None:
         """Note that the cycle ends at this gate; the gate stays as it is."""
         if not any(isinstance(error, RateLimited) for error in self.troubles):
-            gate = self.gates[bucket]
-            self.troubles.append(RateLimited(bucket, gate.wait(self.desk.clock()), gate.limit))
+            self.troubles.append(limited(self.gates[bucket], self.desk.clock()))
 
     def shut_for(self, error: RateLimited) -> None:
         """Shut the gate that a 429 asks for, beyond a restart."""

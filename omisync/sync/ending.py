@@ -91,13 +91,15 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
     """
     store, now = desk.store, desk.clock()
     former = store.note(LastRun) or LastRun()
-    well = outcome.code in {errors.OK, errors.PARKED}
+    well = outcome.code in errors.WELL
     # Holding back is no failure; whoever is told of those that last is not told of it.
     paced = {type(error) for error in outcome.troubles} == {errors.ListUnread}
     since = former.failing_since or (None if paced else now)
     troubles = tuple((error.message, error.advice) for error in outcome.troubles)
     if outcome.code == former.code == errors.TEMPORARY and store.intents():
         troubles = troubles or former.troubles  # a create without an answer is still looked for
+    remarks = tuple(dict.fromkeys((*desk.remarks, *outcome.remarks)))
+    desk.remarks = remarks if outcome.again else ()
     with store.transaction():
         if store.fact("anew") is not None:
             store.put_fact("anew", None)
@@ -112,7 +114,7 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
                 failing_since=None if well else since,
                 troubles=troubles,
                 guarded=any(isinstance(error, GuardStopped) for error in outcome.troubles),
-                remarks=outcome.remarks[:REMARKS],
+                remarks=remarks[:REMARKS],
             )
         )
     return outcome
@@ -168,7 +170,7 @@ def settled_outcome(store: Store, settled: Settled) -> Outcome:
 def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
     """Note that these bytes need nothing more, so that the next run can end at once."""
     desk, decided = run.desk, outcome.plan
-    clean = outcome.code in {errors.OK, errors.PARKED} and not outcome.again
+    clean = outcome.code in errors.WELL and not outcome.again
     if not clean or decided is None or decided.waiting:
         return  # the former note was withdrawn before anything was done
     settled = Settled(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from omisync.core import plan
 from omisync.core.model import FORGOTTEN, Parked
-from omisync.errors import OmisyncError, RateLimited, UsageError
+from omisync.errors import ItemLocked, OmisyncError, RateLimited, UsageError
 from omisync.store import Event
+from omisync.sync.desk import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +29,12 @@ CHANCE = 0.1
 def park(run: Run, link: Link, error: ItemProblem, *, retry_in: float | None = None) -> None:
     """Set a task aside until its line changes, or ``retry_in`` seconds have passed.
 
+    One that is locked is tried once a day: the account may get another plan.
     From the beginning of the cycle on: the plan of this one must not find it in the future.
     """
     now = run.now
+    if isinstance(error, ItemLocked):
+        retry_in = DAY
     parked = Parked(
         status=error.status,
         reason=error.message,

@@ -19,7 +19,7 @@ from omisync import file, places
 from omisync.errors import FileHeld, ListUnread, RateLimited
 from omisync.store.notes import Listed
 from omisync.sync import looks
-from omisync.sync.desk import HOUR
+from omisync.sync.desk import HOUR, limited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,7 +183,7 @@ async def glance(
     key = places.find_key(config.key_file, environ, config.omi.base_url)
     gate = store.gates().get("read") if store is not None else None
     if gate is not None and gate.wait(now) > 0:
-        raise RateLimited("read", gate.wait(now), gate.limit)
+        raise limited(gate, now)
     async with OmiClient(config.omi.base_url, key.value) as client:
         found = await client.listing()
     if store is not None and store.fact("fingerprint") not in {None, key.fingerprint}:

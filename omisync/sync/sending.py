@@ -64,7 +64,7 @@ async def _settling(run: Run, replied: asyncio.Event) -> None:
 def _units(run: Run, decided: Plan) -> list[Unit]:
     """Return the requests to make, those that failed before last."""
     adds = [] if run.blind else [op for op in decided.ops if isinstance(op, plan.AddRemote)]
-    others = [] if run.unread else [*decided.changes]
+    others = [] if run.only_creates else [*decided.changes]
     others.sort(key=lambda op: op.link.failures)
     groups = plan.grouped(adds)
     return [

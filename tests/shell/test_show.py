@@ -696,6 +696,13 @@ def test_status_of_a_list_in_sync() -> None:
     )
 
 
+def test_status_has_one_code_for_shells_and_programs() -> None:
+    """Creates that got no answer are not done, whatever the last sync said."""
+    assert show.status_data(facts())["code"] == facts().code == 0
+    unsure = facts(intents=2)
+    assert show.status_data(unsure)["code"] == unsure.code == 75
+
+
 def test_status_tells_what_the_last_sync_said_beside() -> None:
     """It may have the text of a task, of which no command is made."""
     last = LastRun(at=NOON, code=0, remarks=("'`omisync`' waits",))

@@ -330,7 +330,7 @@ def _import(draft: Draft, taken: set[str], unsent: AbstractSet[str]) -> None:
         if item.fields.description in waiting:
             draft.later = True
             continue
-        if stone is None and met.settle(item):  # what had a line of ours is nobody's twin
+        if stone is None and met.takes(item):  # what had a line of ours is nobody's twin
             continue
         if stone is not None and _is_fresh(stone, draft.seen.now):
             draft.later = True  # the list may be late

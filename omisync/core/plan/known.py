@@ -136,7 +136,7 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
         draft.parked.append((link, entry))
     if base.local == entry.task and base.remote == remote and not link.doubt:
         if not parked:
-            _settled(draft, link, entry)
+            _agreed(draft, link, entry)
         return link
     policy = draft.policy
     joined = merge.join(
@@ -169,7 +169,7 @@ def _unsaid(base: Base) -> Base:
     return Base(said, replace(remote, due_at=due_at, completed=completed))
 
 
-def _settled(draft: Draft, link: Link, entry: Entry) -> None:
+def _agreed(draft: Draft, link: Link, entry: Entry) -> None:
     """Plan what a task needs on which both sides agree: its id in the line, a probe."""
     identifier = _id_for(draft, link, entry)
     if link.missing > 0:  # another machine may have written the id of what came in its place
@@ -279,10 +279,10 @@ def decide_absent(draft: Draft, old: Link) -> Link | None:
         since = seen.now
     link = _unparked(old.but(absent_since=since), None, seen.now)
     item = draft.item(link)
-    known = link  # with what the list tells of its item
+    told = link  # with what the list tells of its item
     if item is not None and not link.doubt and link.parked is None:
-        known = _with_remote_tick(link, item)
-    back = _back(draft, known, item)
+        told = _with_remote_tick(link, item)
+    back = _back(draft, told, item)
     if link.parked is not None:
         draft.parked.append((link, None))
     elif seen.now - since < policy.grace:
@@ -291,15 +291,15 @@ def decide_absent(draft: Draft, old: Link) -> Link | None:
     elif back is not None:
         draft.ops.append(back)
         return None
-    elif is_silent(known, policy):
+    elif is_silent(told, policy):
         draft.dropped.append(link.key)
-        draft.buried.append(buried(known, policy.on_removal, seen.now, counted=False))
-        return known
+        draft.buried.append(buried(told, policy.on_removal, seen.now, counted=False))
+        return told
     else:
         draft.ops.append(RemoveRemote(link, policy.on_removal))
     if link != old:  # without that tick: should the line come back, it has yet to come in
         draft.rows.append(link)
-    return known if back is None else None
+    return told if back is None else None
 
 
 def _with_remote_tick(link: Link, item: RemoteItem) -> Link:

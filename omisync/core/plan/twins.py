@@ -36,7 +36,7 @@ class Twins:
         self.given: set[str] = set()
         self.rows: list[Link] = []
 
-    def settle(self, item: RemoteItem) -> bool:
+    def takes(self, item: RemoteItem) -> bool:
         """Return whether this item is the twin of a linked one, after planning what follows."""
         made = self.made.get(item.fields) if self.draft.policy.adopt else None
         if not made or item.made_at is None or not self._is_near(item, item.made_at):
