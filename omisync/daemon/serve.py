@@ -227,7 +227,7 @@ class Daemon:
                 now = self.signals.now.is_set()
                 self.signals.now.clear()
                 outcome = None
-                pardoned = self.desk.clock() >= self.refused_at + self.pardon
+                pardoned = time.monotonic() >= self.refused_at + self.pardon
                 if asking or now or pardoned or not self.refused:
                     requests = [request for request, _ in asking]
                     outcome = await self._cycle(saved, requests, now=now)
@@ -257,19 +257,19 @@ class Daemon:
             await asyncio.wait_for(self.signals.stop.wait(), seconds)
 
     async def _cycle(
-        self, saved: asyncio.Task[str], asked: list[dict[str, Any]], *, now: bool
+        self, saved: asyncio.Task[str], requests: list[dict[str, Any]], *, now: bool
     ) -> Outcome:
         """Run one cycle; what comes meanwhile (a save, a stop, a question) cuts it short."""
         started = time.perf_counter()
-        by_hand = any(request["do"] == "cycle" and not request.get("grace") for request in asked)
+        by_hand = any(request["do"] == "cycle" and not request.get("grace") for request in requests)
         self.desk.hurry = False
         cycle = asyncio.create_task(
             sync.cycle(
                 self.desk,
                 grace=0.0 if by_hand else self.config.sync.removal_grace,
-                allow_removals=any(request.get("allow_removals") for request in asked),
-                now=now or bool(asked),
-                yes=any(request.get("yes") for request in asked),
+                allow_removals=any(request.get("allow_removals") for request in requests),
+                now=now or bool(requests),
+                yes=any(request.get("yes") for request in requests),
             )
         )
         events = (self.signals.stop, self.signals.reload, self.asked.came)
@@ -299,8 +299,10 @@ class Daemon:
         if self.said[0] == said[0] == errors.TEMPORARY and not outcome.troubles:
             said = self.said  # still waiting for what was said before
         news = said != self.said
-        named = {name: name.removeprefix("task.").replace(".", "_") for name in outcome.counts}
-        counts = {named[name]: count for name, count in outcome.counts.items()}
+        counts = {
+            name.removeprefix("task.").replace(".", "_"): count
+            for name, count in outcome.counts.items()
+        }
         fields = {**counts, "waiting": outcome.waiting, "code": outcome.code, "ms": milliseconds}
         (self.log.info if outcome.progress or news else self.log.debug)("cycle.done", **fields)
         for error in outcome.troubles if news else ():
@@ -325,10 +327,10 @@ class Daemon:
         status = show.headline(outcome)
         if outcome.code == errors.NO_FILE:
             status = self._no_file()
-        elif outcome.troubles and outcome.code not in {errors.OK, errors.PARKED}:
+        elif outcome.troubles and outcome.code not in errors.WELL:
             status += f" {outcome.troubles[0].message}"
         supervisor.tell(self.desk.environ, STATUS=status)
-        self.refused, self.refused_at = outcome.code in CURABLE, self.desk.clock()
+        self.refused, self.refused_at = outcome.code in CURABLE, time.monotonic()
         if outcome.progress or not outcome.temporary:
             self.attempt = 0
         elif not outcome.again:
@@ -355,11 +357,11 @@ class Daemon:
 
     def _due(self, outcome: Outcome | None) -> float | None:
         """Return when the next cycle is due without any event (Unix seconds), None for never."""
+        now = self.desk.clock()
         if outcome is None or self.refused:
-            return self.refused_at + self.pardon
+            return now + self.refused_at + self.pardon - time.monotonic()
         if not outcome.temporary:
             return outcome.look_at
-        now = self.desk.clock()
         chance = random.random()  # noqa: S311 - jitter, not a secret
         return now + delay(outcome, max(1, self.attempt), now, chance)
 

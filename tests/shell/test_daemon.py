@@ -838,13 +838,19 @@ async def test_a_key_that_does_not_do_is_waited_for(
         assert KEY not in daemon.log.getvalue()
 
 
-async def test_a_refusal_that_passes_is_noticed(person: Person) -> None:
-    """By a request now and then: the key was good, and nobody touches a file for that."""
+@pytest.mark.parametrize("back", [0, 86_400])
+async def test_a_refusal_that_passes_is_noticed(person: Person, back: int) -> None:
+    """By a request now and then: the key was good, and nobody touches a file for that.
+
+    Also where the clock was set back a day meanwhile.
+    """
     person.write("- [ ] buy milk\n")
     async with living(person, pardon=0.3) as daemon:
         await daemon.holds(buy_milk=False)
         person.sandbox.fault_next("401", "403", "401", method="PATCH")
         person.write("- [x] buy milk\n")
+        await daemon.log.until("cycle.trouble")
+        daemon.daemon.desk.clock = lambda: time.time() - back
         await daemon.holds(buy_milk=True)
         await daemon.log.until("cycle.done", code=errors.OK, changed=1)
         assert [status for method, status in person.sent() if method == "PATCH"] == [
