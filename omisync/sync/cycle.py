@@ -9,10 +9,10 @@ from omisync import file
 from omisync.core import plan
 from omisync.core.model import TWIN, Base
 from omisync.errors import (
-    ConfigError,
     FileChanged,
     KeyProblem,
     OmisyncError,
+    OtherList,
     StoreBusy,
     StoreUnusable,
     Unreachable,
@@ -71,10 +71,6 @@ async def cycle(
     document: Document | None = None
     try:
         looks.check_bound(desk.store, desk.config)
-    except ConfigError as error:
-        run.trouble(error)
-        return ending.outcome(run, None, None)  # not written down: the store is another list's
-    try:
         snapshot = file.read(desk.config.todo_path)
         looks.bind(desk)
         former = _nothing_to_do(desk, snapshot, run.now)
@@ -96,6 +92,9 @@ async def cycle(
             decided = await _push(run, document, snapshot, asked)
     except (StoreBusy, StoreUnusable):
         raise
+    except OtherList as error:  # whose status it is nothing to
+        run.trouble(error)
+        return ending.outcome(run, None, None)
     except OmisyncError as error:
         run.trouble(error)
         _look_for_key(run)
@@ -189,20 +188,21 @@ async def _looked(run: Run, seen: plan.Observation, decided: Plan, rules: plan.P
     run.planned = len(decided.requests)
     if decided.creates:
         run.linked = run.store.remote_ids()
-    creates = decided.creates and not run.shut("write")  # else nothing is created
-    unproven = bool(decided.unproven) and not run.unread and not run.shut("write")
-    asked = replace(seen, unlinked=(), read_whole=True)  # each for itself
+    creates, unproven = decided.creates, bool(decided.unproven) and not run.only_creates
+    if not (creates or unproven) or run.shut("write"):
+        return decided
+    unread = replace(seen, unlinked=(), read_whole=True)  # each item is asked for by itself
     if unproven and run.shut("read"):
-        seen, unproven = asked, False
+        seen, unproven = unread, False
         decided = plan.make(seen, rules, keys())
-    if creates or unproven:
-        found = await _before_creates(run, decided, seen, whole=unproven)
-        if found is not None and (found.items or unproven):
-            whole = found.whole or seen.read_whole
-            seen = replace(seen, unlinked=found.items, read_whole=whole)
-            return plan.make(seen, rules, keys())
-        if unproven:
-            return plan.make(asked, rules, keys())
+        if not creates:
+            return decided
+    found = await _before_creates(run, decided, seen, whole=unproven)
+    if found is None:
+        return plan.make(unread, rules, keys()) if unproven else decided
+    if found.items or unproven:
+        whole = found.whole or seen.read_whole
+        return plan.make(replace(seen, unlinked=found.items, read_whole=whole), rules, keys())
     return decided
 
 
@@ -227,7 +227,6 @@ async def _two_way(
     Raises:
         OmisyncError: one of the two cannot be read, or the plan is refused.
     """
-    run.unread = listing is None
     rules = policy(run.desk.config, asked.grace)
     snapshot, document, decided = await _written(run, listing, asked, rules)
     decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))

@@ -113,14 +113,14 @@ async def quiet(path: Path, settle: float) -> None:
         seen = now
 
 
-class Wishes(NamedTuple):
+class _Wishes(NamedTuple):
     """Local ops beside what they ask of the file, in the same order."""
 
     changing: list[tuple[LocalOp, Change]]
     adding: list[tuple[AddLocal, Addition]]
 
     @classmethod
-    def of(cls, ops: Sequence[LocalOp]) -> Wishes:
+    def of(cls, ops: Sequence[LocalOp]) -> _Wishes:
         """Return what these ops ask."""
         wishes = cls([], [])
         for op in ops:
@@ -135,7 +135,7 @@ class Wishes(NamedTuple):
 
 
 @dataclass(slots=True)
-class Written:
+class _Rewritten:
     """What holds once the file says what it was asked: rows, keys that go, their tombstones.
 
     ``former`` is what changed lines said, ``refused`` are the keys of tasks that
@@ -164,7 +164,7 @@ async def write(
     """
     if not decided.local:
         return snapshot, document
-    wishes = Wishes.of(decided.local)
+    wishes = _Wishes.of(decided.local)
     changes = [change for _, change in wishes.changing]
     additions = [addition for _, addition in wishes.adding]
     rewriting = formats.rewritten(run.desk.config, document, changes, additions)
@@ -187,7 +187,7 @@ async def write(
     )
     try:
         noted = announce(run.desk, snapshot, noted)
-    except NoRoom as error:
+    except (FileUnusable, NoRoom) as error:
         return _stopped(run, decided, error, snapshot, document)
     try:
         with file.replacing(path, data, snapshot, trace=run.desk.trace):
@@ -256,7 +256,7 @@ def _stopped(
 
 
 def _ranks(
-    document: Document, decided: Plan, rewriting: Rewriting, wishes: Wishes
+    document: Document, decided: Plan, rewriting: Rewriting, wishes: _Wishes
 ) -> Sequence[int]:
     """Return the rank of each entry of the rewritten file, by which new lines have their place.
 
@@ -264,14 +264,14 @@ def _ranks(
     """
     refused = {id(wish) for wish in rewriting.refused}
     gone = {
-        change.entry.line
+        id(change.entry)  # those of an array on one line stand at the same place
         for op, change in wishes.changing
         if isinstance(op, RemoveLocal) and id(change) not in refused
     }
     known: list[int | None] = [
         rank
         for entry, rank in zip(document.entries, decided.ranks, strict=True)
-        if entry.line not in gone
+        if id(entry) not in gone
     ]
     for at in sorted(at for at in rewriting.added if at is not None):
         known.insert(at, None)
@@ -288,9 +288,9 @@ def _ranks(
     return filled
 
 
-def _outcome(run: Run, rewriting: Rewriting, wishes: Wishes, ranks: Sequence[int]) -> Written:
+def _outcome(run: Run, rewriting: Rewriting, wishes: _Wishes, ranks: Sequence[int]) -> _Rewritten:
     """Return what holds once the file was rewritten so; ``ranks`` are those of its entries."""
-    written = Written()
+    written = _Rewritten()
     entries = rewriting.document.entries
     refused = {id(wish) for wish in rewriting.refused}
     for op, change in wishes.changing:
@@ -326,12 +326,12 @@ def _described(op: ChangeLocal) -> str:
     return f"{op.why}: {', '.join(words)}" if words else op.why
 
 
-def _note(written: Written, event: str, row: Link, detail: str = "") -> None:
+def _note(written: _Rewritten, event: str, row: Link, detail: str = "") -> None:
     written.rows.append(row)
     written.events.append(Event(0.0, event, row.seen.text, row.key, row.remote_id, detail))
 
 
-def _note_removal(run: Run, written: Written, link: Link) -> None:
+def _note_removal(run: Run, written: _Rewritten, link: Link) -> None:
     """Note that a line goes with its item, and count it for the removal guard."""
     written.gone.append(link.key)
     if link.base is not None:
@@ -344,7 +344,7 @@ def _note_removal(run: Run, written: Written, link: Link) -> None:
     written.events.append(Event(0.0, "line.removed", link.seen.text, link.key))
 
 
-def _refuse(run: Run, written: Written, op: LocalOp, where: str) -> None:
+def _refuse(run: Run, written: _Rewritten, op: LocalOp, where: str) -> None:
     written.refused.add(op.link.key)
     remark = (
         f"{where}: what Omi has of {op.link.seen.text!r} cannot be written there; it stays as it"
@@ -354,7 +354,7 @@ def _refuse(run: Run, written: Written, op: LocalOp, where: str) -> None:
         run.remarks.append(remark)
 
 
-def _settle(run: Run, written: Written, made: Writing | None = None) -> None:
+def _settle(run: Run, written: _Rewritten, made: Writing | None = None) -> None:
     """Write down what the file says now, and that the write is over if one was made."""
     now = run.desk.clock()
     with run.store.transaction():

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
-from omisync.errors import ConfigError, OmisyncError, OtherAccount, RateLimited
+from omisync.errors import ConfigError, OmisyncError, OtherAccount, OtherList, RateLimited
 from omisync.store import notes
+from omisync.sync.desk import limited
 from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ def _check_optional(run: Run, since: float | None) -> None:
         RateLimited: the first reading has to wait for its gate.
     """
     if since is None:  # also where the gate has opened by now: nothing was read
-        gate = run.gates["read"]
-        raise RateLimited("read", gate.wait(run.desk.clock()), gate.limit)
+        raise limited(run.gates["read"], run.desk.clock())
 
 
 def remember(run: Run, listing: Listing) -> None:
@@ -107,13 +107,14 @@ def check_bound(store: Store, config: Config) -> None:
     Without any, as after a mistyped URL, the store belongs to nobody yet.
 
     Raises:
-        ConfigError: the server is not the one that this store's ids are from, or the file
-            is another list than the one that is linked, which is still in its place.
+        ConfigError: the server is not the one that this store's ids are from.
+        OtherList: the file is another list than the one that is linked, which is still in
+            its place.
     """
     _check_server(store, config)
     former = store.fact("todo")
     if isinstance(former, str) and _is_other_list(store, config, Path(former)):
-        raise ConfigError(
+        raise OtherList(
             f"The state store {store.path} belongs to {former}, and {config.todo_path} is"
             " another list",
             "Give this list its own [state] path. If it is the same list, changed much, rename"

@@ -56,6 +56,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         run.pass_gate("read")
     inward.recover(desk, snapshot, document)
     client = await desk.client()
+    started = desk.clock()
     try:
         listing = await client.listing()
     except RateLimited as error:
@@ -86,7 +87,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         rows.append(adopt.tied(fresh, item, encoding, both_ways=two_way))
     run.settle("task.adopted", *rows, detail="repair")
     with desk.store.transaction():
-        desk.store.put_fact("looked", client.server_date or desk.clock())
+        desk.store.put_fact("looked", looks.began(client, started))
         desk.store.unsettle()
     used = {item.id for item in found.values()}
     asked_for = set(pending.values())  # one of them may be its item: the next sync asks

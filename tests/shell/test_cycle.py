@@ -343,6 +343,10 @@ async def test_another_account_is_named_as_such(settled: Person) -> None:
         "Name the former server again, give this one its own [state] path, or run"
         " `omisync repair --accept-account` to link this list with the new server."
     )
+    last = fact(settled, "last")
+    assert isinstance(last, dict)
+    assert last["code"] == errors.BAD_CONFIG
+    assert last["failing_since"] == settled.clock.now
 
 
 async def test_a_list_is_not_bound_to_a_server_that_it_never_reached(person: Person) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from omisync import file
-from omisync.errors import FileChanged, FileHeld, FileMissing, FileUnusable, NoRoom, StoreUnusable
+from omisync.errors import FileChanged, FileHeld, FileMissing, FileUnusable, NoRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -693,10 +693,10 @@ def test_versions_are_kept_in_order(tmp_path: Path) -> None:
     """The last ones stay, the newest last, private, under the file's own suffix."""
     folder = tmp_path / "state" / "kept"
     assert file.copies(folder, "todo.md") == []
-    file.drop_copies(folder, "todo.md")
+    file.drop_copies(folder, "todo.md", limit=20)
     for number in range(1, 26):
         kept = file.keep_copy(folder, "todo.md", b"%d" % number)
-        file.drop_copies(folder, "todo.md")
+        file.drop_copies(folder, "todo.md", limit=20)
         assert kept == folder / f"{number:06}-todo.md"
         assert kept.read_bytes() == b"%d" % number
     paths = file.copies(folder, "todo.md")
@@ -761,11 +761,11 @@ def test_a_folder_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
     """Versions do not land where somebody else points."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "kept").symlink_to("elsewhere")
-    with pytest.raises(StoreUnusable) as caught:
+    with pytest.raises(FileUnusable) as caught:
         file.keep_copy(tmp_path / "kept", "todo.md", b"a")
     assert caught.value.advice
-    with pytest.raises(StoreUnusable):
-        file.drop_copies(tmp_path / "kept", "todo.md")
+    with pytest.raises(FileUnusable):
+        file.drop_copies(tmp_path / "kept", "todo.md", limit=20)
     assert names(tmp_path / "elsewhere") == []
 
 
@@ -773,7 +773,7 @@ def test_a_folder_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     """The person's list is not put into another user's hands."""
     os.chown(tmp_path, NOBODY, -1)
-    with pytest.raises(StoreUnusable, match="another user"):
+    with pytest.raises(FileUnusable, match="another user"):
         file.keep_copy(tmp_path, "todo.md", b"a")
     assert names(tmp_path) == []
 

@@ -523,6 +523,29 @@ async def test_each_write_leaves_a_copy(both: Person) -> None:
     assert (folder / "000002-todo.md").read_text() == f"{BEFORE}- [ ] one\n"
 
 
+async def test_where_no_copy_can_be_kept_only_the_file_waits(both: Person) -> None:
+    """65 until there is a folder; what the person did goes to Omi, and nothing is lost."""
+    both.write(f"{BEFORE}- [ ] mine\n")
+    await both.settle()
+    folder = both.store_path.parent / "todo.db.copies"
+    folder.touch()
+    both.sandbox.add("theirs")
+    both.write(f"{BEFORE}- [x] mine\n")
+    outcome = await both.cycle(now=True)
+    (trouble,) = outcome.troubles
+    assert isinstance(trouble, errors.FileUnusable)
+    assert str(folder) in trouble.message
+    assert outcome.code == errors.BAD_FILE
+    last = fact(both, "last")
+    assert isinstance(last, dict)
+    assert last["code"] == errors.BAD_FILE
+    assert item(both, "mine").completed
+    assert read(both) == f"{BEFORE}- [x] mine\n"
+    folder.unlink()
+    await both.settle()
+    assert read(both) == f"{BEFORE}- [x] mine\n- [ ] theirs\n"
+
+
 async def test_a_write_that_is_held_up_leaves_at_most_one_copy(both: Person) -> None:
     """However often it is tried; once it was made there is one more former version."""
     both.sandbox.add("one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from person import Person, item
+from person import Person, fact, item
 from replicas import dying
 
 from omisync import errors, sync
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from person import Clock
+
+    from omisync.sandbox import Request
 
 AHEAD = 1000.0
 TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
@@ -111,6 +113,25 @@ async def test_an_account_is_only_changed_on_purpose(person: Person) -> None:
         assert person.sent().count(("GET", 200)) == 1, "the new key is known to be the right one"
         person.sandbox = first
     assert person.omi() == former
+
+
+async def test_a_repair_that_takes_long_hides_nothing(person: Person, clock: Clock) -> None:
+    """What was made while it read is found by the next look, and linked."""
+    person.write("- [ ] a\n")
+    await person.settle()
+    clock.pass_by(3600)
+    person.store_path.unlink()
+
+    def shown(_: Request) -> None:
+        person.sandbox.on_request = None
+        clock.pass_by(600)
+
+    began = clock.now
+    person.sandbox.on_request = shown
+    await repaired(person)
+    looked = fact(person, "looked")
+    assert isinstance(looked, float)
+    assert looked == pytest.approx(began, abs=1)
 
 
 async def test_a_repair_keeps_to_the_limit(person: Person) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -758,6 +759,30 @@ async def test_twins_of_two_machines_become_one(
     assert read(both) == read(other) == "- [ ] start\n- [ ] new\n"
     await quiet(both)
     await quiet(other)
+
+
+@pytest.mark.parametrize("between", [",\n", ", "])
+async def test_a_task_goes_and_one_comes_in_an_array(both: Person, between: str) -> None:
+    """Where all stand on one line, each keeps its place."""
+    both.name = "todo.toml"
+    both.settings += 'on_remote_removal = "remove"\n'
+    texts = ["Buy milk", "Call Bob", "Water the plants", "Pay rent"]
+    rows = between.join(f'{{description = "{text}"}}' for text in texts)
+    both.write(f"todo = [{rows}]\n")
+    await both.settle()
+    both.sandbox.remove(item(both, "Call Bob").id)
+    for _ in range(2):  # it is missing, and asked for
+        await both.cycle(now=True)
+    both.sandbox.add("New in the app")
+    for _ in range(3):
+        await both.settle()
+    texts.remove("Call Bob")
+    assert [one["description"] for one in tomllib.loads(read(both))["todo"]] == [
+        *texts,
+        "New in the app",
+    ]
+    assert both.omi() == dict.fromkeys([*texts, "New in the app"], False)
+    await quiet(both)
 
 
 async def test_toml_is_written_as_carefully(both: Person) -> None:
