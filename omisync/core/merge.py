@@ -111,14 +111,16 @@ def join(  # noqa: PLR0913 - three versions, and what decides between them
     *,
     prefer: str = "local",
     doubt: frozenset[str] = frozenset(),
+    unsaid: frozenset[str] = frozenset(),
 ) -> Joined:
     """Return what becomes of a task that either side may have edited, or both.
 
     ``prefer`` is the side that wins a clash. A field in ``doubt`` may show
     what was sent from here and not answered: there the line wins as it stands.
+    One in ``unsaid`` has a value in Omi that the line cannot be made to say.
     """
     joined = Joined(Patch(), local, base)
-    context = _Context(base, remote, encoding, prefer, doubt)
+    context = _Context(base, remote, encoding, prefer, doubt, unsaid)
     _join_completed(joined, context)
     _join_text(joined, context)
     _join_due(joined, context)
@@ -134,6 +136,7 @@ class _Context(NamedTuple):
     encoding: Encoding
     prefer: str
     doubt: frozenset[str]
+    unsaid: frozenset[str]
 
 
 class _Edits(NamedTuple):
@@ -186,6 +189,7 @@ def _join_completed(joined: Joined, context: _Context) -> None:
         there=remote != context.base.remote.completed,
         same=local == remote,
         doubted="completed" in context.doubt,
+        mute="completed" in context.unsaid,
     )
     verdict = _judge(edits, context.prefer)
     if verdict.clash:
@@ -211,7 +215,7 @@ def _join_text(joined: Joined, context: _Context) -> None:
         same=description(local) == remote or (there and read == local),
         doubted="description" in context.doubt,
         cut=base.local.text.strip() != description(base.local.text) == base.remote.description,
-        mute=not read,
+        mute=not read or "description" in context.unsaid,
     )
     verdict = _judge(edits, context.prefer)
     if verdict.clash:
@@ -236,6 +240,7 @@ def _join_due(joined: Joined, context: _Context) -> None:
         there=there,
         same=_same_moment(local, remote.due_at, context.encoding, loosely=here and there),
         doubted="due_at" in context.doubt,
+        mute="due_at" in context.unsaid,
     )
     verdict = _judge(edits, context.prefer)
     token = _token(remote, context.encoding)

@@ -88,7 +88,7 @@ def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> 
     if facts.gone:
         lines, it = ("lines were", "one") if len(facts.gone) > 1 else ("line was", "it")
         _write(paper, "", f"deleted in Omi, and the {lines} kept")
-        _write(paper, "", f"→ remove {it}, or edit {it}: that creates {it} anew")
+        _write(paper, "", f"→ remove {it}, or reword {it}: that creates {it} anew")
     for remark in facts.last.remarks:
         paper.say(Piece(f"{'note':<{LABEL}}", "dim"), Piece(remark), quotes=True)
     _write_notices(paper, facts.notices)

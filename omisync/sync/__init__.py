@@ -6,6 +6,7 @@
 - ``reading``   two-way: when the whole list is read
 - ``observing`` what a plan is made from
 - ``guards``    what is refused whole
+- ``fitting``   what of a plan the file can be made to say
 - ``inward``    two-way: what happened in Omi reaches the file
 - ``creates``   creates exactly once
 - ``unknown``   what became of creates without an answer

@@ -22,6 +22,7 @@ from omisync.store import Event
 from omisync.store.notes import Settled
 from omisync.sync import (
     ending,
+    fitting,
     formats,
     guards,
     inward,
@@ -35,12 +36,15 @@ from omisync.sync import (
 from omisync.sync.desk import Outcome, Run, keys, policy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from omisync.config import Config
     from omisync.core.model import Document, Link, Listing
     from omisync.core.plan import Plan
     from omisync.file import Snapshot
     from omisync.store import Store
     from omisync.sync.desk import Desk
+    from omisync.sync.fitting import Fitted
 
 NAMED = ("task.created", "task.adopted", "task.revived")
 """Events that give a line an item, whose id it then may say."""
@@ -151,23 +155,31 @@ def preview(
     if listing is not None:
         seen = observing.met(seen, listing, store)
     rules = policy(config, 0.0)
-    decided = plan.make(seen, rules, keys())
-    told = replace(document, notices=ending.notices(document, decided))
-    return told, _followed(seen, decided, rules)
+    fitted = _fitted(config, document, seen, rules)
+    said = (*ending.notices(document, fitted.plan), *fitted.notices)
+    told = replace(document, notices=tuple(sorted(said, key=lambda notice: notice.line)))
+    return told, _followed(seen, fitted.plan, rules)
 
 
 def _followed(seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan:
     """Return the plan with what comes right after it: the changes of what it links."""
-    tied = {op.link.key: op.link for op in _adoptions(decided) if _says_else(op)}
+    tied = sorted(filter(_says_else, _adoptions(decided)), key=lambda op: op.entry.line)
     if not tied:
         return decided
-    links = sorted([*seen.links, *tied.values()], key=lambda link: (link.rank, link.key))
-    seen = replace(seen, links=links, unlinked=(), first_meeting=False)
+    seen = replace(
+        seen,
+        entries=[op.entry for op in tied],
+        links=[op.link for op in tied],
+        unlinked=(),
+        unread=(),
+        first_meeting=False,
+    )
     then = plan.make(seen, rules, keys())
+    keys_of_tied = {op.link.key for op in tied}
     return replace(
         decided,
-        ops=(*decided.ops, *(op for op in then.ops if op.link.key in tied)),
-        clashes=(*decided.clashes, *(clash for clash in then.clashes if clash.key in tied)),
+        ops=(*decided.ops, *(op for op in then.ops if op.link.key in keys_of_tied)),
+        clashes=(*decided.clashes, *(one for one in then.clashes if one.key in keys_of_tied)),
     )
 
 
@@ -229,7 +241,7 @@ async def _two_way(
     """
     rules = policy(run.desk.config, asked.grace)
     snapshot, document, decided = await _written(run, listing, asked, rules)
-    decided = replace(_without(decided, run.unwritable), tasks=len(document.entries))
+    decided = replace(decided.without(run.unwritable), tasks=len(document.entries))
     run.remarks += remarks.left(run, decided)
     await _carried_out(run, decided)
     if listing is not None:
@@ -275,15 +287,28 @@ async def _attempt(
         guards.removals(run, decided, snapshot, allow=asked.allow)
         decided = await _looked(run, seen, decided, rules)
         reading.note_held_back(run, decided)
-    else:
-        decided = plan.make(observing.met(seen, listing, run.store), rules, keys())
-        guards.removals(run, decided, snapshot, allow=asked.allow)
-        guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
-        run.linked = run.store.remote_ids()
+        _forget_settled(run.store)
+        _record_clashes(run, decided)
+        return snapshot, document, decided
+    fitted = _fitted(desk.config, document, observing.met(seen, listing, run.store), rules)
+    guards.removals(run, fitted.plan, snapshot, allow=asked.allow)
+    guards.arrivals(run, fitted.plan, allow=asked.allow, yes=asked.yes)
+    run.linked = run.store.remote_ids()
     _forget_settled(run.store)
-    _record_clashes(run, decided)
-    snapshot, document = await inward.write(run, snapshot, document, decided)
-    return snapshot, document, decided
+    _record_clashes(run, fitted.plan)
+    snapshot, document = await inward.write(run, snapshot, document, fitted)
+    return snapshot, document, fitted.plan
+
+
+def _fitted(
+    config: Config, document: Document, seen: plan.Observation, rules: plan.Policy
+) -> Fitted:
+    """Return the plan that the file can follow."""
+
+    def decide(unsaid: Mapping[str, frozenset[str]]) -> Plan:
+        return plan.make(replace(seen, unsaid=unsaid), rules, keys())
+
+    return fitting.fit(config, document, decide)
 
 
 def _acquainted(run: Run) -> None:
@@ -303,15 +328,6 @@ def _record_clashes(run: Run, decided: Plan) -> None:
             *(Event(run.now, "clash.decided", one.text, one.key, detail=one.field) for one in fresh)
         )
     run.counts["clash.decided"] += len(fresh)
-
-
-def _without(decided: Plan, unwritable: set[str]) -> Plan:
-    """Return the plan without the tasks that the file could not be given."""
-    return replace(
-        decided,
-        ops=tuple(op for op in decided.ops if op.link.key not in unwritable),
-        rows=tuple(link for link in decided.rows if link.key not in unwritable),
-    )
 
 
 async def _resolve(run: Run) -> None:

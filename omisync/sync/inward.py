@@ -11,25 +11,25 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from omisync import file
 from omisync.core import order
-from omisync.core.model import GONE, Addition, Change, Tombstone
-from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal, buried
+from omisync.core.model import GONE, Tombstone
+from omisync.core.plan import ChangeLocal, RemoveLocal, buried
 from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
 from omisync.store import Event, Writing, notes
-from omisync.sync import formats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from omisync.core.model import Document, Link, Rewriting, Task
-    from omisync.core.plan import LocalOp, Plan
+    from omisync.core.model import Document, Link, Task
+    from omisync.core.plan import Plan
     from omisync.file import Snapshot
     from omisync.store import Store
     from omisync.sync.desk import Desk, Run
+    from omisync.sync.fitting import Fitted
 
 LATE = 0.05
 """Seconds after a replacement in which a save to the former file may still arrive."""
@@ -113,33 +113,11 @@ async def quiet(path: Path, settle: float) -> None:
         seen = now
 
 
-class _Wishes(NamedTuple):
-    """Local ops beside what they ask of the file, in the same order."""
-
-    changing: list[tuple[LocalOp, Change]]
-    adding: list[tuple[AddLocal, Addition]]
-
-    @classmethod
-    def of(cls, ops: Sequence[LocalOp]) -> _Wishes:
-        """Return what these ops ask."""
-        wishes = cls([], [])
-        for op in ops:
-            match op:
-                case AddLocal(link, _, explicit_id):
-                    wishes.adding.append((op, Addition(link.seen, explicit_id)))
-                case ChangeLocal(_, entry, task, explicit_id, _):
-                    wishes.changing.append((op, Change(entry, task, explicit_id)))
-                case RemoveLocal(_, entry):
-                    wishes.changing.append((op, Change(entry, None)))
-        return wishes
-
-
 @dataclass(slots=True)
 class _Rewritten:
     """What holds once the file says what it was asked: rows, keys that go, their tombstones.
 
-    ``former`` is what changed lines said, ``refused`` are the keys of tasks that
-    the file cannot say.
+    ``former`` is what changed lines said.
     """
 
     rows: list[Link] = field(default_factory=list)
@@ -148,34 +126,36 @@ class _Rewritten:
     events: list[Event] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
     former: dict[str, tuple[str, bool, str | None]] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
 
 
 async def write(
-    run: Run, snapshot: Snapshot, document: Document, decided: Plan
+    run: Run, snapshot: Snapshot, document: Document, fitted: Fitted
 ) -> tuple[Snapshot, Document]:
-    """Write the local ops of a plan into the file; return the file as it is now.
+    """Write what the file can follow of a plan into it; return the file as it is now.
 
-    What cannot be written is told as a remark, or as the trouble of the cycle,
-    and left as it is on both sides.
+    What cannot be written is told as a remark, or as the trouble of the cycle.
 
     Raises:
-        FileChanged: the file was saved meanwhile; nothing of ours is in it.
+        FileChanged: the file was saved meanwhile; the next cycle finds out what is in it.
+        FileMissing: the file is gone.
+        StoreBusy: the store takes no note of what is about to be written.
+        StoreUnusable: as this, for good.
     """
+    decided, _, rewriting, notices = fitted
+    path = run.desk.config.todo_path
+    for notice in notices:
+        where = f"{path}:{notice.line}" if notice.line else path
+        remark = f"{where}: {notice.message}."
+        if remark not in run.remarks:  # the file may be saved, and decided on, several times
+            run.remarks.append(remark)
     if not decided.local:
         return snapshot, document
-    wishes = _Wishes.of(decided.local)
-    changes = [change for _, change in wishes.changing]
-    additions = [addition for _, addition in wishes.adding]
-    rewriting = formats.rewritten(run.desk.config, document, changes, additions)
-    ranks = _ranks(document, decided, rewriting, wishes) if additions else []
-    written = _outcome(run, rewriting, wishes, ranks)
-    run.unwritable = written.refused
+    ranks = _ranks(document, fitted)
+    written = _outcome(run, fitted, ranks)
     data = rewriting.document.source
     if data == snapshot.data:
         _settle(run, written)
         return snapshot, rewriting.document
-    path = run.desk.config.todo_path
     noted = Writing(
         before=snapshot.digest,
         after=file.digest(data),
@@ -255,13 +235,15 @@ def _stopped(
     return snapshot, document
 
 
-def _ranks(
-    document: Document, decided: Plan, rewriting: Rewriting, wishes: _Wishes
-) -> Sequence[int]:
+def _ranks(document: Document, fitted: Fitted) -> Sequence[int]:
     """Return the rank of each entry of the rewritten file, by which new lines have their place.
 
-    The ranks of the plan are those that the other lines have, or get in this cycle.
+    The ranks of the plan are those that the other lines have, or get in this cycle. Nobody
+    asks for them where no line is new.
     """
+    decided, wishes, rewriting, _ = fitted
+    if not wishes.adding:
+        return []
     refused = {id(wish) for wish in rewriting.refused}
     gone = {
         id(change.entry)  # those of an array on one line stand at the same place
@@ -288,15 +270,16 @@ def _ranks(
     return filled
 
 
-def _outcome(run: Run, rewriting: Rewriting, wishes: _Wishes, ranks: Sequence[int]) -> _Rewritten:
+def _outcome(run: Run, fitted: Fitted, ranks: Sequence[int]) -> _Rewritten:
     """Return what holds once the file was rewritten so; ``ranks`` are those of its entries."""
     written = _Rewritten()
+    _, wishes, rewriting, _ = fitted
     entries = rewriting.document.entries
     refused = {id(wish) for wish in rewriting.refused}
     for op, change in wishes.changing:
         if id(change) in refused:
-            _refuse(run, written, op, f"{run.desk.config.todo_path}:{change.entry.line}")
-        elif isinstance(op, ChangeLocal):
+            continue
+        if isinstance(op, ChangeLocal):
             row = op.link.but(section=op.entry.section)  # no rewriting changes it
             _note(written, "line.changed", row, _described(op))
             if op.task != op.entry.task:
@@ -304,12 +287,10 @@ def _outcome(run: Run, rewriting: Rewriting, wishes: _Wishes, ranks: Sequence[in
         else:
             _note_removal(run, written, op.link)
     for (op, _), at in zip(wishes.adding, rewriting.added, strict=True):
-        if at is None:
-            _refuse(run, written, op, f"{run.desk.config.todo_path}")
-            continue
-        row = op.link.but(section=entries[at].section, rank=ranks[at])
-        _note(written, "line.added", row, "back" if op.is_back else "")
-        written.added.append(row.key)
+        if at is not None:
+            row = op.link.but(section=entries[at].section, rank=ranks[at])
+            _note(written, "line.added", row, "back" if op.is_back else "")
+            written.added.append(row.key)
     return written
 
 
@@ -342,16 +323,6 @@ def _note_removal(run: Run, written: _Rewritten, link: Link) -> None:
             )
         )
     written.events.append(Event(0.0, "line.removed", link.seen.text, link.key))
-
-
-def _refuse(run: Run, written: _Rewritten, op: LocalOp, where: str) -> None:
-    written.refused.add(op.link.key)
-    remark = (
-        f"{where}: what Omi has of {op.link.seen.text!r} cannot be written there; it stays as it"
-        " is on both sides."
-    )
-    if remark not in run.remarks:  # the file may be saved, and decided on, several times
-        run.remarks.append(remark)
 
 
 def _settle(run: Run, written: _Rewritten, made: Writing | None = None) -> None:

@@ -349,9 +349,7 @@ async def test_what_has_no_place_in_the_file_waits_for_one(person: Person) -> No
         person.sandbox.add(text)
     outcome = await person.cycle(now=True)
     assert outcome.remarks == tuple(
-        f"{person.todo}: what Omi has of {text!r} cannot be written there; it stays as it is on"
-        " both sides."
-        for text in ("b", "c")
+        f"{person.todo}: no line can say {text!r}; it stays in Omi alone." for text in ("b", "c")
     )
     assert (outcome.counts, read(person)) == ({}, "> - [ ] a\n~~~\n")
     person.write("> - [ ] a\n\n~~~\n~~~\n")
@@ -388,11 +386,12 @@ async def test_what_the_file_cannot_say_stays_on_both_sides(
     person.sent()
     outcome = await person.cycle(now=True)
     line = next(n for n, text in enumerate(lines.splitlines(), 1) if "] b" in text)
-    what = "x ` y" if edit else "b"
     (remark,) = outcome.remarks
-    assert remark == (
-        f"{person.todo}:{line}: what Omi has of {what!r} cannot be written there; it stays as it"
-        " is on both sides."
+    assert remark == f"{person.todo}:{line}: " + (
+        "what Omi says of the text of 'b' cannot be written into this line; there each side keeps"
+        " its own."
+        if edit
+        else "'b' was deleted in Omi, and its line cannot go without harm to others; it stays."
     )
     assert outcome.counts == {"line.changed": 1}
     assert read(person) == lines.replace("[ ] a", "[x] a")
@@ -426,19 +425,58 @@ async def test_what_omi_says_is_written_as_the_file_can_say_it(
         assert store.clashes() == []
 
 
-async def test_what_the_file_cannot_say_is_noted_as_it_was(person: Person) -> None:
-    """Also where its line was ticked and moved: that is not settled either."""
+async def test_what_the_file_cannot_say_keeps_nothing_back(person: Person) -> None:
+    """A tick goes to Omi, and what is reworded here gives no way to what nobody can write."""
     person.settings = TWO_WAY
-    person.write("- [ ] a\n- [ ] b <!-- ` -->\n")
+    person.write("- [ ] a\n- [ ] buy milk <!-- ` -->\n")
     await person.settle()
+    item(person, "buy milk").description = "x ` y"
+    person.write("- [ ] a\n\n# Home\n\n- [x] buy milk <!-- ` -->\n")
+    (told,) = (await person.cycle(now=True)).remarks
+    assert "of the text of 'buy milk' cannot be written" in told
+    assert person.omi() == {"a": False, "x ` y": True}
+    assert (await person.cycle(now=True)).counts == {}
+    reworded = read(person).replace("milk <", "oat milk <")
+    person.write(reworded)
+    await person.cycle(now=True)
+    assert read(person) == reworded
+    assert person.omi() == {"a": False, "buy oat milk": True}
     with Store.open(person.store_path) as store:
-        before = [*store.links()]
-    item(person, "b").description = "x ` y"
-    person.write("- [ ] a\n\n# Home\n\n- [x] b <!-- ` -->\n")
-    assert len((await person.cycle(now=True)).remarks) == 1
+        (clashed,) = store.clashes()
+    assert (clashed.clash.lost, clashed.clash.lost_value) == ("remote", "x ` y")
+
+
+@pytest.mark.parametrize("prefer", ["local", "remote"])
+async def test_each_field_is_written_for_itself_where_one_cannot(
+    person: Person, prefer: str
+) -> None:
+    """A date stays that stands twice in its line; ticks and words cross, both ways."""
+    person.settings = f'{TWO_WAY}prefer = "{prefer}"\n'
+    line = "- [ ] pay 📅 2026-12-10 (reminder due:2026-11-20)\n"
+    person.write(line)
+    await person.settle()
+    (paid,) = person.sandbox.items.values()
+    said = paid.description
+    paid.due_at, paid.completed = None, True
+    outcome = await person.cycle(now=True)
+    (told,) = outcome.remarks
+    assert told == (
+        f"{person.todo}:1: what Omi says of the date of {said!r} cannot be written into this"
+        " line; there each side keeps its own."
+    )
+    assert outcome.counts == {"line.changed": 1}
+    assert read(person) == line.replace("[ ]", "[x]")
+    person.write(line.replace("pay", "pay the rent"))
+    await person.settle()
+    assert person.omi() == {said.replace("pay", "pay the rent"): False}
+    assert paid.due_at is None
+    assert read(person) == line.replace("pay", "pay the rent")
     with Store.open(person.store_path) as store:
-        assert [*store.links()] == before
-    assert person.omi() == {"a": False, "x ` y": False}
+        assert store.clashes() == []
+    person.write("- [ ] pay the rent\n")
+    await person.settle()
+    assert (await person.cycle(now=True)).remarks == ()
+    assert person.omi() == {"pay the rent": False}
 
 
 async def test_a_write_that_is_refused_leaves_nothing(both: Person) -> None:

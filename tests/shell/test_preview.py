@@ -10,6 +10,7 @@ from person import history
 
 from omisync import config as configs
 from omisync import errors, sync
+from omisync.core.plan import Adopt, ChangeLocal
 from omisync.sandbox import Sandbox
 from omisync.show.steps import steps
 from omisync.store import Store
@@ -133,6 +134,39 @@ async def test_a_plan_shows_what_a_link_brings_with_it(person: Person) -> None:
     await person.settle()
     assert [method for method, _ in person.sent() if method != "GET"] == ["PATCH", "PATCH"]
     assert "- [ ] dated there due:2026-12-24\n" in person.todo.read_text()
+
+
+async def test_a_plan_says_what_a_link_brings_to_the_line_that_gets_it(person: Person) -> None:
+    """Of equal lines the first is linked, and it is the first that is written."""
+    person.settings = TWO_WAY
+    person.sandbox.add("e", due_at=datetime(2026, 12, 2, 9, tzinfo=UTC))
+    person.write("- [x] d\n- [ ] e\n- [ ] e\n")
+    config = configs.load(person.configure(), person.environ)
+    decided = shown(person, await sync.glance(config, person.environ))
+    (tied,) = (op for op in decided.ops if isinstance(op, Adopt))
+    (dated,) = (op for op in decided.ops if isinstance(op, ChangeLocal))
+    assert (tied.entry.line, dated.entry.line) == (2, 2)
+    await person.settle()
+    assert person.todo.read_text() == "- [x] d\n- [ ] e 📅 2026-12-02\n- [ ] e\n"
+
+
+async def test_a_plan_leaves_out_what_the_file_cannot_say(person: Person) -> None:
+    """It is told beside instead; else each plan would promise it, and no sync keep that."""
+    person.settings = TWO_WAY + 'on_remote_removal = "remove"\n'
+    person.write("Steps:\n1. [ ] unpack\n2. [ ] plug in\n3. [ ] switch on\n")
+    await person.settle()
+    person.sandbox.remove(next(iter(person.sandbox.items)))
+    outcome = await person.settle()
+    for _ in range(2):
+        outcome = await person.cycle(now=True)
+    config = configs.load(person.configure(), person.environ)
+    listing = await sync.glance(config, person.environ)
+    with Store.open(person.store_path) as store:
+        document, decided = sync.preview(config, store, person.clock.now, listing)
+    assert ops(decided) == []
+    (told,) = document.notices
+    assert outcome.remarks == (f"{person.todo}:2: {told.message}.",)
+    assert "'unpack' was deleted in Omi, and its line cannot go" in told.message
 
 
 async def test_a_line_that_was_removed_while_its_item_was_edited(person: Person) -> None:

@@ -664,10 +664,10 @@ def stand(facts: show.StatusFacts) -> str:
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        (["a"], ["deleted in Omi, and the line was kept", "edit it: that creates it anew"]),
+        (["a"], ["deleted in Omi, and the line was kept", "reword it: that creates it anew"]),
         (
             ["a", "b"],
-            ["deleted in Omi, and the lines were kept", "edit one: that creates one anew"],
+            ["deleted in Omi, and the lines were kept", "reword one: that creates one anew"],
         ),
     ],
 )

@@ -140,7 +140,13 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
         return link
     policy = draft.policy
     joined = merge.join(
-        entry.task, base, remote, policy.encoding, prefer=policy.prefer, doubt=link.doubt
+        entry.task,
+        base,
+        remote,
+        policy.encoding,
+        prefer=policy.prefer,
+        doubt=link.doubt,
+        unsaid=draft.seen.unsaid.get(link.key, frozenset()),
     )
     patch = joined.patch
     if patch and link.clear_due and joined.task.due is None and entry.task.due is None:

@@ -7,7 +7,7 @@ the server answers is written into the link by whoever sent the request.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from omisync.core.model import BATCH_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from omisync.core.merge import Encoding
     from omisync.core.model import (
@@ -64,6 +65,7 @@ class Observation:
     ``first_meeting`` is of the first list that a file which was pushed so far is compared to.
     ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all,
     ``unread`` are lines that are no tasks for their box alone, in their order.
+    ``unsaid`` are the fields, by key, that a line cannot be made to say as Omi does.
     """
 
     entries: Sequence[Entry]
@@ -78,6 +80,7 @@ class Observation:
     read_whole: bool = False
     first_meeting: bool = False
     unread: Sequence[Entry] = ()
+    unsaid: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +258,17 @@ class Plan:
     tasks: int = 0
     ranks: Sequence[int] = ()
 
+    def without(self, keys: AbstractSet[str]) -> Plan:
+        """Return the plan as if nothing was to be done about the tasks of these keys."""
+        return replace(
+            self,
+            ops=tuple(op for op in self.ops if op.link.key not in keys),
+            rows=tuple(link for link in self.rows if link.key not in keys),
+        )
+
     @property
     def creates(self) -> bool:
-        """Return whether the server has to be read before this plan is run."""
+        """Return whether anything is to be created."""
         return any(isinstance(op, AddRemote) for op in self.ops)
 
     @property
