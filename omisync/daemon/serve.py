@@ -227,8 +227,7 @@ class Daemon:
                 now = self.signals.now.is_set()
                 self.signals.now.clear()
                 outcome = None
-                pardoned = time.monotonic() >= self.refused_at + self.pardon
-                if asking or now or pardoned or not self.refused:
+                if asking or now or self._pardoned() or not self.refused:
                     requests = [request for request, _ in asking]
                     outcome = await self._cycle(saved, requests, now=now)
                     self._tell(outcome)
@@ -352,16 +351,21 @@ class Daemon:
                 return RELOAD
             self.alarm.ring()
             due = until is not None and self.desk.clock() >= until
+            due = due or (self.refused and self._pardoned())
             if saved.done() or self.signals.now.is_set() or self.asked.came.is_set() or due:
                 return None
 
+    def _pardoned(self) -> bool:
+        """Return whether a refused key is to be tried again."""
+        return time.monotonic() >= self.refused_at + self.pardon
+
     def _due(self, outcome: Outcome | None) -> float | None:
         """Return when the next cycle is due without any event (Unix seconds), None for never."""
-        now = self.desk.clock()
-        if outcome is None or self.refused:
-            return now + self.refused_at + self.pardon - time.monotonic()
+        if outcome is None or self.refused:  # `_pardoned` tells, whatever the clock says
+            return None
         if not outcome.temporary:
             return outcome.look_at
+        now = self.desk.clock()
         chance = random.random()  # noqa: S311 - jitter, not a secret
         return now + delay(outcome, max(1, self.attempt), now, chance)
 
