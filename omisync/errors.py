@@ -136,6 +136,12 @@ class GuardStopped(OmisyncError):
     exit_code = BAD_FILE
 
 
+class ListCut(OmisyncError):
+    """At a first meeting a part of Omi's list was not read; a person is asked first."""
+
+    exit_code = BAD_FILE
+
+
 class ImportStopped(OmisyncError):
     """A first look at an account would flood the file; a person is asked first.
 

@@ -190,13 +190,15 @@ class OmiClient:
                 "Check omi.base_url: this does not behave like Omi.",
             )
 
-    async def listing(self) -> Listing:
+    async def listing(self, *, thorough: bool = False) -> Listing:
         """Read all items, open ones first: at least two reads of the budget.
 
         An item completed while reading shows completed. ``complete`` is False
-        when a row could not be read or a page may have been cut off.
+        when a row could not be read or a page may have been cut off. ``thorough`` spends
+        more reads on a long list, to the whole budget of an hour.
         """
-        return await reading.read((Window(completed=False), Window(completed=True)), self._page)
+        windows = (Window(completed=False), Window(completed=True))
+        return await reading.read(windows, self._page, thorough=thorough)
 
     async def window(self, start: float, end: float | None = None) -> Listing:
         """Read the items created from ``start`` to ``end``, in Unix seconds of the server.

@@ -5,9 +5,9 @@ limit. The server counts rows it then leaves out (locked, invalid), sorts only
 part of an undated list, and has no total: a page near the limit proves nothing,
 and is read again in windows of ``created_at``, whose ends are included.
 
-Two things no request can show: that more than a tenth of a full page is locked,
-and items without a time of creation behind the limit. The server stamps each
-item it creates, so ``complete`` leaves both out of account.
+Two things no request can show: that more than a tenth of a full page is locked (three
+tenths in a thorough reading), and items without a time of creation behind the limit. The server
+stamps each item it creates, so ``complete`` leaves both out of account.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ tenth is a toss-up between trust and requests.
 
 MOST_PAGES = 40
 """Pages of one reading: a third of the reads that the server grants an hour."""
+
+THOROUGH_NEAR, THOROUGH_PAGES = 700, 110
+"""The same for a first meeting: whatever it does not see is created twice."""
 
 _SLACK = timedelta(seconds=1)  # a server may cut the times of a query to seconds
 
@@ -66,31 +69,36 @@ class Page(NamedTuple):
     rows: int
 
 
-async def read(windows: Iterable[Window], ask: Callable[[Window], Awaitable[Page]]) -> Listing:
+async def read(
+    windows: Iterable[Window], ask: Callable[[Window], Awaitable[Page]], *, thorough: bool = False
+) -> Listing:
     """Read windows in order, the crowded ones in parts.
 
     An item that several pages show counts once, as the last of them shows it.
     """
+    near, most = (THOROUGH_NEAR, THOROUGH_PAGES) if thorough else (NEAR, MOST_PAGES)
     found: dict[str, RemoteItem] = {}
-    complete = True
+    complete, cut = True, False
     pending = [*windows][::-1]
-    for _ in range(MOST_PAGES):
+    for _ in range(most):
         if not pending:
             break
         window = pending.pop()
         page = await ask(window)
         found.update((item.id, item) for item in page.items)
         complete &= page.rows == len(page.items)
-        if page.rows >= NEAR:
-            parts = split(window, page.items)
+        if page.rows >= near:
+            parts = split(window, page.items, near)
             # One item without a time means that others may hide: no window shows them.
             timed = all(item.created_at is not None for item in page.items)
+            cut |= page.rows >= NEAR and not parts
             complete &= bool(parts) and timed
             pending += reversed(parts)
-    return Listing(tuple(found.values()), complete and not pending)
+    cut |= bool(pending)
+    return Listing(tuple(found.values()), complete and not cut, cut)
 
 
-def split(window: Window, items: Iterable[RemoteItem]) -> tuple[Window, ...]:
+def split(window: Window, items: Iterable[RemoteItem], near: int = NEAR) -> tuple[Window, ...]:
     """Return two windows that cover ``window``, empty if no cut makes them smaller.
 
     They share the instant of the cut: the server may keep times finer than it
@@ -105,7 +113,8 @@ def split(window: Window, items: Iterable[RemoteItem]) -> tuple[Window, ...]:
     inside = sorted(time for time in times if time is not None and window.has_inside(time))
     if not inside:
         return ()
-    # A dated page shows the newest rows: a cut at their oldest fifth leaves an
-    # upper part that fits one page.  An undated page shows rows of any age.
-    cut = inside[len(inside) // 5 if bounded else len(inside) // 2]
+    # A dated page shows the newest rows: the upper part gets as many of them as fit one
+    # page with some room.  An undated page shows rows of any age.
+    fit = max(0, len(inside) - near * 8 // 9)
+    cut = inside[fit if bounded else len(inside) // 2]
     return window._replace(end=cut), window._replace(start=cut)

@@ -112,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     main.add_argument(
         "--yes",
         action="store_true",
-        help="with --once: let the first two-way sync bring in as many tasks as there are",
+        help="with --once: agree to what the first sync with an account asks (many tasks to"
+        " bring in; a list of Omi's too long to be read whole)",
     )
     main.add_argument(
         "--grace",

@@ -126,10 +126,14 @@ class RemoteItem:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One reading of the server's items, and whether it is provably complete."""
+    """One reading of the server's items, and whether it is provably complete.
+
+    ``cut`` tells that the server surely has more, which no request can show or too many would.
+    """
 
     items: tuple[RemoteItem, ...]
     complete: bool
+    cut: bool = False
 
 
 class Span(NamedTuple):

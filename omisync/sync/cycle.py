@@ -190,12 +190,14 @@ async def _push(run: Run, document: Document, snapshot: Snapshot, asked: _Asked)
     seen = observing.observed(run.desk.config, document, run.store, run.now)
     decided = plan.make(seen, rules, keys())
     guards.removals(run, decided, snapshot, allow=asked.allow)
-    decided = await _looked(run, seen, decided, rules)
+    decided = await _looked(run, seen, decided, rules, yes=asked.yes)
     await _carried_out(run, decided)
     return decided
 
 
-async def _looked(run: Run, seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan:
+async def _looked(
+    run: Run, seen: plan.Observation, decided: Plan, rules: plan.Policy, *, yes: bool
+) -> Plan:
     """Return the plan after a look at the server, if anything hangs on what is there."""
     run.planned = len(decided.requests)
     if decided.creates:
@@ -209,7 +211,7 @@ async def _looked(run: Run, seen: plan.Observation, decided: Plan, rules: plan.P
         decided = plan.make(seen, rules, keys())
         if not creates:
             return decided
-    found = await _before_creates(run, decided, seen, whole=unproven)
+    found = await _before_creates(run, decided, whole=unproven, yes=yes)
     if found is None:
         return plan.make(unread, rules, keys()) if unproven else decided
     if found.items or unproven:
@@ -285,7 +287,7 @@ async def _attempt(
     if listing is None:
         decided = plan.make(seen, rules, keys())
         guards.removals(run, decided, snapshot, allow=asked.allow)
-        decided = await _looked(run, seen, decided, rules)
+        decided = await _looked(run, seen, decided, rules, yes=asked.yes)
         reading.note_held_back(run, decided)
         _forget_settled(run.store)
         _record_clashes(run, decided)
@@ -293,6 +295,8 @@ async def _attempt(
     fitted = _fitted(desk.config, document, observing.met(seen, listing, run.store), rules)
     guards.removals(run, fitted.plan, snapshot, allow=asked.allow)
     guards.arrivals(run, fitted.plan, allow=asked.allow, yes=asked.yes)
+    if fitted.plan.creates and not (asked.yes or run.store.remote_ids()):
+        looks.check_whole(listing)
     run.linked = run.store.remote_ids()
     _forget_settled(run.store)
     _record_clashes(run, fitted.plan)
@@ -347,13 +351,13 @@ async def _resolve(run: Run) -> None:
 
 
 async def _before_creates(
-    run: Run, decided: Plan, seen: plan.Observation, *, whole: bool
+    run: Run, decided: Plan, *, whole: bool, yes: bool
 ) -> looks.Unlinked | None:
     """Read the server before anything is created; without that, create nothing now."""
     named = any(isinstance(op, plan.AddRemote) and op.entry.explicit_id for op in decided.ops)
     try:
         await looks.check_account(run)
-        return await looks.before_creates(run, seen.links, whole=whole or named)
+        return await looks.before_creates(run, whole=whole or named, yes=yes)
     except (KeyProblem, WrongServer, Unreachable, StoreBusy, StoreUnusable):
         raise
     except OmisyncError as error:

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
-from omisync.errors import ConfigError, OmisyncError, OtherAccount, OtherList, RateLimited
+from omisync.errors import ConfigError, ListCut, OmisyncError, OtherAccount, OtherList, RateLimited
 from omisync.store import notes
 from omisync.sync.desk import limited
 from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
     from omisync.api import OmiClient
     from omisync.config import Config
-    from omisync.core.model import Link, Listing, RemoteItem
+    from omisync.core.model import Listing, RemoteItem
     from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
@@ -33,16 +32,18 @@ class Unlinked(NamedTuple):
     whole: bool
 
 
-async def before_creates(run: Run, links: Sequence[Link], *, whole: bool) -> Unlinked | None:
+async def before_creates(run: Run, *, whole: bool, yes: bool) -> Unlinked | None:
     """Return the remote items without a link that a new line could be; None if unread.
 
-    The first meeting of a file and an account reads everything; later only what
-    was created since the last look. ``whole`` asks for everything again.
+    As long as nothing is linked everything is read; later only what was created since the
+    last look. ``whole`` asks for everything again, ``yes`` lets lines be created though a
+    part of the list was not read.
 
     Raises:
         OmisyncError: the server could not be read, so nothing may be created.
     """
-    since = None if whole or not links else notes.moment(run.store.fact("looked"))
+    taken = run.store.remote_ids()
+    since = None if whole or not taken else notes.moment(run.store.fact("looked"))
     if run.shut("read"):
         _check_optional(run, since)
         return None
@@ -50,19 +51,34 @@ async def before_creates(run: Run, links: Sequence[Link], *, whole: bool) -> Unl
     started = run.desk.clock()
     try:
         if since is None:
-            listing = await client.listing()
+            listing = await client.listing(thorough=not taken)
         else:
             listing = await client.window(since - MARGIN)
     except RateLimited as error:
         run.shut_for(error)
         _check_optional(run, since)
         return None
+    if not (taken or yes):
+        check_whole(listing)
     remember(run, listing)
     with run.store.transaction(durable=False):
         run.store.put_fact("looked", began(client, started))
-    taken = run.store.remote_ids()
     items = [item for item in listing.items if item.id not in taken]
     return Unlinked(items, since is None)
+
+
+def check_whole(listing: Listing) -> None:
+    """Refuse a list that shows a part of what there is, where all of the file may be in the rest.
+
+    Raises:
+        ListCut: a person has to agree first.
+    """
+    if listing.cut:
+        raise ListCut(
+            f"Only {len(listing.items)} items of Omi's list could be read, and no more of it;"
+            " lines that are in the rest would be created twice",
+            "If there are none, or if that does no harm, agree once: `omisync --once --yes`.",
+        )
 
 
 def began(client: OmiClient, started: float) -> float:

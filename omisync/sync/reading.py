@@ -99,7 +99,7 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     try:
         await looks.check_account(run)
         before = client.reads
-        found = await client.listing()
+        found = await client.listing(thorough=not run.store.remote_ids())
     except RateLimited as error:
         run.trouble(error)
         return None

@@ -58,7 +58,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     client = await desk.client()
     started = desk.clock()
     try:
-        listing = await client.listing()
+        listing = await client.listing(thorough=True)
     except RateLimited as error:
         run.shut_for(error)
         raise

@@ -1,7 +1,7 @@
 """Find out what became of creates whose outcome is unknown.
 
 Rule: an item is claimed only by a create that can have made it: of its text, in
-the time since, of no other link, and not known before. A create is void only
+the time since, of no other link, now or before, and not known before. A create is void only
 where a complete look, late enough, shows no such item.
 """
 
@@ -53,7 +53,8 @@ async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) ->
     client = await run.desk.client()
     since = min(intent.server_date for intent in ripe) - looks.MARGIN
     listing = await client.window(since)
-    free = [item for item in listing.items if item.id not in run.linked]
+    buried = {stone.remote_id for stone in run.store.tombstones(now, kept=True)}
+    free = [item for item in listing.items if item.id not in run.linked | buried]
     claims = _claims(ripe, free)
     by_key = {link.key: link for link in links}
     found = [

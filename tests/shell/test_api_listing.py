@@ -113,6 +113,19 @@ async def test_locked_items_are_not_listed_and_do_not_stop_the_rest() -> None:
         assert listing.complete
 
 
+async def test_a_thorough_reading_sees_behind_pages_with_many_locked_rows() -> None:
+    """Of 1000 rows each shows 750: for a usual reading that is a short page."""
+    async with sandbox() as (server, omi):
+        fill(server, 2400)
+        for n, item in enumerate(list(server.items.values())):
+            item.locked = n % 4 == 0
+        shown = sorted(item.id for item in server.items.values() if not item.locked)
+        assert len(ids(await omi.listing())) < len(shown)
+        listing = await omi.listing(thorough=True)
+        assert ids(listing) == shown
+        assert not listing.cut
+
+
 async def test_a_row_that_cannot_be_read_makes_the_listing_incomplete() -> None:
     """Broken rows go one by one; the others are kept."""
     good = {"id": "x", "description": "d", "completed": False}
@@ -122,6 +135,7 @@ async def test_a_row_that_cannot_be_read_makes_the_listing_incomplete() -> None:
         listing = await omi.listing()
     assert ids(listing) == ["x"]
     assert not listing.complete
+    assert not listing.cut
 
 
 async def test_too_many_items_of_one_instant_cannot_be_proven_complete() -> None:
@@ -130,6 +144,7 @@ async def test_too_many_items_of_one_instant_cannot_be_proven_complete() -> None
         fill(server, 1100, every=0)
         listing = await omi.listing()
         assert not listing.complete
+        assert listing.cut
         assert len(listing.items) >= 1000
         assert server.reads <= 4
 
@@ -170,8 +185,12 @@ async def test_a_huge_list_leaves_reads_for_others() -> None:
         fill(server, 17_000)
         listing = await omi.listing()
         assert not listing.complete
+        assert listing.cut
         assert server.reads == reading.MOST_PAGES
         assert len(listing.items) > 10_000
+        listing = await omi.listing(thorough=True)
+        assert listing.complete
+        assert len(listing.items) == 17_000
 
 
 async def test_a_limit_in_the_middle_ends_the_reading() -> None:

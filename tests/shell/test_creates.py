@@ -18,6 +18,7 @@ from rawserver import CLOSE, RawServer, http
 from omisync import errors
 from omisync.core.model import Entry, Fields, Intent, Link, RemoteItem, Task
 from omisync.core.plan import AddRemote
+from omisync.sandbox import Sandbox
 from omisync.store import Event, Store
 from omisync.sync.creates import Created, settle
 from omisync.sync.desk import Run
@@ -323,6 +324,29 @@ async def test_an_item_that_was_there_before_is_none_of_ours(settled: Person, cl
     assert sorted(states) == [False, True]
 
 
+async def test_the_item_of_a_former_round_is_none_of_the_next(
+    settled: Person, clock: Clock
+) -> None:
+    """Nothing could be read before the create, and its answer was lost, without effect."""
+    settled.write("- [ ] first\n- [ ] water the plants\n")
+    await settled.cycle()
+    clock.pass_by(3 * DAY)
+    for text in ("- [ ] first\n- [x] water the plants\n", "- [ ] first\n"):
+        settled.write(text)
+        await settled.cycle()
+    settled.sandbox.retry_after = 1800
+    settled.sandbox.fault_next("429", method="GET")
+    settled.write("- [ ] first\n- [ ] other\n")
+    await settled.cycle()
+    settled.sandbox.fault_next("5xx_before", method="POST")
+    settled.write("- [ ] first\n- [ ] other\n- [ ] water the plants due:2030-12-24\n")
+    assert (await settled.cycle()).code == errors.TEMPORARY
+    clock.pass_by(1800)
+    await settled.settle()
+    rounds = [one for one in settled.sandbox.items.values() if "water" in one.description]
+    assert [(one.completed, bool(one.due_at)) for one in rounds] == [(True, False), (False, True)]
+
+
 @pytest.mark.parametrize("step", [0.0, 0.001])
 async def test_a_new_task_that_breaks_the_server_is_set_aside(
     settled: Person, clock: Clock, step: float
@@ -383,6 +407,74 @@ async def test_what_was_refused_and_made_elsewhere_meanwhile_is_linked(
     assert person.omi() == dict.fromkeys("abcd", False)
     assert person.todo.read_text() == "- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n"
     assert link(person, "c").remote_id is not None
+
+
+@pytest.mark.parametrize("first", ["403", "429", "5xx_before", "422"])
+async def test_as_long_as_nothing_is_linked_all_of_omi_is_looked_at(
+    first: str, person: Person, clock: Clock
+) -> None:
+    """A first sync that created nothing knows nothing: each item of the app can be a line."""
+    person.sandbox.add("old")
+    clock.pass_by(30 * DAY)
+    person.write("- [ ] new\n")
+    if first == "422":
+        person.sandbox.refuse["new"] = 422
+    else:
+        person.sandbox.fault_next(first, method="POST")
+    await person.cycle(now=True)
+    assert person.omi() == {"old": False}
+    clock.pass_by(DAY)
+    person.sandbox.refuse.clear()
+    person.write("- [ ] new\n- [ ] old\n")
+    person.sandbox.fault_next("429", method="GET")
+    await person.cycle(now=True)
+    assert "new" not in person.omi(), "nothing is created unlooked"
+    await person.settle()
+    if first == "422":
+        person.write("- [ ] new!\n- [ ] old\n")
+        await person.settle()
+    assert sorted(person.omi()) == [f"new{'!' * (first == '422')}", "old"]
+
+
+async def test_a_server_that_took_nothing_can_be_left_for_one_that_has_all(
+    person: Person, clock: Clock
+) -> None:
+    """The address was wrong, or the key; there, all of the list is new."""
+    person.write("- [ ] a\n- [ ] b\n")
+    person.sandbox.fault_next("403", method="POST")
+    await person.cycle()
+    clock.pass_by(60)
+    async with Sandbox(clock=clock) as other:
+        for text in ("a", "b"):
+            other.add(text, created_at=datetime.fromtimestamp(clock.now - 30 * DAY, UTC))
+        first, person.sandbox = person.sandbox, other
+        await person.settle()
+        assert person.omi() == {"a": False, "b": False}
+        person.sandbox = first
+
+
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+async def test_a_first_meeting_creates_nothing_beside_a_list_that_it_cannot_read(
+    person: Person, clock: Clock, direction: str
+) -> None:
+    """More than a thousand items of one moment: no request shows them all. One can agree."""
+    person.settings += f'[sync]\ndirection = "{direction}"\nimport_items = "linked"\n'
+    then = datetime.fromtimestamp(clock.now - DAY, UTC)
+    for n in range(1100):
+        person.sandbox.add(f"task {n}", created_at=then)
+    lines = [f"- [ ] task {n}" for n in (*range(5), *range(1095, 1100))]
+    person.write("\n".join([*lines, "- [ ] mine", ""]))
+    outcome = await person.cycle()
+    (trouble,) = outcome.troubles
+    assert isinstance(trouble, errors.ListCut)
+    assert re.match(r"Only 10\d\d items of Omi's list could be read", trouble.message)
+    assert "--yes" in trouble.advice
+    assert (outcome.code, len(person.sandbox.items)) == (errors.BAD_FILE, 1100)
+    assert (await person.cycle(yes=True)).code == errors.OK
+    assert "mine" in {one.description for one in person.sandbox.items.values()}
+    person.write("\n".join([*lines, "- [ ] mine", "- [ ] more", ""]))
+    await person.settle()
+    assert "more" in {one.description for one in person.sandbox.items.values()}
 
 
 async def test_an_element_that_was_not_sent_is_none(person: Person) -> None:
