@@ -30,8 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _interrupted("Interrupted.")
     except SystemExit as told:  # argparse has said what there is to say
         code = told.code if isinstance(told.code, int) else errors.OK
-    except Exception:  # noqa: BLE001 - whatever it is, it is no outcome of a sync
-        code = _own_fault()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is no outcome of a sync
+        # Python 3.11 raises another error for one within __set_name__, while modules load.
+        cut = isinstance(error.__cause__, KeyboardInterrupt)
+        code = _interrupted("Interrupted.") if cut else _own_fault()
     gc.freeze()  # all that is left goes with the process: nobody need look for circles in it
     return _flushed(code)
 
@@ -146,7 +148,7 @@ def _interrupted(text: str) -> int:
 
 def _full(error: OSError) -> errors.OmisyncError:
     where = f"{error.filename}" if error.filename else "the output"
-    return errors.StoreBusy(f"No room on the disk for {where}", "Free some space and try again.")
+    return errors.NoRoom(f"No room on the disk for {where}", "Free some space and try again.")
 
 
 def _flushed(code: int) -> int:

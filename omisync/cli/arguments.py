@@ -265,7 +265,9 @@ action_items:read and action_items:write.
 """
 STATUS = """\
 Reads the state store and the todo file (was it edited since? is a line odd?), and
-asks nobody; it can be asked at any time, also while omisync runs.
+asks nobody; it can be asked at any time, also while omisync runs. After a sync that
+was well it exits with 75 while a create lacks its answer, with 74 or 75 where the
+state could not be written now.
 """
 DOCTOR = """\
 Config, todo file (in two-way also whether it can be written), watching, state,

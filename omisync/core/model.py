@@ -305,7 +305,7 @@ class Link(NamedTuple):
     ``doubt`` names what a request that was sent, and not answered, may have
     changed on the server: fields of ``Patch``, or ``EXISTENCE``.
 
-    ``missing`` counts the complete listings in a row without the item; ``LET_GO``
+    ``missing`` counts the complete listings in a row without the item, up to two; ``LET_GO``
     stands for a gone item whose line needs nothing more. ``probed_at`` is when the
     server last showed that an unlisted item is still there, ``made_at`` when it
     made an item that we created; both in Unix seconds.

@@ -4,7 +4,7 @@
 ``basis`` the config and key it runs on, ``opening`` the store that it holds,
 ``asked`` what other processes ask for, ``alarm`` the failure that lasts,
 ``supervisor`` what is told to systemd, ``threads`` what may hang, ``memory`` what it
-gives back. Only the daemon loads the watcher.
+gives back. ``--once`` loads no watcher.
 """
 
 from omisync.daemon.pace import once

@@ -1,7 +1,7 @@
 """The daemon: a cycle when the file was saved, when something is due, when asked.
 
 Rule: the loop never waits for the server. Requests run in a task of their own;
-a save, a question or a signal that comes meanwhile ends the cycle after the
+a save, a question, a stop or a reload that comes meanwhile ends the cycle after the
 requests under way, and one of those that hangs is cut off. What was cut off is
 found out by the next cycle.
 """
@@ -258,7 +258,7 @@ class Daemon:
     async def _cycle(
         self, saved: asyncio.Task[str], requests: list[dict[str, Any]], *, now: bool
     ) -> Outcome:
-        """Run one cycle; what comes meanwhile (a save, a stop, a question) cuts it short."""
+        """Run one cycle; what comes meanwhile (a save, a stop, a reload, a question) cuts it."""
         started = time.perf_counter()
         by_hand = any(request["do"] == "cycle" and not request.get("grace") for request in requests)
         self.desk.hurry = False

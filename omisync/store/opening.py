@@ -63,6 +63,8 @@ def is_ours(path: Path) -> bool:
 
     It is told without SQLite, which would make other files beside it.
     """
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where it may not look
+        return False  # a pipe would be waited for
     with contextlib.suppress(OSError), path.open("rb") as file:
         return file.read(HEADER)[APPLICATION_AT:][:4] == APPLICATION_ID.to_bytes(4)
     return False
@@ -111,6 +113,11 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     """
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # nothing that a repair may move away
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no file but a device or a pipe"
+            raise StoreUnusable(
+                f"The state store {path} is {what}", "Name a file under [state] path."
+            )
         if status.st_size == 0:
             damaged(path, "it is empty")
         check_owner(path, status)
@@ -121,10 +128,6 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
             timeout=BUSY_SECONDS,
         )
     except (OSError, sqlite3.Error) as error:
-        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
-            raise StoreUnusable(
-                f"The state store {path} is a folder", "Name a file in it under [state] path."
-            ) from error
         raise StoreUnusable(
             f"The state store {path} cannot be opened ({error})",
             f"Make it and {path.parent} readable and writable for you{OR_ELSEWHERE}",

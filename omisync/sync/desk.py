@@ -153,9 +153,9 @@ def limited(gate: Gate, now: float) -> RateLimited:
 class Run:
     """One cycle under way: what was done, what went wrong, when to look again.
 
-    ``linked`` are all remote ids with a link, ``known`` the ids that each
-    description had at the last look, ``written`` the keys whose row is up to
-    date, ``ahead`` the intents that are written down and not sent, by key,
+    ``linked`` are all remote ids with a link, as soon as anything is to be created or looked
+    for, ``known`` the ids that each description had at the last look, ``written`` the keys
+    whose row is up to date, ``ahead`` the intents that are written down and not sent, by key,
     ``created`` what came back and is not settled yet.
     ``blind`` says that nothing may be created, ``listed`` that in two-way the list was
     read; ``listing`` is what it is compared by, where it is complete. ``due_at`` is

@@ -43,7 +43,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     ``accept_account`` first forgets all links: they are another account's.
 
     Raises:
-        OmisyncError: the file or the server cannot be read; nothing was changed.
+        OmisyncError: the file or the server cannot be read; no link was changed.
     """
     run = Run(desk, desk.clock())
     snapshot = file.read(desk.config.todo_path)

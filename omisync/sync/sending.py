@@ -62,7 +62,7 @@ async def _settling(run: Run, replied: asyncio.Event) -> None:
 
 
 def _units(run: Run, decided: Plan) -> list[Unit]:
-    """Return the requests to make, those that failed before last."""
+    """Return the requests to make: creates, then changes, those that failed before last."""
     adds = [] if run.blind else [op for op in decided.ops if isinstance(op, plan.AddRemote)]
     others = [] if run.only_creates else [*decided.changes]
     others.sort(key=lambda op: op.link.failures)

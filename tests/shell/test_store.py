@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 import stat
@@ -459,6 +460,17 @@ def test_a_folder_in_the_place_of_a_store(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match="is a folder") as caught:
         Store.open(tmp_path)
     assert "[state] path" in caught.value.advice
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK])
+def test_no_other_thing_is_taken_for_a_store(tmp_path: Path, kind: int) -> None:
+    """Nor waited for, nor called damaged: then a repair would move it away."""
+    path = tmp_path / "s.db"
+    os.mknod(path, kind | 0o600)
+    for opened in (Store.open, Store.peek):
+        with pytest.raises(StoreUnusable, match="a device or a pipe") as caught:
+            opened(path)
+        assert not caught.value.damaged
 
 
 def test_a_second_link_to_one_item_is_refused(tmp_path: Path) -> None:
