@@ -694,7 +694,7 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
         "- [] a", "-[ ] a", "1.[x] a", "- [ ]a", "- [x]a", "2) [X]ä", "- [ x] a", "- [x ] a",
         "- [  ] a", "> - [] a", "  * [] a", "[ ] a", "> [x] a", "• [ ] a", "— [x] a", "\\- [ ] a",
         "** [X] a", "🔲 [ ] a", "•  [ ] a", "-\u00a0[ ] a", "- [ ]\u00a0a",
-        "- [x\u00a0] a",
+        "- [x\u00a0] a", r"- \[ \] a", r"* \[x\] a", r"1. \[ ] a",
     ],
 )  # fmt: skip
 def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
@@ -909,6 +909,7 @@ def test_a_mark_that_nobody_configured_is_told_of(mark: str) -> None:
     "line",
     [
         "- [] {}",
+        r"- \[ \] {}",
         "-[ ] {}",
         "- [ ]{}",
         "- [  ] {}",

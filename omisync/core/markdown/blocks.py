@@ -31,7 +31,8 @@ _NEARLY = re.compile(
     rb"[ \t\v\f>]*(?:"
     rb"(?:[-+*]|[0-9]{1,9}[.)])\[[ xX]?\][ \t]+"  # no space before the box
     rb"|" + _BULLET + rb"(?:\[\](?![(\[:])[ \t]*"  # none in it
-    rb"|\[[ xX]\](?![(\[:]))"  # none behind it
+    rb"|\[[ xX]\](?![(\[:])"  # none behind it
+    rb"|\\\[[ xX]?\\?\][ \t]+)"  # escaped, as a formatter does
     rb")[^\s]"
 )
 """What was likely meant as a task, where no item with a box is; a link is not."""
