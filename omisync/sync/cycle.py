@@ -36,15 +36,12 @@ from omisync.sync import (
 from omisync.sync.desk import Outcome, Run, keys, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from omisync.config import Config
     from omisync.core.model import Document, Link, Listing
     from omisync.core.plan import Plan
     from omisync.file import Snapshot
     from omisync.store import Store
     from omisync.sync.desk import Desk
-    from omisync.sync.fitting import Fitted
 
 NAMED = ("task.created", "task.adopted", "task.revived")
 """Events that give a line an item, whose id it then may say."""
@@ -155,7 +152,7 @@ def preview(
     if listing is not None:
         seen = observing.met(seen, listing, store)
     rules = policy(config, 0.0)
-    fitted = _fitted(config, document, seen, rules)
+    fitted = fitting.fit(config, document, seen, plan.make(seen, rules, keys()), rules)
     said = (*ending.notices(document, fitted.plan), *fitted.notices)
     told = replace(document, notices=tuple(sorted(said, key=lambda notice: notice.line)))
     return told, _followed(seen, fitted.plan, rules)
@@ -292,27 +289,18 @@ async def _attempt(
         _forget_settled(run.store)
         _record_clashes(run, decided)
         return snapshot, document, decided
-    fitted = _fitted(desk.config, document, observing.met(seen, listing, run.store), rules)
-    guards.removals(run, fitted.plan, snapshot, allow=asked.allow)
-    guards.arrivals(run, fitted.plan, allow=asked.allow, yes=asked.yes)
-    if fitted.plan.creates and not (asked.yes or run.store.remote_ids()):
-        looks.check_whole(listing)
+    seen = observing.met(seen, listing, run.store)
+    decided = plan.make(seen, rules, keys())
+    guards.removals(run, decided, snapshot, allow=asked.allow)
+    guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
     run.linked = run.store.remote_ids()
+    if decided.creates and not (asked.yes or run.linked):
+        looks.check_whole(listing)
+    fitted = fitting.fit(desk.config, document, seen, decided, rules)
     _forget_settled(run.store)
     _record_clashes(run, fitted.plan)
     snapshot, document = await inward.write(run, snapshot, document, fitted)
     return snapshot, document, fitted.plan
-
-
-def _fitted(
-    config: Config, document: Document, seen: plan.Observation, rules: plan.Policy
-) -> Fitted:
-    """Return the plan that the file can follow."""
-
-    def decide(unsaid: Mapping[str, frozenset[str]]) -> Plan:
-        return plan.make(replace(seen, unsaid=unsaid), rules, keys())
-
-    return fitting.fit(config, document, decide)
 
 
 def _acquainted(run: Run) -> None:

@@ -6,18 +6,21 @@ told. It never keeps back what the person did.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from omisync.core import plan
 from omisync.core.model import Addition, Change, Notice, Rewriting
 from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
 from omisync.sync import formats
+from omisync.sync.desk import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from omisync.config import Config
     from omisync.core.model import Document
-    from omisync.core.plan import LocalOp, Plan
+    from omisync.core.plan import LocalOp, Observation, Plan, Policy
 
 WORDS = {"due_at": "date", "description": "text", "completed": "box"}
 """What the fields of a task are called, those first that are first given up."""
@@ -58,17 +61,12 @@ class Fitted(NamedTuple):
 
 
 def fit(
-    config: Config, document: Document, decide: Callable[[Mapping[str, frozenset[str]]], Plan]
+    config: Config, document: Document, seen: Observation, decided: Plan, rules: Policy
 ) -> Fitted:
-    """Return the plan that the file can follow.
-
-    ``decide`` makes one; it is given, by key, the fields that the line of a task cannot be
-    made to say (``Observation.unsaid``).
-    """
+    """Return a plan that was decided of what was seen, as far as the file can follow it."""
     unsaid: dict[str, frozenset[str]] = {}
     told: dict[str, ChangeLocal] = {}
     while True:
-        decided = decide(unsaid)
         wishes = Wishes.of(decided.local)
         if not decided.local and not told:
             return Fitted(decided, wishes, Rewriting(document, (), ()))
@@ -83,6 +81,7 @@ def fit(
             unsaid[key] = unsaid.get(key, frozenset()) | _more(op, unsaid)
             told.setdefault(key, op)
         if less:
+            decided = plan.make(replace(seen, unsaid=unsaid), rules, keys())
             continue
         kept = (_kept(op, unsaid[key]) for key, op in told.items())
         notices = sorted((*kept, *map(_left, left)), key=lambda notice: notice.line)
