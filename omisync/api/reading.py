@@ -114,7 +114,8 @@ def split(window: Window, items: Iterable[RemoteItem], near: int = NEAR) -> tupl
     if not inside:
         return ()
     # A dated page shows the newest rows: the upper part gets as many of them as fit one
-    # page with some room.  An undated page shows rows of any age.
-    fit = max(0, len(inside) - near * 8 // 9)
-    cut = inside[fit if bounded else len(inside) // 2]
+    # page with some room, and a fifth less in any case: many may be of one moment.  An
+    # undated page shows rows of any age.
+    oldest = max(len(inside) // 5, len(inside) - near * 8 // 9)
+    cut = inside[oldest if bounded else len(inside) // 2]
     return window._replace(end=cut), window._replace(start=cut)

@@ -175,7 +175,7 @@ def _judge(edits: _Edits, prefer: str) -> _Verdict:
         return _Verdict("out" if edits.here else "", edits.there and not edits.same)
     if edits.same:
         return _Verdict("agreed")
-    if edits.there and not edits.here and not edits.cut:
+    if edits.there and not edits.here and (edits.mute or not edits.cut):
         return _NOWHERE if edits.mute else _Verdict("in")
     if edits.there:
         return _Verdict("in" if prefer == "remote" and not edits.mute else "out", clash=True)

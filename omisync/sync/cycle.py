@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from omisync.file import Snapshot
     from omisync.store import Store
     from omisync.sync.desk import Desk
+    from omisync.sync.fitting import Fitted
 
 NAMED = ("task.created", "task.adopted", "task.revived")
 """Events that give a line an item, whose id it then may say."""
@@ -73,7 +74,6 @@ async def cycle(
     try:
         looks.check_bound(desk.store, desk.config)
         snapshot = file.read(desk.config.todo_path)
-        looks.bind(desk)
         former = _nothing_to_do(desk, snapshot, run.now)
         if former is not None and not (now and desk.config.two_way):
             return ending.idle_outcome(run, former)
@@ -89,6 +89,7 @@ async def cycle(
             # A new list has lost no line yet, the places of which would be asked for.
             known = len(run.store.links()) > 0
             document = formats.parsed(desk.config, snapshot, places=known)
+            looks.bind(desk)
             inward.recover(desk, snapshot, document)  # it was two-way before
             decided = await _push(run, document, snapshot, asked)
     except (StoreBusy, StoreUnusable):
@@ -153,31 +154,31 @@ def preview(
         seen = observing.met(seen, listing, store)
     rules = policy(config, 0.0)
     fitted = fitting.fit(config, document, seen, plan.make(seen, rules, keys()), rules)
-    said = (*ending.notices(document, fitted.plan), *fitted.notices)
-    told = replace(document, notices=tuple(sorted(said, key=lambda notice: notice.line)))
-    return told, _followed(seen, fitted.plan, rules)
+    then = _followed(config, document, seen, fitted.plan, rules)
+    decided = replace(
+        fitted.plan,
+        ops=(*fitted.plan.ops, *then.plan.ops),
+        clashes=(*fitted.plan.clashes, *then.plan.clashes),
+    )
+    said = (*ending.notices(document, decided), *fitted.notices, *then.notices)
+    return replace(document, notices=tuple(sorted(said, key=lambda one: one.line))), decided
 
 
-def _followed(seen: plan.Observation, decided: Plan, rules: plan.Policy) -> Plan:
-    """Return the plan with what comes right after it: the changes of what it links."""
+def _followed(
+    config: Config, document: Document, seen: plan.Observation, decided: Plan, rules: plan.Policy
+) -> Fitted:
+    """Return what comes right after a plan: the changes of what it links."""
     tied = sorted(filter(_says_else, _adoptions(decided)), key=lambda op: op.entry.line)
-    if not tied:
-        return decided
     seen = replace(
         seen,
         entries=[op.entry for op in tied],
         links=[op.link for op in tied],
+        tombstones=(),
         unlinked=(),
         unread=(),
         first_meeting=False,
     )
-    then = plan.make(seen, rules, keys())
-    keys_of_tied = {op.link.key for op in tied}
-    return replace(
-        decided,
-        ops=(*decided.ops, *(op for op in then.ops if op.link.key in keys_of_tied)),
-        clashes=(*decided.clashes, *(one for one in then.clashes if one.key in keys_of_tied)),
-    )
+    return fitting.fit(config, document, seen, plan.make(seen, rules, keys()), rules)
 
 
 async def _push(run: Run, document: Document, snapshot: Snapshot, asked: _Asked) -> Plan:
@@ -200,7 +201,11 @@ async def _looked(
     if decided.creates:
         run.linked = run.store.remote_ids()
     creates, unproven = decided.creates, bool(decided.unproven) and not run.only_creates
-    if not (creates or unproven) or run.shut("write"):
+    if not (creates or unproven):
+        return decided
+    if run.shut("write"):
+        run.blind = True  # the gate may open before the creates leave, which nobody looked for
+        run.wait_for("write")
         return decided
     unread = replace(seen, unlinked=(), read_whole=True)  # each item is asked for by itself
     if unproven and run.shut("read"):
@@ -279,6 +284,7 @@ async def _attempt(
     await inward.quiet(path, desk.config.watch.settle)
     snapshot = file.read(path)
     document = formats.parsed(desk.config, snapshot)
+    looks.bind(desk)
     inward.recover(desk, snapshot, document)
     seen = observing.observed(desk.config, document, run.store, run.now)
     if listing is None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from omisync.core.model import Intent, Notice
     from omisync.store import Store
     from omisync.sync.creates import Created
+    from omisync.sync.looks import First
 
 HOUR = 3600.0
 DAY = 86400.0
@@ -42,7 +43,8 @@ class Desk:
     ``setting`` stands for the config as a whole: a changed one is looked at anew.
     ``hurry`` is set from outside to end a cycle after the requests under way.
     ``timeout`` is for one request, in seconds. ``remarks`` are those of a cycle that asked
-    for the next at once, which tells them too.
+    for the next at once, which tells them too. ``first`` is Omi's list as long as nothing is
+    linked.
 
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
     that changes something outside (``store.commit``, ``store.write``,
@@ -61,6 +63,7 @@ class Desk:
     timeout: float = 30.0
     key: places.Key | None = None
     remarks: tuple[str, ...] = ()
+    first: First | None = None
     _client: OmiClient | None = None
 
     async def client(self) -> OmiClient:

@@ -7,11 +7,12 @@ told. It never keeps back what the person did.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import plan
 from omisync.core.model import Addition, Change, Notice, Rewriting
-from omisync.core.plan import AddLocal, ChangeLocal, RemoveLocal
+from omisync.core.plan import AddLocal, ChangeLocal, ChangeRemote, RemoveLocal
 from omisync.sync import formats
 from omisync.sync.desk import keys
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from omisync.config import Config
-    from omisync.core.model import Document
+    from omisync.core.model import Document, Entry
     from omisync.core.plan import LocalOp, Observation, Plan, Policy
 
+PARTS = {"due_at": "due", "description": "text", "completed": "completed"}
+"""The fields of an item, and what they are of a task; first what is sooner left out."""
 WORDS = {"due_at": "date", "description": "text", "completed": "box"}
-"""What the fields of a task are called, those first that are first given up."""
+"""What a person calls them."""
 
 
 class Wishes(NamedTuple):
@@ -65,53 +68,69 @@ def fit(
 ) -> Fitted:
     """Return a plan that was decided of what was seen, as far as the file can follow it."""
     unsaid: dict[str, frozenset[str]] = {}
-    told: dict[str, ChangeLocal] = {}
+    told: dict[str, Entry] = {}
     while True:
         wishes = Wishes.of(decided.local)
         if not decided.local and not told:
             return Fitted(decided, wishes, Rewriting(document, (), ()))
         changes = [change for _, change in wishes.changing]
-        rewriting = formats.rewritten(
-            config, document, changes, [addition for _, addition in wishes.adding]
-        )
+        additions = [addition for _, addition in wishes.adding]
+        rewriting = formats.rewritten(config, document, changes, additions)
         refused = {id(wish) for wish in rewriting.refused}
         left = [op for op, wish in (*wishes.changing, *wishes.adding) if id(wish) in refused]
-        less = {op.link.key: op for op in left if isinstance(op, ChangeLocal) and _more(op, unsaid)}
-        for key, op in less.items():
-            unsaid[key] = unsaid.get(key, frozenset()) | _more(op, unsaid)
-            told.setdefault(key, op)
+        less = [op for op in left if isinstance(op, ChangeLocal) and _edited(op)]
+        less = [op for op in less if not _edited(op) <= unsaid.get(op.link.key, frozenset())]
+        for op in less:
+            key = op.link.key
+            # What does by itself and still does not with the others is left out whole.
+            names = _edited(op) if key in unsaid else _unsayable(config, document, op)
+            unsaid[key] = unsaid.get(key, frozenset()) | names
+            told[key] = op.entry
         if less:
             decided = plan.make(replace(seen, unsaid=unsaid), rules, keys())
             continue
-        kept = (_kept(op, unsaid[key]) for key, op in told.items())
-        notices = sorted((*kept, *map(_left, left)), key=lambda notice: notice.line)
+        notices = (*_kept(decided, unsaid, told), *map(_left, left))
         without = decided.without({op.link.key for op in left})
-        return Fitted(without, wishes, rewriting, tuple(notices))
+        return Fitted(without, wishes, rewriting, tuple(sorted(notices, key=lambda one: one.line)))
 
 
-def _more(op: ChangeLocal, unsaid: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Return the next field of a refused change to be left in Omi; none where all are."""
-    known = unsaid.get(op.link.key, frozenset())
-    return frozenset([name for name in _edited(op) if name not in known][:1])
-
-
-def _edited(op: ChangeLocal) -> Iterator[str]:
+def _edited(op: ChangeLocal) -> frozenset[str]:
+    """Return the fields in which a line is to change."""
     before, after = op.entry.task, op.task
-    edited = {
-        "due_at": before.due != after.due,
-        "description": before.text != after.text,
-        "completed": before.completed != after.completed,
-    }
-    return (name for name in WORDS if edited[name])
-
-
-def _kept(op: ChangeLocal, names: frozenset[str]) -> Notice:
-    what = " and the ".join(word for name, word in WORDS.items() if name in names)
-    return Notice(
-        op.entry.line,
-        f"what Omi says of the {what} of {op.entry.task.text!r} cannot be written into this line;"
-        " there each side keeps its own",
+    return frozenset(
+        name for name, part in PARTS.items() if getattr(before, part) != getattr(after, part)
     )
+
+
+def _unsayable(config: Config, document: Document, op: ChangeLocal) -> frozenset[str]:
+    """Return the fewest fields without which this line can be written; all if none helps."""
+    edited = [name for name in PARTS if name in _edited(op)]
+    for count in range(1, len(edited)):
+        for names in combinations(edited, count):
+            before = {PARTS[name]: getattr(op.entry.task, PARTS[name]) for name in names}
+            change = Change(op.entry, replace(op.task, **before), op.explicit_id)
+            if not formats.rewritten(config, document, [change]).refused:
+                return frozenset(names)
+    return frozenset(edited)
+
+
+def _kept(
+    decided: Plan, unsaid: Mapping[str, frozenset[str]], told: Mapping[str, Entry]
+) -> Iterator[Notice]:
+    """Yield what is to be said of fields that stay as they are on both sides."""
+    settled = {(clash.key, clash.field) for clash in decided.clashes}
+    for op in decided.ops:
+        if isinstance(op, ChangeRemote):
+            settled |= {(op.link.key, name) for name in op.patch.names}
+    for key, entry in told.items():
+        names = [name for name in PARTS if name in unsaid[key] and (key, name) not in settled]
+        if names:
+            what = " and the ".join(WORDS[name] for name in names)
+            yield Notice(
+                entry.line,
+                f"what Omi says of the {what} of {entry.task.text!r} cannot be written into this"
+                " line; there each side keeps its own",
+            )
 
 
 def _left(op: LocalOp) -> Notice:

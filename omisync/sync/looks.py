@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,8 +22,22 @@ if TYPE_CHECKING:
     from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
+READ_SECONDS = 36.0
+"""That many pay for one read of a list that is read again and again: 100 an hour."""
 MARGIN = 120.0
 """Seconds that a look reaches beyond what the clocks say: two clocks never agree."""
+
+
+class First(NamedTuple):
+    """The whole list of an account with which nothing is linked yet, and what it cost.
+
+    ``began`` is by the server's clock, ``read_at`` by ours, in Unix seconds.
+    """
+
+    listing: Listing
+    began: float
+    read_at: float
+    reads: int
 
 
 class Unlinked(NamedTuple):
@@ -43,28 +58,52 @@ async def before_creates(run: Run, *, whole: bool, yes: bool) -> Unlinked | None
         OmisyncError: the server could not be read, so nothing may be created.
     """
     taken = run.store.remote_ids()
-    since = None if whole or not taken else notes.moment(run.store.fact("looked"))
+    first = run.desk.first = None if taken else _fresh(run.desk)
+    looked = notes.moment(run.store.fact("looked")) if taken and not whole else None
+    since = looked if first is None else first.began
     if run.shut("read"):
-        _check_optional(run, since)
+        _check_optional(run, looked)
         return None
     client = await run.desk.client()
     started = run.desk.clock()
     try:
         if since is None:
+            before = client.reads
             listing = await client.listing(thorough=not taken)
+            if not taken:
+                keep_first(run, listing, began(client, started), client.reads - before)
         else:
             listing = await client.window(since - MARGIN)
     except RateLimited as error:
         run.shut_for(error)
-        _check_optional(run, since)
+        _check_optional(run, looked)
         return None
+    if first is not None:
+        known = {item.id: item for item in (*first.listing.items, *listing.items)}
+        listing = replace(first.listing, items=tuple(known.values()))
     if not (taken or yes):
         check_whole(listing)
     remember(run, listing)
     with run.store.transaction(durable=False):
         run.store.put_fact("looked", began(client, started))
     items = [item for item in listing.items if item.id not in taken]
-    return Unlinked(items, since is None)
+    return Unlinked(items, looked is None)
+
+
+def keep_first(run: Run, listing: Listing, at: float, reads: int) -> None:
+    """Keep a list that was read from ``at`` on by the server's clock, while nothing is linked.
+
+    A first sync that the server fails would else read all of a long list with each try.
+    """
+    run.desk.first = First(listing, at, run.desk.clock(), reads)
+
+
+def _fresh(desk: Desk) -> First | None:
+    """Return the kept list until as much time has passed as pays for another one."""
+    first = desk.first
+    if first is None or not 0 <= desk.clock() - first.read_at < first.reads * READ_SECONDS:
+        return None
+    return first
 
 
 def check_whole(listing: Listing) -> None:
@@ -178,6 +217,7 @@ async def check_account(run: Run) -> None:
     former = run.store.fact("fingerprint")
     if former == fingerprint:
         return
+    run.desk.first = None
     known = run.store.remote_ids()
     if known and former is not None:
         run.pass_gate("read")

@@ -96,10 +96,11 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
         return None
     client = await run.desk.client()
     started, before = run.desk.clock(), client.reads
+    is_first = not run.store.remote_ids()
     try:
         await looks.check_account(run)
         before = client.reads
-        found = await client.listing(thorough=not run.store.remote_ids())
+        found = await client.listing(thorough=is_first)
     except RateLimited as error:
         run.trouble(error)
         return None
@@ -110,6 +111,8 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     looks.remember(run, found)
     with run.store.transaction():
         run.store.put_fact("looked", looks.began(client, started))
+    if is_first:
+        looks.keep_first(run, found, looks.began(client, started), client.reads - before)
     return found
 
 

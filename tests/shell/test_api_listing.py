@@ -138,6 +138,20 @@ async def test_a_row_that_cannot_be_read_makes_the_listing_incomplete() -> None:
     assert not listing.cut
 
 
+@pytest.mark.parametrize("thorough", [False, True])
+@pytest.mark.parametrize("before", range(0, 2400, 300))
+async def test_many_items_of_one_instant_cost_few_reads(before: int, thorough: bool) -> None:
+    """A bulk import anywhere in a list: no cut may part one item from the rest at a time."""
+    async with sandbox() as (server, omi):
+        for n in range(2400):
+            minute = n if n < before else max(before, n - 250)
+            server.add(f"{n}", created_at=START + timedelta(minutes=minute))
+        listing = await omi.listing(thorough=thorough)
+        assert listing.complete
+        assert len(listing.items) == 2400
+        assert server.reads <= 14
+
+
 async def test_too_many_items_of_one_instant_cannot_be_proven_complete() -> None:
     """No window tells them apart; it takes few reads to find out."""
     async with sandbox() as (server, omi):

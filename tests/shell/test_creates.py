@@ -15,7 +15,7 @@ import pytest
 from person import history, link
 from rawserver import CLOSE, RawServer, http
 
-from omisync import errors
+from omisync import errors, sync
 from omisync.core.model import Entry, Fields, Intent, Link, RemoteItem, Task
 from omisync.core.plan import AddRemote
 from omisync.sandbox import Sandbox
@@ -434,6 +434,54 @@ async def test_as_long_as_nothing_is_linked_all_of_omi_is_looked_at(
         person.write("- [ ] new!\n- [ ] old\n")
         await person.settle()
     assert sorted(person.omi()) == [f"new{'!' * (first == '422')}", "old"]
+
+
+async def test_a_first_sync_that_fails_reads_a_long_list_once(person: Person, clock: Clock) -> None:
+    """Then what is new in it; an item that is made meanwhile is linked all the same."""
+    for n in range(2000):
+        then = datetime.fromtimestamp(clock.now - DAY - 60 * n, UTC)
+        person.sandbox.add(f"old {n}", created_at=then)
+    person.write("- [ ] new\n- [ ] newer\n")
+    async with person.desk() as desk:
+        reads = []
+        for _ in range(4):
+            person.sandbox.fault_next("403", method="POST")
+            outcome = await sync.cycle(desk)
+            assert isinstance(outcome.troubles[0], errors.KeyProblem)
+            reads.append([method for method, _ in person.sent()].count("GET"))
+            clock.pass_by(30)
+            person.write(f"{person.todo.read_text()}\n")
+        assert reads[0] >= 8
+        assert reads[1:] == [1, 1, 1]
+        person.sandbox.add("newer")
+        person.sandbox.limits["read"] = 0
+        assert (await sync.cycle(desk)).code == errors.TEMPORARY
+        assert len(person.omi()) == 2001, "nothing is created without a look"
+        person.sandbox.limits["read"] = 120
+        clock.pass_by(3600)
+        await sync.cycle(desk)
+    assert len(person.omi()) == 2002
+    assert link(person, "newer").remote_id is not None
+
+
+@pytest.mark.parametrize("looks", range(1, 12))
+async def test_no_create_leaves_unlooked_where_its_gate_opens_meanwhile(
+    settled: Person, clock: Clock, looks: int
+) -> None:
+    """However often the clock is looked at before that moment."""
+    settled.write("- [ ] first\n- [ ] second\n")
+    settled.sandbox.retry_after = 10
+    settled.sandbox.fault_next("429", method="POST")
+    await settled.cycle()
+    settled.sandbox.add("third")
+    settled.write("- [ ] first\n- [ ] second\n- [ ] third\n")
+    with Store.open(settled.store_path) as store:
+        gate = store.gates()["write"]
+    clock.now, clock.step = gate.set_at + gate.retry_after - looks * 0.01 + 0.005, 0.01
+    await settled.cycle()
+    clock.step = 0.0
+    await settled.settle()
+    assert settled.omi() == {"first": False, "second": False, "third": False}
 
 
 async def test_a_server_that_took_nothing_can_be_left_for_one_that_has_all(

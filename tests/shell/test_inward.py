@@ -446,6 +446,51 @@ async def test_what_the_file_cannot_say_keeps_nothing_back(person: Person) -> No
     assert (clashed.clash.lost, clashed.clash.lost_value) == ("remote", "x ` y")
 
 
+@pytest.mark.parametrize(
+    ("prefer", "line"),
+    [
+        ("local", "- [ ] buy milk due:2027-02-02 <!-- ` -->\n"),
+        ("remote", "- [ ] buy milk due:2027-01-05 <!-- ` -->\n"),
+    ],
+)
+async def test_only_what_cannot_be_written_is_left_out(
+    person: Person, prefer: str, line: str
+) -> None:
+    """A text that its line cannot hold takes no date with it, in a clash neither."""
+    person.settings = f'{TWO_WAY}prefer = "{prefer}"\n'
+    person.write("- [ ] buy milk due:2027-01-01 <!-- ` -->\n- [ ] call Bob <!-- ` -->\n")
+    await person.settle()
+    items = [item(person, text) for text in ("buy milk", "call Bob")]
+    for one in items:
+        one.description, one.due_at = (
+            f"{one.description} ` now",
+            datetime(2027, 1, 5, 9, tzinfo=UTC),
+        )
+    person.write("- [ ] buy milk due:2027-02-02 <!-- ` -->\n- [ ] call Bob <!-- ` -->\n")
+    outcome = await person.cycle(now=True)
+    assert len(outcome.remarks) == 2
+    assert all("what Omi says of the text of " in remark for remark in outcome.remarks)
+    assert read(person) == line + "- [ ] call Bob due:2027-01-05 <!-- ` -->\n"
+    assert [one.description for one in items] == ["buy milk ` now", "call Bob ` now"]
+    assert [str(one.due_at)[:10] for one in items] == [line[19:29], "2027-01-05"]
+
+
+async def test_the_end_of_a_long_text_does_not_overwrite_what_no_line_can_say(
+    person: Person,
+) -> None:
+    """Where Omi's word counts more, and nobody edited the line."""
+    person.settings = f'{TWO_WAY}prefer = "remote"\n'
+    person.write(f"- [ ] {'word ' * 120}end <!-- ` -->\n")
+    await person.settle()
+    (long,) = person.sandbox.items.values()
+    long.description = "x ` y"
+    person.sent()
+    (told,) = (await person.cycle(now=True)).remarks
+    assert "there each side keeps its own" in told
+    assert long.description == "x ` y"
+    assert {method for method, _ in person.sent()} == {"GET"}
+
+
 @pytest.mark.parametrize("prefer", ["local", "remote"])
 async def test_each_field_is_written_for_itself_where_one_cannot(
     person: Person, prefer: str

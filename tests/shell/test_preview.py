@@ -150,6 +150,18 @@ async def test_a_plan_says_what_a_link_brings_to_the_line_that_gets_it(person: P
     assert person.todo.read_text() == "- [x] d\n- [ ] e 📅 2026-12-02\n- [ ] e\n"
 
 
+async def test_a_plan_of_a_line_tied_by_id_to_words_that_it_cannot_say(person: Person) -> None:
+    """What comes right after the link is shown as it will be."""
+    person.settings = f'{TWO_WAY}prefer = "remote"\n'
+    item = person.sandbox.add("x ` y")
+    person.write(f"- [ ] buy milk omi:{item.id} <!-- ` -->\n")
+    config = configs.load(person.configure(), person.environ)
+    decided = shown(person, await sync.glance(config, person.environ))
+    assert [name for name, _ in ops(decided)] == ["Adopt", "ChangeRemote"]
+    await person.settle()
+    assert person.omi() == {"buy milk": False}
+
+
 async def test_a_plan_leaves_out_what_the_file_cannot_say(person: Person) -> None:
     """It is told beside instead; else each plan would promise it, and no sync keep that."""
     person.settings = TWO_WAY + 'on_remote_removal = "remove"\n'

@@ -820,6 +820,8 @@ def test_a_list_that_is_not_there_takes_no_state(machine: Machine, omi: Omi) -> 
     assert machine.once().code == 66
     machine.todo.write_bytes(b"- [ ] water the pl\xe4nts\n")
     assert machine.once().code == 65
+    machine.write("<<<<<<< a\n- [ ] water the plants\n=======\n>>>>>>> b\n")
+    assert machine.once().code == 65
     machine.write("- [ ] water the plants\n")
     assert machine.once().code == 78
     assert omi.items() == {"task 1": False, "task 2": False, "task 3": False}
