@@ -187,7 +187,7 @@ class OmiClient:
             await self.change(f"omisync-check-{secrets.token_hex(8)}", Patch(completed=False))
             raise errors.WrongServer(
                 "the server changed an item that does not exist",
-                "Check omi.base_url: this does not behave like Omi.",
+                "Check omi.base_url (or OMI_API_BASE, which wins): this does not behave like Omi.",
             )
 
     async def listing(self, *, thorough: bool = False) -> Listing:

@@ -238,7 +238,7 @@ def _place(reply: Reply, key: str) -> str:
 def _wrong(what: str) -> errors.WrongServer:
     return errors.WrongServer(
         f"this server does not speak Omi's API for action items: {what}",
-        "check omi.base_url, and whether a newer omisync exists",
+        "check omi.base_url (or OMI_API_BASE, which wins), and whether a newer omisync exists",
     )
 
 
@@ -372,4 +372,4 @@ def _cure(error: Exception) -> str:
         return "name your certificate authority in SSL_CERT_FILE, or check the clock"
     if isinstance(error, (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)):
         return "check HTTPS_PROXY and NO_PROXY"
-    return "check the network and omi.base_url"
+    return "check the network and omi.base_url (or OMI_API_BASE, which wins)"

@@ -59,7 +59,7 @@ def _facts(config: Config) -> show.StatusFacts:
     since = ""
     if last.code in errors.WELL:
         since = NEXT_SYNC if anew else _since(config, settled, links)
-        last = _hindered(config, last)
+    last = _hindered(config, last)
     document = _document(config)
     return show.StatusFacts(
         todo_path=config.todo_path,

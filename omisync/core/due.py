@@ -148,7 +148,7 @@ class Found(NamedTuple):
 NOT_A_DATE = "is not a date; write it like due:2026-01-31 or due:2026-01-31T17:00"
 SPACED = "is not read for the blank behind its colon; write it like due:2026-01-31"
 SECOND = "is a second due date; only the first of a task counts"
-NOT_A_TIME = "is not read as part of the date before it; write its time like T08:30 or T20:30"
+NOT_A_TIME = "is not read as part of the date before it; write them together like 2026-01-31T08:30"
 NOT_OURS = "is not read as a due date; write it like due:2026-01-31"
 RANGE_OR_OFFSET = "may be a range or an offset; write one time, or T before a time with an offset"
 

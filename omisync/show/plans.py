@@ -170,7 +170,8 @@ def write_parked(paper: Paper, link: Link, where: str) -> None:
 def way_out(link: Link) -> str:
     """Return what a person can do about a parked task."""
     if link.absent_since is not None:
-        forget = f"omisync forget {shlex.quote(link.seen.text)}"
+        dashes = "-- " if link.seen.text.startswith("-") else ""
+        forget = f"omisync forget {dashes}{shlex.quote(link.seen.text)}"
         return f"its line is gone: `omisync retry` tries again, `{forget}` gives up"
     return "change the line, or try again with `omisync retry`"
 

@@ -104,10 +104,9 @@ def _headline(facts: StatusFacts) -> str:
         return f"{yet}; `omisync --dry-run` shows what would be."
     tasks = "" if facts.tasks is None else f": {words.count(facts.tasks, 'task')}"
     since = f" when last synced; {facts.since}" if facts.since else ""
-    if last.code == errors.OK:
-        return f"In sync{tasks}{since}."
-    if last.code == errors.PARKED:
-        return f"In sync{tasks}, {len(facts.parked)} of them parked{since}."
+    if last.code in errors.WELL:
+        parked = f", {len(facts.parked)} of them parked" if facts.parked else ""
+        return f"In sync{tasks}{parked}{since}."
     if last.code == errors.TEMPORARY:
         again = "it will be tried again" if facts.running else "the next sync goes on"
         return f"Not in sync yet; {again}."

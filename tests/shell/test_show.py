@@ -225,6 +225,9 @@ def test_a_parked_removal_ends_with_forget() -> None:
     text = told(decided([entry("a", 1)], [old, link(2, "a")]))
     assert "! parked    Locked\n" in text
     assert "`omisync forget Locked` gives up" in text
+    old = link(1, "-v it's").but(parked=refused, absent_since=NOON - 60)
+    text = told(decided([entry("a", 1)], [old, link(2, "a")]))
+    assert """`omisync forget -- '-v it'"'"'s'` gives up""" in text
 
 
 def test_finished_lines_taken_out_are_remarked_on() -> None:
