@@ -82,7 +82,8 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
     if listed:
         paper.gap()
     paper.say(Piece(_sentence(decided, todo, links_exist=links_exist), "bold"))
-    _write_remarks(paper, decided)
+    may_link = any(_may_link(step, links_exist=links_exist) for step in todo)
+    _write_remarks(paper, decided, may_link=may_link)
     if decided.removal.drastic:
         _write_guard(paper, decided.removal, todo_path)
     _write_inward_guards(paper, decided, todo_path, asks=asks)
@@ -208,10 +209,10 @@ def _create_requests(decided: Plan) -> int:
     return len(grouped([op for op in decided.ops if isinstance(op, AddRemote)]))
 
 
-def _write_remarks(paper: Paper, decided: Plan) -> None:
-    rings = decided.notifications
-    if rings:
-        said = f"Omi will send {words.count(rings, 'notification')} to your phone,"
+def _write_remarks(paper: Paper, decided: Plan, *, may_link: bool) -> None:
+    if decided.notifications:
+        rings = words.count(decided.notifications, "notification")
+        said = f"Omi will send {'up to ' * may_link}{rings} to your phone,"
         paper.say(Piece(f"{said} one for each due date it is given."))
     for clash in decided.clashes:
         side = "the file" if clash.lost == "local" else "Omi"

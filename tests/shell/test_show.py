@@ -165,6 +165,12 @@ def test_a_first_plan_creates_or_links() -> None:
     assert "1 to create or link in at most 1 request.\n" in text
 
 
+def test_a_first_plan_says_at_most_how_many_notifications_there_will_be() -> None:
+    """A line that turns out to be an item with this date sends none."""
+    text = told(decided([entry("Pay", 1, due="2026-03-01")], []), links_exist=False)
+    assert "Omi will send up to 1 notification to your phone," in text
+
+
 def test_a_removed_line_is_deleted_if_that_is_the_policy() -> None:
     """The verb says what the server will be told."""
     plan = decided([entry("a", 1)], [link(1, "a"), link(2, "b")], on_removal="delete")
