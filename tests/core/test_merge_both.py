@@ -315,3 +315,26 @@ def test_a_text_that_grew_in_the_file_was_never_cut() -> None:
     base = Base(Task("\\" + remote.description), remote)
     came = merge.join(base.local, base, Fields("shorter"), ENCODING)
     assert (came.task.text, came.patch, came.clashes) == ("shorter", Patch(), [])
+
+
+PARTS = {"description": "text", "completed": "completed", "due_at": "due"}
+unsaids = st.frozensets(st.sampled_from(sorted(PARTS)))
+
+
+@given(locals_, remotes, prefers, unsaids)
+def test_what_a_line_cannot_say_never_comes_into_it(
+    local: Task, remote: Fields, prefer: str, unsaid: frozenset[str]
+) -> None:
+    """Each such field stays as it is on its side, or the line's goes out, told if it clashes."""
+    came = merge.join(local, AGREED, remote, ENCODING, prefer=prefer, unsaid=unsaid)
+    usual = joined(local, remote, prefer)
+    for name, part in PARTS.items():
+        if name not in unsaid:  # the others are as if nothing was
+            assert getattr(came.task, part) == getattr(usual.task, part)
+            assert (name in came.patch.names) == (name in usual.patch.names)
+            continue
+        assert getattr(came.task, part) == getattr(local, part)
+        lost = [clash for clash in came.clashes if clash.field == name]
+        assert all(clash.lost == "remote" for clash in lost)
+        if name in came.patch.names and getattr(remote, name) != getattr(AGREED.remote, name):
+            assert lost, "a value of Omi's gave way"

@@ -752,3 +752,15 @@ def test_a_line_that_names_another_item_is_a_stray(
     known = linked(line.task, made_at=made_at)
     decided = made([line], [known], replace(PUSH, ids=ids))
     assert (decided.strays, decided.ops) == ((line,) if told else (), ())
+
+
+def test_a_plan_without_some_tasks_leaves_the_others_as_they_are() -> None:
+    """Neither done nor written down; what is known of the rest stays."""
+    links = [linked(Task("a"), 1), linked(Task("b"), 2)]
+    entries = [entry("a", completed=True), entry("b", completed=True, line=2)]
+    whole = made(entries, links)
+    assert len(whole.ops) == 2
+    less = whole.without({links[0].key})
+    assert [op.link.key for op in less.ops] == [links[1].key]
+    assert replace(less, ops=whole.ops, rows=whole.rows) == whole
+    assert whole.without(set()) == whole

@@ -411,9 +411,7 @@ def meant(source: bytes, at: int) -> int:
     if joined := _JOINED.match(source, at):
         return joined.end()
     nearly = _NEARLY.match(source, at) or _BOXED.match(source, at)
-    if nearly is None:
-        return at
-    begin = nearly.end() - 1
+    begin = nearly.end() - 1 if nearly else at
     slip = _SLIP.match(source, begin)
     return slip.end() if slip else begin
 
