@@ -300,8 +300,10 @@ async def _attempt(
     guards.removals(run, decided, snapshot, allow=asked.allow)
     guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
     run.linked = run.store.remote_ids()
-    if decided.creates and not (asked.yes or run.linked):
-        looks.check_whole(listing)
+    if decided.creates and not run.linked:
+        if not asked.yes:
+            looks.check_whole(listing)
+        reading.keep_first(desk, _wanted(decided), listing)
     fitted = fitting.fit(desk.config, document, seen, decided, rules)
     _forget_settled(run.store)
     _record_clashes(run, fitted.plan)
@@ -344,6 +346,11 @@ async def _resolve(run: Run) -> None:
         run.trouble(error)
 
 
+def _wanted(decided: Plan) -> set[str]:
+    """Return what Omi would be asked to create."""
+    return {op.fields.description for op in decided.ops if isinstance(op, plan.AddRemote)}
+
+
 async def _before_creates(
     run: Run, decided: Plan, *, whole: bool, yes: bool
 ) -> looks.Unlinked | None:
@@ -351,7 +358,7 @@ async def _before_creates(
     named = any(isinstance(op, plan.AddRemote) and op.entry.explicit_id for op in decided.ops)
     try:
         await looks.check_account(run)
-        return await looks.before_creates(run, whole=whole or named, yes=yes)
+        return await looks.before_creates(run, _wanted(decided), whole=whole or named, yes=yes)
     except (KeyProblem, WrongServer, Unreachable, StoreBusy, StoreUnusable):
         raise
     except OmisyncError as error:

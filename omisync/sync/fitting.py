@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from omisync.config import Config
-    from omisync.core.model import Document, Entry
+    from omisync.core.model import Document, Entry, Task
     from omisync.core.plan import LocalOp, Observation, Plan, Policy
 
 PARTS = {"due_at": "due", "description": "text", "completed": "completed"}
@@ -80,11 +80,11 @@ def fit(
         left = [op for op, wish in (*wishes.changing, *wishes.adding) if id(wish) in refused]
         less = [op for op in left if isinstance(op, ChangeLocal) and _edited(op)]
         less = [op for op in less if not _edited(op) <= unsaid.get(op.link.key, frozenset())]
+        # What would do by itself and does not with the others is left out whole.
+        fewest = _fewest(config, document, [op for op in less if op.link.key not in unsaid])
         for op in less:
             key = op.link.key
-            # What does by itself and still does not with the others is left out whole.
-            names = _edited(op) if key in unsaid else _unsayable(config, document, op)
-            unsaid[key] = unsaid.get(key, frozenset()) | names
+            unsaid[key] = fewest.get(key, unsaid.get(key, frozenset()) | _edited(op))
             told[key] = op.entry
         if less:
             decided = plan.make(replace(seen, unsaid=unsaid), rules, keys())
@@ -102,16 +102,29 @@ def _edited(op: ChangeLocal) -> frozenset[str]:
     )
 
 
-def _unsayable(config: Config, document: Document, op: ChangeLocal) -> frozenset[str]:
-    """Return the fewest fields without which this line can be written; all if none helps."""
-    edited = [name for name in PARTS if name in _edited(op)]
-    for count in range(1, len(edited)):
-        for names in combinations(edited, count):
-            before = {PARTS[name]: getattr(op.entry.task, PARTS[name]) for name in names}
-            change = Change(op.entry, replace(op.task, **before), op.explicit_id)
-            if not formats.rewritten(config, document, [change]).refused:
-                return frozenset(names)
-    return frozenset(edited)
+def _fewest(
+    config: Config, document: Document, ops: Sequence[ChangeLocal]
+) -> dict[str, frozenset[str]]:
+    """Return the fewest fields without which each of these lines can be written, by key.
+
+    One of which nothing can be written has none. All lines are tried at once.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for count in range(1, len(PARTS)):
+        for names in map(frozenset, combinations(PARTS, count)):
+            left = [op for op in ops if op.link.key not in found and names < _edited(op)]
+            changes = [Change(op.entry, _less(op, names), op.explicit_id) for op in left]
+            refused = formats.rewritten(config, document, changes).refused if changes else ()
+            bad = {id(change) for change in refused}
+            pairs = zip(left, changes, strict=True)
+            found |= {op.link.key: names for op, change in pairs if id(change) not in bad}
+    return found
+
+
+def _less(op: ChangeLocal, names: frozenset[str]) -> Task:
+    """Return the task that a line is to say, but for these fields, which stay."""
+    before = {PARTS[name]: getattr(op.entry.task, PARTS[name]) for name in names}
+    return replace(op.task, **before)
 
 
 def _kept(

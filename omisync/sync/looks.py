@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,19 +21,20 @@ if TYPE_CHECKING:
     from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
-READ_SECONDS = 36.0
-"""That many pay for one read of a list that is read again and again: 100 an hour."""
+READ_SECONDS = 60.0
+"""That many pay for one read of a first list that is read again: half of what an hour grants."""
 MARGIN = 120.0
 """Seconds that a look reaches beyond what the clocks say: two clocks never agree."""
 
 
 class First(NamedTuple):
-    """The whole list of an account with which nothing is linked yet, and what it cost.
+    """A reading of all of an account with which nothing is linked yet.
 
-    ``began`` is by the server's clock, ``read_at`` by ours, in Unix seconds.
+    ``missed`` are the descriptions that were looked for and not found. ``began`` is by the
+    server's clock, ``read_at`` by ours, in Unix seconds; ``reads`` is what it cost.
     """
 
-    listing: Listing
+    missed: AbstractSet[str]
     began: float
     read_at: float
     reads: int
@@ -47,63 +47,67 @@ class Unlinked(NamedTuple):
     whole: bool
 
 
-async def before_creates(run: Run, *, whole: bool, yes: bool) -> Unlinked | None:
+async def before_creates(
+    run: Run, wanted: AbstractSet[str], *, whole: bool, yes: bool
+) -> Unlinked | None:
     """Return the remote items without a link that a new line could be; None if unread.
 
-    As long as nothing is linked everything is read; later only what was created since the
-    last look. ``whole`` asks for everything again, ``yes`` lets lines be created though a
-    part of the list was not read.
+    ``wanted`` are the descriptions of those lines. As long as nothing is linked everything
+    is read; later only what was created since the last look. ``whole`` asks for everything
+    again, ``yes`` lets lines be created though a part of the list was not read.
 
     Raises:
         OmisyncError: the server could not be read, so nothing may be created.
     """
     taken = run.store.remote_ids()
-    first = run.desk.first = None if taken else _fresh(run.desk)
+    first = None if taken or whole else _fresh(run.desk, wanted)
     looked = notes.moment(run.store.fact("looked")) if taken and not whole else None
     since = looked if first is None else first.began
     if run.shut("read"):
         _check_optional(run, looked)
         return None
     client = await run.desk.client()
-    started = run.desk.clock()
+    started, before = run.desk.clock(), client.reads
     try:
         if since is None:
-            before = client.reads
             listing = await client.listing(thorough=not taken)
-            if not taken:
-                keep_first(run, listing, began(client, started), client.reads - before)
         else:
             listing = await client.window(since - MARGIN)
     except RateLimited as error:
         run.shut_for(error)
         _check_optional(run, looked)
         return None
-    if first is not None:
-        known = {item.id: item for item in (*first.listing.items, *listing.items)}
-        listing = replace(first.listing, items=tuple(known.values()))
     if not (taken or yes):
         check_whole(listing)
     remember(run, listing)
+    at = began(client, started)
     with run.store.transaction(durable=False):
-        run.store.put_fact("looked", began(client, started))
+        run.store.put_fact("looked", at)
+    if not taken and since is None:
+        keep_first(run.desk, wanted, listing, at, client.reads - before)
     items = [item for item in listing.items if item.id not in taken]
-    return Unlinked(items, looked is None)
+    return Unlinked(items, since is None)
 
 
-def keep_first(run: Run, listing: Listing, at: float, reads: int) -> None:
-    """Keep a list that was read from ``at`` on by the server's clock, while nothing is linked.
+def keep_first(
+    desk: Desk, wanted: AbstractSet[str], listing: Listing, at: float, reads: int
+) -> None:
+    """Note what a whole list lacks that was read from ``at`` on, by the server's clock.
 
     A first sync that the server fails would else read all of a long list with each try.
     """
-    run.desk.first = First(listing, at, run.desk.clock(), reads)
+    unsure = {intent.fields.description for intent in desk.store.intents()}  # wanted again soon
+    missed = (wanted | unsure) - {item.fields.description for item in listing.items}
+    desk.first = First(missed, at, desk.clock(), reads)
 
 
-def _fresh(desk: Desk) -> First | None:
-    """Return the kept list until as much time has passed as pays for another one."""
+def _fresh(desk: Desk, wanted: AbstractSet[str]) -> First | None:
+    """Return the first reading if it looked for all of these, until another one is paid for."""
     first = desk.first
-    if first is None or not 0 <= desk.clock() - first.read_at < first.reads * READ_SECONDS:
+    if first is None or not wanted <= first.missed:
         return None
-    return first
+    is_paid = not 0 <= desk.clock() - first.read_at < first.reads * READ_SECONDS
+    return None if is_paid else first
 
 
 def check_whole(listing: Listing) -> None:

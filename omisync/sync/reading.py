@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 
 from omisync import file, places
 from omisync.errors import FileHeld, ListUnread, RateLimited
+from omisync.store import notes
 from omisync.store.notes import Listed
 from omisync.sync import looks
 from omisync.sync.desk import HOUR, limited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from omisync.config import Config
     from omisync.core.model import Listing
@@ -96,11 +98,10 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
         return None
     client = await run.desk.client()
     started, before = run.desk.clock(), client.reads
-    is_first = not run.store.remote_ids()
     try:
         await looks.check_account(run)
         before = client.reads
-        found = await client.listing(thorough=is_first)
+        found = await client.listing(thorough=not run.store.remote_ids())
     except RateLimited as error:
         run.trouble(error)
         return None
@@ -111,9 +112,14 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     looks.remember(run, found)
     with run.store.transaction():
         run.store.put_fact("looked", looks.began(client, started))
-    if is_first:
-        looks.keep_first(run, found, looks.began(client, started), client.reads - before)
     return found
+
+
+def keep_first(desk: Desk, wanted: AbstractSet[str], listing: Listing) -> None:
+    """Let creates that fail not read all of a list again with which nothing is linked yet."""
+    at, listed = notes.moment(desk.store.fact("looked")), desk.store.note(Listed)
+    if at is not None and listed is not None:
+        looks.keep_first(desk, wanted, listing, at, listed.cost)
 
 
 def _has_to_wait(run: Run) -> bool:

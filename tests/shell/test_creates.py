@@ -464,6 +464,30 @@ async def test_a_first_sync_that_fails_reads_a_long_list_once(person: Person, cl
     assert link(person, "newer").remote_id is not None
 
 
+@pytest.mark.parametrize("text", ["one", "other"])
+@pytest.mark.parametrize("on_removal", ["complete", "keep"])
+async def test_what_was_read_while_nothing_was_linked_proves_no_item(
+    person: Person, clock: Clock, on_removal: str, text: str
+) -> None:
+    """An item that is deleted after the first reading is neither linked nor revived."""
+    person.settings += f'[sync]\non_removal = "{on_removal}"\n'
+    person.sandbox.add("other")
+    person.write("- [ ] one\n")
+    async with person.desk() as desk:
+        await sync.cycle(desk)
+        for _ in range(2):
+            person.write("")
+            await sync.cycle(desk, allow_removals=True)
+        for one in [one for one in person.sandbox.items.values() if one.description == text]:
+            person.sandbox.remove(one.id)
+        clock.pass_by(5)
+        person.write(f"- [ ] {text}\n")
+        outcome = await sync.cycle(desk)
+        while outcome.again:
+            outcome = await sync.cycle(desk)
+    assert person.omi()[text] is False
+
+
 @pytest.mark.parametrize("looks", range(1, 12))
 async def test_no_create_leaves_unlooked_where_its_gate_opens_meanwhile(
     settled: Person, clock: Clock, looks: int
