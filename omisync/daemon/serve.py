@@ -227,7 +227,7 @@ class Daemon:
                 now = self.signals.now.is_set()
                 self.signals.now.clear()
                 outcome = None
-                if asking or now or self._pardoned() or not self.refused:
+                if asking or now or not self.refused or not self._pardoned_in():
                     requests = [request for request, _ in asking]
                     outcome = await self._cycle(saved, requests, now=now)
                     self._tell(outcome)
@@ -351,17 +351,17 @@ class Daemon:
                 return RELOAD
             self.alarm.ring()
             due = until is not None and self.desk.clock() >= until
-            due = due or (self.refused and self._pardoned())
+            due = due or (self.refused and not self._pardoned_in())
             if saved.done() or self.signals.now.is_set() or self.asked.came.is_set() or due:
                 return None
 
-    def _pardoned(self) -> bool:
-        """Return whether a refused key is to be tried again."""
-        return time.monotonic() >= self.refused_at + self.pardon
+    def _pardoned_in(self) -> float:
+        """Return the seconds until a refused key is to be tried again, whatever the clock says."""
+        return max(0.0, self.refused_at + self.pardon - time.monotonic())
 
     def _due(self, outcome: Outcome | None) -> float | None:
         """Return when the next cycle is due without any event (Unix seconds), None for never."""
-        if outcome is None or self.refused:  # `_pardoned` tells, whatever the clock says
+        if outcome is None or self.refused:  # `_pardoned_in` tells
             return None
         if not outcome.temporary:
             return outcome.look_at
@@ -372,7 +372,9 @@ class Daemon:
     def _wait(self, until: float | None) -> float:
         """Return the seconds to the next thing that no event tells, config and key included."""
         now = self.desk.clock()
-        waits = [KEY_SECONDS if self.refused else self.config.watch.rescan]
+        waits = [self.config.watch.rescan]
+        if self.refused:
+            waits += [KEY_SECONDS, self._pardoned_in()]
         if until is not None:
             waits.append(max(0.0, until - now))
         alarmed = self.alarm.due_in(now)
