@@ -139,7 +139,7 @@ async def test_a_row_that_cannot_be_read_makes_the_listing_incomplete() -> None:
 
 
 @pytest.mark.parametrize("thorough", [False, True])
-@pytest.mark.parametrize("before", range(0, 2400, 300))
+@pytest.mark.parametrize("before", [0, 900, 1500])
 async def test_many_items_of_one_instant_cost_few_reads(before: int, thorough: bool) -> None:
     """A bulk import anywhere in a list: no cut may part one item from the rest at a time."""
     async with sandbox() as (server, omi):
