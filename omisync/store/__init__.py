@@ -324,6 +324,12 @@ class Store:
             rows = self._db.execute("SELECT remote_id FROM links WHERE remote_id IS NOT NULL")
             return {remote_id for (remote_id,) in rows}
 
+    def is_linked(self) -> bool:
+        """Return whether any item has a link, without reading all ids."""
+        with reading(self.path):
+            query = "SELECT EXISTS (SELECT 1 FROM links WHERE remote_id IS NOT NULL)"
+            return bool(self._db.execute(query).fetchone()[0])
+
     def parked(self) -> tuple[Link, ...]:
         """Return the links of the parked tasks, in the order of the file when last seen."""
         with reading(self.path):

@@ -43,8 +43,8 @@ class Desk:
     ``setting`` stands for the config as a whole: a changed one is looked at anew.
     ``hurry`` is set from outside to end a cycle after the requests under way.
     ``timeout`` is for one request, in seconds. ``remarks`` are those of a cycle that asked
-    for the next at once, which tells them too. ``first`` is what a
-    whole list lacked while nothing was linked.
+    for the next at once, which tells them too. ``first`` is what a whole list lacked while
+    nothing was linked.
 
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
     that changes something outside (``store.commit``, ``store.write``,

@@ -78,8 +78,8 @@ def fit(
         rewriting = formats.rewritten(config, document, changes, additions)
         refused = {id(wish) for wish in rewriting.refused}
         left = [op for op, wish in (*wishes.changing, *wishes.adding) if id(wish) in refused]
-        less = [op for op in left if isinstance(op, ChangeLocal) and _edited(op)]
-        less = [op for op in less if not _edited(op) <= unsaid.get(op.link.key, frozenset())]
+        changed = (op for op in left if isinstance(op, ChangeLocal))
+        less = [op for op in changed if not _edited(op) <= unsaid.get(op.link.key, frozenset())]
         # What would do by itself and does not with the others is left out whole.
         fewest = _fewest(config, document, [op for op in less if op.link.key not in unsaid])
         for op in less:

@@ -106,8 +106,8 @@ def _fresh(desk: Desk, wanted: AbstractSet[str]) -> First | None:
     first = desk.first
     if first is None or not wanted <= first.missed:
         return None
-    is_paid = not 0 <= desk.clock() - first.read_at < first.reads * READ_SECONDS
-    return None if is_paid else first
+    is_fresh = 0 <= desk.clock() - first.read_at < first.reads * READ_SECONDS
+    return first if is_fresh else None
 
 
 def check_whole(listing: Listing) -> None:

@@ -101,7 +101,7 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     try:
         await looks.check_account(run)
         before = client.reads
-        found = await client.listing(thorough=not run.store.remote_ids())
+        found = await client.listing(thorough=not run.store.is_linked())
     except RateLimited as error:
         run.trouble(error)
         return None

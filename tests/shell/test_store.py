@@ -217,6 +217,7 @@ def test_what_is_kept_in_memory_is_what_a_new_reading_gives(
                     sorted(kept._rows._undecided)
                 )
                 assert kept.remote_ids() == {one.remote_id for one in anew} - {None}
+                assert kept.is_linked() is bool(kept.remote_ids())
             assert [(one.key, one.seen) for one in before] == said
 
 
