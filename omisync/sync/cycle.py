@@ -102,6 +102,8 @@ async def cycle(
         _look_for_key(run)
         stopped = replace(ending.outcome(run, document, None), plan=run.decided)
         return ending.record_outcome(desk, stopped)
+    if desk.first is not None and desk.store.is_linked():
+        desk.first = None  # of use while nothing is linked, and as large as the list
     outcome = ending.record_outcome(desk, ending.outcome(run, document, decided))
     ending.remember_settled(run, snapshot, outcome)
     return outcome

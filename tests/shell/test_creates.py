@@ -459,7 +459,9 @@ async def test_a_first_sync_that_fails_reads_a_long_list_once(person: Person, cl
         assert len(person.omi()) == 2001, "nothing is created without a look"
         person.sandbox.limits["read"] = 120
         clock.pass_by(3600)
+        assert desk.first is not None
         await sync.cycle(desk)
+        assert desk.first is None, "a daemon would hold as much as the list is long"
     assert len(person.omi()) == 2002
     assert link(person, "newer").remote_id is not None
 
