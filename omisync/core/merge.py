@@ -94,13 +94,15 @@ class Joined:
 
     ``patch`` is for the server, ``task`` what the line is to say. ``base`` is the
     former base with each field that both sides now have, or will have once the
-    line says ``task``. ``clashes`` do not know the key of their task.
+    line says ``task``. ``clashes`` do not know the key of their task. ``unheard`` tells
+    that the item has a text now that no line can hold.
     """
 
     patch: Patch
     task: Task
     base: Base
     clashes: list[Clash] = field(default_factory=list)
+    unheard: bool = False
 
 
 def join(  # noqa: PLR0913 - three versions, and what decides between them
@@ -218,8 +220,9 @@ def _join_text(joined: Joined, context: _Context) -> None:
         mute=not read or "description" in context.unsaid,
     )
     verdict = _judge(edits, context.prefer)
+    joined.unheard = there and not read and not verdict.way
     if verdict.clash:
-        _tell(joined, "description", verdict, local, read)
+        _tell(joined, "description", verdict, local, read or remote[:ABSURD])
     if verdict.way == "out":
         joined.patch = replace(joined.patch, description=description(local))
     elif verdict.way:

@@ -422,8 +422,8 @@ class Store:
     def record_clashes(self, at: float, clashes: Iterable[Clash]) -> list[Clash]:
         """Remember values that give way; return those that were not yet; call in ``transaction``.
 
-        ``at`` is in Unix seconds. The same values within an hour are the same
-        clash: a cycle that is repeated adds nothing.
+        ``at`` is in Unix seconds. The same values within an hour are the same clash, unless
+        it was put back: a cycle that is repeated adds nothing.
         """
         fresh = []
         for c in clashes:
@@ -431,7 +431,8 @@ class Store:
                 "INSERT INTO clashes (at, key, text, field, lost, kept_value, lost_value)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (key, field, kept_value, lost_value)"
-                " DO UPDATE SET at = excluded.at, restored_at = NULL WHERE excluded.at > at + 3600",
+                " DO UPDATE SET at = excluded.at, restored_at = NULL"
+                " WHERE excluded.at > at + 3600 OR restored_at IS NOT NULL",
                 (at, c.key, c.text, c.field, c.lost, c.kept_value, c.lost_value),
             )
             if done.rowcount:

@@ -58,7 +58,8 @@ class Settled(_Table):
     ``quick.setting``. ``at`` says when they were seen, ``look_at`` when to look again all
     the same; both in Unix seconds. ``code`` is the exit code, ``tasks`` and ``parked``
     are counts. ``listing`` is the digest of Omi's list where nothing was to be done about
-    that either, ``due_at`` when something is, in Unix seconds.
+    that either, ``due_at`` when something is, in Unix seconds. ``remarks`` is what was told
+    beside.
     """
 
     NAME: ClassVar = "settled"
@@ -73,6 +74,7 @@ class Settled(_Table):
     look_at: float | None
     listing: str | None = None
     due_at: float | None = None
+    remarks: Sequence[str] = ()
 
     def holds(self, digest: str, setting: str, now: float, until: float | None) -> bool:
         """Return whether it is of this file and config, and of no time from ``until`` on.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
@@ -100,6 +102,7 @@ async def cycle(
     except OmisyncError as error:
         run.trouble(error)
         _look_for_key(run)
+        _remember_lines(run)
         stopped = replace(ending.outcome(run, document, None), plan=run.decided)
         return ending.record_outcome(desk, stopped)
     if desk.first is not None and desk.store.is_linked():
@@ -115,6 +118,26 @@ def _look_for_key(run: Run) -> None:
         run.desk.find_key()
     except OmisyncError as error:
         run.trouble(error)
+
+
+def _remember_lines(run: Run) -> None:
+    """Note how lines read that no plan came to, for the next matching; see ``_remember_places``."""
+    desk = run.desk
+    with suppress(OmisyncError):
+        snapshot = file.read(desk.config.todo_path)
+        document = formats.parsed(desk.config, snapshot)
+        inward.recover(desk, snapshot, document)
+        seen = observing.observed(desk.config, document, run.store, run.now)
+        decided = plan.make(seen, policy(desk.config, inf), keys())
+        if decided.removal.drastic:  # this may be another list
+            return
+        links = {link.key: link for link in seen.links}
+        read = [row for row in decided.rows if row.key in links and not row.is_absent]
+        with run.store.transaction(durable=False):
+            run.store.put_links(
+                links[row.key].but(seen=row.seen, section=row.section, rank=row.rank)
+                for row in read
+            )
 
 
 class _Asked(NamedTuple):
@@ -153,7 +176,7 @@ def preview(
     else:
         seen = observing.observed(config, document, store, now)
     if listing is not None:
-        seen = observing.met(seen, listing, store)
+        seen = observing.met(seen, listing)
     rules = policy(config, 0.0)
     fitted = fitting.fit(config, document, seen, plan.make(seen, rules, keys()), rules)
     then = _followed(config, document, seen, fitted.plan, rules)
@@ -178,7 +201,6 @@ def _followed(
         tombstones=(),
         unlinked=(),
         unread=(),
-        first_meeting=False,
     )
     return fitting.fit(config, document, seen, plan.make(seen, rules, keys()), rules)
 
@@ -247,7 +269,7 @@ async def _two_way(
     """
     rules = policy(run.desk.config, asked.grace)
     snapshot, document, decided = await _written(run, listing, asked, rules)
-    decided = replace(decided.without(run.unwritable), tasks=len(document.entries))
+    decided = replace(decided, tasks=len(document.entries))
     run.remarks += remarks.left(run, decided)
     await _carried_out(run, decided)
     if listing is not None:
@@ -255,7 +277,8 @@ async def _two_way(
         reading.pace(run.desk, news=news)
         if not run.troubles and not any(_says_else(op) for op in _adoptions(decided)):
             reading.paid(run.desk)
-        _acquainted(run)
+        if not run.unwritable:
+            _acquainted(run)
         run.again |= rules.ids and any(run.counts[event] for event in NAMED)
     return snapshot, document, decided
 
@@ -295,9 +318,9 @@ async def _attempt(
         decided = await _looked(run, seen, decided, rules, yes=asked.yes)
         reading.note_held_back(run, decided)
         _forget_settled(run.store)
-        _record_clashes(run, decided)
+        inward.record_clashes(run, decided)
         return snapshot, document, decided
-    seen = observing.met(seen, listing, run.store)
+    seen = observing.met(seen, listing)
     decided = plan.make(seen, rules, keys())
     guards.removals(run, decided, snapshot, allow=asked.allow)
     guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
@@ -308,9 +331,12 @@ async def _attempt(
         reading.keep_first(desk, _wanted(decided), listing)
     fitted = fitting.fit(desk.config, document, seen, decided, rules)
     _forget_settled(run.store)
-    _record_clashes(run, fitted.plan)
     snapshot, document = await inward.write(run, snapshot, document, fitted)
-    return snapshot, document, fitted.plan
+    if not run.unwritable:
+        return snapshot, document, fitted.plan
+    decided = fitting.unwritten(fitted, seen, rules)
+    inward.record_clashes(run, decided)
+    return snapshot, document, decided
 
 
 def _acquainted(run: Run) -> None:
@@ -318,18 +344,6 @@ def _acquainted(run: Run) -> None:
     if run.store.fact("met") is None:
         with run.store.transaction():
             run.store.put_fact("met", True)
-
-
-def _record_clashes(run: Run, decided: Plan) -> None:
-    """Remember each value that is about to give way, before it does."""
-    if not decided.clashes:
-        return
-    with run.store.transaction():
-        fresh = run.store.record_clashes(run.now, decided.clashes)
-        run.store.record(
-            *(Event(run.now, "clash.decided", one.text, one.key, detail=one.field) for one in fresh)
-        )
-    run.counts["clash.decided"] += len(fresh)
 
 
 async def _resolve(run: Run) -> None:

@@ -163,7 +163,7 @@ class Run:
     ``blind`` says that nothing may be created, ``listed`` that in two-way the list was
     read; ``listing`` is what it is compared by, where it is complete. ``due_at`` is
     when something but a listing is due. ``decided`` is the plan of the cycle.
-    ``unwritable`` are the keys of tasks whose lines cannot be written now.
+    ``unwritable`` tells that the file cannot be written now.
     ``retry_at`` is the earliest time at which something temporary is over (Unix
     seconds). ``halt`` stops all further requests of the cycle; ``unlucky`` counts
     writes without a usable answer since the last success, ``refused`` the creates
@@ -189,7 +189,7 @@ class Run:
     listing: str | None = None
     due_at: float | None = None
     decided: Plan | None = None
-    unwritable: set[str] = field(default_factory=set)
+    unwritable: bool = False
     written: set[str] = field(default_factory=set)
     ahead: dict[str, Intent] = field(default_factory=dict)
     created: list[Created] = field(default_factory=list)

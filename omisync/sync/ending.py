@@ -132,7 +132,10 @@ def idle_outcome(run: Run, former: Outcome) -> Outcome:
         return former
     with run.store.transaction():
         run.store.drop_note(Refusal)
-    return record_outcome(run.desk, former)
+    settled = run.store.note(Settled)
+    told = tuple(settled.remarks) if settled is not None else ()
+    record_outcome(run.desk, replace(former, remarks=told))  # status tells it again
+    return former
 
 
 def unchanged_listing(run: Run, snapshot: Snapshot) -> Outcome | None:
@@ -170,6 +173,7 @@ def settled_outcome(store: Store, settled: Settled) -> Outcome:
 def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
     """Note that these bytes need nothing more, so that the next run can end at once."""
     desk, decided = run.desk, outcome.plan
+    last = desk.store.note(LastRun)
     clean = outcome.code in errors.WELL and not outcome.again
     if not clean or decided is None or decided.waiting:
         return  # the former note was withdrawn before anything was done
@@ -182,6 +186,7 @@ def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
         tasks=outcome.tasks,
         parked=len(outcome.parked),
         look_at=outcome.look_at,
+        remarks=last.remarks if last is not None else (),
     )
     if not (decided.ops or decided.rows or decided.later):
         settled = replace(settled, listing=run.listing, due_at=run.due_at)

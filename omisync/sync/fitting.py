@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import plan
 from omisync.core.model import Addition, Change, Notice, Rewriting
-from omisync.core.plan import AddLocal, ChangeLocal, ChangeRemote, RemoveLocal
+from omisync.core.plan import AddLocal, ChangeLocal, ChangeRemote, LocalOp, RemoveLocal
 from omisync.sync import formats
 from omisync.sync.desk import keys
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from omisync.config import Config
     from omisync.core.model import Document, Entry, Task
-    from omisync.core.plan import LocalOp, Observation, Plan, Policy
+    from omisync.core.plan import Observation, Plan, Policy
 
 PARTS = {"due_at": "due", "description": "text", "completed": "completed"}
 """The fields of an item, and what they are of a task; first what is sooner left out."""
@@ -54,13 +54,14 @@ class Fitted(NamedTuple):
     """A plan that the file can follow, and the file that does.
 
     ``wishes`` are those of the whole plan, as ``rewriting`` has them. ``notices`` tell what
-    was left out; line 0 is no line.
+    was left out; line 0 is no line. ``unsaid`` are the fields that were, by key.
     """
 
     plan: Plan
     wishes: Wishes
     rewriting: Rewriting
     notices: tuple[Notice, ...] = ()
+    unsaid: Mapping[str, frozenset[str]] = {}
 
 
 def fit(
@@ -71,7 +72,7 @@ def fit(
     told: dict[str, Entry] = {}
     while True:
         wishes = Wishes.of(decided.local)
-        if not decided.local and not told:
+        if not (decided.local or told or decided.unheard):
             return Fitted(decided, wishes, Rewriting(document, (), ()))
         changes = [change for _, change in wishes.changing]
         additions = [addition for _, addition in wishes.adding]
@@ -89,9 +90,30 @@ def fit(
         if less:
             decided = plan.make(replace(seen, unsaid=unsaid), rules, keys())
             continue
-        notices = (*_kept(decided, unsaid, told), *map(_left, left))
+        found = (*_kept(decided, unsaid, told), *map(_left, left))
         without = decided.without({op.link.key for op in left})
-        return Fitted(without, wishes, rewriting, tuple(sorted(notices, key=lambda one: one.line)))
+        notices = tuple(sorted(found, key=lambda one: one.line))
+        return Fitted(without, wishes, rewriting, notices, unsaid)
+
+
+def unwritten(fitted: Fitted, seen: Observation, rules: Policy) -> Plan:
+    """Return what is left of a plan whose file cannot be written for now: what the person did.
+
+    A line that was to take the app's value for one of the person's waits as it is.
+    """
+    unsaid = dict(fitted.unsaid)
+    for op in fitted.plan.local:
+        if isinstance(op, ChangeLocal):
+            unsaid[op.link.key] = unsaid.get(op.link.key, frozenset()) | _edited(op)
+    decided = plan.make(replace(seen, unsaid=unsaid), rules, keys())
+    waiting = {clash.key for clash in fitted.plan.clashes if clash.lost == "local"}
+    return replace(
+        decided,
+        ops=tuple(
+            op for op in decided.ops if not isinstance(op, LocalOp) and op.link.key not in waiting
+        ),
+        clashes=tuple(clash for clash in decided.clashes if clash.key not in waiting),
+    )
 
 
 def _edited(op: ChangeLocal) -> frozenset[str]:
@@ -138,19 +160,27 @@ def _kept(
     for key, entry in told.items():
         names = [name for name in PARTS if name in unsaid[key] and (key, name) not in settled]
         if names:
-            what = " and the ".join(WORDS[name] for name in names)
-            yield Notice(
-                entry.line,
-                f"what Omi says of the {what} of {entry.task.text!r} cannot be written into this"
-                " line; there each side keeps its own",
-            )
+            yield _own(entry, names)
+    for entry in decided.unheard:
+        yield _own(entry, ["description"])
+
+
+def _own(entry: Entry, names: Sequence[str]) -> Notice:
+    what = " and the ".join(WORDS[name] for name in names)
+    return Notice(
+        entry.line,
+        f"what Omi says of the {what} of {entry.task.text!r} cannot be written into this"
+        " line; there each side keeps its own",
+    )
 
 
 def _left(op: LocalOp) -> Notice:
     """Return what is to be said of an op that the file cannot follow at all."""
     match op:
         case AddLocal(link):
-            return Notice(0, f"no line can say {link.seen.text!r}; it stays in Omi alone")
+            return Notice(
+                0, f"no line could be added for {link.seen.text!r}; it stays in Omi alone"
+            )
         case RemoveLocal(link, entry):
             said = f"{link.seen.text!r} was deleted in Omi, and its line cannot go without harm"
             return Notice(entry.line, f"{said} to others; it stays")

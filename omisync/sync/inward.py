@@ -21,10 +21,10 @@ from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
 from omisync.store import Event, Writing, notes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from omisync.core.model import Document, Link, Task
+    from omisync.core.model import Document, Link, Notice, Task
     from omisync.core.plan import Plan
     from omisync.file import Snapshot
     from omisync.store import Store
@@ -141,19 +141,17 @@ async def write(
         StoreBusy: the store takes no note of what is about to be written.
         StoreUnusable: as this, for good.
     """
-    decided, _, rewriting, notices = fitted
+    decided, rewriting = fitted.plan, fitted.rewriting
     path = run.desk.config.todo_path
-    for notice in notices:
-        where = f"{path}:{notice.line}" if notice.line else path
-        remark = f"{where}: {notice.message}."
-        if remark not in run.remarks:  # the file may be saved, and decided on, several times
-            run.remarks.append(remark)
+    _tell(run, fitted.notices)
     if not decided.local:
+        record_clashes(run, decided)
         return snapshot, document
     ranks = _ranks(document, fitted)
     written = _outcome(run, fitted, ranks)
     data = rewriting.document.source
     if data == snapshot.data:
+        record_clashes(run, decided)
         _settle(run, written)
         return snapshot, rewriting.document
     noted = Writing(
@@ -166,9 +164,12 @@ async def write(
         former=written.former,
     )
     try:
+        file.check_replaceable(path)  # else nothing gives way
+        record_clashes(run, decided)
         noted = announce(run.desk, snapshot, noted)
     except (FileUnusable, NoRoom) as error:
-        return _stopped(run, decided, error, snapshot, document)
+        _stopped(run, error)
+        return snapshot, document
     try:
         with file.replacing(path, data, snapshot, trace=run.desk.trace):
             await asyncio.sleep(LATE)
@@ -177,7 +178,8 @@ async def write(
         raise
     except (FileUnusable, NoRoom) as error:
         withdraw(run.desk, noted)
-        return _stopped(run, decided, error, snapshot, document)
+        _stopped(run, error)
+        return snapshot, document
     now = file.read(path)
     if now.digest != noted.after:
         raise FileChanged(f"{path} was saved just now")
@@ -226,13 +228,32 @@ def withdraw(desk: Desk, noted: Writing) -> None:
         file.drop_copy(copies_folder(desk.config.store_path) / noted.copy)
 
 
-def _stopped(
-    run: Run, decided: Plan, error: OmisyncError, snapshot: Snapshot, document: Document
-) -> tuple[Snapshot, Document]:
-    """Note why nothing can be written here; what the person did still goes to Omi."""
-    run.unwritable = {op.link.key for op in decided.local}
+def _tell(run: Run, notices: Iterable[Notice]) -> None:
+    """Note what is to be said of lines, once: the file may be saved, and decided on, again."""
+    path = run.desk.config.todo_path
+    for notice in notices:
+        where = f"{path}:{notice.line}" if notice.line else path
+        remark = f"{where}: {notice.message}."
+        if remark not in run.remarks:
+            run.remarks.append(remark)
+
+
+def _stopped(run: Run, error: OmisyncError) -> None:
+    """Note why nothing can be written here; see ``fitting.unwritten``."""
+    run.unwritable = True
     run.trouble(error)
-    return snapshot, document
+
+
+def record_clashes(run: Run, decided: Plan) -> None:
+    """Remember each value that is about to give way, before it does."""
+    if not decided.clashes:
+        return
+    with run.store.transaction():
+        fresh = run.store.record_clashes(run.now, decided.clashes)
+        run.store.record(
+            *(Event(run.now, "clash.decided", one.text, one.key, detail=one.field) for one in fresh)
+        )
+    run.counts["clash.decided"] += len(fresh)
 
 
 def _ranks(document: Document, fitted: Fitted) -> Sequence[int]:
@@ -241,7 +262,7 @@ def _ranks(document: Document, fitted: Fitted) -> Sequence[int]:
     The ranks of the plan are those that the other lines have, or get in this cycle. Nobody
     asks for them where no line is new.
     """
-    decided, wishes, rewriting, _ = fitted
+    decided, wishes, rewriting = fitted.plan, fitted.wishes, fitted.rewriting
     if not wishes.adding:
         return []
     refused = {id(wish) for wish in rewriting.refused}
@@ -273,7 +294,7 @@ def _ranks(document: Document, fitted: Fitted) -> Sequence[int]:
 def _outcome(run: Run, fitted: Fitted, ranks: Sequence[int]) -> _Rewritten:
     """Return what holds once the file was rewritten so; ``ranks`` are those of its entries."""
     written = _Rewritten()
-    _, wishes, rewriting, _ = fitted
+    wishes, rewriting = fitted.wishes, fitted.rewriting
     entries = rewriting.document.entries
     refused = {id(wish) for wish in rewriting.refused}
     for op, change in wishes.changing:

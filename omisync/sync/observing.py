@@ -27,7 +27,7 @@ def observed(config: Config, document: Document, store: Store, now: float) -> pl
     )
 
 
-def met(seen: plan.Observation, listing: Listing, store: Store | None) -> plan.Observation:
+def met(seen: plan.Observation, listing: Listing) -> plan.Observation:
     """Return the observation with all that Omi has."""
     linked = {link.remote_id for link in seen.links}
     return replace(
@@ -35,7 +35,6 @@ def met(seen: plan.Observation, listing: Listing, store: Store | None) -> plan.O
         unlinked=[item for item in listing.items if item.id not in linked],
         listed={item.id: item for item in listing.items},
         complete=listing.complete,
-        first_meeting=store is None or store.fact("met") is None,
     )
 
 

@@ -487,26 +487,25 @@ def test_a_removed_task_s_item_is_not_another_line_s() -> None:
     assert kinds(made([line], [unlinked], [edited], tombstones=[stone])) == [Adopt]
 
 
-def test_what_a_push_left_to_the_item_is_news_at_the_first_meeting() -> None:
-    """A date that the line never had, a tick that a repair found; both reach the line then."""
+def test_what_a_push_left_to_the_item_is_news_in_two_way() -> None:
+    """A date that the line never had, a tick that a repair found; both reach the line."""
     dated = Fields("a", due_at=START)
     date_only = link("x", "a", base=Base(Task("a"), dated))
     items = [RemoteItem("x", dated, START)]
-    assert made([entry("a")], [date_only], items).ops == ()
-    (op,) = made([entry("a")], [date_only], items, first_meeting=True).ops
+    (op,) = made([entry("a")], [date_only], items).ops
     assert isinstance(op, ChangeLocal)
     assert op.task.due is not None
     kept = date_only.but(clear_due=True)
-    assert made([entry("a")], [kept], items, first_meeting=True).ops == ()
+    assert made([entry("a")], [kept], items).ops == ()
     done = Fields("a", completed=True)
     ticked = link("x", "a", base=Base(Task("a"), done))
-    (op,) = made([entry("a")], [ticked], [RemoteItem("x", done, START)], first_meeting=True).ops
+    (op,) = made([entry("a")], [ticked], [RemoteItem("x", done, START)]).ops
     assert isinstance(op, ChangeLocal)
     assert op.task == Task("a", True)
-    gone = made([entry("a")], [date_only], [], first_meeting=True)
+    gone = made([entry("a")], [date_only], [])
     assert (gone.ops, [row.missing for row in gone.rows]) == ((), [1])
     agreed = link("x", "a")
-    assert made([entry("a")], [agreed], [item("x", "a")], first_meeting=True).ops == ()
+    assert made([entry("a")], [agreed], [item("x", "a")]).ops == ()
 
 
 def test_a_twin_that_was_edited_meanwhile_stays() -> None:

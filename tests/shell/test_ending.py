@@ -231,6 +231,7 @@ async def test_a_sync_is_idle_only_where_nothing_else_is_so(settled: Person, clo
         "look_at": None,
         "listing": None,
         "due_at": None,
+        "remarks": [],
     }
 
 

@@ -53,7 +53,7 @@ LAST = {
 WRITE = {"copy": "c", "after": "a", "added": ["k"], "former": {"q": ["t", True, None]}, "clash": 4}
 
 NOTES: list[tuple[str, object, type[Note]]] = [
-    ("settled", SETTLED | {"listing": "l", "due_at": 8.5}, Settled),
+    ("settled", SETTLED | {"listing": "l", "due_at": 8.5, "remarks": ["r"]}, Settled),
     ("last", LAST, LastRun),
     ("listed", {"at": 5.5, "cost": 2, "pause": 3.5, "spent": [[5.5, 2]], "owed": "look"}, Listed),
     ("refused", ["digest", 12, 14], Refusal),

@@ -121,6 +121,7 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
         departure=guard.departure(draft.departing, seen, policy),
         clashes=tuple(draft.clashes),
         strays=tuple(draft.strays),
+        unheard=tuple(draft.unheard),
         mute=draft.mute,
         beside=draft.beside,
         deferred=tuple(draft.deferred),

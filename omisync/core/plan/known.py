@@ -129,7 +129,7 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
     if base is None:
         return link
     remote = item.fields if item is not None else base.remote
-    if draft.seen.first_meeting and item is not None and not link.clear_due:
+    if item is not None and not link.clear_due:
         base = _unsaid(base)
     parked = link.parked is not None
     if parked:
@@ -148,6 +148,8 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
         doubt=link.doubt,
         unsaid=draft.seen.unsaid.get(link.key, frozenset()),
     )
+    if joined.unheard:
+        draft.unheard.append(entry)
     patch = joined.patch
     if patch and link.clear_due and joined.task.due is None and entry.task.due is None:
         patch = replace(patch, clear_due=True)
@@ -167,11 +169,13 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
 def _unsaid(base: Base) -> Base:
     """Return a base without the date and the tick that a push left to the item alone.
 
-    They are news for the line, once what Omi says is to reach the file.
+    They are news for the line where what Omi says is to reach the file.
     """
     said, remote = base.local, base.remote
     due_at = remote.due_at if said.due is not None else None
     completed = remote.completed and said.completed
+    if (due_at, completed) == (remote.due_at, remote.completed):
+        return base
     return Base(said, replace(remote, due_at=due_at, completed=completed))
 
 

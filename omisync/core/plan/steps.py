@@ -62,7 +62,6 @@ class Observation:
     None when the server was not asked. ``listed`` are all items by id where the
     whole list was read, ``complete`` tells whether none can be missing from it. In a push
     ``read_whole`` tells that an item which ``unlinked`` lacks has to be asked for by its id.
-    ``first_meeting`` is of the first list that a file which was pushed so far is compared to.
     ``now`` is in Unix seconds. ``blank`` says that the file holds nothing at all,
     ``unread`` are lines that are no tasks for their box alone, in their order.
     ``unsaid`` are the fields, by key, that a line cannot be made to say as Omi does.
@@ -78,7 +77,6 @@ class Observation:
     listed: Mapping[str, RemoteItem] | None = None
     complete: bool = False
     read_whole: bool = False
-    first_meeting: bool = False
     unread: Sequence[Entry] = ()
     unsaid: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -232,7 +230,8 @@ class Plan:
     within their grace; ``grace_ends`` is the earliest end, in Unix seconds.
     ``departure`` counts the lines that would be taken out or ticked because their
     items are gone, ``clashes`` are the values that give way, ``strays`` the lines that
-    name another item's id, ``mute`` counts the items whose text no line can hold.
+    name another item's id, ``mute`` counts the items without a line whose text none can
+    hold, ``unheard`` are the lines of such items.
     ``beside`` counts those that may be the item of a line which lacks one, ``deferred`` are
     new lines that may be those of another line's item. ``later`` tells that time alone may
     change the decision. ``ranks`` are those of all entries, in their order, where the whole
@@ -251,6 +250,7 @@ class Plan:
     departure: Removal = field(default_factory=Removal)
     clashes: tuple[Clash, ...] = ()
     strays: tuple[Entry, ...] = ()
+    unheard: tuple[Entry, ...] = ()
     mute: int = 0
     beside: int = 0
     deferred: tuple[Entry, ...] = ()
@@ -322,7 +322,8 @@ class Draft:
     ``departing`` are the links whose line would be removed or ticked because its item
     is gone. The others are lines: ``unmade`` wait for their item to be created, parked
     ones too; the item of ``orphans`` is gone and may have come back under another id;
-    that of ``missing`` is no longer in the list; ``strays`` name another item's id.
+    that of ``missing`` is no longer in the list; ``strays`` name another item's id, ``unheard``
+    cannot say the text of theirs.
     ``unread`` have no link, and a box that means nothing; ``deferred`` are new, and say
     what an item of another line says.
     """
@@ -345,6 +346,7 @@ class Draft:
     orphans: list[tuple[Link, Entry]] = field(default_factory=list)
     missing: list[tuple[Link, Entry]] = field(default_factory=list)
     strays: list[Entry] = field(default_factory=list)
+    unheard: list[Entry] = field(default_factory=list)
     unread: list[Entry] = field(default_factory=list)
     deferred: list[Entry] = field(default_factory=list)
     mute: int = 0
