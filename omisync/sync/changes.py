@@ -22,7 +22,7 @@ from omisync.errors import (
     ServerTrouble,
 )
 from omisync.store import Event
-from omisync.sync.desk import DAY, HOUR
+from omisync.sync.desk import DAY, HOUR, encoding_of
 from omisync.sync.parked import is_poison, park
 
 if TYPE_CHECKING:
@@ -278,15 +278,25 @@ async def revive(run: Run, op: Revive) -> None:
 
 
 async def remove(run: Run, op: RemoveRemote) -> None:
-    """Complete or delete the item of a line that is gone; raises as ``change`` does."""
+    """Do by the policy what becomes of the item of a line that is gone; raises as ``change`` does.
+
+    The item that is kept is changed only where a change was not answered: by what the line
+    said last.
+    """
     client = await run.desk.client()
-    deletes = op.how == "delete"
-    link = _doubted(run, op.link, frozenset({EXISTENCE if deletes else "completed"}))
+    deletes, patch = op.how == "delete", Patch(completed=True)
+    if op.how == "keep":
+        encoding, base = encoding_of(run.desk.config), _base(op.link)
+        sure = merge.join(op.link.seen, base, base.remote, encoding, doubt=op.link.doubt)
+        patch = sure.patch
+    names = patch.names or frozenset({EXISTENCE})
+    link = _doubted(run, op.link, frozenset({EXISTENCE}) if deletes else names)
+    last = op.link
     try:
         if deletes:
             await client.delete(_remote_id(link))
         else:
-            await client.change(_remote_id(link), Patch(completed=True))
+            last = _told(link, patch, await client.change(_remote_id(link), patch))
     except ItemGone:
         detail = "already deleted in Omi"
         _bury_id(run, link)
@@ -300,6 +310,14 @@ async def remove(run: Run, op: RemoveRemote) -> None:
         _write(run, _certain(link, op.link))
         raise
     else:
-        stone = plan.buried(op.link, op.how, run.desk.clock(), counted=run.counted_removals)
+        stone = plan.buried(last, op.how, run.desk.clock(), counted=run.counted_removals)
         run.settle("task.removed", dropped=[op.link.key], buried=[stone], detail=op.how)
         run.succeeded()
+
+
+def _told(link: Link, patch: Patch, item: RemoteItem) -> Link:
+    """Return the link with what the reply tells of fields that were sent, now or unanswered."""
+    names = patch.names | (link.doubt - {EXISTENCE})
+    said = {name: getattr(item.fields, name) for name in names}
+    base = _base(link)
+    return link.but(base=replace(base, remote=replace(base.remote, **said)))

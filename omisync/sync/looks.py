@@ -226,18 +226,21 @@ async def check_account(run: Run) -> None:
     if known and former is not None:
         run.pass_gate("read")
         listing = await client.listing()
-        check_familiar(known, listing)
+        stones = run.store.tombstones(run.now, kept=True)
+        check_familiar(known, listing, {stone.remote_id for stone in stones})
     with run.store.transaction(durable=False):
         run.store.put_fact("fingerprint", fingerprint)
 
 
-def check_familiar(known: AbstractSet[str], listing: Listing) -> None:
-    """Refuse a list in which there is none of the items that are linked.
+def check_familiar(
+    known: AbstractSet[str], listing: Listing, former: AbstractSet[str] = frozenset()
+) -> None:
+    """Refuse a list in which there is none of the items that are linked, or ``former``ly were.
 
     Raises:
         OtherAccount: it is that of another account.
     """
-    if known and known.isdisjoint(item.id for item in listing.items):
+    if known and (known | former).isdisjoint(item.id for item in listing.items):
         raise OtherAccount(
             f"This looks like another account: none of the {len(known)} linked tasks is in it",
             "Use the former account's key, or run `omisync repair --accept-account` to link"

@@ -316,6 +316,21 @@ async def test_a_new_key_is_no_matter_where_nothing_is_linked(settled: Person) -
     assert (await settled.cycle()).counts == {"task.created": 1}
 
 
+async def test_the_item_of_a_removed_line_proves_an_account(settled: Person) -> None:
+    """Those of the other lines were deleted in the app."""
+    for more in ("- [ ] removed\n", ""):
+        settled.write(lines("[ ]") + more)
+        await settled.settle()
+    items = settled.sandbox.items.values()
+    (kept,) = [one for one in items if one.description == "removed"]
+    settled.sandbox.items.clear()
+    settled.sandbox.items[kept.id] = kept
+    settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]
+    settled.key = OTHER_KEY
+    settled.write(lines("[x]"))
+    assert (await settled.settle()).code == errors.OK
+
+
 async def test_another_account_is_named_as_such(settled: Person) -> None:
     """With what can be done."""
     settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]

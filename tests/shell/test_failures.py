@@ -640,3 +640,98 @@ async def test_the_history_tells_what_the_guard_stopped(person: Person) -> None:
         assert store.fact("refused_departure") is None
     await person.settle()
     assert person.todo.read_text() == ""
+
+
+CALL, TODAY, DATED, DONE, OTHER = (
+    "- [ ] call the plumber\n",
+    "- [ ] call the plumber today\n",
+    "- [ ] call the plumber due:2027-02-02\n",
+    "- [x] call the plumber\n",
+    "- [ ] stay\n",
+)
+
+
+@pytest.mark.parametrize("on_removal", ["complete", "keep"])
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
+@pytest.mark.parametrize("edited", [TODAY, DATED, DONE])
+@pytest.mark.parametrize("back", [CALL, TODAY, DATED, DONE])
+async def test_a_line_that_comes_back_says_what_omi_says(
+    person: Person, on_removal: str, fault: Fault, edited: str, back: str
+) -> None:
+    """Its last edit was not answered before it went: neither side keeps another word or date."""
+    person.settings = f'[sync]\ntimezone = "UTC"\non_removal = "{on_removal}"\n'
+    person.write(CALL + OTHER)
+    await person.settle()
+    person.write(edited + OTHER)
+    person.sandbox.fault_next(fault, method="PATCH")
+    assert (await person.cycle()).code == errors.TEMPORARY
+    person.write(OTHER)
+    await person.settle()
+    person.write(back + OTHER)
+    await person.settle()
+    done, text, due = back[3] == "x", back[6:].partition(" due:")[0].strip(), "due:" in back
+    ours = link(person, text)
+    one = person.sandbox.items[ours.remote_id or ""]
+    assert (one.description, one.completed) == (text, done)
+    assert (one.due_at is not None) == due
+    if edited == back:
+        assert len(person.sandbox.items) == 2, "it is the same task"
+
+
+@pytest.mark.parametrize("on_removal", ["complete", "keep"])
+async def test_a_deletion_without_an_answer_is_asked_about_under_any_policy(
+    person: Person, on_removal: str
+) -> None:
+    """Else a line that comes back would be tied to an item that is gone."""
+    person.settings = '[sync]\non_removal = "delete"\n'
+    person.write(DONE + OTHER)
+    await person.settle()
+    person.write(OTHER)
+    person.sandbox.fault_next("reset_after", method="DELETE")
+    await person.cycle()
+    person.settings = f'[sync]\non_removal = "{on_removal}"\n'
+    await person.settle()
+    person.write(DONE + OTHER)
+    await person.settle()
+    person.write(CALL + OTHER)
+    await person.settle()
+    assert person.omi() == {"call the plumber": False, "stay": False}
+
+
+@pytest.mark.parametrize("on_removal", ["complete", "keep"])
+async def test_what_did_not_get_through_before_a_line_went_does_when_it_is_back(
+    person: Person, on_removal: str
+) -> None:
+    """By its last wording, as by the one that Omi knows, it is the same task."""
+    person.settings = f'[sync]\non_removal = "{on_removal}"\n'
+    for back in (TODAY, CALL):
+        person.write(CALL + OTHER)
+        await person.settle()
+        person.sandbox.fault_rate({"429": 1.0})
+        person.write(TODAY + OTHER)
+        await person.cycle()
+        person.sandbox.fault_rate({})
+        person.clock.pass_by(DAY)
+        person.write(OTHER)
+        await person.settle()
+        person.write(back + OTHER)
+        await person.settle()
+        assert person.omi() == {back[6:-1]: False, "stay": False}
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after", "402"])
+async def test_a_line_may_go_and_come_back_and_again(person: Person, fault: Fault) -> None:
+    """Though the first reopening was refused, or not answered, it is the same item."""
+    person.write(CALL + OTHER)
+    await person.settle()
+    person.write(OTHER)
+    await person.settle()
+    person.write(CALL + OTHER)
+    person.sandbox.fault_next(fault, method="PATCH")
+    await person.cycle()
+    person.write(OTHER)
+    await person.settle()
+    person.write(CALL + OTHER)
+    await person.settle()
+    assert person.omi() == {"call the plumber": False, "stay": False}
+    assert len(person.sandbox.items) == 2

@@ -7,6 +7,7 @@ after everything in it took effect gives an empty plan.
 - ``guard``     what would remove too much
 - ``known``     lines and links that belong together, and links without a line
 - ``arrivals``  lines without a link, items without a line
+- ``graves``    removed tasks, of which a line may come back
 - ``twins``     items that two machines made of one line
 
 | local        | base | remote                      | decision                       |

@@ -10,15 +10,10 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.core import adopt, match, merge
+from omisync.core import adopt, merge
 from omisync.core.model import (
-    FORGOTTEN,
     GONE,
-    GONE_SECONDS,
-    LEFT_IN_OMI,
     LET_GO,
-    TOMBSTONE_SECONDS,
-    TWIN,
     WRITABLE_ID,
     Base,
     Clash,
@@ -27,20 +22,21 @@ from omisync.core.model import (
     Tombstone,
 )
 from omisync.core.plan import known, twins
+from omisync.core.plan.graves import Graves, is_fresh, latest, rests
 from omisync.core.plan.steps import AddLocal, Adopt, Revive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from omisync.core.model import Entry, RemoteItem
-    from omisync.core.plan.steps import Draft, Observation, Policy
+    from omisync.core.plan.steps import Draft, Policy
 
 
 def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     """Decide about entries without a link or an item, and items without a link."""
     seen, policy = draft.seen, draft.policy
-    graves, skips = _Graves(seen, two_way=policy.two_way), policy.skip_completed
+    graves, skips = Graves(seen, two_way=policy.two_way), policy.skip_completed
     new: list[tuple[Entry, int]] = []
     taken: set[str] = set()
     awaited, unsent = _soon_asked(draft), _unsent(draft) if policy.adopt else set()
@@ -127,7 +123,7 @@ def _said(link: Link) -> set[str]:
 
 def _heirs(
     draft: Draft,
-    graves: _Graves,
+    graves: Graves,
     offered: Sequence[RemoteItem],
     found: Mapping[int, RemoteItem],
 ) -> dict[int, RemoteItem]:
@@ -151,7 +147,7 @@ def _heirs(
     return heirs
 
 
-def _is_heir(graves: _Graves, item: RemoteItem, link: Link) -> bool:
+def _is_heir(graves: Graves, item: RemoteItem, link: Link) -> bool:
     """Return whether an item was not there yet beside the one that this line had, or is that."""
     if link.made_at is not None:
         return (item.made_at or 0.0) >= link.made_at
@@ -159,7 +155,7 @@ def _is_heir(graves: _Graves, item: RemoteItem, link: Link) -> bool:
     return stone is not None and stone.how == GONE
 
 
-def _hold(draft: Draft, graves: _Graves, found: Sequence[RemoteItem | None]) -> None:
+def _hold(draft: Draft, graves: Graves, found: Sequence[RemoteItem | None]) -> None:
     """Decide about the lines with a link and no item; ``found`` has the item of each."""
     lines, unmade = [*draft.unmade, *draft.orphans], len(draft.unmade)
     draft.orphans = []
@@ -179,7 +175,7 @@ def _hold(draft: Draft, graves: _Graves, found: Sequence[RemoteItem | None]) -> 
 
 def _begin(
     draft: Draft,
-    graves: _Graves,
+    graves: Graves,
     new: Sequence[tuple[Entry, int]],
     found: Sequence[RemoteItem | None],
 ) -> None:
@@ -195,7 +191,7 @@ def _begin(
             draft.ops.append(_adopted(draft, graves, link, (entry, item)))
 
 
-def _adopted(draft: Draft, graves: _Graves, link: Link, met: tuple[Entry, RemoteItem]) -> Adopt:
+def _adopted(draft: Draft, graves: Graves, link: Link, met: tuple[Entry, RemoteItem]) -> Adopt:
     """Return the op that ties a line to an item.
 
     An open line opens a finished item that its person names, or that was removed here:
@@ -213,83 +209,8 @@ def _adopted(draft: Draft, graves: _Graves, link: Link, met: tuple[Entry, Remote
     return Adopt(tied.but(seen=entry.task), entry, item)
 
 
-class _Graves:
-    """The tombstones by text, each given out once, the latest first."""
-
-    def __init__(self, seen: Observation, *, two_way: bool) -> None:
-        self.two_way = two_way
-        self.by_text: dict[str, list[Tombstone]] = defaultdict(list)
-        self.by_id = _latest(seen.tombstones)
-        self._seen = seen
-        if not self.by_id:
-            return
-        self._unlinked = {item.id: item for item in seen.unlinked or ()}
-        self._said = {match.normalised(item.fields.description) for item in seen.unlinked or ()}
-        self._all_read = seen.listed is not None or seen.read_whole
-        alive = {link.remote_id for link in seen.links}
-        for stone in sorted(self.by_id.values(), key=lambda stone: stone.removed_at):
-            if stone.how in LEFT_IN_OMI and stone.remote_id not in alive:
-                self.by_text[match.normalised(stone.task.text)].append(stone)
-
-    def claim(self, entry: Entry) -> Tombstone | None:
-        """Return the grave that this line rises from: that of the item which it names, if any.
-
-        A finished line does not come back open: an open line of the same text is
-        the next round of a recurring chore.
-        """
-        if not self.by_text:
-            return None
-        task, named, text = entry.task, entry.explicit_id, match.normalised(entry.task.text)
-        stones = self.by_text.get(text, [])
-        for stone in reversed(stones):
-            if named in self._unlinked and named != stone.remote_id:
-                continue
-            if self.misses(stone) and text in self._said:
-                continue  # it is gone, and there is another that says the same
-            if self._is_another(stone) or (self._is_old(stone) and not task.completed):
-                continue
-            if task.completed or not stone.task.completed:
-                stones.remove(stone)
-                return stone
-        return None
-
-    def item(self, stone: Tombstone) -> RemoteItem | None:
-        """Return the item of a removed task, if it was read."""
-        return self._unlinked.get(stone.remote_id)
-
-    def _is_another(self, stone: Tombstone) -> bool:
-        """Return whether the app made another task of the item; a push leaves that to the app."""
-        item = self.item(stone) if self.two_way else None
-        return item is not None and item.fields.description != stone.remote.description
-
-    def _is_old(self, stone: Tombstone) -> bool:
-        """Return whether it is too late to be opened again; what was kept in Omi is as it was."""
-        return stone.how == "complete" and self._seen.now - stone.removed_at >= TOMBSTONE_SECONDS
-
-    def misses(self, stone: Tombstone) -> bool:
-        """Return whether a list was read, and the item of this task was not in it."""
-        return self._all_read and stone.remote_id not in self._unlinked
-
-    def offered(self, entries: Sequence[Entry], taken: set[str]) -> list[RemoteItem]:
-        """Return the items that these lines can be.
-
-        That of a removed task, as the removal left it, is another line's by its id only,
-        and one that was just proven gone is none's.
-        """
-        named = {entry.explicit_id for entry in entries}
-        offered = []
-        for item in self._seen.unlinked or ():
-            stone = self.by_id.get(item.id)
-            if stone is not None and _is_just_gone(stone, self._seen.now):
-                continue
-            at_rest = stone is not None and stone.how != GONE and item.fields == stone.remote
-            if item.id not in taken and (item.id in named or not at_rest):
-                offered.append(item)
-        return offered
-
-
 def _revived(
-    draft: Draft, graves: _Graves, stone: Tombstone, fresh: tuple[Entry, int]
+    draft: Draft, graves: Graves, stone: Tombstone, fresh: tuple[Entry, int]
 ) -> Revive | Adopt:
     """Return the op that gives a line its item again.
 
@@ -299,9 +220,10 @@ def _revived(
     """
     entry, rank = fresh
     item, two_way = graves.item(stone), draft.policy.two_way
+    left = adopt.left(stone.task, stone.remote, draft.policy.encoding)
     if item is not None and not two_way:
         stone = replace(stone, remote=item.fields)
-    left = replace(stone.task, completed=stone.remote.completed)
+        left = replace(left, completed=item.fields.completed)
     base = Base(left, stone.remote)
     link = Link(stone.key, stone.remote_id, entry.task, entry.section, rank, base)
     if item is not None and item.fields != stone.remote:
@@ -316,7 +238,7 @@ def _revived(
 def _import(draft: Draft, taken: set[str], unsent: AbstractSet[str]) -> None:
     """Plan lines for the items that have none and are to have one; see ``_unsent``."""
     policy = draft.policy
-    stones = _latest(draft.seen.tombstones)
+    stones = latest(draft.seen.tombstones)
     waiting = _awaited(draft)
     met = twins.Twins(draft)
     taken = taken | twins.drop(draft, stones, taken)
@@ -332,10 +254,10 @@ def _import(draft: Draft, taken: set[str], unsent: AbstractSet[str]) -> None:
             continue
         if stone is None and met.takes(item):  # what had a line of ours is nobody's twin
             continue
-        if stone is not None and _is_fresh(stone, draft.seen.now):
+        if stone is not None and is_fresh(stone, draft.seen.now):
             draft.later = True  # the list may be late
             continue
-        if stone is not None and _rests(stone, item):
+        if stone is not None and rests(stone, item):
             continue
         if _wanted(item, policy):
             task = merge.decode(item.fields, policy.encoding)
@@ -383,18 +305,6 @@ def _open_texts(draft: Draft) -> set[str]:
     return {merge.description(task.text) for task in tasks if not task.completed}
 
 
-def _latest(tombstones: Iterable[Tombstone]) -> dict[str, Tombstone]:
-    """Return what was last decided about each removed item, by its id.
-
-    Whatever else was decided about a twin holds; of the same moment a removal does.
-    """
-    ordered = sorted(
-        tombstones,
-        key=lambda stone: (stone.how != TWIN, stone.removed_at, stone.how != GONE),
-    )
-    return {stone.remote_id: stone for stone in ordered}
-
-
 def _awaited(draft: Draft) -> set[str]:
     """Return the descriptions of which an item may yet turn out to be a known task's.
 
@@ -415,26 +325,6 @@ def _hidden(draft: Draft) -> Counter[tuple[str, bool]]:
     finished line is the next round of a chore.
     """
     return Counter((text, link.seen.completed) for link in _unlisted(draft) for text in _said(link))
-
-
-def _is_just_gone(stone: Tombstone, now: float) -> bool:
-    """Return whether a list that has this item is not believed: it was gone twice in a row."""
-    return stone.how == GONE and 0 < stone.removed_at - now <= GONE_SECONDS
-
-
-def _is_fresh(stone: Tombstone, now: float) -> bool:
-    """Return whether an item was proven gone not long ago."""
-    return stone.how == GONE and abs(now - stone.removed_at) <= GONE_SECONDS
-
-
-def _rests(stone: Tombstone, item: RemoteItem) -> bool:
-    """Return whether a removed line stays removed: its item is as the removal left it.
-
-    One that was deleted in the app, and is there again, comes in as any other.
-    """
-    if stone.how in {"delete", FORGOTTEN}:
-        return True
-    return stone.how != GONE and item.fields == stone.remote
 
 
 def _wanted(item: RemoteItem, policy: Policy) -> bool:

@@ -348,4 +348,4 @@ def buried(link: Link, how: str, now: float, *, counted: bool) -> Tombstone:
     remote: Fields = link.base.remote
     if how == "complete":
         remote = replace(remote, completed=True)
-    return Tombstone(link.key, link.remote_id, link.base.local, remote, how, now, counted)
+    return Tombstone(link.key, link.remote_id, link.seen, remote, how, now, counted)
