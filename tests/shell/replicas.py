@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
 
-MARKDOWN = re.compile(r"- \[([ x])\] ([a-z ]+?)((?: (?:📅 |due:|omi:)\S+)*)")
+NOTE = " <!-- ` -->"
+"""What makes a Markdown line say no text with a backtick: it would end this one."""
+TICK = "`"
+MARKDOWN = re.compile(rf"- \[([ x])\] ([a-z `]+?)((?: (?:📅 |due:|omi:)\S+|{NOTE})*)")
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 LONG = 33
 """Words that a description has room for."""
@@ -104,6 +107,7 @@ class Line:
     done: bool = False
     due: str | None = None
     name: str | None = None
+    note: str = ""
 
 
 def lines_of(source: str, *, toml: bool) -> list[Line]:
@@ -118,7 +122,8 @@ def lines_of(source: str, *, toml: bool) -> list[Line]:
         assert parts, row
         tokens = dict(re.findall(r" (📅 |due:|omi:)(\S+)", parts[3]))
         name = tokens.pop("omi:", None)
-        found.append(Line(parts[2], parts[1] == "x", *(tokens.values() or (None,)), name))
+        note = NOTE if NOTE in parts[3] else ""
+        found.append(Line(parts[2], parts[1] == "x", *(tokens.values() or (None,)), name, note))
     return found
 
 
@@ -148,7 +153,7 @@ def source_of(lines: Iterable[Line], *, toml: bool) -> str:
 def _markdown(line: Line) -> str:
     day = f" due:{line.due}" if line.due else ""
     name = f" omi:{line.name}" if line.name else ""
-    return f"- [{'x' if line.done else ' '}] {line.text}{day}{name}\n"
+    return f"- [{'x' if line.done else ' '}] {line.text}{day}{name}{line.note}\n"
 
 
 def _toml(line: Line) -> str:
@@ -239,7 +244,7 @@ class Replicas:
         """One edit in the editor; the words of a line stay recognisable."""
         lines = self.lines()
         if what == "add" or not lines:
-            lines.append(Line(self.text()))
+            lines.append(Line(self.text(), note=dice.choice(("", NOTE))))
             return self.save(lines, dice)
         if what == "paste" and self.removed:
             line = self.removed.pop()
@@ -309,7 +314,8 @@ class Replicas:
             hour = dice.choice((9, 17))
             one.due_at = datetime(new.year, new.month, new.day, hour, tzinfo=UTC)
         elif one.description.count(" ") < LONG:
-            one.description += f" {self.word()}"
+            tick = f" {TICK}" if TICK not in one.description and dice.random() < 0.7 else ""
+            one.description += f"{tick} {self.word()}"
 
     def _put_away(self, one: Item, what: str) -> None:
         """Take an item from the list, for good or for a while."""
@@ -456,7 +462,9 @@ class Replicas:
             assert link.missing == LET_GO, link
             return
         one = items[link.remote_id]
-        assert (task.text, task.completed) == (one.description, one.completed), link
+        if not (TICK in one.description and task.text in self._bound()):
+            assert task.text == one.description, link
+        assert task.completed == one.completed, link
         if task.completed and one.due_at is None:  # it would ring the phone
             return
         if task.due is None or one.due_at is None:
@@ -467,11 +475,16 @@ class Replicas:
         else:
             assert one.due_at.isoformat()[:16] == task.due, link
 
+    def _bound(self) -> set[str]:
+        """Return what the lines say that cannot say everything."""
+        return {line.text for line in self.lines() if line.note}
+
     def _once(self, document: Document, items: dict[str, Item]) -> None:
         """Check that no task is twice on one side, but for what its person wrote twice."""
         for texts in (
             [entry.task.text for entry in document.entries],
             [one.description for one in items.values()],
         ):
-            words = [word for text in texts for word in text.split() if word not in self.doubled]
+            spared = self.doubled | {TICK}
+            words = [word for text in texts for word in text.split() if word not in spared]
             assert len(words) == len(set(words)), texts
