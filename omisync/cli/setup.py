@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omisync import errors, places
-from omisync.errors import ConfigError, KeyProblem, OmisyncError, UsageError
+from omisync.errors import ConfigError, KeyProblem, NoRoom, OmisyncError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -33,6 +33,8 @@ def init(options: Namespace) -> int:
             f"{todo} is no todo file omisync can read",
             f"Name a file that ends in {', '.join(configs.SUFFIXES)}.",
         )
+    if config_file.is_dir():
+        configs.load(config_file, os.environ)  # tells what to name instead
     if os.path.lexists(config_file):
         raise UsageError(
             f"There is a config at {config_file} already",
@@ -45,13 +47,11 @@ def init(options: Namespace) -> int:
     text = configs.written(todo, key_file if kept or key is not None else None)
     try:
         places.make_private(config_file.parent)
-        if key is not None:
-            _write(key_file, key + "\n")
-        _write(config_file, text)
     except OSError as error:
-        raise ConfigError(
-            f"{error.filename} cannot be written: {error.strerror}", "Give another place with -c."
-        ) from None
+        raise _unwritable(config_file.parent, error) from None
+    if key is not None:
+        _write(key_file, key + "\n")
+    _write(config_file, text)
     written = key_file if key is not None else None
     if options.json:
         from omisync import show
@@ -115,12 +115,32 @@ def _asked() -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a new file that only its owner can read; durable before the next step."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
+    """Write a new file that only its owner can read; durable before the next step.
+
+    Raises:
+        ConfigError: it cannot be written, and is not there.
+        NoRoom: the disk is full, and it is not there.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> OmisyncError:
+    """Return what is to be said of a place where a file is to be made."""
+    message = f"{path} cannot be written: {error.strerror}"
+    if error.errno in errors.NO_ROOM:
+        return NoRoom(message, "Free some space, then run this again.")
+    return ConfigError(message, "Give another place with -c.")
 
 
 def _tell(config_file: Path, key_file: Path | None, todo: Path, found: str | None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import config as configs
 from omisync import file, places, quick
+from omisync.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,21 @@ def read(config_file: Path, environ: Mapping[str, str]) -> Basis:
     seen = file.signature(config_file)
     config = configs.load(config_file, environ)
     return Basis(config, quick.setting(config.source, environ), (seen, *look(config, environ)[1:]))
+
+
+def read_again(config: Config, environ: Mapping[str, str]) -> Basis:
+    """Return the config as it is by now.
+
+    Raises:
+        ConfigError: it cannot be used; or it no longer names the list, as half a save would
+            have it: another list would be synced.
+    """
+    fresh = read(config.path, environ)
+    if "path" in config.todo.model_fields_set - fresh.config.todo.model_fields_set:
+        raise ConfigError(
+            f"{config.path} no longer names the list", f"write todo.path into {config.path} again"
+        )
+    return fresh
 
 
 def look(config: Config, environ: Mapping[str, str]) -> Look:

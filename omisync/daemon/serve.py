@@ -394,7 +394,7 @@ class Daemon:
         self.look = look
         supervisor.reloading(environ)
         try:
-            fresh = bases.read(self.config.path, environ)
+            fresh = bases.read_again(self.config, environ)
             if fresh.config.store_path != self.config.store_path:
                 opening.check_free(fresh.config.store_path, self.config.store_path)
         except OmisyncError as error:

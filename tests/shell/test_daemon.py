@@ -933,6 +933,22 @@ async def test_an_invalid_config_is_not_taken(
         await daemon.systemd.until("READY", "1")
 
 
+@pytest.mark.parametrize("left", ["", '[sync]\ntimezone = "UTC"\n', "[todo]\n"])
+async def test_a_config_that_names_no_list_any_more_is_not_taken(
+    person: Person, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """Half a save, or a full disk: the list that a config without one means is another."""
+    person.write("- [ ] buy milk\n")
+    async with serving(person, monkeypatch) as daemon:
+        await daemon.systemd.until("STATUS", "In sync")
+        person.config_file.write_text(left)
+        daemon.signals.reload.set()
+        said = await daemon.log.until("config.refused", level="warning")
+        assert said["what"] == f"{person.config_file} no longer names the list"
+        person.write("- [x] buy milk\n")
+        await daemon.holds(buy_milk=True)
+
+
 async def test_a_config_that_vanished_is_not_taken(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

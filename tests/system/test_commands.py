@@ -187,6 +187,36 @@ def test_init_where_nothing_can_be_written(fresh: Machine) -> None:
     assert "-c" in ran.err
 
 
+@pytest.mark.parametrize("key", [None, KEY])
+def test_init_on_a_full_disk_leaves_nothing_behind(fresh: Machine, key: str | None) -> None:
+    """75, and what to do; the same command does all once there is room."""
+    command = f"ulimit -f 0; exec {sys.executable} -m omisync init todo.md"
+    ran = subprocess.run(
+        ["bash", "-c", command],
+        cwd=fresh.home,
+        env=fresh.surroundings(OMI_API_KEY=key),
+        input=f"{KEY}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    name = "omi-api-key" if key is None else "config.toml"
+    assert ran.returncode == 75
+    assert f"{name} cannot be written: File too large" in ran.stderr
+    assert "run this again" in ran.stderr
+    assert not [path for path in fresh.home.rglob("*") if path.is_file()]
+    assert fresh.run("init", "todo.md", typed=f"{KEY}\n").code == 0
+
+
+def test_init_in_place_of_a_folder(fresh: Machine) -> None:
+    """The file in it is to be named."""
+    (fresh.home / "conf").mkdir()
+    ran = fresh.run("init", "-c", "conf", "todo.md", typed=f"{KEY}\n")
+    assert ran.code == 78
+    assert "conf is a folder" in ran.err
+    assert "conf/config.toml" in " ".join(ran.err.split())
+
+
 def test_init_for_a_list_that_cannot_be_looked_for(fresh: Machine) -> None:
     """Its name is too long for any file: it is not there yet, as far as anybody can tell."""
     ran = fresh.run("init", "x" * 300 + ".md", typed=f"{KEY}\n")
