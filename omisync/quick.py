@@ -63,7 +63,7 @@ def sentence(ready: Ready) -> str:
     """Return how things stand, in the words of a full run."""
     tasks = f"{ready.tasks} task{'' if ready.tasks == 1 else 's'}"
     if ready.parked:
-        return f"{ready.parked} of {tasks} parked; `omisync status` tells why."
+        return f"{tasks}, {ready.parked} parked; `omisync status` tells why."
     return f"In sync: {tasks}."
 
 

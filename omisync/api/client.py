@@ -133,7 +133,7 @@ class OmiClient:
         try:
             return wire.item(reply.body or b"")
         except ValueError:
-            lost = faults.unusable(request, made=wire.tells_of(reply.body or b"", fields))
+            lost = faults.unusable(request, reply, made=wire.tells_of(reply.body or b"", fields))
         raise lost
 
     async def create_batch(
@@ -157,9 +157,10 @@ class OmiClient:
         """
         path = address.item_path(remote_id)
         request = Request("PATCH", path, _checked(wire.patch_body, patch))
-        item = self._read(request, wire.item, await self._send_to_item(request))
+        reply = await self._send_to_item(request)
+        item = self._read(request, wire.item, reply)
         if item.id != remote_id:  # whatever it tells, it tells of another item
-            raise faults.unusable(request)
+            raise faults.unusable(request, reply)
         return item
 
     async def delete(self, remote_id: str) -> None:
@@ -237,7 +238,7 @@ class OmiClient:
         try:
             return parse(reply.body or b"")
         except ValueError:
-            lost = faults.unusable(request)
+            lost = faults.unusable(request, reply)
         raise lost
 
     async def _send(self, request: Request) -> Reply:

@@ -81,6 +81,12 @@ class Reply:
     body: bytes | None = field(repr=False)
 
     @property
+    def is_page(self) -> bool:
+        """Whether it is for people: of a login, say, that stands before a network."""
+        kind = self.headers.get("Content-Type", "").partition(";")[0]
+        return kind.strip().lower() in {"text/html", "application/xhtml+xml"}
+
+    @property
     def date(self) -> float | None:
         """The ``Date`` header in Unix seconds, None where no clock could show it.
 
@@ -313,12 +319,17 @@ def _trouble(request: Request, status: int, said: _Said) -> str:
 # A success that cannot be used, and no reply at all.
 
 
-def unusable(request: Request, *, made: bool = False) -> OmisyncError:
+def unusable(request: Request, reply: Reply, *, made: bool = False) -> OmisyncError:
     """Return the error that a success with an unreadable body is.
 
     ``made`` tells that as much can be read of it as that an item was created.
     """
     message = f"the server's success for {request} cannot be read"
+    if reply.is_page:
+        message = (
+            f"the answer to {request} is a web page, not Omi's: the login page of a network, or"
+            " of a proxy, or a wrong omi.base_url (or OMI_API_BASE)"
+        )
     if request.method == "POST":
         return errors.OutcomeUnknown(message, "unlisted" if made else "dropped")
     return errors.ServerTrouble(message)

@@ -94,7 +94,9 @@ def _alarm(config: Config) -> Check:
 
 
 def _failed(name: str, error: OmisyncError) -> Check:
-    return Check(name, error.exit_code, error.message, error.advice)
+    later = "It passes by itself, most likely; run `omisync doctor` again later."
+    advice = error.advice or (later if error.exit_code == errors.TEMPORARY else "")
+    return Check(name, error.exit_code, error.message, advice)
 
 
 def _guarded(name: str, look: Callable[[], Check]) -> Check:

@@ -160,7 +160,8 @@ class Sync(Section):
     def _known_zone(cls, name: str) -> str:
         if name != "local" and named(name) is None:
             raise ValueError(
-                f"there is no time zone {quoted(name)}{nearest(name, available_timezones())}"
+                f'there is no time zone {quoted(name)}; allowed are "local" and names such as'
+                f' "Europe/Berlin"{_nearest_zone(name)}'
             )
         return name
 
@@ -240,6 +241,22 @@ SECTIONS: dict[str, type[Section]] = {
 def quoted(text: str) -> str:
     """Return text in quotes, with escapes: nothing in it breaks a message apart."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def _nearest_zone(name: str) -> str:
+    """Return "; did you mean ...?" for a zone that is written alike, or named after this city.
+
+    Abbreviations and offsets are like others that are hours away: none is guessed.
+    """
+    from difflib import get_close_matches
+
+    zones = {zone.lower(): zone for zone in available_timezones() if "/" in zone}
+    cities = {zone.rpartition("/")[2]: zone for zone in zones if not zone.startswith("etc/")}
+    word = name.strip().lower().replace(" ", "_")
+    for names in (zones, cities):
+        if found := get_close_matches(word, names, 1, 0.8):
+            return f'; did you mean "{zones.get(found[0]) or zones[cities[found[0]]]}"?'
+    return ""
 
 
 def nearest(word: str, words: Iterable[str], form: str = "{}") -> str:

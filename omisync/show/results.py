@@ -106,9 +106,9 @@ def _stopped(result: Outcome) -> str:
 
 def _parked(result: Outcome) -> str:
     number = len(result.parked or result.still_parked)
-    of_all = f"{number} of " if result.tasks is not None else ""
-    tasks = words.count(number if result.tasks is None else result.tasks, "task")
-    return f"{of_all}{tasks} parked; `omisync status` tells why"
+    # Among them may be those of lines that are gone: they are not a part of the tasks.
+    tasks = "" if result.tasks is None else f"{words.count(result.tasks, 'task')}, "
+    return f"{tasks}{number} parked; `omisync status` tells why"
 
 
 def _wait(waiting: int) -> str:

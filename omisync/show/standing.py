@@ -105,7 +105,7 @@ def _headline(facts: StatusFacts) -> str:
     tasks = "" if facts.tasks is None else f": {words.count(facts.tasks, 'task')}"
     since = f" when last synced; {facts.since}" if facts.since else ""
     if last.code in errors.WELL:
-        parked = f", {len(facts.parked)} of them parked" if facts.parked else ""
+        parked = f", {len(facts.parked)} parked" if facts.parked else ""
         return f"In sync{tasks}{parked}{since}."
     if last.code == errors.TEMPORARY:
         again = "it will be tried again" if facts.running else "the next sync goes on"

@@ -219,12 +219,11 @@ def check_place(path: Path) -> None:
         NoRoom: the disk is full.
         StoreUnusable: the folder, the store or its lock cannot be written.
     """
-    folder = path.parent
-    if folder.exists():
-        _check_writable(path, folder, os.W_OK | os.X_OK)
-        disk = os.statvfs(folder)
-        if disk.f_bavail * disk.f_frsize < LEAST_ROOM:
-            unwritable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    folder = next(place for place in path.absolute().parents if place.exists())
+    _check_writable(path, folder, os.W_OK | os.X_OK)
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < LEAST_ROOM:
+        unwritable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     if path.exists():
         _check_writable(path, path, os.W_OK)
     if os.path.lexists(_lock_of(path)):

@@ -103,18 +103,14 @@ def retry(store: Store, text: str, now: float) -> list[str]:
 
 
 def forget(store: Store, text: str, now: float) -> list[str]:
-    """Give up the parked removals with this in their text; return their texts.
+    """Give up the removals with this in their text that are parked, or wait; return their texts.
 
     Their items stay in Omi as they are, and no line is made of them again.
 
     Raises:
-        UsageError: no parked removal fits.
+        UsageError: no such removal fits.
     """
-    links = [
-        link
-        for link in store.links()
-        if link.parked and link.absent_since is not None and text in link.seen.text
-    ]
+    links = [link for link in store.links() if link.is_absent and text in link.seen.text]
     if not links:
         raise UsageError(
             f"No parked removal fits {text!r}",

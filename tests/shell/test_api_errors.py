@@ -439,6 +439,17 @@ async def test_a_refusal_with_an_endless_body_is_still_a_refusal() -> None:
     assert type(raised) is errors.KeyProblem
 
 
+@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8"])
+async def test_a_web_page_is_told_as_one(kind: str) -> None:
+    """As that of a hotel's network: what answers is not Omi."""
+    reply = http(200, b"<title>Welcome</title>", Content_Type=kind)
+    async with RawServer((reply,)) as server, OmiClient(server.url, KEY) as omi:
+        with pytest.raises(errors.ServerTrouble, match="web page, not Omi's: the login page"):
+            await omi.listing()
+        with pytest.raises(errors.OutcomeUnknown, match="web page"):
+            await omi.create(Fields("a"), idempotency_key="i")
+
+
 async def test_a_packed_reply_is_unpacked() -> None:
     """Gzip is what we ask for, so that a long list takes few bytes."""
     body = gzip.compress(b'{"id": "x", "description": "a", "completed": false}')

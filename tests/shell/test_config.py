@@ -287,8 +287,16 @@ def test_an_emoji_mark_is_its_plain_mark(tmp_path: Path) -> None:
         ('sync.due_time = "24:00"', "allowed is a time of day"),
         ('sync.due_time = "09:00\\n"', "allowed is a time of day"),
         ("sync.due_time = 09:00:00", "sync.due_time is 09:00:00; allowed is a time of day in quot"),
-        ('sync.timezone = "Europe/Berln"', '"Europe/Berln"; did you mean Europe/Berlin?'),
-        ('sync.timezone = "CEST"', 'there is no time zone "CEST"'),
+        (
+            'sync.timezone = "Europe/Berln"',
+            'such as "Europe/Berlin"; did you mean "Europe/Berlin"?',
+        ),
+        ('sync.timezone = "New York"', '"New York"; allowed are "local" and names such as'),
+        ('sync.timezone = "Paris"', '; did you mean "Europe/Paris"?'),
+        (
+            'sync.timezone = "CEST"',
+            'CEST"; allowed are "local" and names such as "Europe/Berlin"\n',
+        ),
         ('sync.timezone = "../UTC"', 'there is no time zone "../UTC"'),
         ('sync.timezone = "/usr/share/zoneinfo/UTC"', "there is no time zone"),
         ('sync.timezone = "Europe"', "there is no time zone"),
@@ -325,6 +333,14 @@ def test_what_is_not_allowed(tmp_path: Path, line: str, said: str) -> None:
     assert found.startswith("3: ")
     assert said in found
     assert "\n" not in found
+
+
+@pytest.mark.parametrize("name", ["CEST", "MEZ", "GMT+2", "UTC+2", "+02:00"])
+def test_no_zone_is_guessed_of_an_abbreviation(tmp_path: Path, name: str) -> None:
+    """The most similar one is hours away."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, f'sync.timezone = "{name}"\n')
+    assert caught.value.message.endswith('names such as "Europe/Berlin"')
 
 
 def test_a_dotted_key_in_another_table_is_told_with_its_own_line(tmp_path: Path) -> None:

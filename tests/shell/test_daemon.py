@@ -1286,7 +1286,7 @@ async def test_a_question_about_one_list_does_nothing_to_another(
             asking = asyncio.create_task(asyncio.to_thread(ask))
             daemon.signals.reload.set()
             await asking
-            await daemon.systemd.until("STATUS", "1 of 1 task parked")
+            await daemon.systemd.until("STATUS", "1 task, 1 parked")
         assert person.sent() == []
 
 

@@ -535,7 +535,7 @@ def test_a_rate_limit_has_an_end() -> None:
         (Outcome(65, troubles=(GuardStopped("lost 9"),)), "Stopped by the removal guard."),
         (
             Outcome(1, tasks=42, still_parked=(link(1, "Bad"),) * 3, idle=True),
-            "3 of 42 tasks parked; `omisync status` tells why.",
+            "42 tasks, 3 parked; `omisync status` tells why.",
         ),
     ],
 )
@@ -565,7 +565,7 @@ def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
         notices=(Notice(2, "odd"),),
     )
     out, err = ended(result)
-    assert out == "1 of 1 task parked; `omisync status` tells why.\n"
+    assert out == "1 task, 1 parked; `omisync status` tells why.\n"
     assert "! parked    Bad  /home/ann/todo.md:7\n            too odd; change the line" in err
     assert "A date stays.\nwarning: /home/ann/todo.md:2: odd\n" in err
     quiet = ended(result, verbose=-1)[1]
@@ -775,7 +775,7 @@ def test_status_names_parked_tasks() -> None:
     parked = link(1, "Bad").but(parked=Parked(422, "too odd", NOON - 7200, Task("Bad")))
     last = LastRun(code=1, success_at=NOON)
     text = stand(facts(parked=(parked,), lines={"key1": 7}, last=last))
-    assert text.startswith("In sync: 42 tasks, 1 of them parked.\n")
+    assert text.startswith("In sync: 42 tasks, 1 parked.\n")
     assert "parked    Bad  todo.md:7\n          too odd (2 hours ago)\n          → change" in text
     again = Parked(0, "odd", NOON - 7200, Task("Bad"), retry_at=NOON + 60)
     text = stand(facts(parked=(parked.but(parked=again),), last=last))

@@ -153,7 +153,7 @@ def test_nothing_to_do_keeps_the_code_of_parked_tasks(machine: Machine, omi: Omi
     at_rest(machine)
     ran, loaded = machine.watched("--once")
     assert ran.code == 1
-    assert "1 of 3 tasks parked" in ran.out
+    assert "3 tasks, 1 parked" in ran.out
     assert "status" in ran.out
     assert HEAVY & loaded == set()
     assert omi.sent() == []
