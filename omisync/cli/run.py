@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-PENDING = "→ Nothing is lost: run `omisync --once` again later, or let `omisync` keep trying.\n"
+PENDING = "Nothing is lost: run `omisync --once` again later, or let `omisync` keep trying.\n"
 
 NOTHING_DONE: dict[str, object] = {
     "waiting": 0,

@@ -117,7 +117,7 @@ class Progress:
         text = Text(words.safe(self._words(self._clock())), no_wrap=True, overflow="ellipsis")
         grid = Table.grid(padding=(0, 1))
         if self._total:
-            grid.add_row(ProgressBar(total=self._total, completed=self._done, width=24), text)
+            grid.add_row(ProgressBar(total=self._total, completed=self._done, width=12), text)
         else:
             grid.add_row(text)
         return grid

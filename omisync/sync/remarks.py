@@ -41,14 +41,17 @@ def strays(run: Run, decided: Plan) -> Iterator[str]:
             f"{path}:{entry.line}: {entry.explicit_id} is not the item of this line, which keeps"
             " its own; only a new line can be tied by hand"
         )
-    created = (op for op in decided.ops if isinstance(op, plan.AddRemote))
+    created = [
+        op
+        for op in decided.ops
+        if isinstance(op, plan.AddRemote) and op.entry.explicit_id and op.link.base is None
+    ]
+    holders = {link.remote_id: link.seen.text for link in run.store.links()} if created else {}
     for op in created:
-        if op.entry.explicit_id and op.link.base is None and op.link.key in run.written:
-            where = f"{path}:{op.entry.line}"
-            yield (
-                f"{where}: {op.entry.explicit_id} is no item of Omi's list, or that of another"
-                " line; this line is a new task"
-            )
+        if op.link.key in run.written:
+            holder = holders.get(op.entry.explicit_id)
+            whose = "no item of Omi's list" if holder is None else f"the item of {holder!r}"
+            yield f"{path}:{op.entry.line}: {op.entry.explicit_id} is {whose}; this is a new task"
 
 
 def _mute(items: int) -> str:

@@ -295,7 +295,7 @@ def test_an_emoji_mark_is_its_plain_mark(tmp_path: Path) -> None:
         ('sync.timezone = "Paris"', '; did you mean "Europe/Paris"?'),
         (
             'sync.timezone = "CEST"',
-            'CEST"; allowed are "local" and names such as "Europe/Berlin"\n',
+            'CEST"; allowed are "local" and names such as "Europe/Berlin"',
         ),
         ('sync.timezone = "../UTC"', 'there is no time zone "../UTC"'),
         ('sync.timezone = "/usr/share/zoneinfo/UTC"', "there is no time zone"),

@@ -319,9 +319,11 @@ async def test_an_id_that_is_nobodys_is_told(person: Person) -> None:
     person.write(f"- [ ] report omi:{item.id}x\n- [ ] one omi:{item.id}\n- [ ] two omi:{item.id}\n")
     outcome = await person.cycle()
     assert outcome.remarks == tuple(
-        f"{person.todo}:{line}: {named} is no item of Omi's list, or that of another line; this"
-        " line is a new task"
-        for line, named in ((1, f"{item.id}x"), (3, item.id))
+        f"{person.todo}:{line}: {named} is {whose}; this is a new task"
+        for line, named, whose in (
+            (1, f"{item.id}x", "no item of Omi's list"),
+            (3, item.id, "the item of 'one'"),
+        )
     )
     assert (await person.settle()).remarks == ()
     assert sorted(person.omi()) == ["one", "report", "two"]
