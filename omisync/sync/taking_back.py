@@ -81,7 +81,15 @@ def undo(desk: Desk) -> str:
         inward.withdraw(desk, noted)
         raise
     inward.settle_undo(desk, noted)
-    return f"{path} is as it was before omisync last wrote to it"
+    said = f"{path} is as it was before omisync last wrote to it"
+    if brought := len(noted.gone):
+        stay = (
+            "1 item that came in with it stays"
+            if brought == 1
+            else f"{brought} items that came in with it stay"
+        )
+        said += f"; {stay} in Omi alone, until a line says the same again"
+    return said
 
 
 def _kept(desk: Desk, copy: Path) -> str:

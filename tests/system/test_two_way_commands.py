@@ -349,7 +349,10 @@ def test_undo_takes_the_last_write_back(both: Machine, omi: Omi) -> None:
     assert read(both) == lines(1, 2)
     ran = both.run("undo")
     assert ran.code == 0
-    assert ran.out.startswith(f"{both.todo} is as it was before omisync last wrote to it.\n")
+    assert ran.out.startswith(
+        f"{both.todo} is as it was before omisync last wrote to it; 1 item that came in with it"
+        " stays in Omi alone, until a line says the same again.\n"
+    )
     assert read(both) == lines(1)
     assert omi.items() == {"task 1": False, "task 2": False}
     assert "undone" in both.run("log").out
