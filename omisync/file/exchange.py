@@ -90,7 +90,8 @@ def check_replaceable(path: Path) -> Path:
         raise unreadable(path, error) from None
     _check_status(path, target, status)
     rights.check_owner(status, str(path))
-    if not os.access(target.parent, os.W_OK | os.X_OK):
+    effective = os.access in os.supports_effective_ids  # as a write would be made
+    if not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=effective):
         raise _folder_refused(path, target.parent, "it is not writable")
     return target.parent
 
