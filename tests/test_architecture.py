@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "core.equal": "core.board core.model core.reword",
     "core.match": "core.model core.board core.equal core.renumber core.replace core.reword",
     "core.merge": "core.model core.due",
-    "core.adopt": "core.model core.due core.match core.merge",
+    "core.adopt": "core.model core.match core.merge",
     "core.plan": "core.model core.match core.order core.merge core.adopt core.unchanged",
     "core.remains": "core.model core.plan",
     "config": "core places errors",

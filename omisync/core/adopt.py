@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from omisync.core import due, match, merge
+from omisync.core import match, merge
 from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
 
 if TYPE_CHECKING:
@@ -119,22 +119,6 @@ def tied(
     if _text_key(merge.description(task.text)) != _text_key(item.fields.description):
         local = replace(local, text=item.fields.description)
     return link.but(remote_id=item.id, base=Base(local, item.fields))
-
-
-def left(task: Task, fields: Fields, encoding: Encoding) -> Task:
-    """Return what a removed line said, but for what its item does not: that has yet to be sent.
-
-    A date alone is said by any time of that day.
-    """
-    said = replace(task, completed=fields.completed)
-    if task.due is not None and not task.completed:
-        same = merge.encode(task, encoding).due_at == fields.due_at
-        there = fields.due_at
-        loosely = there and due.is_date(task.due) and due.day(there, encoding.zone) == task.due
-        said = replace(said, due=task.due if same or loosely else None)
-    if _text_key(merge.description(task.text)) not in _readings(fields, encoding):
-        said = replace(said, text=fields.description)
-    return said
 
 
 def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:

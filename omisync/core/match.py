@@ -63,9 +63,10 @@ def pair(
 ) -> Matching:
     """Return which entry is which link; ``links`` come sorted by rank.
 
-    ``edited`` has the text that the app gave to links, by index: another machine may
-    have written it into the file, or a person on both sides. ``unread`` are the indices
-    of entries whose box means nothing.
+    ``edited`` has another text of links, by index. The one that the app gave: another
+    machine may have written it into the file, or a person on both sides. Or that which is
+    agreed on: a rewording may be taken back. ``unread`` are the indices of entries whose
+    box means nothing.
 
     Links are compared as last seen. Those absent for now take part in every
     step, so that a line which comes back is the same task; among equal lines

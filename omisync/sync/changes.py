@@ -11,7 +11,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import merge, plan
-from omisync.core.model import EXISTENCE, GONE, GONE_SECONDS, Base, Link, Patch, Tombstone
+from omisync.core.model import (
+    EXISTENCE,
+    GONE,
+    GONE_SECONDS,
+    PARTS,
+    Base,
+    Link,
+    Patch,
+    Tombstone,
+)
 from omisync.core.plan import ChangeRemote
 from omisync.errors import (
     ItemGone,
@@ -26,6 +35,7 @@ from omisync.sync.desk import DAY, HOUR, encoding_of
 from omisync.sync.parked import is_poison, park
 
 if TYPE_CHECKING:
+    from omisync.core.merge import Encoding
     from omisync.core.model import RemoteItem
     from omisync.core.plan import DropTwin, Probe, RemoveRemote, Revive
     from omisync.sync.desk import Run
@@ -278,25 +288,16 @@ async def revive(run: Run, op: Revive) -> None:
 
 
 async def remove(run: Run, op: RemoveRemote) -> None:
-    """Do by the policy what becomes of the item of a line that is gone; raises as ``change`` does.
-
-    The item that is kept is changed only where a change was not answered: by what the line
-    said last.
-    """
+    """Complete or delete the item of a line that is gone; raises as ``change`` does."""
     client = await run.desk.client()
-    deletes, patch = op.how == "delete", Patch(completed=True)
-    if op.how == "keep":
-        encoding, base = encoding_of(run.desk.config), _base(op.link)
-        sure = merge.join(op.link.seen, base, base.remote, encoding, doubt=op.link.doubt)
-        patch = sure.patch
-    names = patch.names or frozenset({EXISTENCE})
-    link = _doubted(run, op.link, frozenset({EXISTENCE}) if deletes else names)
-    last = op.link
+    deletes, last = op.how == "delete", op.link
+    link = _doubted(run, last, frozenset({EXISTENCE if deletes else "completed"}))
     try:
         if deletes:
             await client.delete(_remote_id(link))
         else:
-            last = _told(link, patch, await client.change(_remote_id(link), patch))
+            item = await client.change(_remote_id(link), Patch(completed=True))
+            last = _answered(last, item, encoding_of(run.desk.config))
     except ItemGone:
         detail = "already deleted in Omi"
         _bury_id(run, link)
@@ -315,9 +316,17 @@ async def remove(run: Run, op: RemoveRemote) -> None:
         run.succeeded()
 
 
-def _told(link: Link, patch: Patch, item: RemoteItem) -> Link:
-    """Return the link with what the reply tells of fields that were sent, now or unanswered."""
-    names = patch.names | (link.doubt - {EXISTENCE})
-    said = {name: getattr(item.fields, name) for name in names}
-    base = _base(link)
-    return link.but(base=replace(base, remote=replace(base.remote, **said)))
+def _answered(link: Link, item: RemoteItem, encoding: Encoding) -> Link:
+    """Return the link with what a reply tells of fields that were sent before, without an answer.
+
+    Where the item says what the line said last, both do.
+    """
+    base, seen = _base(link), merge.encode(link.seen, encoding)
+    local, remote = base.local, base.remote
+    for name, part in PARTS.items():
+        if name in link.doubt:
+            has = getattr(item.fields, name)
+            remote = replace(remote, **{name: has})
+            if has == getattr(seen, name):
+                local = replace(local, **{part: getattr(link.seen, part)})
+    return link.but(base=Base(local, remote))

@@ -128,16 +128,18 @@ def _remember_lines(run: Run) -> None:
         document = formats.parsed(desk.config, snapshot)
         inward.recover(desk, snapshot, document)
         seen = observing.observed(desk.config, document, run.store, run.now)
-        decided = plan.make(seen, policy(desk.config, inf), keys())
-        if decided.removal.drastic:  # this may be another list
-            return
+        rules = replace(policy(desk.config, inf), on_removal="complete")
+        decided = plan.make(seen, rules, keys())
         links = {link.key: link for link in seen.links}
-        read = [row for row in decided.rows if row.key in links and not row.is_absent]
-        with run.store.transaction(durable=False):
-            run.store.put_links(
-                links[row.key].but(seen=row.seen, section=row.section, rank=row.rank)
-                for row in read
-            )
+        read = [
+            links[row.key].but(seen=row.seen, section=row.section, rank=row.rank, absent_since=None)
+            for row in decided.rows
+            if row.key in links and not row.is_absent
+        ]
+        if read and not decided.removal.drastic:  # else this may be another list
+            _forget_settled(run.store)
+            with run.store.transaction(durable=False):
+                run.store.put_links(read)
 
 
 class _Asked(NamedTuple):

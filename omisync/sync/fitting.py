@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import plan
-from omisync.core.model import Addition, Change, Notice, Rewriting
+from omisync.core.model import PARTS, Addition, Change, Notice, Rewriting
 from omisync.core.plan import AddLocal, ChangeLocal, ChangeRemote, LocalOp, RemoveLocal
 from omisync.sync import formats
 from omisync.sync.desk import keys
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from omisync.core.model import Document, Entry, Task
     from omisync.core.plan import Observation, Plan, Policy
 
-PARTS = {"due_at": "due", "description": "text", "completed": "completed"}
-"""The fields of an item, and what they are of a task; first what is sooner left out."""
 WORDS = {"due_at": "date", "description": "text", "completed": "box"}
 """What a person calls them."""
 

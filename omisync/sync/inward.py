@@ -165,8 +165,8 @@ async def write(
     )
     try:
         file.check_replaceable(path)  # else nothing gives way
-        record_clashes(run, decided)
         noted = announce(run.desk, snapshot, noted)
+        record_clashes(run, decided)
     except (FileUnusable, NoRoom) as error:
         _stopped(run, error)
         return snapshot, document

@@ -226,20 +226,19 @@ async def check_account(run: Run) -> None:
     if known and former is not None:
         run.pass_gate("read")
         listing = await client.listing()
-        stones = run.store.tombstones(run.now, kept=True)
-        check_familiar(known, listing, {stone.remote_id for stone in stones})
+        check_familiar(run.store, listing, run.now)
     with run.store.transaction(durable=False):
         run.store.put_fact("fingerprint", fingerprint)
 
 
-def check_familiar(
-    known: AbstractSet[str], listing: Listing, former: AbstractSet[str] = frozenset()
-) -> None:
-    """Refuse a list in which there is none of the items that are linked, or ``former``ly were.
+def check_familiar(store: Store, listing: Listing, now: float) -> None:
+    """Refuse a list in which there is none of the items that are linked, or lately were.
 
     Raises:
         OtherAccount: it is that of another account.
     """
+    known = store.remote_ids()
+    former = {stone.remote_id for stone in store.tombstones(now, kept=True)} if known else set()
     if known and (known | former).isdisjoint(item.id for item in listing.items):
         raise OtherAccount(
             f"This looks like another account: none of the {len(known)} linked tasks is in it",

@@ -196,7 +196,7 @@ async def glance(
     async with OmiClient(config.omi.base_url, key.value) as client:
         found = await client.listing()
     if store is not None and store.fact("fingerprint") not in {None, key.fingerprint}:
-        looks.check_familiar(store.remote_ids(), found)
+        looks.check_familiar(store, found, now)
     return found
 
 

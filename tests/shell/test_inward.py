@@ -814,9 +814,32 @@ async def test_a_line_is_known_by_what_it_said_last(person: Person, trouble: str
     assert person.omi() == {LAST: False, "mow": True, "stay": False}
 
 
-async def test_of_another_list_nothing_is_remembered(person: Person) -> None:
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+@pytest.mark.parametrize("later", ["", " tomorrow"])
+async def test_a_line_is_known_by_what_it_said_before(
+    person: Person, direction: str, later: str
+) -> None:
+    """Reworded twice while Omi was out of reach, then taken back: it is the same task."""
+    person.settings = f'[sync]\ndirection = "{direction}"\n'
+    person.write(f"- [ ] {FORMER}\n- [ ] mow\n- [ ] stay\n")
+    await person.settle()
+    person.sandbox.fault_rate({"reset_before": 1.0})
+    for text in (LATER, LAST):
+        person.write(f"- [ ] {text}\n- [ ] mow\n- [ ] stay\n")
+        assert (await person.cycle(now=True)).code == errors.TEMPORARY
+        person.clock.pass_by(400)
+    person.sandbox.fault_rate({})
+    for end in ("", later):
+        person.write(f"- [ ] {FORMER}{end}\n- [ ] mow\n- [ ] stay\n")
+        await person.settle()
+    assert person.omi() == {f"{FORMER}{later}": False, "mow": False, "stay": False}
+    assert len(person.sandbox.items) == 3
+
+
+@pytest.mark.parametrize("on_removal", ["complete", "keep"])
+async def test_of_another_list_nothing_is_remembered(person: Person, on_removal: str) -> None:
     """It came during an outage in place of the right one, which is known again afterwards."""
-    person.settings = TWO_WAY
+    person.settings = f'{TWO_WAY}on_removal = "{on_removal}"\n'
     verbs = ("paint", "sweep", "lock", "sell", "light", "heat", "move", "open")
     lines = "".join(f"- [ ] {verb} the shed\n" for verb in verbs)
     person.write(lines)

@@ -220,10 +220,9 @@ def _revived(
     """
     entry, rank = fresh
     item, two_way = graves.item(stone), draft.policy.two_way
-    left = adopt.left(stone.task, stone.remote, draft.policy.encoding)
     if item is not None and not two_way:
         stone = replace(stone, remote=item.fields)
-        left = replace(left, completed=item.fields.completed)
+    left = replace(stone.task, completed=stone.remote.completed)
     base = Base(left, stone.remote)
     link = Link(stone.key, stone.remote_id, entry.task, entry.section, rank, base)
     if item is not None and item.fields != stone.remote:

@@ -38,14 +38,13 @@ class Graves:
         alive = {link.remote_id for link in seen.links}
         for stone in sorted(self.by_id.values(), key=lambda stone: stone.removed_at):
             if stone.how in LEFT_IN_OMI and stone.remote_id not in alive:
-                for text in _texts(stone):
-                    self.by_text[text].append(stone)
+                self.by_text[match.normalised(stone.task.text)].append(stone)
 
     def claim(self, entry: Entry) -> Tombstone | None:
         """Return the grave that this line rises from: that of the item which it names, if any.
 
-        A line is known by what it said last, and by what its item says. A finished one does
-        not come back open: an open line of the same text is the next round of a chore.
+        A finished line does not come back open: an open line of the same text is
+        the next round of a recurring chore.
         """
         if not self.by_text:
             return None
@@ -59,8 +58,7 @@ class Graves:
             if self._is_another(stone) or (self._is_old(stone) and not task.completed):
                 continue
             if task.completed or not stone.task.completed:
-                for known in _texts(stone):
-                    self.by_text[known].remove(stone)
+                stones.remove(stone)
                 return stone
         return None
 
@@ -97,11 +95,6 @@ class Graves:
             if item.id not in taken and (item.id in named or not at_rest):
                 offered.append(item)
         return offered
-
-
-def _texts(stone: Tombstone) -> set[str]:
-    """Return what a line can say to be this task again."""
-    return {match.normalised(stone.task.text), match.normalised(stone.remote.description)}
 
 
 def latest(tombstones: Iterable[Tombstone]) -> dict[str, Tombstone]:

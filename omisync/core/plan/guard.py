@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omisync.core.model import GONE
+from omisync.core.model import EXISTENCE, GONE
 from omisync.core.plan.steps import Removal
 
 if TYPE_CHECKING:
@@ -55,19 +55,17 @@ def _is_drastic(gone: int, total: int, policy: Policy) -> bool:
 
 def _counts(link: Link, policy: Policy) -> bool:
     """Return whether removing this link would change the server."""
-    if policy.on_removal == "keep":
-        return False
     return link.remote_id is not None and link.parked is None and not is_silent(link, policy)
 
 
 def is_silent(link: Link, policy: Policy) -> bool:
-    """Return whether the server need not hear that this line is gone.
-
-    Of one that it did not answer it has to: what the item says now, nobody knows.
-    """
-    done = link.base is not None and link.base.remote.completed
-    settled = policy.on_removal == "keep" or (policy.on_removal == "complete" and done)
-    return settled and not link.doubt
+    """Return whether the server need not hear that this line is gone."""
+    return policy.on_removal == "keep" or (
+        policy.on_removal == "complete"
+        and link.base is not None
+        and link.base.remote.completed
+        and link.doubt.isdisjoint({"completed", EXISTENCE})
+    )
 
 
 def departure(departing: Sequence[Link], seen: Observation, policy: Policy) -> Removal:

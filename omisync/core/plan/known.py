@@ -129,7 +129,7 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
     if base is None:
         return link
     remote = item.fields if item is not None else base.remote
-    if item is not None and not link.clear_due:
+    if item is not None and not (link.clear_due or link.doubt):
         base = _unsaid(base)
     parked = link.parked is not None
     if parked:
@@ -340,6 +340,9 @@ def _back(draft: Draft, link: Link, item: RemoteItem | None) -> AddLocal | None:
 def buried(link: Link, how: str, now: float, *, counted: bool) -> Tombstone:
     """Return the tombstone of a link whose removal took effect at ``now``.
 
+    A line that was opened again did not go as a finished one, though Omi did not hear of it.
+    One whose date the server keeps clears that anew when it is back.
+
     Raises:
         ValueError: the link was never settled, so there is nothing to bury.
     """
@@ -348,4 +351,8 @@ def buried(link: Link, how: str, now: float, *, counted: bool) -> Tombstone:
     remote: Fields = link.base.remote
     if how == "complete":
         remote = replace(remote, completed=True)
-    return Tombstone(link.key, link.remote_id, link.seen, remote, how, now, counted)
+    said = link.base.local
+    said = replace(said, completed=said.completed and link.seen.completed)
+    if link.clear_due and remote.due_at is not None:
+        said = replace(said, due=remote.due_at.date().isoformat())
+    return Tombstone(link.key, link.remote_id, said, remote, how, now, counted)
