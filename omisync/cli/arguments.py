@@ -281,8 +281,8 @@ Creates and changes nothing in Omi. A damaged store is kept aside; the links
 that can still be read in it stay.
 """
 FORGET = """\
-For a removed line whose item Omi will not complete or delete: the item stays in
-Omi, omisync stops trying.
+For a removed line whose item Omi will not complete or delete, or which is to be
+removed soon: the item stays in Omi, omisync stops trying.
 """
 UNDO = """\
 For two-way sync: the file becomes what it was before the last write. Items whose

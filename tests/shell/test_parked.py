@@ -70,6 +70,15 @@ async def test_what_was_given_up_does_not_come_back_as_a_line(person: Person) ->
     assert person.omi() == {"a": False, "b": False}
 
 
+async def test_a_removal_that_is_to_be_tried_again_is_given_up(parked: Person) -> None:
+    """A retry may come before it: the removal is as pending as before."""
+    async with parked.desk() as desk:
+        sync.retry(desk.store, "cat", 5.0)
+        assert sync.forget(desk.store, "feed the cat", 6.0) == ["feed the cat"]
+    assert (await parked.cycle()).code == errors.PARKED
+    assert parked.omi()["feed the cat"] is False
+
+
 async def test_a_removal_is_given_up_when_asked_for(parked: Person) -> None:
     """Its item stays as it is; a task that still has its line is never given up."""
     async with parked.desk() as desk:

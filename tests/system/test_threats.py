@@ -273,6 +273,18 @@ def test_a_place_that_is_closed_is_named(nobody: Path, part: str) -> None:
 
 
 @needs_root
+def test_a_place_that_cannot_be_made_is_named(nobody: Path) -> None:
+    """The folder of the store is not there yet, and the one around it is closed."""
+    os.seteuid(0)
+    nobody.chmod(0o555)
+    os.seteuid(NOBODY)
+    path = nobody / "omisync" / "lists" / "todo.db"
+    with pytest.raises(StoreUnusable, match="cannot be written: Permission denied") as caught:
+        check_place(path)
+    assert caught.value.advice.startswith(f"Make {nobody} writable for you, ")
+
+
+@needs_root
 def test_a_lock_that_is_closed_is_named(nobody: Path) -> None:
     """Not the folder, which is open: whoever made it writable would have won nothing."""
     place = nobody / "todo.db.lock"
