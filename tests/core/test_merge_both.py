@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import clocks, due_values, moments, zones
 
-from omisync.core import due, merge
+from omisync.core import due, markdown, merge
 from omisync.core.merge import Encoding, Joined
 from omisync.core.model import EXISTENCE, Base, Clash, Fields, Patch, Task
 
@@ -338,3 +338,78 @@ def test_what_a_line_cannot_say_never_comes_into_it(
         assert all(clash.lost == "remote" for clash in lost)
         if name in came.patch.names and getattr(remote, name) != getattr(AGREED.remote, name):
             assert lost, "a value of Omi's gave way"
+
+
+def test_the_date_of_a_finished_line_is_not_sent_with_its_new_words() -> None:
+    """It was held back, and would ring the phone."""
+    done = Task("old", True, "2026-12-24")
+    base = Base(done, merge.encode(done, ENCODING))
+    came = merge.join(replace(done, text="new"), base, base.remote, ENCODING)
+    assert came.patch == Patch(description="new")
+    assert came.task == replace(done, text="new")
+
+
+def test_a_date_that_was_held_back_meets_one_of_the_app() -> None:
+    """The line keeps its own, as in any clash, though nobody edited it."""
+    done = Task("old", True, "2026-12-24")
+    base = Base(done, merge.encode(done, ENCODING))
+    came = merge.join(done, base, replace(base.remote, due_at=NOON + timedelta(days=1)), ENCODING)
+    assert came.task == done
+    assert came.patch == Patch(due_at=datetime(2026, 12, 24, 9, tzinfo=UTC))
+    assert [(clash.field, clash.kept_value) for clash in came.clashes] == [
+        ("due_at", "2026-12-24"),
+    ]
+
+
+def test_a_time_that_is_taken_out_of_a_line_is_taken_out_of_its_item() -> None:
+    """The app changed nothing: that the day is the same says nothing."""
+    timed = replace(OLD, due="2026-12-24T17:00")
+    base = Base(timed, merge.encode(timed, ENCODING))
+    came = merge.join(OLD, base, base.remote, ENCODING)
+    assert came.patch == Patch(due_at=datetime(2026, 12, 24, 9, tzinfo=UTC))
+
+
+def test_a_fraction_of_a_second_is_no_other_time() -> None:
+    """Both set the same one; a line cannot say what is beyond its seconds."""
+    local = replace(OLD, due="2026-12-24T12:00")
+    remote = replace(AGREED.remote, due_at=NOON.replace(microsecond=1))
+    came = joined(local, remote)
+    assert (came.task, came.patch, came.clashes) == (local, Patch(), [])
+    assert came.base.remote == remote
+
+
+def test_words_that_read_the_same_agree() -> None:
+    """The line says in one line what the app says in two: neither is written anew."""
+    encoding = Encoding(UTC, time(9), markdown.legible)
+    local, remote = replace(OLD, text="two lines"), replace(AGREED.remote, description="two\nlines")
+    came = merge.join(local, AGREED, remote, encoding)
+    assert (came.task, came.patch, came.clashes) == (local, Patch(), [])
+    assert came.base == Base(local, remote)
+
+
+def test_what_was_sent_and_arrived_is_no_clash() -> None:
+    """Only the answer was lost; it is sent once more, to be sure."""
+    local, remote = replace(OLD, text="new"), replace(AGREED.remote, description="new")
+    came = joined(local, remote, doubt=frozenset({"description"}))
+    assert (came.patch, came.clashes) == (Patch(description="new"), [])
+
+
+def test_spaces_around_a_text_do_not_make_it_a_longer_one() -> None:
+    """The app reworded what the server has whole: its words come in."""
+    spaced = Task(" old ")
+    base = Base(spaced, merge.encode(spaced, ENCODING))
+    came = merge.join(spaced, base, Fields("new"), ENCODING)
+    assert (came.task.text, came.patch, came.clashes) == ("new", Patch(), [])
+
+
+def test_an_edit_asks_whether_its_item_exists() -> None:
+    """Then the description need not be sent for the sake of an answer."""
+    came = joined(replace(OLD, completed=True), AGREED.remote, doubt=frozenset({EXISTENCE}))
+    assert came.patch == Patch(completed=True)
+
+
+def test_a_doubted_text_that_is_empty_is_not_sent() -> None:
+    """No server takes it; one may have given it."""
+    base = Base(OLD, replace(AGREED.remote, description=""))
+    came = merge.join(OLD, base, base.remote, ENCODING, doubt=frozenset({"description"}))
+    assert came.patch == Patch()

@@ -13,7 +13,7 @@ from rawserver import RawServer, http
 
 from omisync import errors
 from omisync.api import OmiClient, reading
-from omisync.api.reading import Window
+from omisync.api.reading import Page, Window
 from omisync.core.model import Fields, RemoteItem
 from omisync.sandbox import KEY, Sandbox
 
@@ -253,6 +253,51 @@ async def test_a_crowded_window_is_read_in_parts() -> None:
         listing = await omi.window(start.timestamp(), end.timestamp())
         assert len(listing.items) == 1510
         assert listing.complete
+
+
+async def asked(rows: list[RemoteItem], *, thorough: bool = False) -> tuple[Listing, list[Window]]:
+    """Read these rows, all of which each window shows that rightly does."""
+    windows = []
+
+    async def ask(window: Window) -> Page:
+        windows.append(window)
+        shown = tuple(one for one in rows if window.shows(one))
+        return Page(shown, len(shown))
+
+    return await reading.read([Window()], ask, thorough=thorough), windows
+
+
+@pytest.mark.parametrize(("count", "pages"), [(899, 1), (900, 3)])
+async def test_nine_tenths_of_a_page_are_a_full_one(count: int, pages: int) -> None:
+    """From there on rows may be left out, so that it is read in parts."""
+    times = [START + timedelta(minutes=n) for n in range(count)]
+    rows = [RemoteItem(str(n), Fields("d"), time) for n, time in enumerate(times)]
+    listing, windows = await asked(rows)
+    assert (len(listing.items), listing.complete, listing.cut) == (count, True, False)
+    assert len(windows) == pages
+
+
+@pytest.mark.parametrize(("count", "cut"), [(899, False), (900, True)])
+async def test_a_page_of_one_instant_proves_nothing_to_a_thorough_reading(
+    count: int, cut: bool
+) -> None:
+    """It cannot be read in parts; only a page that is full to a usual one is a part of more."""
+    rows = [RemoteItem(str(n), Fields("d"), START) for n in range(count)]
+    window = Window(start=START, end=START)
+    page = Page(tuple(rows), count)
+
+    async def ask(_: Window) -> Page:
+        return page
+
+    listing = await reading.read([window], ask, thorough=True)
+    assert (len(listing.items), listing.complete, listing.cut) == (count, False, cut)
+
+
+def test_what_has_no_time_is_in_no_window_of_times() -> None:
+    """One bound is enough to leave it out."""
+    item = RemoteItem("i", Fields("d"))
+    windows = (Window(), Window(start=START), Window(end=START), Window(start=START, end=START))
+    assert [window.shows(item) for window in windows] == [True, False, False, False]
 
 
 # The cut.

@@ -466,6 +466,18 @@ async def test_a_first_sync_that_fails_reads_a_long_list_once(person: Person, cl
     assert link(person, "newer").remote_id is not None
 
 
+async def test_a_first_sync_finds_what_stands_behind_many_locked_items(
+    person: Person, clock: Clock
+) -> None:
+    """Of each page a quarter is left out: a usual reading would end with the first."""
+    for n in range(1500):
+        then = datetime.fromtimestamp(clock.now - DAY - 60 * n, UTC)
+        person.sandbox.add(f"old {n}", created_at=then).locked = n % 4 == 0
+    person.write("- [ ] old 1499\n")
+    await person.settle()
+    assert len(person.omi()) == 1500
+
+
 @pytest.mark.parametrize("text", ["one", "other"])
 @pytest.mark.parametrize("on_removal", ["complete", "keep"])
 async def test_what_was_read_while_nothing_was_linked_proves_no_item(

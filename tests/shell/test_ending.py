@@ -149,7 +149,7 @@ async def test_the_reason_is_told_as_long_as_a_create_is_looked_for(
 async def test_a_first_sync_that_fails_knows_no_success(person: Person, clock: Clock) -> None:
     """And no number of tasks where there is no file."""
     outcome = await person.cycle()
-    assert outcome.code == errors.NO_FILE
+    assert (outcome.code, outcome.remarks) == (errors.NO_FILE, ())
     last = fact(person, "last")
     assert (last["tasks"], last["success_at"], last["failing_since"]) == (None, None, clock.now)
 

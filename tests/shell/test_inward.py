@@ -476,6 +476,51 @@ async def test_only_what_cannot_be_written_is_left_out(
     assert [str(one.due_at)[:10] for one in items] == [line[19:29], "2027-01-05"]
 
 
+async def test_of_all_that_changed_only_what_cannot_be_written_is_left_out(person: Person) -> None:
+    """A text that its line cannot hold takes neither the date with it nor the tick."""
+    person.settings = TWO_WAY
+    person.write("- [ ] buy milk <!-- ` -->\n")
+    await person.settle()
+    one = item(person, "buy milk")
+    one.description, one.completed, one.due_at = "x ` y", True, DUE
+    (told,) = (await person.cycle(now=True)).remarks
+    assert "what Omi says of the text of 'buy milk' cannot be written" in told
+    assert read(person) == "- [x] buy milk 📅 2026-05-01 <!-- ` -->\n"
+
+
+async def test_a_clash_about_what_no_line_can_say_is_told_as_that_alone(person: Person) -> None:
+    """Omi's word counts more but cannot be written: the line's goes there, as with any clash."""
+    person.settings = f'{TWO_WAY}prefer = "remote"\n'
+    person.write("- [ ] buy milk <!-- ` -->\n")
+    await person.settle()
+    item(person, "buy milk").description = "x ` y"
+    person.write("- [ ] buy oat milk <!-- ` -->\n")
+    outcome = await person.cycle(now=True)
+    assert outcome.plan is not None
+    (clash,) = outcome.plan.clashes
+    assert (clash.field, clash.lost, clash.lost_value) == ("description", "remote", "x ` y")
+    assert outcome.remarks == ()
+    assert person.omi() == {"buy oat milk": False}
+    assert read(person) == "- [ ] buy oat milk <!-- ` -->\n"
+
+
+async def test_an_id_that_cannot_be_written_is_told(person: Person) -> None:
+    """A path of thousands of names is read, and nothing can be written beside it."""
+    lines = f'{".".join("a" * 1_500)} = 1\n[[todo]]\ntext = "a"\n[[todo]]\ntext = "b"\n'
+    person.name, person.settings = "todo.toml", TWO_WAY
+    person.write(lines)
+    await person.settle()
+    person.settings += 'ids = "inline"\n'
+    outcome = await person.cycle(now=True)
+    assert outcome.remarks == tuple(
+        f"{person.todo}:{line}: {text!r} cannot be written anew here (its id); the line stays as"
+        " it is."
+        for line, text in ((2, "a"), (4, "b"))
+    )
+    assert (outcome.code, outcome.counts) == (errors.OK, {})
+    assert read(person) == lines
+
+
 async def test_the_end_of_a_long_text_does_not_overwrite_what_no_line_can_say(
     person: Person,
 ) -> None:
@@ -696,6 +741,19 @@ async def test_twenty_writes_can_be_undone(both: Person) -> None:
     made = writes(both)
     assert [one["copy"] for one in made] == [*(f"{n}" for n in range(1, 20)), copies(both)[-1]]
     assert made[-1]["after"] == file.read(both.todo).digest
+
+
+async def test_a_removal_alone_can_be_undone(both: Person) -> None:
+    """It is a write like any other: its line stands again where it stood."""
+    del both.sandbox.items[item(both, "mow").id]
+    for _ in range(2):
+        await both.settle()
+    assert read(both) == BEFORE.replace("- [ ] mow\n", "")
+    (write,) = writes(both)
+    assert (write["added"], write["former"]) == ([], {})
+    async with both.desk() as desk:
+        sync.undo(desk)
+    assert read(both) == BEFORE
 
 
 async def test_a_save_right_after_the_swap_wins(both: Person) -> None:

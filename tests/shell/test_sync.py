@@ -329,6 +329,19 @@ async def test_an_id_that_is_nobodys_is_told(person: Person) -> None:
     assert sorted(person.omi()) == ["one", "report", "two"]
 
 
+async def test_a_line_that_is_made_anew_is_not_told_as_new(person: Person) -> None:
+    """It names the item that it had, which is gone: that is no typing error."""
+    item = person.sandbox.add("report")
+    person.write(f"- [ ] report omi:{item.id}\n")
+    await person.settle()
+    person.sandbox.remove(item.id)
+    person.write(f"- [ ] report again omi:{item.id}\n")
+    outcome = await person.once()
+    assert outcome.code == errors.OK
+    assert not any("is a new task" in remark for remark in outcome.remarks)
+    assert person.omi() == {"report again": False}
+
+
 async def test_what_a_cycle_told_is_kept_where_the_next_follows_at_once(person: Person) -> None:
     """Linking ``a`` brings its date, so there is one more; status has what the first told."""
     person.sandbox.add("a")

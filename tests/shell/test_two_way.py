@@ -1183,3 +1183,59 @@ async def test_what_waits_for_another_machine_is_told(both: Person) -> None:
     assert isinstance(last, dict)
     assert last["remarks"] == [said, line]
     assert len(both.sandbox.items) == 3
+
+
+async def test_what_waits_for_another_machine_holds_up_no_line_below(both: Person) -> None:
+    """Each is a task of its own, and is created at once."""
+    both.write("- [ ] buy milk\n")
+    await both.settle()
+    both.sandbox.refuse["buy oat milk"] = 422
+    both.write("- [ ] buy oat milk\n")
+    await both.settle()
+    both.write("- [ ] buy oat milk\n- [ ] buy milk\n- [ ] call Bob\n")
+    assert (await both.cycle(now=True)).counts["task.created"] == 1
+    assert both.omi() == {"buy milk": False, "call Bob": False}
+
+
+async def test_as_many_items_stand_for_hidden_ones_as_there_are(both: Person) -> None:
+    """Another machine made one of each line; a third is somebody's new task."""
+    both.write("- [ ] tea\n- [ ] tea\n- [ ] other\n")
+    await both.settle()
+    for one in both.sandbox.items.values():
+        one.hidden = one.description == "tea"
+    for _ in range(3):
+        await both.settle()
+    for _ in range(3):
+        both.sandbox.add("tea")
+    both.clock.pass_by(600)
+    outcome = await both.cycle(now=True)
+    assert any(remark.startswith("2 items of Omi say the same") for remark in outcome.remarks)
+    assert read(both).count("tea") == 3
+
+
+async def test_a_finished_item_that_is_not_listed_is_opened_with_its_line(both: Person) -> None:
+    """Its line was taken out, and is put back: that it is there is asked with the same request."""
+    both.settings += "removal_grace = 0\n"
+    both.write("- [ ] one\n- [ ] other\n")
+    await both.settle()
+    one = item(both, "one")
+    both.write("- [ ] other\n")
+    await both.settle()
+    assert one.completed
+    one.hidden = True
+    both.write("- [ ] one\n- [ ] other\n")
+    await both.settle()
+    assert (one.completed, len(both.sandbox.items)) == (False, 2)
+
+
+async def test_nothing_takes_a_place_where_no_equal_texts_are_linked(both: Person) -> None:
+    """What came instead of an item is a line of its own, as is the one that was edited."""
+    both.settings += "adopt = false\n"
+    both.write("- [ ] buy milk\n- [ ] other\n")
+    await both.settle()
+    both.sandbox.reprocess(item(both, "buy milk").id)
+    both.write("- [ ] buy oat milk\n- [ ] other\n")
+    for _ in range(2):
+        await both.settle()
+    assert both.omi() == dict.fromkeys(("buy oat milk", "other", "buy milk"), False)
+    assert read(both) == "- [ ] buy oat milk\n- [ ] other\n- [ ] buy milk\n"
