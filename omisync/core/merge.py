@@ -126,7 +126,10 @@ def join(  # noqa: PLR0913 - three versions, and what decides between them
     _join_completed(joined, context)
     _join_text(joined, context)
     _join_due(joined, context)
-    joined.patch = made_sure(joined.patch, doubt, base.remote)
+    asked, now = base.remote, remote.description  # whether it exists is asked by its words
+    if "description" not in doubt and 0 < len(now) <= DESCRIPTION_LIMIT:
+        asked = replace(asked, description=now)
+    joined.patch = made_sure(joined.patch, doubt, asked)
     return joined
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 import tomllib
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from person import Person, fact, item, read
 
 from omisync import errors, sync
 from omisync.store import Store
+
+if TYPE_CHECKING:
+    from omisync.sandbox import Fault
 
 TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
 
@@ -1239,3 +1243,21 @@ async def test_nothing_takes_a_place_where_no_equal_texts_are_linked(both: Perso
         await both.settle()
     assert both.omi() == dict.fromkeys(("buy oat milk", "other", "buy milk"), False)
     assert read(both) == "- [ ] buy oat milk\n- [ ] other\n- [ ] buy milk\n"
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "5xx_before"])
+async def test_an_edit_in_the_app_outlives_a_deletion_without_an_answer(
+    both: Person, fault: Fault
+) -> None:
+    """The line came back, and the item is asked whether it is there: by its own words."""
+    both.settings += 'on_removal = "delete"\n'
+    both.write("- [ ] a\n- [ ] b\n- [ ] c\n")
+    await both.settle()
+    both.write("- [ ] a\n- [ ] c\n")
+    both.sandbox.fault_next(fault, method="DELETE")
+    assert (await both.cycle(now=True)).code == errors.TEMPORARY
+    item(both, "b").description = "reworded in the app"
+    both.write("- [ ] a\n- [ ] b\n- [ ] c\n")
+    await both.settle()
+    assert both.todo.read_text() == "- [ ] a\n- [ ] reworded in the app\n- [ ] c\n"
+    assert both.omi() == dict.fromkeys(("a", "reworded in the app", "c"), False)
