@@ -63,10 +63,9 @@ def pair(
 ) -> Matching:
     """Return which entry is which link; ``links`` come sorted by rank.
 
-    ``edited`` has another text of links, by index. The one that the app gave: another
-    machine may have written it into the file, or a person on both sides. Or that which is
-    agreed on: a rewording may be taken back. ``unread`` are the indices of entries whose
-    box means nothing.
+    ``edited`` has the text that the app gave to links, by index: another machine may
+    have written it into the file, or a person on both sides. ``unread`` are the indices
+    of entries whose box means nothing.
 
     Links are compared as last seen. Those absent for now take part in every
     step, so that a line which comes back is the same task; among equal lines
@@ -87,6 +86,7 @@ def pair(
     if unread:
         _by_unread(board, edited)
     _by_rewording(board)
+    _by_agreement(board)
     return Matching(
         pairs=tuple((at, link) for at, link in enumerate(board.link_of) if link is not None),
         new=tuple(at for at, link in enumerate(board.link_of) if link is None),
@@ -172,10 +172,23 @@ def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
         olds = board.old(absent=absent)
         if (news := board.held()) and olds:
             by_text(board, news, olds)
-    bases = {at: board.links[at].base for at in board.old()}
-    said = {at: base.local.text for at, base in bases.items() if base is not None}
-    for texts in (edited, said):
+    for texts in (edited, _agreed(board)):
         _by_saying(board, board.held(), texts)
+
+
+def _by_agreement(board: Board) -> None:
+    """Match the lines for which no task was found with those that said the same when synced.
+
+    A rewording that was not sent may be taken back.
+    """
+    if agreed := _agreed(board):
+        _by_saying(board, _unclaimed(board), agreed)
+
+
+def _agreed(board: Board) -> dict[int, str]:
+    """Return what the lines of the links that are left said when they were last in sync."""
+    bases = {at: board.links[at].base for at in board.old()}
+    return {at: base.local.text for at, base in bases.items() if base is not None}
 
 
 def _by_rewording(board: Board) -> None:

@@ -151,36 +151,31 @@ def _met(seen: Observation, policy: Policy) -> _Met:
     With a listing every item may have changed, so every line is looked at.
     """
     if seen.listed is not None:
-        return _matched(seen, seen.entries, seen.links, policy)
+        edited = _edited(seen.links, seen.listed, policy)
+        return _matched(seen, seen.entries, seen.links, edited)
     ends = unchanged.ends(seen.entries, seen.links)
     if ends == unchanged.Ends():
-        return _matched(seen, seen.entries, seen.links, policy)
+        return _matched(seen, seen.entries, seen.links)
     head, tail = ends
     entries = seen.entries[head : len(seen.entries) - tail]
     links = seen.links[head : len(seen.links) - tail]
-    met = _matched(seen, entries, links, policy)
+    met = _matched(seen, entries, links)
     edges = [(0, links[0])] * (head > 0) + [(len(entries) - 1, links[-1])] * (tail > 0)
     if all(met.ranks[number] == link.rank for number, link in edges):
         return met
     # There was no room between the ranks of the two neighbours.
-    return _matched(seen, seen.entries, seen.links, policy)
+    return _matched(seen, seen.entries, seen.links)
 
 
-def _other_texts(
+def _edited(
     links: Sequence[Link], listed: Mapping[str, RemoteItem], policy: Policy
 ) -> dict[int, str]:
-    """Return what lines may say besides what they said last, by the index of their link.
-
-    That is the text which the app gave to the task since, else the one that was agreed on:
-    a rewording that was not sent yet may be taken back.
-    """
+    """Return the texts that the app gave to links since, by index, as lines would say them."""
     texts = {}
     for at, link in enumerate(links):
-        item, base = listed.get(link.remote_id or ""), link.base
-        if item and base and item.fields.description != base.remote.description:
+        item = listed.get(link.remote_id or "")
+        if item and link.base and item.fields.description != link.base.remote.description:
             texts[at] = merge.decode(item.fields, policy.encoding).text
-        elif base and base.local.text != link.seen.text:
-            texts[at] = base.local.text
     return texts
 
 
@@ -188,7 +183,7 @@ def _matched(
     seen: Observation,
     entries: Sequence[Entry],
     links: Sequence[Link],
-    policy: Policy,
+    edited: Mapping[int, str] | None = None,
 ) -> _Met:
     """Return which entry is which link; lines that are not read stand among the others."""
     every: Sequence[Entry] = entries
@@ -200,8 +195,7 @@ def _matched(
         every = [entry for _, entry in lines]
         places = sorted(range(len(lines)), key=lambda at: lines[at][0])
         read, held = places[: len(entries)], places[len(entries) :]
-    others = _other_texts(links, seen.listed or {}, policy)
-    matching = match.pair(every, links, others, {*held})
+    matching = match.pair(every, links, edited, {*held})
     link_of = {entry: links[link] for entry, link in matching.pairs}
     return _Met(
         entries,

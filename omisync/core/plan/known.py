@@ -138,7 +138,7 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
         if not parked:
             _agreed(draft, link, entry)
         return link
-    policy = draft.policy
+    policy, unsaid = draft.policy, draft.seen.unsaid.get(link.key, frozenset())
     joined = merge.join(
         entry.task,
         base,
@@ -146,12 +146,13 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
         policy.encoding,
         prefer=policy.prefer,
         doubt=link.doubt,
-        unsaid=draft.seen.unsaid.get(link.key, frozenset()),
+        unsaid=unsaid,
     )
     if joined.unheard:
         draft.unheard.append(entry)
     patch = joined.patch
-    if patch and link.clear_due and joined.task.due is None and entry.task.due is None:
+    undated = joined.task.due is None and entry.task.due is None and "due_at" not in unsaid
+    if patch and link.clear_due and undated:
         patch = replace(patch, clear_due=True)
     after = link.but(base=joined.base, seen=joined.task) if joined.base != base else link
     inward = joined.task != entry.task
@@ -354,5 +355,5 @@ def buried(link: Link, how: str, now: float, *, counted: bool) -> Tombstone:
     said = link.base.local
     said = replace(said, completed=said.completed and link.seen.completed)
     if link.clear_due and remote.due_at is not None:
-        said = replace(said, due=remote.due_at.date().isoformat())
+        said = replace(said, due=remote.due_at.isoformat())  # as no line says it
     return Tombstone(link.key, link.remote_id, said, remote, how, now, counted)
