@@ -1261,3 +1261,40 @@ async def test_an_edit_in_the_app_outlives_a_deletion_without_an_answer(
     await both.settle()
     assert both.todo.read_text() == "- [ ] a\n- [ ] reworded in the app\n- [ ] c\n"
     assert both.omi() == dict.fromkeys(("a", "reworded in the app", "c"), False)
+
+
+@pytest.mark.parametrize("edit", ["reword", "date"])
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
+async def test_an_edit_in_the_app_outlives_a_line_whose_edit_had_no_answer(
+    both: Person, fault: Fault, edit: str
+) -> None:
+    """What the app says is neither what was agreed on nor what was sent: the line is back."""
+    both.settings += 'on_removal = "delete"\n'
+    both.write("- [ ] a\n- [ ] b\n- [ ] c\n")
+    await both.settle()
+    one = item(both, "b")
+    both.write("- [ ] a\n- [ ] b more\n- [ ] c\n")
+    both.sandbox.fault_next(fault, method="PATCH")
+    assert (await both.cycle(now=True)).code == errors.TEMPORARY
+    if edit == "reword":
+        one.description = "b in the app"
+    else:
+        one.due_at = datetime(2027, 5, 6, 9, tzinfo=UTC)
+    both.write("- [ ] a\n- [ ] c\n")
+    await both.settle()
+    assert one.id in both.sandbox.items
+    said = one.description + (" 📅 2027-05-06" if edit == "date" else "")
+    assert f"- [ ] {said}\n" in both.todo.read_text()
+
+
+async def test_an_edit_without_an_answer_brings_no_line_back(both: Person) -> None:
+    """What the item says is what the line said last."""
+    both.settings += 'on_removal = "delete"\n'
+    both.write("- [ ] a\n- [ ] b\n- [ ] c\n")
+    await both.settle()
+    both.write("- [ ] a\n- [ ] b more\n- [ ] c\n")
+    both.sandbox.fault_next("reset_after", method="PATCH")
+    assert (await both.cycle(now=True)).code == errors.TEMPORARY
+    both.write("- [ ] a\n- [ ] c\n")
+    await both.settle()
+    assert both.omi() == {"a": False, "c": False}

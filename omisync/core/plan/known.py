@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import merge
-from omisync.core.model import LET_GO, WRITABLE_ID, Base, Tombstone
+from omisync.core.model import FIELDS, LET_GO, WRITABLE_ID, Base, Tombstone
 from omisync.core.plan.guard import is_silent
 from omisync.core.plan.steps import (
     AddLocal,
@@ -326,16 +326,37 @@ def _back(draft: Draft, link: Link, item: RemoteItem | None) -> AddLocal | None:
 
     A finished one stays out, as others do, unless its item would go with what was edited.
     """
-    base = link.base
-    if item is None or base is None or link.doubt or link.parked or item.fields == base.remote:
-        return None
-    task = merge.decode(item.fields, draft.policy.encoding)
     policy = draft.policy
+    if item is None or link.parked or not _is_edited(link, item.fields, policy):
+        return None
+    task = merge.decode(item.fields, policy.encoding)
     stays = policy.import_items != "all" and policy.on_removal != "delete"
     if not task.text or (task.completed and stays):
         return None
-    after = link.but(seen=task, base=Base(task, item.fields), absent_since=None, failures=0)
+    after = link.but(
+        seen=task,
+        base=Base(task, item.fields),
+        absent_since=None,
+        failures=0,
+        doubt=frozenset(),
+    )
     return AddLocal(after, item, is_back=True)
+
+
+def _is_edited(link: Link, now: Fields, policy: Policy) -> bool:
+    """Return whether the app edited an item, not merely a request that was not answered.
+
+    Where nothing is lost with the line, any of those counts for the whole.
+    """
+    if link.base is None or (link.doubt and policy.on_removal != "delete"):
+        return False
+    sent, agreed = merge.encode(link.seen, policy.encoding), link.base.remote
+    return any(
+        getattr(now, name) not in {getattr(agreed, name), getattr(sent, name)}
+        if name in link.doubt
+        else getattr(now, name) != getattr(agreed, name)
+        for name in FIELDS
+    )
 
 
 def buried(link: Link, how: str, now: float, *, counted: bool) -> Tombstone:
