@@ -696,20 +696,25 @@ async def test_a_deletion_without_an_answer_is_asked_about_under_another_policy(
     assert person.omi() == {"call the plumber": False, "stay": False}
 
 
+async def gone_and_back(person: Person, synced: str, *, unsent: str, back: str) -> None:
+    """Sync a line, edit it under a limit, remove it once that is over, and write it again."""
+    person.write(synced + OTHER)
+    await person.settle()
+    person.sandbox.fault_rate({"429": 1.0})
+    person.write(unsent + OTHER)
+    await person.cycle()
+    person.sandbox.fault_rate({})
+    person.clock.pass_by(DAY)
+    for text in (OTHER, back + OTHER):
+        person.write(text)
+        await person.settle()
+
+
 async def test_the_date_that_was_taken_away_is_cleared_when_the_line_is_back(
     person: Person,
 ) -> None:
     """Omi did not hear of it before the line went."""
-    person.write(DATED + OTHER)
-    await person.settle()
-    person.sandbox.fault_rate({"429": 1.0})
-    person.write(CALL + OTHER)
-    await person.cycle()
-    person.sandbox.fault_rate({})
-    person.clock.pass_by(DAY)
-    for text in (OTHER, CALL + OTHER):
-        person.write(text)
-        await person.settle()
+    await gone_and_back(person, DATED, unsent=CALL, back=CALL)
     one = item(person, "call the plumber")
     assert (one.due_at, one.completed) == (None, False)
 
@@ -721,16 +726,7 @@ async def test_a_tick_that_did_not_get_through_makes_no_twin(
 ) -> None:
     """The line went, and the next round of the chore is written: the item is open still."""
     person.settings = f'[sync]\ndirection = "{direction}"\non_removal = "{on_removal}"\n'
-    person.write(CALL + OTHER)
-    await person.settle()
-    person.sandbox.fault_rate({"429": 1.0})
-    person.write(DONE + OTHER)
-    await person.cycle()
-    person.sandbox.fault_rate({})
-    person.clock.pass_by(DAY)
-    for text in (OTHER, CALL + OTHER):
-        person.write(text)
-        await person.settle()
+    await gone_and_back(person, CALL, unsent=DONE, back=CALL)
     assert person.omi() == {"call the plumber": False, "stay": False}
     assert len(person.sandbox.items) == 2
 
