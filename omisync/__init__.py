@@ -5,7 +5,7 @@ The map of this package, from the decision outwards:
 - ``core``         decides: what the file says, which task is which, what to do. Pure.
 - ``errors``       what can go wrong, by who must act; each class has its exit code.
 - ``places``       where config, state and key are found. Standard library only.
-- ``libc``         functions of the C library that Python has no name for.
+- ``libc``         what is asked of the C library: functions, and its heap.
 - ``config``       the config file as one frozen model.
 - ``file``         the todo file's bytes.
 - ``watch``        says that the file may have changed.

@@ -1,8 +1,18 @@
-"""Functions of the C library that Python has no name for."""
+"""What is asked of the C library itself: functions without a name in Python, and its heap."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import sysconfig
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HEAP = "PYTHONMALLOC"
+"""Where Python takes its memory from (its manual, "Environment variables"): read as it starts."""
 
 
 def call(name: str, *arguments: int | bytes) -> int | None:
@@ -24,3 +34,27 @@ def call(name: str, *arguments: int | bytes) -> int | None:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
+
+
+def take_its_heap(environ: Mapping[str, str]) -> None:
+    """Start this process anew, with the same pid, so that its memory is that of glibc.
+
+    Python's own allocator returns memory by arenas of 256 KiB to 1 MiB, and an object that
+    stays keeps a whole one; malloc_trim(3) returns each free page.  To be called before
+    anything is open that an exec would lose.  Does nothing where another C library would
+    serve it worse, or where who started the process has chosen.
+    """
+    if HEAP in environ or sys.flags.ignore_environment or not sys.executable:
+        return
+    if sysconfig.get_config_var("Py_GIL_DISABLED") or not _is_glibc():
+        return
+    with contextlib.suppress(OSError):  # then it stays as it is: larger, and just as well
+        command = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(command[0], command, {**environ, HEAP: "malloc"})  # noqa: S606 - its own command
+
+
+def _is_glibc() -> bool:
+    try:
+        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
+    except (ValueError, OSError):
+        return False

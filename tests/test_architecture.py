@@ -57,8 +57,8 @@ MAY_IMPORT = {
     "show": "core errors",
     "daemon": "sync watch control config show log store file quick places libc errors",
     "sandbox": "errors",
-    "cli": "api config control core daemon errors file log places quick sandbox show store sync"
-    " watch",
+    "cli": "api config control core daemon errors file libc log places quick sandbox show store"
+    " sync watch",
     "__main__": "cli",
 }
 """What of ours each part may import, besides itself and ``omisync.__version__``.

@@ -11,7 +11,7 @@ import time
 from argparse import Namespace
 from typing import TYPE_CHECKING, TypeVar
 
-from omisync import errors, places, quick
+from omisync import errors, libc, places, quick
 from omisync.cli.arguments import config_of
 
 if TYPE_CHECKING:
@@ -329,6 +329,7 @@ def daemon(options: Namespace) -> int:
     # They ask for what a start does anyway, and would end one that is not that far.
     for number in (signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+    libc.take_its_heap(os.environ)
     import asyncio
 
     from omisync.daemon.serve import serve

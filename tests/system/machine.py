@@ -30,7 +30,11 @@ PATIENCE = 50
 OTHER_KEY = "omi_dev_sandbox_other_0123456789abcdef"
 """A second account's key; ``Omi`` knows it only when a test adds it."""
 
-OF_PYTHON = {"LANG": "C.UTF-8", "PYTHONPATH": str(Path(omisync.__file__).parents[1])}
+OF_PYTHON = {
+    "LANG": "C.UTF-8",
+    "PYTHONMALLOC": "malloc",  # as a daemon starts itself anew, which a fork cannot
+    "PYTHONPATH": str(Path(omisync.__file__).parents[1]),
+}
 """What a command is told of how Python is to start: the same for all, see ``forks``."""
 
 IMPORT = "import time:"

@@ -15,6 +15,7 @@ import sys
 import threading
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -25,7 +26,6 @@ from omisync import control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from machine import Omi
 
@@ -95,6 +95,28 @@ def pushing(machine: Machine, daemon: Daemon) -> None:
     machine.omi.sandbox.fault_next("slow", method="POST")
     machine.write(BEGUN + lines(*range(180)))
     machine.omi.until(lambda omi: bool(omi.waiting))
+
+
+def started_with(pid: int) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment that a process was started with, the last time."""
+    command, environ = (
+        Path(f"/proc/{pid}/{name}").read_text().split("\0")[:-1] for name in ("cmdline", "environ")
+    )
+    return command, dict(pair.split("=", 1) for pair in environ)
+
+
+@pytest.mark.parametrize(("chosen", "used"), [(None, "malloc"), ("pymalloc", "pymalloc")])
+def test_memory_is_that_of_the_c_library(machine: Machine, chosen: str | None, used: str) -> None:
+    """It returns what it no longer needs; nothing else of a start is changed by that."""
+    if "glibc" not in (os.confstr("CS_GNU_LIBC_VERSION") or ""):
+        pytest.skip("another C library")
+    machine.real = True
+    machine.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # which every command sets
+    given = ["-v", "-c", str(machine.config_file)]
+    with synced(machine, *given[1:], PYTHONMALLOC=chosen) as daemon:
+        command, environ = started_with(daemon.process.pid)
+        assert command == [*COMMAND, *given]
+        assert environ == machine.surroundings(PYTHONMALLOC=used)
 
 
 STATES = [idle, settling, hanging_change, hanging_create, backing_off, limited, pushing]
