@@ -388,7 +388,7 @@ class Tombstone:
     ``remote`` is the item as the removal left it. ``how`` is the policy that
     was applied (complete, delete or keep), or one of those above. ``removed_at`` is, of a
     twin, from when it may be deleted. ``counted`` tells whether the removal counts for the
-    removal guard.
+    removal guard. ``words`` is the line's last text where Omi did not hear of it, else empty.
     """
 
     key: str
@@ -398,6 +398,7 @@ class Tombstone:
     how: str
     removed_at: float
     counted: bool = True
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,7 @@ def tombstone_row(stone: Tombstone) -> tuple[object, ...]:
         stone.how,
         stone.removed_at,
         stone.counted,
+        stone.words,
     )
 
 
@@ -192,7 +193,7 @@ def tombstone(row: Row) -> Tombstone:
     """Return the tombstone of a row."""
     row = kinds.checked(row, kinds.TOMBSTONE)
     (key, remote_id, text, completed, due, description, r_completed, due_at, *rest) = row
-    how, removed_at, counted = rest
+    how, removed_at, counted, *words = rest
     return Tombstone(
         key,
         remote_id,
@@ -201,6 +202,7 @@ def tombstone(row: Row) -> Tombstone:
         how,
         removed_at,
         bool(counted),
+        *words,
     )
 
 

@@ -83,7 +83,10 @@ INTENT = (
     *(_maybe(_failure), _maybe(_moment), _number),
     *(_text, _number),  # not before version 3
 )
-TOMBSTONE = (_text, _text, *_TASK, *_TASK, _text, _moment, _flag)
+TOMBSTONE = (
+    *(_text, _text, *_TASK, *_TASK, _text, _moment, _flag),
+    _text,  # not before version 5
+)
 GATE = (_text, _moment, _wait, _maybe(_number))
 EVENT = (_moment, _text, _text, _maybe(_text), _maybe(_text), _text)
 CLASH = (_number, _moment, _maybe(_moment), *(_text,) * 6)

@@ -11,7 +11,9 @@ TWO_WAY = 2
 """The version since which there are missing items and clashes."""
 BATCHED = 4
 """The version since which the intents of a batch are one row; before, each had its own."""
-VERSION = BATCHED
+WORDS = 5
+"""The version since which tombstones have the words that Omi did not hear of."""
+VERSION = WORDS
 
 INTENTS = """
 CREATE TABLE intents (
@@ -36,7 +38,8 @@ CREATE TABLE links (
     key TEXT PRIMARY KEY, remote_id TEXT NOT NULL,
     text TEXT NOT NULL, completed INTEGER NOT NULL, due TEXT,
     remote_description TEXT NOT NULL, remote_completed INTEGER NOT NULL, remote_due_at TEXT,
-    how TEXT NOT NULL, removed_at REAL NOT NULL, counted INTEGER NOT NULL
+    how TEXT NOT NULL, removed_at REAL NOT NULL, counted INTEGER NOT NULL,
+    words TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE gates (
     bucket TEXT PRIMARY KEY, set_at REAL NOT NULL, retry_after REAL NOT NULL, ceiling INTEGER
@@ -61,6 +64,7 @@ _TO_2 = (
     "ALTER TABLE links ADD COLUMN made_at REAL",
     CLASHES,
 )
+_TO_5 = ("ALTER TABLE tombstones ADD COLUMN words TEXT NOT NULL DEFAULT ''",)
 
 
 def migration(version: int) -> tuple[str, ...]:
@@ -70,4 +74,5 @@ def migration(version: int) -> tuple[str, ...]:
     put anew: their table is empty then.
     """
     to_2 = _TO_2 if version < TWO_WAY else ()
-    return (*to_2, "DROP TABLE intents", INTENTS, f"PRAGMA user_version={VERSION}")
+    to_5 = _TO_5 if version < WORDS else ()
+    return (*to_2, *to_5, "DROP TABLE intents", INTENTS, f"PRAGMA user_version={VERSION}")

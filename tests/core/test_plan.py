@@ -501,6 +501,24 @@ def test_a_finished_line_that_is_to_have_no_item_gets_none() -> None:
     assert len(made([line], tombstones=[left], unlinked=[], read_whole=True).ops) == 1
 
 
+def test_a_text_that_omi_did_not_hear_of_finds_the_item() -> None:
+    """And Omi hears of it then; but an item that says just that is the one."""
+    settled = linked(Task("a"))
+    grave = plan.buried(settled.but(seen=Task("b")), "keep", NOW - 60, counted=True)
+    assert (grave.task.text, grave.words) == ("a", "b")
+    assert plan.buried(settled.but(seen=Task(" a ")), "keep", NOW, counted=True).words == ""
+    (op,) = made([entry("b")], tombstones=[grave]).ops
+    assert isinstance(op, Revive)
+    assert (op.link.key, op.patch) == ("k1", Patch("b"))
+    first, second = made([entry("b"), entry("a", line=2)], tombstones=[grave]).ops
+    assert [isinstance(op, Revive) for op in (first, second)] == [True, False]
+    first, second = made([entry("a"), entry("b", line=2)], tombstones=[grave]).ops
+    assert [isinstance(op, Revive) for op in (first, second)] == [True, False]
+    items = [RemoteItem("r1", Fields("a")), RemoteItem("r2", Fields("b"))]
+    (op,) = made([entry("b")], tombstones=[grave], unlinked=items, read_whole=True).ops
+    assert op.link.remote_id == "r2"
+
+
 def test_a_grave_gives_one_task() -> None:
     """Two lines of the buried text: one rises, the other is new."""
     ops = made([entry("a"), entry("a", line=2)], tombstones=[stone("a", False)]).ops

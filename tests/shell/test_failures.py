@@ -673,7 +673,7 @@ async def test_a_line_that_comes_back_says_what_omi_says(
     one = person.sandbox.items[ours.remote_id or ""]
     assert (one.description, one.completed) == (text, done)
     assert (one.due_at is not None) == due
-    if edited == back and fault == "reset_after":
+    if edited == back:
         assert len(person.sandbox.items) == 2, "it is the same task"
 
 
@@ -762,3 +762,16 @@ async def test_a_line_may_go_and_come_back_and_again(person: Person, fault: Faul
     await person.settle()
     assert person.omi() == {"call the plumber": False, "stay": False}
     assert len(person.sandbox.items) == 2
+
+
+@pytest.mark.parametrize("settings", ["", 'on_removal = "keep"\n', TWO_WAY])
+async def test_a_rewording_that_was_not_sent_finds_its_item(person: Person, settings: str) -> None:
+    """Its line went before Omi heard of it, and comes back: it is the same task, said anew."""
+    person.settings = settings if settings == TWO_WAY else f"[sync]\n{settings}"
+    await gone_and_back(person, CALL, unsent=TODAY, back=TODAY)
+    assert person.omi() == {"call the plumber today": False, "stay": False}
+    person.write(OTHER)
+    await person.settle()
+    person.write(CALL + OTHER)
+    await person.settle()
+    assert len(person.sandbox.items) == 3, "which is another text by now"

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import stat
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
@@ -378,8 +379,21 @@ def test_a_damaged_intent_is_told_at_once_too(tmp_path: Path, value: str, other:
 
 
 def older(path: Path, version: int, intents: list[Intent]) -> None:
-    """Make a store one of an older version, with these intents, each a row of its own."""
+    """Make a store one of an older version, with these intents.
+
+    Before version 4 each had a row of its own.
+    """
+    if version > 3:
+        with Store.open(path) as store, store.transaction():
+            store.put_intents(intents)
     db = sqlite3.connect(path)
+    db.executescript(f"""
+        ALTER TABLE tombstones DROP COLUMN words;
+        PRAGMA user_version={version};
+    """)
+    if version > 3:
+        db.close()
+        return
     place = ", section TEXT NOT NULL DEFAULT '', rank INTEGER NOT NULL DEFAULT 0"
     db.executescript(f"""
         DROP TABLE intents;
@@ -390,7 +404,6 @@ def older(path: Path, version: int, intents: list[Intent]) -> None:
             known_ids TEXT NOT NULL, server_date REAL NOT NULL, sent_at REAL NOT NULL,
             failure TEXT, failed_at REAL, looks INTEGER NOT NULL {place * (version > 2)}
         ) WITHOUT ROWID;
-        PRAGMA user_version={version};
     """)
     for at, one in enumerate(intents):
         due = one.fields.due_at and one.fields.due_at.isoformat()
@@ -409,7 +422,7 @@ def older(path: Path, version: int, intents: list[Intent]) -> None:
     db.close()
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int) -> None:
     """It can be looked at as it is; opened for writing it becomes one of today."""
     path = tmp_path / "s.db"
@@ -422,25 +435,29 @@ def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int)
         second = second._replace(section="head", rank=5)
         carried = second.link
     held = sorted([sent, link, carried], key=lambda one: one.rank)
+    stone = Tombstone("k", "x", Task("a"), Fields("a"), "keep", 9.0)
     with Store.open(path) as opened, opened.transaction():
         opened.put_links([sent, link, *[carried] * (version < 3)])
+        opened.put_tombstones([stone])
     older(path, version, [first, second])
     looked = Store.peek(path)
     assert looked is not None
     with looked:
         assert (looked.links(), looked.intents()) == (held, [second, first])
-        assert looked.clashes() == []
+        assert (looked.clashes(), looked.tombstones(0.0)) == ([], [stone])
     for _ in range(2):
         with Store.open(path) as opened:
             assert (opened.links(), opened.intents()) == (held, [second, first])
-            assert opened.clashes() == []
+            assert (opened.clashes(), opened.tombstones(0.0)) == ([], [stone])
     with Store.open(path) as opened:
         with opened.transaction():
             opened.put_links([link.but(missing=2)])
             opened.put_intents([first._replace(looks=2)])
+            opened.put_tombstones([replace(stone, words="b")])
             opened.prune(0.0)
         assert opened.links() == [link.but(missing=2) if one is link else one for one in held]
         assert opened.intents() == [second, first._replace(looks=2)]
+        assert opened.tombstones(0.0) == [replace(stone, words="b")]
 
 
 def test_a_store_that_cannot_be_taken_over_stays_as_it_is(tmp_path: Path) -> None:

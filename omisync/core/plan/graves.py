@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 
 class Graves:
-    """The tombstones by text, each given out once, the latest first."""
+    """The tombstones by text, each given out once, the latest first.
+
+    A text that Omi did not hear of before its line went finds the item, too, unless
+    another item says just that.
+    """
 
     def __init__(self, seen: Observation, *, two_way: bool) -> None:
         self.two_way = two_way
         self.by_text: dict[str, list[Tombstone]] = defaultdict(list)
+        self.by_words: dict[str, list[Tombstone]] = defaultdict(list)
         self.by_id = latest(seen.tombstones)
         self._seen = seen
         if not self.by_id:
@@ -39,6 +44,8 @@ class Graves:
         for stone in sorted(self.by_id.values(), key=lambda stone: stone.removed_at):
             if stone.how in LEFT_IN_OMI and stone.remote_id not in alive:
                 self.by_text[match.normalised(stone.task.text)].append(stone)
+                if stone.words:
+                    self.by_words[match.normalised(stone.words)].append(stone)
 
     def claim(self, entry: Entry) -> Tombstone | None:
         """Return the grave that this line rises from: that of the item which it names, if any.
@@ -50,7 +57,8 @@ class Graves:
             return None
         task, named, text = entry.task, entry.explicit_id, match.normalised(entry.task.text)
         stones = self.by_text.get(text, [])
-        for stone in reversed(stones):
+        unheard = self.by_words.get(text, []) if text not in self._said else []
+        for stone in (*reversed(stones), *reversed(unheard)):
             if named in self._unlinked and named != stone.remote_id:
                 continue
             if self.misses(stone) and text in self._said:
@@ -58,7 +66,9 @@ class Graves:
             if self._is_another(stone) or (self._is_old(stone) and not task.completed):
                 continue
             if task.completed or not stone.task.completed:
-                stones.remove(stone)
+                self.by_text[match.normalised(stone.task.text)].remove(stone)
+                if stone.words:
+                    self.by_words[match.normalised(stone.words)].remove(stone)
                 return stone
         return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from omisync.core import merge
+from omisync.core import match, merge
 from omisync.core.model import FIELDS, LET_GO, WRITABLE_ID, Base, Tombstone
 from omisync.core.plan.guard import is_silent
 from omisync.core.plan.steps import (
@@ -377,4 +377,6 @@ def buried(link: Link, how: str, now: float, *, counted: bool) -> Tombstone:
     said = replace(said, completed=said.completed and link.seen.completed)
     if link.clear_due and remote.due_at is not None:
         said = replace(said, due=remote.due_at.isoformat())  # as no line says it
-    return Tombstone(link.key, link.remote_id, said, remote, how, now, counted)
+    last = link.seen.text
+    words = "" if match.normalised(last) == match.normalised(said.text) else last
+    return Tombstone(link.key, link.remote_id, said, remote, how, now, counted, words)
