@@ -367,7 +367,11 @@ class Daemon:
             return outcome.look_at
         now = self.desk.clock()
         chance = random.random()  # noqa: S311 - jitter, not a secret
-        return now + delay(outcome, max(1, self.attempt), now, chance)
+        until = now + delay(outcome, max(1, self.attempt), now, chance)
+        if not outcome.again:
+            with contextlib.suppress(OmisyncError):  # it is only told
+                sync.note_next_try(self.desk, until)
+        return until
 
     def _wait(self, until: float | None) -> float:
         """Return the seconds to the next thing that no event tells, config and key included."""

@@ -109,9 +109,17 @@ def _headline(facts: StatusFacts) -> str:
         return f"In sync{tasks}{parked}{since}."
     if last.code == errors.TEMPORARY:
         again = "it will be tried again" if facts.running else "the next sync goes on"
-        return f"Not in sync yet; {again}."
+        return f"Not in sync yet; {again}{_next_try(facts, ' at') if facts.running else ''}."
     guarded = _guarded(facts) is not None or last.guarded
     return "Stopped by the removal guard." if guarded else "Stopped: this needs you."
+
+
+def _next_try(facts: StatusFacts, before: str) -> str:
+    """Return the time of the next try after this word; nothing where it is due already."""
+    at = facts.last.retry_at
+    if at is None or at <= facts.now:
+        return ""
+    return f"{before} {words.clock_time(at, facts.now)}"
 
 
 def _write(paper: Paper, label: str, text: str, style: str = "") -> None:
@@ -151,9 +159,7 @@ def _write_pending(paper: Paper, facts: StatusFacts) -> None:
     last = facts.last
     _write(paper, "linked", words.count(facts.linked, "task"))
     if last.waiting:
-        again = ""
-        if last.retry_at is not None and last.retry_at > facts.now:
-            again = f"; next try at {words.clock_time(last.retry_at, facts.now)}"
+        again = "" if facts.running else _next_try(facts, ", not before")
         _write(paper, "waiting", f"{words.count(last.waiting, 'change')}{again}")
     for bucket, wait in sorted(facts.gates.items()):
         until = words.clock_time(facts.now + wait, facts.now)

@@ -23,7 +23,7 @@ Nothing here waits for a later time: a cycle returns when to look again.
 from omisync.sync.commands import COMMANDS
 from omisync.sync.cycle import cycle, preview
 from omisync.sync.desk import Desk, Outcome
-from omisync.sync.ending import failed_after
+from omisync.sync.ending import failed_after, note_next_try
 from omisync.sync.formats import parsed
 from omisync.sync.guards import floods
 from omisync.sync.looks import check_bound
@@ -43,6 +43,7 @@ __all__ = [
     "floods",
     "forget",
     "glance",
+    "note_next_try",
     "parsed",
     "preview",
     "repair",

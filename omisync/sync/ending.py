@@ -120,6 +120,14 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def note_next_try(desk: Desk, at: float) -> None:
+    """Note when what was not finished is tried again (Unix seconds): ``omisync status`` tells."""
+    last = desk.store.note(LastRun)
+    if last is not None and last.retry_at != at:
+        with desk.store.transaction(durable=False):
+            desk.store.put_note(replace(last, retry_at=at))
+
+
 def failed_after(desk: Desk, outcome: Outcome, error: OmisyncError) -> Outcome:
     """Return the outcome of a cycle after which something wrong was found; it is written down."""
     return record_outcome(desk, replace(outcome, code=error.exit_code, troubles=(error,)))

@@ -29,6 +29,7 @@ from omisync import control, errors, log, sync
 from omisync.daemon import alarm, asked, basis, opening, serve
 from omisync.sandbox import KEY, READ_ONLY_KEY
 from omisync.store import HISTORY_SECONDS, Event, Store, lock
+from omisync.store.notes import LastRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -553,6 +554,10 @@ async def test_trouble_is_said_once(person: Person) -> None:
         for number in range(3):
             person.write(f"- [ ] buy milk {'x' * number}\n")
             await daemon.log.until("cycle.done", code=errors.TEMPORARY)
+            with Store.open(person.store_path) as store:
+                last = store.note(LastRun)
+            assert last is not None
+            assert last.retry_at is not None, "status tells when"
             await daemon.log.until("watch.woke")
         assert len(daemon.log.said("cycle.trouble")) == 1
         await person.sandbox.__aenter__()

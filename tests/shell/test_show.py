@@ -742,11 +742,14 @@ def test_status_of_a_long_failure() -> None:
     text = stand(facts(last=last, gates={"write": 300.0}, intents=2, absent=1))
     assert text.startswith("Not in sync yet; the next sync goes on.\n")
     running = stand(facts(last=last, running="the omisync daemon (process 7)"))
-    assert running.startswith("Not in sync yet; it will be tried again.\n")
+    assert running.startswith("Not in sync yet; it will be tried again at 12:05.\n")
+    assert "waiting   37 changes\n" in running
+    late = stand(facts(last=replace(last, retry_at=NOON), running="the omisync daemon"))
+    assert late.startswith("Not in sync yet; it will be tried again.\n")
     assert "success   never\n" in text
     assert "failing   since 2026-01-31 10:00:00, 2 hours ago\n" in text
     assert "why       Omi cannot be reached\n          → Check the network.\n" in text
-    assert "waiting   37 changes; next try at 12:05\n" in text
+    assert "waiting   37 changes, not before 12:05\n" in text
     assert "limit     writes are rate limited until 12:05\n" in text
     assert "unsure    2 creates without an answer yet" in text
     assert "absent    1 line gone" in text
