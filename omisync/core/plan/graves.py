@@ -35,6 +35,7 @@ class Graves:
         self.by_words: dict[str, list[Tombstone]] = defaultdict(list)
         self.by_id = latest(seen.tombstones)
         self._seen = seen
+        self._risen: set[str] = set()
         if not self.by_id:
             return
         self._unlinked = {item.id: item for item in seen.unlinked or ()}
@@ -55,22 +56,26 @@ class Graves:
         """
         if not self.by_text:
             return None
-        task, named, text = entry.task, entry.explicit_id, match.normalised(entry.task.text)
-        stones = self.by_text.get(text, [])
+        text = match.normalised(entry.task.text)
         unheard = self.by_words.get(text, []) if text not in self._said else []
-        for stone in (*reversed(stones), *reversed(unheard)):
-            if named in self._unlinked and named != stone.remote_id:
-                continue
-            if self.misses(stone) and text in self._said:
-                continue  # it is gone, and there is another that says the same
-            if self._is_another(stone) or (self._is_old(stone) and not task.completed):
-                continue
-            if task.completed or not stone.task.completed:
-                self.by_text[match.normalised(stone.task.text)].remove(stone)
-                if stone.words:
-                    self.by_words[match.normalised(stone.words)].remove(stone)
-                return stone
+        for stones in (self.by_text.get(text, []), unheard):
+            for place in reversed(range(len(stones))):
+                stone = stones[place]
+                if stone.key not in self._risen and self._rises(stone, entry, text):
+                    self._risen.add(stone.key)
+                    del stones[place]
+                    return stone
         return None
+
+    def _rises(self, stone: Tombstone, entry: Entry, text: str) -> bool:
+        task, named = entry.task, entry.explicit_id
+        if named in self._unlinked and named != stone.remote_id:
+            return False
+        if self.misses(stone) and text in self._said:
+            return False  # it is gone, and there is another that says the same
+        if self._is_another(stone) or (self._is_old(stone) and not task.completed):
+            return False
+        return task.completed or not stone.task.completed
 
     def item(self, stone: Tombstone) -> RemoteItem | None:
         """Return the item of a removed task, if it was read."""
