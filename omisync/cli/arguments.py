@@ -301,9 +301,10 @@ you edited is left alone. `status` exits with 78 when no unit is in place, or on
 of another installation or config.
 """
 DEMO = """\
-Starts a sandbox server on this machine, syncs a sample list (or FILE) with it,
-makes a few edits as a person would, and shows how they travel; at the end one
-comes back from the app. Nothing outside a temporary folder is touched.
+Starts a sandbox server on this machine, syncs a sample list (or a copy of FILE)
+with it, makes a few edits of the sample as a person would, and shows how they
+travel; at the end one comes back from the app. Nothing outside a temporary
+folder is touched.
 """
 SANDBOX = """\
 Behaves like the real server, its traps included, and shows each request as it

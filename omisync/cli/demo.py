@@ -7,10 +7,12 @@ the requests are those of ``omisync --once``, in a temporary folder.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +89,7 @@ def demo(options: Namespace) -> int:
             source = todo = home / "todo.md"
             todo.write_text(SAMPLE, encoding="utf-8")
         try:
-            return asyncio.run(_shown(home, todo, edits=not options.file))
+            return asyncio.run(_shown(home, todo, options.file))
         except errors.ParseError as error:
             # The person's file is meant, not the copy that is gone in a moment.
             message = error.message.replace(str(todo), str(source))
@@ -109,7 +111,7 @@ def _copied(source: Path, todo: Path) -> None:
         raise errors.FileMissing(error.message, "Name a file that exists.") from None
 
 
-async def _shown(home: Path, todo: Path, *, edits: bool) -> int:
+async def _shown(home: Path, todo: Path, own: str | None) -> int:
     """Run the demo against a sandbox of its own."""
     from omisync import config as configs
     from omisync import store, sync
@@ -128,7 +130,7 @@ async def _shown(home: Path, todo: Path, *, edits: bool) -> int:
         with store.Store.open(config.store_path) as opened:
             desk = sync.Desk(config, opened, environ)
             try:
-                return await _acts(desk, sandbox, edits=edits)
+                return await _acts(desk, sandbox, own)
             finally:
                 await desk.close()
 
@@ -137,9 +139,9 @@ def _zone() -> dict[str, str]:
     return {"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}
 
 
-async def _acts(desk: Desk, sandbox: Sandbox, *, edits: bool) -> int:
+async def _acts(desk: Desk, sandbox: Sandbox, own: str | None) -> int:
     todo = desk.config.todo_path
-    if edits:
+    if own is None:
         _say(f"\n1. The todo list, {todo.name}:\n")
         _say(todo.read_text(encoding="utf-8").rstrip())
     else:
@@ -149,19 +151,24 @@ async def _acts(desk: Desk, sandbox: Sandbox, *, edits: bool) -> int:
     _say("\n3. The sync (`omisync --once`):\n")
     outcome = await _synced(desk, sandbox)
     _show_items(sandbox)
-    if edits and outcome.code == errors.OK:
-        _say("\n4. Four edits, each synced. The items stay the same ones:")
+    step = count(4)
+    if own is None:
+        _say(f"\n{next(step)}. Four edits, each synced. The items stay the same ones:")
         for title, *pairs in EDITS:
             _edit(todo, pairs)
             _say(f"\n   {title}:")
             outcome = await _synced(desk, sandbox)
         _show_items(sandbox)
-        _say("\n5. And once more, with nothing changed:")
+    if outcome.code == errors.OK:
+        _say(f"\n{next(step)}. And once more, with nothing changed:")
         outcome = await _synced(desk, sandbox)
-        _say('\n6. With `direction = "two-way"`, a tick in the Omi app reaches the file:\n')
+    if outcome.code == errors.OK and not all(item.completed for item in sandbox.items.values()):
+        told = 'With `direction = "two-way"`, a tick in the Omi app reaches the file'
+        _say(f"\n{next(step)}. {told}:\n")
         outcome = await _both_ways(desk, sandbox)
+    name = "~/todo.md" if own is None else shlex.quote(own)
     _say(
-        "\nNext: `omisync init ~/todo.md` sets it up with your key;"
+        f"\nNext: `omisync init {name}` sets it up with your key;"
         " `omisync --dry-run` shows the plan before anything is sent."
     )
     return outcome.code
