@@ -109,6 +109,7 @@ def _run(argv: Sequence[str] | None) -> int:
     # Nobody's plugins have a say here, and looking for them is a tenth of the start.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     options = parsed(argv)
+    options.own_process = argv is None
     if options.once:
         gc.disable()  # what few circles there are go with the run
     if options.config:

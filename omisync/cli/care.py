@@ -390,6 +390,8 @@ def _commanded(options: Namespace, verb: str) -> Any:
 def _asked(config: Config, verb: str, text: str) -> dict[str, Any] | None:
     """Return what a running daemon answered; None where none runs, or one that is stopping."""
     from omisync import control
+    from omisync.cli import run
 
-    answer = control.ask(config.store_path, os.environ, {"do": verb, "text": text})
+    request = {**run.meant(config), "do": verb, "text": text}
+    answer = control.ask(config.store_path, os.environ, request)
     return None if answer is None or answer.get("stopping") else answer

@@ -59,7 +59,11 @@ def once(options: Namespace) -> int:
     with contextlib.ExitStack() as stack:
         path, deadline = config.store_path, time.monotonic() + options.timeout
         answered = answered_or_locked(
-            path, "omisync --once", options.timeout, lambda: _asked(path, options, deadline), stack
+            path,
+            "omisync --once",
+            options.timeout,
+            lambda: _asked(config, options, deadline),
+            stack,
         )
         if answered is not None:
             return answered
@@ -217,11 +221,21 @@ def answered_or_locked(
             return None
 
 
-def _asked(path: Path, options: Namespace, deadline: float) -> int | None:
-    """Have a running daemon sync now, and show what came of it; None when none answers."""
+def meant(config: Config) -> dict[str, str]:
+    """Return what tells a daemon which list is meant: it may have the state store of another."""
+    return {"todo": str(config.todo_path), "server": config.omi.base_url}
+
+
+def _asked(config: Config, options: Namespace, deadline: float) -> int | None:
+    """Have a running daemon sync now, and show what came of it; None when none answers.
+
+    Raises:
+        ConfigError: it works on another list, or with another server.
+    """
     from omisync import control
 
     request = {
+        **meant(config),
         "do": "cycle",
         "allow_removals": options.allow_removals,
         "grace": bool(options.grace),
@@ -231,8 +245,10 @@ def _asked(path: Path, options: Namespace, deadline: float) -> int | None:
     with _progress(options) as bar:
         told = False
         while True:
-            answer = control.ask(path, os.environ, request, patience)
+            answer = control.ask(config.store_path, os.environ, request, patience)
             if answer is None or "error" in answer:
+                if answer is not None and "code" in answer:
+                    raise errors.ConfigError(answer["error"], answer["advice"])
                 return None  # none runs, or it is stopping: its lock is waited for
             left = deadline - time.monotonic()
             wait = max(0.0, (answer["retry_at"] or 0.0) - time.time())
@@ -326,10 +342,13 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bo
 
 def daemon(options: Namespace) -> int:
     """Stay in the foreground and sync each save."""
-    # They ask for what a start does anyway, and would end one that is not that far.
-    for number in (signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    libc.take_its_heap(os.environ)
+    # None of them is lost, and none ends a start that has not come to listen yet.
+    early = {signal.SIGHUP, signal.SIGINT, signal.SIGUSR1}
+    if signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, early):  # as an exec leaves it
+        os.environ.pop(libc.HEAP, None)  # not for the programs that the daemon starts
+    elif options.own_process:
+        libc.take_its_heap(os.environ)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     import asyncio
 
     from omisync.daemon.serve import serve

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omisync import show, sync
-from omisync.errors import OmisyncError
+from omisync.errors import ConfigError, OmisyncError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from omisync.sync import Desk, Outcome
 
@@ -51,10 +52,14 @@ class Asked:
         """Do what needs no cycle; return the requests for one. Nothing waits any more."""
         self.came.clear()
         waiting, self.waiting = self.waiting, []
+        cycles: list[Asking] = []
         for request, answer in waiting:
-            if request["do"] in sync.COMMANDS and not answer.done():
-                answer.set_result(_done(desk, request))
-        return [asking for asking in waiting if asking[0]["do"] == "cycle"]
+            refusal = _refusal(desk, request)
+            if refusal is None and request["do"] == "cycle":
+                cycles.append((request, answer))
+            elif not answer.done():
+                answer.set_result(refusal or _done(desk, request))
+        return cycles
 
     def refuse(self) -> None:
         """Answer, from now on, that the daemon is stopping."""
@@ -64,11 +69,35 @@ class Asked:
                 answer.set_result(STOPPING)
 
 
+def _refusal(desk: Desk, request: Request) -> Answer | None:
+    """Return the answer to who means another list, or another server, with the same state."""
+    config, todo, server = desk.config, request.get("todo"), request.get("server")
+    advice = "Give this list its own [state] path, or stop the daemon."
+    if isinstance(todo, str) and not _is_same(Path(todo), config.todo_path):
+        what = f"A daemon works on {config.todo_path} with this state store, not on {todo}"
+        return _failed(ConfigError(what, advice))
+    if server not in {None, config.omi.base_url}:
+        where = f"{server} (omi.base_url, or OMI_API_BASE where that is set)"
+        what = f"A daemon syncs this list with {config.omi.base_url}, not with {where}"
+        return _failed(ConfigError(what, "Name the daemon's server, or stop the daemon."))
+    return None
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path == other or path.samefile(other)
+    return False
+
+
+def _failed(error: OmisyncError) -> Answer:
+    return {"error": error.message, "advice": error.advice, "code": error.exit_code}
+
+
 def _done(desk: Desk, request: Request) -> Answer:
     try:
         done = sync.COMMANDS[request["do"]](desk, str(request.get("text", "")))
     except OmisyncError as error:
-        return {"error": error.message, "advice": error.advice, "code": error.exit_code}
+        return _failed(error)
     return {"tasks" if isinstance(done, list) else "done": done}
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import random
 import signal
+import termios
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -115,13 +117,17 @@ class Signals:
     terminals: tuple[int, ...] = ()
 
     def listen(self) -> None:
-        """Take the signals over from Python's defaults."""
-        self.terminals = tuple(stream for stream in range(3) if os.isatty(stream))
+        """Take the signals over from Python's defaults, and those that were held back so far."""
+        self.terminals = tuple(stream for stream in range(3) if _is_terminal(stream))
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what it asked for a start does anyway
+        if not self.terminals:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         loop.add_signal_handler(signal.SIGUSR1, self.now.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})
 
     def _hang_up(self) -> None:
         """Reload; but end where this is what tells that the terminal was closed."""
@@ -131,6 +137,15 @@ class Signals:
     def _interrupt(self) -> None:
         self.code = errors.INTERRUPTED
         self.stop.set()
+
+
+def _is_terminal(stream: int) -> bool:
+    """Return whether this is a terminal, or was one that is closed by now."""
+    try:
+        termios.tcgetattr(stream)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)  # tty(4): it was hung up
+    return True
 
 
 @dataclass(slots=True)

@@ -296,6 +296,72 @@ def test_a_signal_that_comes_too_early_ends_nothing(machine: Machine, omi: Omi) 
     assert ran.code == 0, ran.said
 
 
+CLOSED = """
+import fcntl, os, pty, sys, termios
+
+os.setsid()
+ours, theirs = pty.openpty()
+fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+for stream in range(3):
+    os.dup2(theirs, stream)
+os.close(theirs)
+
+class Closing:
+    def find_spec(self, name, *_):
+        if name == "omisync.daemon":
+            os.close(ours)
+
+sys.meta_path.insert(0, Closing())
+from omisync.cli import main
+sys.exit(main())
+"""
+"""A daemon whose terminal is closed while it is still being loaded."""
+
+
+def test_a_terminal_that_is_closed_too_early_ends_it(machine: Machine) -> None:
+    """Nobody could, and it would keep the list to itself."""
+    machine.write(BEGUN)
+    command = [sys.executable, "-c", CLOSED]
+    around = machine.surroundings()
+    with subprocess.Popen(command, cwd=machine.home, env=around) as process:
+        assert process.wait(PATIENCE) == 0
+    assert machine.once().code == 0
+    machine.settled()
+
+
+STARTING = """
+import os, signal
+with open(os.environ["STARTS"], "a") as file:
+    file.write("x")
+if os.environ.pop("PYTHONMALLOC", None) and "TELL" in os.environ:
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+"""Run by each start of Python: what chose the memory is taken away; a signal in the second."""
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_it_starts_anew_once(machine: Machine, tmp_path: Path, interrupted: bool) -> None:
+    """Whatever happens to the environment; a Ctrl-C that comes meanwhile is not a crash."""
+    machine.real = True
+    (tmp_path / "sitecustomize.py").write_text(STARTING)
+    around = machine.surroundings()
+    environ = {
+        "PYTHONMALLOC": None,
+        "PYTHONPATH": f"{tmp_path}:{around['PYTHONPATH']}",
+        "STARTS": str(tmp_path / "starts"),
+        **({"TELL": "1"} if interrupted else {}),
+    }
+    machine.write(BEGUN)
+    with Daemon(machine, **environ) as daemon:
+        if interrupted:
+            ran = daemon.ended()
+            assert (ran.code, ran.said) == (130, "Interrupted.\n")
+        else:
+            daemon.until(r"cycle\.done .*code=0")
+            assert daemon.end().code == 0
+    assert (tmp_path / "starts").read_text() == "xx"
+
+
 # systemd.
 
 
@@ -475,6 +541,35 @@ def test_commands_beside_the_daemon(machine: Machine, omi: Omi) -> None:
         assert machine.once().code == 0
         assert omi.writes() == ["PATCH"]
         assert machine.run("retry", "bread").code == 2
+
+
+@pytest.mark.parametrize("other", ["list", "server"])
+def test_a_command_that_means_another_list_is_refused(
+    machine: Machine, omi: Omi, other: str
+) -> None:
+    """Else it would carry out on the daemon's list what was said about its own."""
+    state = f'path = "{machine.home}/state.db"\n'
+    machine.configure(state=state)
+    with synced(machine) as daemon:
+        theirs, environ = machine.home / "other.toml", {}
+        (machine.home / "other.md").write_text("- [ ] fly\n")
+        if other == "list":
+            theirs.write_text(f'[todo]\npath = "other.md"\n[state]\n{state}')
+            environ = {"OMI_API_BASE": omi.sandbox.url}
+        else:
+            theirs.write_bytes(machine.config_file.read_bytes())
+            environ = {"OMI_API_BASE": "http://127.0.0.1:9"}
+        machine.write("")
+        daemon.until(r"cycle\.trouble")
+        for command in (["--once"], ["--once", "--allow-removals"], ["undo"], ["forget", "walk"]):
+            ran = machine.run("-c", str(theirs), *command, **environ)
+            assert ran.code == 78, ran.said
+            assert "stop the daemon" in ran.err
+        told = machine.run("-c", str(theirs), "--once", "--json", **environ)
+        assert (told.code, told.data["code"]) == (78, 78)
+        assert omi.items() == {"buy milk": False, "walk": False}
+        assert machine.once("--allow-removals").code == 0
+    assert omi.items() == {"buy milk": True, "walk": True}
 
 
 # Config and log.
