@@ -272,7 +272,6 @@ async def _two_way(
     rules = policy(run.desk.config, asked.grace)
     snapshot, document, decided = await _written(run, listing, asked, rules)
     decided = replace(decided, tasks=len(document.entries))
-    run.remarks += remarks.left(run, decided)
     await _carried_out(run, decided)
     if listing is not None:
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
@@ -282,6 +281,7 @@ async def _two_way(
         if not run.unwritable:
             _acquainted(run)
         run.again |= rules.ids and any(run.counts[event] for event in NAMED)
+    run.remarks += remarks.left(run, decided)
     return snapshot, document, decided
 
 

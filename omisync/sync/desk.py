@@ -123,7 +123,7 @@ def policy(config: Config, grace: float) -> Policy:
         on_remote_removal=said.on_remote_removal,
         import_items=said.import_items,
         import_since=config.import_since(),
-        ids=said.ids == "inline",
+        ids=config.two_way and said.ids == "inline",
     )
 
 

@@ -23,7 +23,8 @@ def left(run: Run, decided: Plan) -> Iterator[str]:
     if decided.beside:
         yield _beside(decided.beside)
     waiting = {op.link.key for op in decided.ops}  # what is done about these tells more
-    if missed := sum(link.missing == 1 and link.key not in waiting for link in decided.rows):
+    missed = sum(link.missing == 1 and link.key not in waiting for link in decided.rows)
+    if missed and not run.again:  # else the next cycle comes at once, and misses them too
         yield _missed(missed)
     for entry in decided.deferred[:FEW]:
         yield (

@@ -551,15 +551,36 @@ async def test_a_missing_task_that_is_made_anew_is_not_missed(both: Person) -> N
     assert set(both.omi()) == {"a", "b again", "c"}
 
 
+async def test_what_was_missed_and_found_out_in_one_run_is_not_told(both: Person) -> None:
+    """The cycle that goes on from there asked for it."""
+    for text in "ab":
+        del both.sandbox.items[item(both, text).id]
+    both.write("- [ ] a\n- [ ] b now\n- [ ] c\n")
+    outcome = await both.once()
+    assert outcome.counts == {"task.gone": 2, "task.created": 1}
+    assert not [one for one in outcome.remarks if "missing" in one]
+
+
+async def test_ids_in_lines_are_by_hand_in_a_push(person: Person) -> None:
+    """The option is one of two-way: an open line that names an item opens it again."""
+    person.settings = '[sync]\nids = "inline"\n'
+    done = person.sandbox.add("fix the roof", completed=True)
+    person.write(f"- [ ] fix the roof omi:{done.id}\n")
+    await person.settle()
+    assert person.omi() == {"fix the roof": False}
+
+
 async def test_what_cannot_be_shown_is_counted(both: Person) -> None:
     """Items without a text, and tasks that the list lacks: in words, once each."""
     both.sandbox.add(" ")
-    del both.sandbox.items[item(both, "a").id]
+    gone = item(both, "a")
+    gone.hidden = True
     assert (await both.cycle(now=True)).remarks == (
         "1 item of Omi has no text that a line could hold; nothing was written for it.",
         "1 task is missing from Omi's list; the next sync that misses it too asks for it.",
     )
     both.sandbox.add("\t")
+    gone.hidden = False
     for text in "bc":
         item(both, text).hidden = True
     assert (await both.cycle(now=True)).remarks == (
