@@ -228,6 +228,18 @@ class Account:
         )
         temporary.replace(path)
 
+    def check_kept(self, path: Path) -> None:
+        """Write to ``path`` what it says already.
+
+        Raises:
+            UsageError: it cannot be written, and no change could be kept.
+        """
+        try:
+            self.save(path)
+        except OSError as error:
+            message = f"{path} cannot be written: {os.strerror(error.errno or 0)}"
+            raise UsageError(message, "Name a file in another folder.") from error
+
     def load(self, path: Path) -> None:
         """Replace items and notifications by those of ``path``.
 

@@ -140,8 +140,10 @@ class Sandbox(Account):
         self._late: set[asyncio.Task[web.StreamResponse]] = set()
 
     async def __aenter__(self) -> Self:
-        if not self.url and self.state is not None and os.access(self.state, os.F_OK):
-            self.load(self.state)
+        if not self.url and self.state is not None:
+            if os.access(self.state, os.F_OK):
+                self.load(self.state)
+            self.check_kept(self.state)
         self._stopping = asyncio.Event()
         # Cancellation frees a hanging answer as soon as its client has left.
         server = web.Server(self._serve, handler_cancellation=True, access_log=None)
