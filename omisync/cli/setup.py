@@ -95,7 +95,7 @@ def _asked() -> str:
         with contextlib.suppress(EOFError):  # Ctrl-D
             typed = getpass.getpass("Omi API key (omi_dev_..., not shown): ")
     else:
-        typed = sys.stdin.readline()
+        typed = sys.stdin.readline(places.SECRET_LIMIT)  # it may have no end
     if not typed.strip():
         raise KeyProblem(
             "No API key was given",

@@ -124,6 +124,12 @@ def test_init_refuses_what_is_no_key(fresh: Machine, typed: str, words: list[str
     assert tree(fresh.home) == {}
 
 
+def test_init_reads_no_key_without_end(fresh: Machine) -> None:
+    """What comes through a pipe may have none, and would fill the memory."""
+    ran = shell(fresh, "omisync -c new.toml init todo.md </dev/zero")
+    assert (ran.code, "omi_dev_" in ran.err) == (77, True)
+
+
 def test_init_is_given_up_at_the_question(fresh: Machine) -> None:
     """The end of a terminal's input (Ctrl-D) is no key, and no fault of ours."""
     ours, theirs = pty.openpty()
@@ -685,6 +691,8 @@ def test_a_sandbox_that_cannot_start(machine: Machine, omi: Omi) -> None:
     assert (taken.code, "Choose another port" in taken.err) == (2, True)
     nowhere = machine.run("sandbox", "--state", "no/omi.json")
     assert (nowhere.code, "no folder no" in nowhere.err) == (2, True)
+    unwritable = machine.run("sandbox", "--state", "/proc/omi.json")
+    assert (unwritable.code, "/proc/omi.json cannot be written" in unwritable.err) == (2, True)
     machine.write(lines(1))
     other = machine.run("sandbox", "--state", str(machine.todo))
     assert (other.code, "not a state file" in other.err) == (2, True)
