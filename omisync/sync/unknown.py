@@ -8,6 +8,7 @@ where a complete look, late enough, shows no such item.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync.core import adopt
@@ -81,12 +82,18 @@ def _base(run: Run, link: Link, intent: Intent, item: RemoteItem) -> Base | None
     """Return what a line and its found item agree on.
 
     In two-way, what the item says otherwise than it was sent is for the next plan:
-    it was edited since, or is not ours but of the same text.
+    it was edited since, or is not ours but of the same text. In a push an edit stays; what
+    was sent and the item lacks is sent again.
     """
-    if not run.desk.config.two_way or item.fields == intent.fields:
-        return Base(intent.task, item.fields)
-    encoding = encoding_of(run.desk.config)
-    return adopt.tied(link.but(seen=intent.task), item, encoding, both_ways=True).base
+    task, sent, there = intent.task, intent.fields, item.fields
+    if run.desk.config.two_way and there != sent:
+        encoding = encoding_of(run.desk.config)
+        return adopt.tied(link.but(seen=task), item, encoding, both_ways=True).base
+    if sent.due_at is not None and there.due_at is None:
+        task = replace(task, due=None)
+    if sent.completed and not there.completed:
+        task = replace(task, completed=False)
+    return Base(task, there)
 
 
 def _landed(run: Run, intents: Sequence[Intent]) -> list[Intent]:

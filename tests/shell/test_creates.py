@@ -300,6 +300,17 @@ async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person
     assert settled.omi() == dict.fromkeys(("first", "a", "b", "c"), False)
 
 
+async def test_what_a_found_item_lacks_is_sent(settled: Person) -> None:
+    """It may be one of the same words that was made elsewhere meanwhile."""
+    settled.write("- [ ] first\n- [ ] a due:2027-05-01\n- [x] b\n")
+    settled.sandbox.fault_next("5xx_before", method="POST")
+    await settled.cycle()
+    dated, _ = settled.sandbox.add("a"), settled.sandbox.add("b")
+    assert (await settled.settle()).code == errors.OK
+    assert dated.due_at is not None
+    assert settled.omi() == {"first": False, "a": False, "b": True}
+
+
 async def test_a_server_that_dates_nothing_is_no_obstacle(person: Person) -> None:
     """An item is linked, or found, also if nobody says when it was made; then it has no age."""
     empty, rows = http(200, []), [{"id": "1", "description": "a", "completed": False}]
