@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -114,6 +114,18 @@ def test_reopening_sends_the_date_that_was_held_back() -> None:
     base = Base(Task("a", True, "2026-12-24"), Fields("a", True, None))
     patch = merge.outgoing(Task("a", False, "2026-12-24"), base, base.remote, ENCODING)
     assert patch == Patch(completed=False, due_at=CHRISTMAS)
+
+
+def test_reopening_sends_a_date_that_never_was_agreed_on() -> None:
+    """A finished line met a finished item of another date; of the same day, the time stays."""
+    open_again, closed = Task("a", False, "2026-12-24"), Task("a", True, "2026-12-24")
+    base = Base(closed, Fields("a", True, CHRISTMAS - timedelta(days=9)))
+    assert not merge.outgoing(closed, base, base.remote, ENCODING)
+    patch = merge.outgoing(open_again, base, base.remote, ENCODING)
+    assert patch == Patch(completed=False, due_at=CHRISTMAS)
+    base = Base(closed, Fields("a", True, CHRISTMAS + timedelta(hours=3)))
+    patch = merge.outgoing(open_again, base, base.remote, ENCODING)
+    assert patch == Patch(completed=False)
 
 
 def test_settling_takes_only_what_was_sent() -> None:
