@@ -171,12 +171,12 @@ class Listed(_Table):
 class Refusal:
     """The removals that the guard refused last: ``count``, where ``remaining`` tasks were left.
 
-    ``digest`` is that of the file which lost them.
+    ``version`` tells which file lost them, and whether the items were to be deleted.
     """
 
     NAME: ClassVar = "refused"
 
-    digest: str
+    version: str
     count: int
     remaining: int
 
@@ -184,35 +184,35 @@ class Refusal:
     def from_json(cls, value: object) -> Self | None:
         """Return the three of them."""
         match value:
-            case [str(digest), int(count), int(remaining)]:
-                return cls(digest, count, remaining)
+            case [str(version), int(count), int(remaining)]:
+                return cls(version, count, remaining)
         return None
 
     def to_json(self) -> object:
         """Return the list of them."""
-        return [self.digest, self.count, self.remaining]
+        return [self.version, self.count, self.remaining]
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The removals that a person allowed: up to ``count``, while the file has this ``digest``."""
+    """The removals that a person allowed: up to ``count``, of this ``version`` of the file."""
 
     NAME: ClassVar = "allowed"
 
-    digest: str
+    version: str
     count: int
 
     @classmethod
     def from_json(cls, value: object) -> Self | None:
         """Return both, never what a version noted that knew no number."""
         match value:
-            case [str(digest), int(count)]:
-                return cls(digest, count)
+            case [str(version), int(count)]:
+                return cls(version, count)
         return None
 
     def to_json(self) -> object:
         """Return the list of both."""
-        return [self.digest, self.count]
+        return [self.version, self.count]
 
 
 @dataclass(frozen=True, slots=True)

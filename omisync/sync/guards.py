@@ -26,12 +26,13 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
         GuardStopped: nothing of it is done.
     """
     removal = decided.removal
-    refusal = Refusal(snapshot.digest, removal.count, removal.remaining)
+    version = _version(run, snapshot)
+    refusal = Refusal(version, removal.count, removal.remaining)
     former = run.store.note(Refusal)
     if removal.drastic and allow and former == refusal:
         with run.store.transaction():
-            run.store.put_note(Allowance(snapshot.digest, removal.count))
-    allowed = _still_allowed(run.store, removal, snapshot)
+            run.store.put_note(Allowance(version, removal.count))
+    allowed = _still_allowed(run.store, removal, version)
     if allowed or not removal.drastic:
         run.counted_removals = not removal.drastic
         if former is not None:
@@ -56,7 +57,13 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
     )
 
 
-def _still_allowed(store: Store, removal: Removal, snapshot: Snapshot) -> bool:
+def _version(run: Run, snapshot: Snapshot) -> str:
+    """Return what stands for the file, and for a removal that cannot be taken back."""
+    deletes = run.desk.config.sync.on_removal == "delete"
+    return f"{snapshot.digest} delete" if deletes else snapshot.digest
+
+
+def _still_allowed(store: Store, removal: Removal, version: str) -> bool:
     """Return whether these removals were allowed, and forget what was allowed of another file.
 
     An outage or a limit may cut them into several cycles: as many as were allowed may
@@ -65,7 +72,7 @@ def _still_allowed(store: Store, removal: Removal, snapshot: Snapshot) -> bool:
     allowed = store.note(Allowance)
     if allowed is None:
         return False
-    if allowed.digest == snapshot.digest:
+    if allowed.version == version:
         return removal.count <= allowed.count
     with store.transaction():
         store.drop_note(Allowance)

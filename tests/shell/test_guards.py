@@ -57,6 +57,19 @@ async def test_a_refusal_tells_the_numbers(person: Person, clock: Clock) -> None
     assert [one.detail for one in history(person)] == ["8 of 16 removals", "14 of 16 removals"]
 
 
+async def test_who_allowed_ticks_did_not_allow_deletions(person: Person) -> None:
+    """The policy was changed since the refusal: what cannot be taken back is refused anew."""
+    person.write(lines(0, 10))
+    await person.settle()
+    person.write(lines(0, 1))
+    assert (await person.cycle()).code == errors.BAD_FILE
+    person.settings = '[sync]\non_removal = "delete"\n'
+    assert (await person.cycle(allow_removals=True)).code == errors.BAD_FILE
+    assert len(person.sandbox.items) == 10
+    assert (await person.cycle(allow_removals=True)).code == errors.OK
+    assert len(person.sandbox.items) == 1
+
+
 async def test_a_parked_task_counts_where_it_would_go_too(person: Person) -> None:
     """Without it four of four would be three of four, which is not all."""
     person.write("# L\n" + lines(0, 4))
