@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omisync import file
-from omisync.core import adopt, match, order
+from omisync.core import adopt, match, order, plan
 from omisync.core.model import Link
 from omisync.errors import RateLimited
 from omisync.store import Event
@@ -15,9 +15,9 @@ from omisync.sync.desk import Run, encoding_of, keys
 from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from omisync.core.model import Entry, RemoteItem
+    from omisync.core.model import Entry, RemoteItem, Tombstone
     from omisync.sync.desk import Desk
 
 
@@ -78,7 +78,12 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     taken = {link.remote_id for link in links}
     free = [item for item in listing.items if item.id not in taken]
     encoding, two_way = encoding_of(desk.config), desk.config.two_way
-    found = adopt.pairs(alone, free, encoding, repair=True)
+    stones = plan.latest(desk.store.tombstones(run.now, kept=True))
+    found = {
+        number: item
+        for number, item in adopt.pairs(alone, free, encoding, repair=True).items()
+        if not _comes_back(alone[number], item, stones)
+    }
     rows = []
     for (number, item), key in zip(found.items(), keys(), strict=False):
         entry, rank = alone[number], ranks[numbers[number]]
@@ -107,6 +112,15 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         ),
         complete=listing.complete,
     )
+
+
+def _comes_back(entry: Entry, item: RemoteItem, stones: Mapping[str, Tombstone]) -> bool:
+    """Return whether this open line is that of a removed task, which a sync opens again."""
+    stone = stones.get(item.id)
+    if stone is None or entry.task.completed or entry.explicit_id == item.id:
+        return False
+    same = match.normalised(entry.task.text) == match.normalised(stone.task.text)
+    return same and item.fields.completed and item.fields == stone.remote
 
 
 def _start_over(run: Run) -> None:

@@ -251,3 +251,16 @@ async def test_what_may_be_the_item_of_a_line_is_nobody_elses(person: Person) ->
     person.clock.pass_by(60)
     assert (await person.settle()).code == errors.OK
     assert person.omi() == {"a": False, "b": False}
+
+
+async def test_a_line_that_came_back_is_left_to_the_sync(person: Person) -> None:
+    """It opens the item again that the removal had finished; a repair would leave that finished."""
+    person.write("- [ ] first\n- [ ] book flight\n")
+    await person.settle()
+    person.write("- [ ] first\n")
+    await person.settle()
+    person.write("- [ ] first\n- [ ] book flight\n")
+    found = await repaired(person)
+    assert (found.kept, found.linked) == (1, ())
+    await person.settle()
+    assert person.omi() == {"first": False, "book flight": False}

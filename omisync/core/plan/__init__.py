@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import match, merge, order, unchanged
 from omisync.core.plan import arrivals, guard, known
+from omisync.core.plan.graves import latest
 from omisync.core.plan.known import buried
 from omisync.core.plan.steps import (
     AddLocal,
@@ -90,6 +91,7 @@ __all__ = [
     "Revive",
     "buried",
     "grouped",
+    "latest",
     "make",
 ]
 
