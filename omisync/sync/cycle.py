@@ -237,7 +237,7 @@ async def _looked(
     if unproven and run.shut("read"):
         seen, unproven = unread, False
         decided = plan.make(seen, rules, keys())
-        if not creates:
+        if not (creates := decided.creates):
             return decided
     found = await _before_creates(run, decided, whole=unproven, yes=yes)
     if found is None:

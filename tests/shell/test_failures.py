@@ -775,3 +775,46 @@ async def test_a_rewording_that_was_not_sent_finds_its_item(person: Person, sett
     person.write(CALL + OTHER)
     await person.settle()
     assert len(person.sandbox.items) == 3, "which is another text by now"
+
+
+async def unheard(person: Person) -> None:
+    """Let a line go whose rewording was not sent."""
+    await gone_and_back(person, CALL, unsent=TODAY, back="")
+
+
+@pytest.mark.parametrize("settings", ["", 'on_removal = "keep"\n', TWO_WAY])
+async def test_an_item_that_says_just_that_comes_first(person: Person, settings: str) -> None:
+    """Before that of a line which said it last, and of which Omi did not hear."""
+    person.settings = settings if settings == TWO_WAY else f"[sync]\n{settings}"
+    await unheard(person)
+    theirs = person.sandbox.add("call the plumber today")
+    person.write(TODAY + OTHER)
+    await person.settle()
+    assert link(person, "call the plumber today").remote_id == theirs.id
+    assert len(person.sandbox.items) == 3
+
+
+@pytest.mark.parametrize("settings", ["", TWO_WAY])
+async def test_a_line_that_says_what_the_item_says_comes_first(
+    person: Person, settings: str
+) -> None:
+    """Before one that says what the line said last, wherever they stand."""
+    person.settings = settings
+    await unheard(person)
+    former = item(person, "call the plumber")
+    person.write(TODAY + OTHER + CALL)
+    await person.settle()
+    assert link(person, "call the plumber").remote_id == former.id
+    assert (former.description, former.completed) == ("call the plumber", False)
+    assert len(person.sandbox.items) == 3
+
+
+async def test_words_of_which_omi_did_not_hear_do_without_a_look(person: Person) -> None:
+    """Where reads are limited the item is told: made anew, the line would have two."""
+    await unheard(person)
+    person.sandbox.fault_next("429", method="GET")
+    person.write(TODAY + OTHER)
+    person.sent()
+    await person.settle()
+    assert [method for method, _ in person.sent()] == ["GET", "PATCH"]
+    assert person.omi() == {"call the plumber today": False, "stay": False}

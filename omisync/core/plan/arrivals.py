@@ -43,13 +43,18 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     for entry, rank in fresh:
         if _is_others(draft, entry, awaited, unsent):
             draft.later = True
-            continue
-        stone = graves.claim(entry)
-        if stone is None or (skips and entry.task.completed and graves.misses(stone)):
-            new.append((entry, rank))
         else:
+            new.append((entry, rank))
+    for claim in (graves.claim, graves.claim_unheard):
+        left, new = new, []
+        for entry, rank in left:
+            stone = claim(entry)
+            if stone is None or (skips and entry.task.completed and graves.misses(stone)):
+                new.append((entry, rank))
+                continue
             taken.add(stone.remote_id)
-            draft.ops.append(_revived(draft, graves, stone, (entry, rank)))
+            asks = claim == graves.claim_unheard and seen.unlinked is None
+            draft.ops.append(_revived(draft, graves, stone, (entry, rank), asks=asks))
     held = len(draft.unmade) + len(draft.orphans)
     found: dict[int, RemoteItem] = {}
     if seen.unlinked:
@@ -210,9 +215,9 @@ def _adopted(draft: Draft, graves: Graves, link: Link, met: tuple[Entry, RemoteI
 
 
 def _revived(
-    draft: Draft, graves: Graves, stone: Tombstone, fresh: tuple[Entry, int]
+    draft: Draft, graves: Graves, stone: Tombstone, fresh: tuple[Entry, int], *, asks: bool
 ) -> Revive | Adopt:
-    """Return the op that gives a line its item again.
+    """Return the op that gives a line its item again; ``asks`` has Omi's list read before.
 
     One that the app edited meanwhile is only tied to it where the next plan joins the two;
     in a push it is left as it is, but opened. One that a list lacks is asked for by
@@ -231,7 +236,7 @@ def _revived(
     if not patch and graves.misses(stone):
         patch = Patch.unchanging(stone.remote)
     unproven = not patch and item is None and not entry.task.completed
-    return Revive(link, entry, stone, patch, unproven)
+    return Revive(link, entry, stone, patch, unproven or asks)
 
 
 def _import(draft: Draft, taken: set[str], unsent: AbstractSet[str]) -> None:

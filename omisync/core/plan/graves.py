@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 class Graves:
-    """The tombstones by text, each given out once, the latest first.
-
-    A text that Omi did not hear of before its line went finds the item, too, unless
-    another item says just that.
-    """
+    """The tombstones by text, each given out once, the latest first."""
 
     def __init__(self, seen: Observation, *, two_way: bool) -> None:
         self.two_way = two_way
@@ -57,14 +53,25 @@ class Graves:
         if not self.by_text:
             return None
         text = match.normalised(entry.task.text)
-        unheard = self.by_words.get(text, []) if text not in self._said else []
-        for stones in (self.by_text.get(text, []), unheard):
-            for place in reversed(range(len(stones))):
-                stone = stones[place]
-                if stone.key not in self._risen and self._rises(stone, entry, text):
-                    self._risen.add(stone.key)
-                    del stones[place]
-                    return stone
+        return self._claimed(self.by_text.get(text, []), entry, text)
+
+    def claim_unheard(self, entry: Entry) -> Tombstone | None:
+        """Return the grave whose line said this last, where Omi did not hear of it.
+
+        None where another item says just that.
+        """
+        if not self.by_words:
+            return None
+        text = match.normalised(entry.task.text)
+        return None if text in self._said else self._claimed(self.by_words[text], entry, text)
+
+    def _claimed(self, stones: list[Tombstone], entry: Entry, text: str) -> Tombstone | None:
+        for place in reversed(range(len(stones))):
+            stone = stones[place]
+            if stone.key not in self._risen and self._rises(stone, entry, text):
+                self._risen.add(stone.key)
+                del stones[place]
+                return stone
         return None
 
     def _rises(self, stone: Tombstone, entry: Entry, text: str) -> bool:

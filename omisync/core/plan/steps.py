@@ -112,8 +112,8 @@ class ChangeRemote:
 class Revive:
     """Link a line that came back with its former item; an empty patch needs no request.
 
-    ``unproven`` is one of an open item that was left in Omi and may be gone by now: it is
-    not done before that is known.
+    ``unproven`` is one of an open item that was left in Omi and may be gone by now, or of
+    which another may say what the line says: it is not done before that is known.
     """
 
     link: Link
