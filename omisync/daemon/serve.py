@@ -385,7 +385,7 @@ class Daemon:
         until = now + delay(outcome, max(1, self.attempt), now, chance)
         if not outcome.again:
             with contextlib.suppress(OmisyncError):  # it is only told
-                sync.note_next_try(self.desk, until)
+                sync.note_next_try(self.desk, outcome, until)
         return until
 
     def _wait(self, until: float | None) -> float:

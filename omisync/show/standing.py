@@ -109,14 +109,19 @@ def _headline(facts: StatusFacts) -> str:
         return f"In sync{tasks}{parked}{since}."
     if last.code == errors.TEMPORARY:
         again = "it will be tried again" if facts.running else "the next sync goes on"
-        return f"Not in sync yet; {again}{_next_try(facts, ' at') if facts.running else ''}."
+        return f"Not in sync yet; {again}{_when(facts, ' at') if facts.running else ''}."
     guarded = _guarded(facts) is not None or last.guarded
     return "Stopped by the removal guard." if guarded else "Stopped: this needs you."
 
 
-def _next_try(facts: StatusFacts, before: str) -> str:
+def _next_try(facts: StatusFacts) -> float | None:
+    """Return when it is tried again: by the daemon that runs, or at the soonest."""
+    return facts.last.next_at or facts.last.retry_at if facts.running else facts.last.retry_at
+
+
+def _when(facts: StatusFacts, before: str) -> str:
     """Return the time of the next try after this word; nothing where it is due already."""
-    at = facts.last.retry_at
+    at = _next_try(facts)
     if at is None or at <= facts.now:
         return ""
     return f"{before} {words.clock_time(at, facts.now)}"
@@ -159,7 +164,7 @@ def _write_pending(paper: Paper, facts: StatusFacts) -> None:
     last = facts.last
     _write(paper, "linked", words.count(facts.linked, "task"))
     if last.waiting:
-        again = "" if facts.running else _next_try(facts, ", not before")
+        again = "" if facts.running else _when(facts, ", not before")
         _write(paper, "waiting", f"{words.count(last.waiting, 'change')}{again}")
     for bucket, wait in sorted(facts.gates.items()):
         until = words.clock_time(facts.now + wait, facts.now)
@@ -241,7 +246,7 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
         "last_at": words.instant(last.at),
         "success_at": words.instant(last.success_at),
         "failing_since": words.instant(last.failing_since),
-        "retry_at": words.instant(last.retry_at),
+        "retry_at": words.instant(_next_try(facts)),
         "troubles": [
             {"message": message, "advice": words.commands(advice)}
             for message, advice in last.troubles

@@ -92,9 +92,9 @@ class LastRun(_Table):
 
     Times are in Unix seconds. ``code`` is the exit code, None before the first. ``tasks``
     is how many the last look found in the file, ``waiting`` counts what did not reach Omi.
-    ``failing_since`` is None while all is well. ``troubles`` are messages, each with its
-    advice. ``guarded`` is whether a guard stopped it, None where that was not noted yet.
-    ``remarks`` is what was told beside.
+    ``next_at`` is when a daemon that still runs tries again. ``failing_since`` is None while
+    all is well. ``troubles`` are messages, each with its advice. ``guarded`` is whether a
+    guard stopped it, None where that was not noted yet. ``remarks`` is what was told beside.
     """
 
     NAME: ClassVar = "last"
@@ -104,6 +104,7 @@ class LastRun(_Table):
     tasks: int | None = None
     waiting: int = 0
     retry_at: float | None = None
+    next_at: float | None = None
     success_at: float | None = None
     failing_since: float | None = None
     troubles: tuple[tuple[str, str], ...] = ()
@@ -121,6 +122,7 @@ class LastRun(_Table):
             tasks=_number(value.get("tasks")),
             waiting=_number(value.get("waiting")) or 0,
             retry_at=moment(value.get("retry_at")),
+            next_at=moment(value.get("next_at")),
             success_at=moment(value.get("success_at")),
             failing_since=moment(value.get("failing_since")),
             troubles=tuple(_troubles(value.get("troubles"))),

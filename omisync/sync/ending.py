@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omisync import errors
 from omisync.core import remains
-from omisync.errors import GuardStopped
+from omisync.errors import GuardStopped, NoRoom, StoreBusy, StoreUnusable
 from omisync.store.notes import LastRun, Refusal, Settled
 from omisync.sync import reading
 from omisync.sync.desk import Outcome
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 REMARKS = 20
 """That many of a cycle are kept for status."""
+UNKEPT = (NoRoom, StoreBusy, StoreUnusable)
+"""Troubles with the store itself, after which nothing more is written to it."""
 
 
 def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcome:
@@ -120,12 +122,16 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def note_next_try(desk: Desk, at: float) -> None:
-    """Note when what was not finished is tried again (Unix seconds): ``omisync status`` tells."""
+def note_next_try(desk: Desk, outcome: Outcome, at: float) -> None:
+    """Note when the daemon tries again (Unix seconds): ``omisync status`` tells.
+
+    Not where the store is what failed: to wait for it would hold the daemon up.
+    """
     last = desk.store.note(LastRun)
-    if last is not None and last.retry_at != at:
+    kept = not any(isinstance(error, UNKEPT) for error in outcome.troubles)
+    if kept and last is not None and last.code == outcome.code:
         with desk.store.transaction(durable=False):
-            desk.store.put_note(replace(last, retry_at=at))
+            desk.store.put_note(replace(last, next_at=at))
 
 
 def failed_after(desk: Desk, outcome: Outcome, error: OmisyncError) -> Outcome:

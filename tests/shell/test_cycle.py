@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from omisync import errors, sync
 from omisync.core.model import Gate
 from omisync.sandbox import Sandbox
 from omisync.store import Event, Store
+from omisync.store.notes import LastRun
 
 if TYPE_CHECKING:
     from person import Clock, Person
@@ -786,3 +788,18 @@ async def test_a_merge_that_is_not_resolved_is_not_read(
             " until then nothing is sent"
         )
         assert (error.line, error.column) == (line, 1)
+
+
+async def test_the_next_try_is_noted_where_the_store_is_well(person: Person) -> None:
+    """To wait for a store that another program holds would hold the daemon up."""
+    person.write("- [ ] a\n")
+    person.sandbox.fault_rate({"5xx_before": 1.0})
+    async with person.desk() as desk:
+        outcome = await sync.cycle(desk)
+        for trouble, noted in ((errors.StoreBusy("held"), None), (outcome.troubles[0], 9.0)):
+            sync.note_next_try(desk, replace(outcome, troubles=(trouble,)), 9.0)
+            last = desk.store.note(LastRun)
+            assert last is not None
+            assert last.next_at == noted
+        sync.note_next_try(desk, replace(outcome, code=errors.OK), 10.0)
+        assert desk.store.note(LastRun) == last

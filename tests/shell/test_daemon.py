@@ -557,7 +557,7 @@ async def test_trouble_is_said_once(person: Person) -> None:
             with Store.open(person.store_path) as store:
                 last = store.note(LastRun)
             assert last is not None
-            assert last.retry_at is not None, "status tells when"
+            assert last.next_at is not None, "status tells when"
             await daemon.log.until("watch.woke")
         assert len(daemon.log.said("cycle.trouble")) == 1
         await person.sandbox.__aenter__()

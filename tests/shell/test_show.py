@@ -746,6 +746,10 @@ def test_status_of_a_long_failure() -> None:
     assert "waiting   37 changes\n" in running
     late = stand(facts(last=replace(last, retry_at=NOON), running="the omisync daemon"))
     assert late.startswith("Not in sync yet; it will be tried again.\n")
+    own = replace(last, retry_at=None, next_at=NOON + 300)
+    tried = stand(facts(last=own, running="the omisync daemon"))
+    assert tried.startswith("Not in sync yet; it will be tried again at 12:05.\n")
+    assert "waiting   37 changes\n" in stand(facts(last=own)), "nobody tries again"
     assert "success   never\n" in text
     assert "failing   since 2026-01-31 10:00:00, 2 hours ago\n" in text
     assert "why       Omi cannot be reached\n          → Check the network.\n" in text
