@@ -76,7 +76,7 @@ def _refusal(desk: Desk, request: Request) -> Answer | None:
     if isinstance(todo, str) and not _is_same(Path(todo), config.todo_path):
         what = f"A daemon works on {config.todo_path} with this state store, not on {todo}"
         return _failed(ConfigError(what, advice))
-    if server not in {None, config.omi.base_url}:
+    if isinstance(server, str) and server != config.omi.base_url:
         where = f"{server} (omi.base_url, or OMI_API_BASE where that is set)"
         what = f"A daemon syncs this list with {config.omi.base_url}, not with {where}"
         return _failed(ConfigError(what, "Name the daemon's server, or stop the daemon."))
@@ -84,8 +84,8 @@ def _refusal(desk: Desk, request: Request) -> Answer | None:
 
 
 def _is_same(path: Path, other: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return path == other or path.samefile(other)
+    with contextlib.suppress(OSError, ValueError):  # ValueError: no path can be so
+        return path.resolve() == other.resolve() or path.samefile(other)
     return False
 
 

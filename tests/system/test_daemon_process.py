@@ -433,6 +433,10 @@ def test_a_run_under_way_is_waited_for(machine: Machine, omi: Omi) -> None:
 # Two of them, and commands beside one.
 
 
+ODD = (b'{"do": "cycle", "server": []}\n', b'{"do": "cycle", "todo": "a\\u0000b"}\n')
+"""Requests that name no list and no server that there could be."""
+
+
 def test_a_second_daemon_names_the_first(machine: Machine, omi: Omi) -> None:
     """One at a time on a store: the second ends with 75, the first goes on."""
     with synced(machine) as daemon:
@@ -505,7 +509,7 @@ def test_nonsense_at_the_socket_is_no_matter(
     with synced(machine) as daemon:
         path = control.place(machine.store, {})
         monkeypatch.chdir(path.parent)  # the whole path may not fit into an address
-        for garbage in (b"\xff\n", b"[" * 60_000 + b"\n", b'{"do": {}}\n', b"x" * 10**6, b""):
+        for garbage in (b"\xff\n", b"[" * 60_000 + b"\n", b'{"do": {}}\n', *ODD, b"x" * 10**6, b""):
             with socket.socket(socket.AF_UNIX) as talk:
                 talk.connect(path.name)
                 try:
