@@ -43,11 +43,14 @@ def take_its_heap(environ: Mapping[str, str]) -> None:
     stays keeps a whole one; malloc_trim(3) returns each free page.  To be called before
     anything is open that an exec would lose.  Does nothing where another C library would
     serve it worse, where who started the process has chosen, or where what was started
-    cannot be started again: read from stdin, or under a debugger.
+    cannot be started again: read from stdin, under a debugger, by a program of its own.
     """
+    given = sys.argv[1:]
     if HEAP in environ or sys.flags.ignore_environment or not sys.executable:
         return
     if sys.argv[0] in {"", "-"} or sys.gettrace() is not None:
+        return
+    if sys.orig_argv[len(sys.orig_argv) - len(given) :] != given:
         return
     if sysconfig.get_config_var("Py_GIL_DISABLED") or not _is_glibc():
         return
