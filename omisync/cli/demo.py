@@ -166,7 +166,7 @@ async def _acts(desk: Desk, sandbox: Sandbox, own: str | None) -> int:
         told = 'With `direction = "two-way"`, a tick in the Omi app reaches the file'
         _say(f"\n{next(step)}. {told}:\n")
         outcome = await _both_ways(desk, sandbox)
-    name = "~/todo.md" if own is None else shlex.quote(own)
+    name = "~/todo.md" if own is None else shlex.quote(f"./{own}" if own[0] == "-" else own)
     _say(
         f"\nNext: `omisync init {name}` sets it up with your key;"
         " `omisync --dry-run` shows the plan before anything is sent."
@@ -214,25 +214,31 @@ async def _synced(desk: Desk, sandbox: Sandbox) -> Outcome:
 
 async def _both_ways(desk: Desk, sandbox: Sandbox) -> Outcome:
     """Tick an item as the app does, sync both ways, and show what the file says then."""
-    from omisync import sync
+    from difflib import SequenceMatcher
+
+    from omisync import show, sync
 
     rules = desk.config.sync.model_copy(update={"direction": "two-way"})
     both = sync.Desk(desk.config.model_copy(update={"sync": rules}), desk.store, desk.environ)
-    before = set(_lines(desk))
+    before = _lines(desk)
     ticked = next(item for item in sandbox.items.values() if not item.completed)
     ticked.completed = True
     try:
         outcome = await _synced(both, sandbox)
     finally:
         await both.close()
-    for number, line in enumerate(_lines(desk), 1):
-        if line not in before:
-            _say(f"   {desk.config.todo_path.name}:{number} now says {line}")
+    after = _lines(desk)
+    for change, _, _, start, end in SequenceMatcher(None, before, after, False).get_opcodes():
+        for number in range(start, end if change != "equal" else start):
+            _say(
+                f"   {desk.config.todo_path.name}:{number + 1} now says {show.safe(after[number])}"
+            )
     return outcome
 
 
 def _lines(desk: Desk) -> list[str]:
-    return desk.config.todo_path.read_text(encoding="utf-8").splitlines()
+    text = desk.config.todo_path.read_text(encoding="utf-8-sig")  # line ends become "\n"
+    return text.split("\n")
 
 
 def _show_items(sandbox: Sandbox) -> None:

@@ -628,7 +628,8 @@ def test_the_demo_only_reads_a_file(name: str, fresh: Machine, tmp_path: Path) -
     """One's own list is shown at the sandbox; the file, and its folder, stay as they are."""
     own = tmp_path / "tmp"
     own.mkdir()
-    text = lines(1, 2) if name.endswith("md") else '[[todo]]\ntext = "task 1"\n'
+    toml = '[[todo]]\ntext = "task 1"\n[[todo]]\ntext = "task 2"\ndone = true\n'
+    text = lines(1, 2) if name.endswith("md") else toml
     (fresh.home / name).write_text(text)
     before = tree(fresh.home)
     ran = fresh.run("demo", name, TMPDIR=str(own))
