@@ -64,6 +64,7 @@ async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> 
         "tasks": 2,
         "waiting": 0,
         "retry_at": None,
+        "next_at": None,
         "success_at": began,
         "failing_since": None,
         "troubles": [],
@@ -97,6 +98,7 @@ async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> 
         "code": errors.NO_FILE,
         "waiting": 0,
         "retry_at": None,
+        "next_at": None,
         "troubles": [[trouble.message, trouble.advice]],
     }
     assert fact(settled, "last") == well | limited | missing

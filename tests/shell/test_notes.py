@@ -44,6 +44,7 @@ LAST = {
     "tasks": 3,
     "waiting": 2,
     "retry_at": 9.5,
+    "next_at": 8.5,
     "success_at": None,
     "failing_since": 4.5,
     "troubles": [["no route", "Look at the network."]],
