@@ -140,6 +140,7 @@ def at_home(tasks: int) -> Iterator[tuple[Machine, list[str]]]:
     with tempfile.TemporaryDirectory() as home, Omi() as omi:
         settings = {"watch": f"settle = {SETTLE}\n"}
         machine = Machine(Path(home), omi, settings=settings, real=True)  # a fork shares memory
+        machine.environ["PYTHONMALLOC"] = None  # each command chooses as it does for people
         file = lines(tasks)
         machine.configure()
         machine.write("\n".join(file) + "\n")

@@ -501,6 +501,17 @@ def test_a_finished_line_that_is_to_have_no_item_gets_none() -> None:
     assert len(made([line], tombstones=[left], unlinked=[], read_whole=True).ops) == 1
 
 
+def test_a_date_that_the_server_keeps_is_to_be_cleared_anew() -> None:
+    """No line says it, so the line that is back without one differs from it."""
+    kept = Fields("a", False, datetime(2026, 12, 24, 9, tzinfo=UTC))
+    link = linked(Task("a")).but(base=Base(Task("a"), kept), clear_due=True)
+    grave = plan.buried(link, "keep", NOW - 60, counted=True)
+    assert grave.task.due == "2026-12-24T09:00:00+00:00"
+    (op,) = made([entry("a")], tombstones=[grave]).ops
+    assert isinstance(op, Revive)
+    assert op.patch == Patch(clear_due=True)
+
+
 def test_a_text_that_omi_did_not_hear_of_finds_the_item() -> None:
     """And Omi hears of it then; but an item that says just that is the one."""
     settled = linked(Task("a"))

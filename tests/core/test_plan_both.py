@@ -1404,3 +1404,10 @@ def test_a_copy_of_a_line_gets_an_id_of_its_own() -> None:
     (op,) = made(lines, known, items, policy).ops
     assert isinstance(op, ChangeLocal)
     assert (op.entry.line, op.explicit_id) == (2, "x")
+
+
+def test_a_text_that_no_line_can_hold_is_told_of() -> None:
+    """It is absurdly long: the line stays as it is."""
+    ours, theirs = Entry(Task("a"), 1), item("x", "b" * (merge.ABSURD + 1))
+    decided = made([ours], [link("x", "a")], [theirs])
+    assert (decided.unheard, decided.local) == ((ours,), ())

@@ -151,7 +151,7 @@ class Machine:
     omi: Omi
     name: str = "todo.md"
     settings: dict[str, str] = field(default_factory=dict)
-    environ: dict[str, str] = field(default_factory=lambda: {"OMI_API_KEY": KEY})
+    environ: dict[str, str | None] = field(default_factory=lambda: {"OMI_API_KEY": KEY})
     real: bool = False
     """Whether commands start as in a shell; else they are forks, which start in an instant."""
 
