@@ -381,9 +381,7 @@ def _commanded(options: Namespace, verb: str) -> Any:
             opened = stack.enter_context(store.Store.open(config.store_path))
             return sync.COMMANDS[verb](sync.Desk(config, opened, os.environ), text)
     if "error" in answer:
-        refused = UsageError(answer["error"], answer.get("advice", ""))
-        refused.exit_code = answer.get("code", refused.exit_code)
-        raise refused
+        raise run.refused(answer)
     return answer["tasks"] if "tasks" in answer else answer["done"]
 
 

@@ -152,7 +152,7 @@ async def _acts(desk: Desk, sandbox: Sandbox, own: str | None) -> int:
     outcome = await _synced(desk, sandbox)
     _show_items(sandbox)
     step = count(4)
-    if own is None:
+    if own is None and outcome.code == errors.OK:
         _say(f"\n{next(step)}. Four edits, each synced. The items stay the same ones:")
         for title, *pairs in EDITS:
             _edit(todo, pairs)
@@ -228,11 +228,11 @@ async def _both_ways(desk: Desk, sandbox: Sandbox) -> Outcome:
     finally:
         await both.close()
     after = _lines(desk)
+    name = desk.config.todo_path.name
     for change, _, _, start, end in SequenceMatcher(None, before, after, False).get_opcodes():
-        for number in range(start, end if change != "equal" else start):
-            _say(
-                f"   {desk.config.todo_path.name}:{number + 1} now says {show.safe(after[number])}"
-            )
+        if change != "equal":
+            for number, line in enumerate(after[start:end], start + 1):
+                _say(f"   {name}:{number} now says {show.safe(line)}")
     return outcome
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from argparse import Namespace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from omisync import errors, libc, places, quick
 from omisync.cli.arguments import config_of
@@ -226,11 +226,18 @@ def meant(config: Config) -> dict[str, str]:
     return {"todo": str(config.todo_path), "server": config.omi.base_url}
 
 
+def refused(answer: dict[str, Any]) -> errors.OmisyncError:
+    """Return the error that a daemon answered with, and its exit code."""
+    error = errors.UsageError(answer["error"], answer.get("advice", ""))
+    error.exit_code = answer.get("code", error.exit_code)
+    return error
+
+
 def _asked(config: Config, options: Namespace, deadline: float) -> int | None:
     """Have a running daemon sync now, and show what came of it; None when none answers.
 
     Raises:
-        ConfigError: it works on another list, or with another server.
+        OmisyncError: it works on another list, or with another server.
     """
     from omisync import control
 
@@ -248,7 +255,7 @@ def _asked(config: Config, options: Namespace, deadline: float) -> int | None:
             answer = control.ask(config.store_path, os.environ, request, patience)
             if answer is None or "error" in answer:
                 if answer is not None and "code" in answer:
-                    raise errors.ConfigError(answer["error"], answer["advice"])
+                    raise refused(answer)
                 return None  # none runs, or it is stopping: its lock is waited for
             left = deadline - time.monotonic()
             wait = max(0.0, (answer["retry_at"] or 0.0) - time.time())

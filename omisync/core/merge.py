@@ -238,9 +238,10 @@ def _join_due(joined: Joined, context: _Context) -> None:
     there = remote.due_at != base.remote.due_at
     # The date of a finished line is not sent. It has to be when the task is reopened, on
     # whichever side, and is no less the person's where the app sets another.
-    said = _same_moment(base.local.due, base.remote.due_at, context.encoding, loosely=True)
     kept_back = base.local.completed and local is not None
-    kept_back = kept_back and (base.remote.due_at is None or not said)
+    kept_back = kept_back and not _same_moment(
+        base.local.due, base.remote.due_at, context.encoding, loosely=True
+    )
     unsent = kept_back and (there or not joined.task.completed)
     here = local != base.local.due or unsent
     edits = _Edits(

@@ -45,15 +45,15 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
             draft.later = True
         else:
             new.append((entry, rank))
-    for claim in (graves.claim, graves.claim_unheard):
+    for unheard in (False, True):  # what says what the item says goes first
         left, new = new, []
         for entry, rank in left:
-            stone = claim(entry)
+            stone = graves.claim(entry, unheard=unheard)
             if stone is None or (skips and entry.task.completed and graves.misses(stone)):
                 new.append((entry, rank))
                 continue
             taken.add(stone.remote_id)
-            asks = claim == graves.claim_unheard and seen.unlinked is None
+            asks = unheard and seen.unlinked is None
             draft.ops.append(_revived(draft, graves, stone, (entry, rank), asks=asks))
     held = len(draft.unmade) + len(draft.orphans)
     found: dict[int, RemoteItem] = {}

@@ -44,28 +44,18 @@ class Graves:
                 if stone.words:
                     self.by_words[match.normalised(stone.words)].append(stone)
 
-    def claim(self, entry: Entry) -> Tombstone | None:
+    def claim(self, entry: Entry, *, unheard: bool = False) -> Tombstone | None:
         """Return the grave that this line rises from: that of the item which it names, if any.
 
         A finished line does not come back open: an open line of the same text is
-        the next round of a recurring chore.
+        the next round of a recurring chore. ``unheard`` asks for the one whose line said this
+        last, where Omi did not hear of it and no other item says just that.
         """
-        if not self.by_text:
+        graves = self.by_words if unheard else self.by_text
+        if not graves:
             return None
         text = match.normalised(entry.task.text)
-        return self._claimed(self.by_text.get(text, []), entry, text)
-
-    def claim_unheard(self, entry: Entry) -> Tombstone | None:
-        """Return the grave whose line said this last, where Omi did not hear of it.
-
-        None where another item says just that.
-        """
-        if not self.by_words:
-            return None
-        text = match.normalised(entry.task.text)
-        return None if text in self._said else self._claimed(self.by_words[text], entry, text)
-
-    def _claimed(self, stones: list[Tombstone], entry: Entry, text: str) -> Tombstone | None:
+        stones = [] if unheard and text in self._said else graves.get(text, [])
         for place in reversed(range(len(stones))):
             stone = stones[place]
             if stone.key not in self._risen and self._rises(stone, entry, text):
