@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
+import shutil
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +17,6 @@ from omisync.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
 
 # No test asserts wall time, and an example is slow only where the machine is busy.
 # The suite takes a sample of each property; the campaigns take the rest.
@@ -28,6 +30,12 @@ settings.register_profile(
     phases=(Phase.explicit, Phase.generate),
 )
 settings.load_profile("omisync")
+
+MEMORY = Path("/dev/shm")
+"""A file system without a disk, where Linux has one."""
+
+ROOM = 2**30
+"""Bytes that must be free there: a run takes a tenth of it."""
 
 TALLY = "tally"
 """The property of a test's report that has its counts: it travels between processes."""
@@ -52,6 +60,12 @@ def tally(record_property: Callable[[str, object], None]) -> Iterator[Counter[st
     done: Counter[str] = Counter()
     yield done
     record_property(TALLY, dict(done))
+
+
+def pytest_configure() -> None:
+    """Keep what tests write in memory: each commit waits for a disk, and others use it too."""
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -80,6 +80,8 @@ class Person:
             f'[omi]\nbase_url = "{self.sandbox.url}"',
             f'[state]\npath = "{self.store_path}"',
         ]
+        if "[watch]" not in self.settings:
+            tables.append("[watch]\nsettle = 0.01")  # nobody types on while a test runs
         self.config_file.write_text("\n".join(tables) + "\n" + self.settings)
         return self.config_file
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from omisync.sandbox import Item
     from omisync.sync import Outcome
 
-TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
+TWO_WAY = '[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
 
 NOTE = " <!-- ` -->"
 """What makes a Markdown line say no text with a backtick: it would end this one."""

@@ -92,7 +92,7 @@ async def test_a_night_in_which_clocks_change(tmp_path: Path, night: Night, way:
     """Created before, edited within, in the app after: every date is the moment it was."""
     clock = Clock((night.change - timedelta(minutes=20)).timestamp())
     zone = ZoneInfo(night.zone)
-    rules = f'[watch]\nsettle = 0.01\n[sync]\ndirection = "{way}"\ntimezone = "{night.zone}"\n'
+    rules = f'[sync]\ndirection = "{way}"\ntimezone = "{night.zone}"\n'
     async with Sandbox(clock=clock) as sandbox:
         person = Person(tmp_path, sandbox, clock, settings=rules)
         day = night.local[:10]

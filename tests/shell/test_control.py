@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import stat
+import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from omisync import control
 from omisync.errors import StoreBusy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
 SESSION = Path(f"/run/user/{os.geteuid()}")
 """The runtime directory of this user's session (pam_systemd(8))."""
@@ -72,9 +73,10 @@ async def hung_up(talk: socket.socket) -> bytes:
 
 
 @pytest.fixture(params=["runtime", "beside"])
-def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """With a runtime directory, and without one."""
-    return {"XDG_RUNTIME_DIR": str(tmp_path / "run")} if request.param == "runtime" else {}
+def environ(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """With a runtime directory, whose path is short as they are, and without one."""
+    with tempfile.TemporaryDirectory() as run:
+        yield {"XDG_RUNTIME_DIR": run} if request.param == "runtime" else {}
 
 
 @pytest.fixture

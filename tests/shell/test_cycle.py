@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from omisync.core.model import Link
 
-TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
+TWO_WAY = '[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
 OTHER_KEY = "omi_dev_another_key_00001"
 
 

@@ -262,7 +262,7 @@ async def test_what_is_due_first_is_looked_at_first(settled: Person, clock: Cloc
 
 async def test_an_unchanged_list_moves_the_next_look_only(settled: Person, clock: Clock) -> None:
     """The note of what is settled stays, but for its times; a due look is not put off by it."""
-    settled.settings = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
+    settled.settings = '[sync]\ndirection = "two-way"\n'
     settled.sandbox.refuse["bad"] = 402
     settled.write("- [ ] a\n- [ ] b\n- [ ] bad\n")
     for _ in range(3):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from omisync.sandbox.server import _Call
     from omisync.sandbox.wire import Reply
 
-PUSH = '[watch]\nsettle = 0.01\n[sync]\ntimezone = "UTC"\nimport_items = "linked"\n'
+PUSH = '[sync]\ntimezone = "UTC"\nimport_items = "linked"\n'
 FAULTS = tuple(fault for fault in get_args(Fault) if fault != "404")
 """All of the sandbox, but for a 404 about an item that exists: who is told that an item
 is gone has to make it anew."""

@@ -14,7 +14,7 @@ from omisync.store import Event, Store
 if TYPE_CHECKING:
     from person import Clock, Person
 
-TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\non_remote_removal = "remove"\n'
+TWO_WAY = '[sync]\ndirection = "two-way"\non_remote_removal = "remove"\n'
 ADVICE = (
     "If the file is wrong, bring it back and all is well. If you meant it, run"
     " `omisync --once --allow-removals`."

@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
     from omisync.sandbox import Item
 
-TWO_WAY = (
-    '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
-    'on_remote_removal = "remove"\n'
-)
+TWO_WAY = '[sync]\ndirection = "two-way"\ntimezone = "UTC"\non_remote_removal = "remove"\n'
 
 
 @pytest.fixture
@@ -625,7 +622,7 @@ async def test_a_file_that_goes_while_omi_is_asked_is_not_waited_for(both: Perso
 
 async def test_a_file_is_left_alone_while_it_is_being_saved(both: Person) -> None:
     """It is replaced no sooner than ``settle`` after the last save."""
-    both.settings = TWO_WAY.replace("0.01", "0.1")
+    both.settings += "[watch]\nsettle = 0.1\n"
     both.sandbox.add("theirs")
     saved: list[float] = []
 

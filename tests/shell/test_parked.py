@@ -55,7 +55,7 @@ async def test_a_task_is_tried_again_when_asked_for(parked: Person) -> None:
 
 async def test_what_was_given_up_does_not_come_back_as_a_line(person: Person) -> None:
     """Its item is one that was left in Omi; written again, the line is that item's."""
-    person.settings = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
+    person.settings = '[sync]\ndirection = "two-way"\n'
     person.write("- [ ] a\n- [ ] b\n")
     await person.settle()
     person.write("- [ ] a\n")

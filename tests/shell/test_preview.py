@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from omisync.core.model import Listing
     from omisync.core.plan import Plan
 
-TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
+TWO_WAY = '[sync]\ndirection = "two-way"\n'
 
 
 def shown(person: Person, listing: Listing | None = None) -> Plan:

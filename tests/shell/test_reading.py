@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from omisync.sync import Outcome
 
-TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
+TWO_WAY = '[sync]\ndirection = "two-way"\n'
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_the_list_is_read_less_often_by_and_by(both: Person) -> None:
     assert await pauses(both, 1) == [300]
     both.sandbox.add("theirs")
     assert await pauses(both, 4) == [75, 150, 300, 300]
-    both.settings = both.settings.replace("settle = 0.01", "settle = 0.01\npoll = 100", 1)
+    both.settings += "[watch]\nsettle = 0.01\npoll = 100\n"
     both.sandbox.add("more")
     assert await pauses(both, 3) == [75, 100, 100]
 
@@ -77,7 +77,7 @@ async def test_a_generous_server_is_asked_more_often(both: Person) -> None:
     both.sandbox.add("theirs")
     note(both, "settled", None)
     assert await pauses(both, 3) == [30, 60, 120]
-    both.settings = both.settings.replace("settle = 0.01", "settle = 0.01\npoll = 20", 1)
+    both.settings += "[watch]\nsettle = 0.01\npoll = 20\n"
     both.sandbox.add("more")
     assert await pauses(both, 2) == [20, 20]
     shut(both, 0.0, 1)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from omisync.sandbox import Request
 
 AHEAD = 1000.0
-TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\n'
+TWO_WAY = '[sync]\ndirection = "two-way"\n'
 
 
 @pytest.fixture

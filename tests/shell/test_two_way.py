@@ -16,7 +16,7 @@ from omisync.store import Store
 if TYPE_CHECKING:
     from omisync.sandbox import Fault
 
-TWO_WAY = '[watch]\nsettle = 0.01\n[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
+TWO_WAY = '[sync]\ndirection = "two-way"\ntimezone = "UTC"\n'
 
 
 @pytest.fixture
@@ -903,7 +903,6 @@ async def test_undo_takes_the_ids_with_the_lines(both: Person) -> None:
 
 async def test_what_a_push_linked_is_compared_when_both_ways_begin(person: Person) -> None:
     """A date that the line never had was no news for a push; then it is."""
-    person.settings = "[watch]\nsettle = 0.01\n"
     person.sandbox.add("rent", due_at=datetime(2027, 1, 5, 9, tzinfo=UTC))
     person.write("- [ ] rent\n")
     assert (await person.settle()).counts == {"task.adopted": 1}

@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,9 @@ from machine import OF_PYTHON, PATIENCE, Ran, started
 from omisync import config as configs
 from omisync import errors
 from omisync.cli import installation, units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 SERVICES = ("omisync.service", "omisync@.service", "omisync-once.service")
@@ -83,6 +88,13 @@ def at_home(path: Path) -> Home:
     home = Home(path, {"HOME": str(path), "PATH": os.defpath, **OF_PYTHON})
     home.config()
     return home
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder that is not below /dev: there no unit needs to grant anything."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
