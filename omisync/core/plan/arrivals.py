@@ -90,7 +90,8 @@ def _is_others(
 
 def _soon_asked(draft: Draft) -> set[str]:
     """Return what items say that may be in the place of one that is asked for next."""
-    said = {text for link, _ in draft.missing if not _is_asked(link) for text in _said(link)}
+    unasked = (link for link, _ in draft.missing if link.probed_at is None)
+    said = {text for link in unasked for text in _said(link)}
     return said & {item.fields.description for item in draft.seen.unlinked or ()}
 
 
@@ -113,11 +114,6 @@ def _unlisted(draft: Draft) -> Iterator[Link]:
         refused = link.parked is not None and link.parked.status != known.LOCKED
         if link.missing and link.missing != LET_GO and link.base and not refused:
             yield link
-
-
-def _is_asked(link: Link) -> bool:
-    """Return whether it is known already what became of the item of a link."""
-    return link.remote_id is None or link.probed_at is not None or link.parked is not None
 
 
 def _said(link: Link) -> set[str]:
