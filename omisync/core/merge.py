@@ -48,10 +48,12 @@ def encode(task: Task, encoding: Encoding) -> Fields:
 
     A completed task has no due date here: Omi would ring the phone for it.
     """
-    due_at = None
-    if task.due is not None and not task.completed:
-        due_at = due.instant(task.due, encoding.zone, encoding.due_time)
+    due_at = None if task.completed else _instant(task.due, encoding)
     return Fields(description(task.text), task.completed, due_at)
+
+
+def _instant(value: str | None, encoding: Encoding) -> datetime | None:
+    return None if value is None else due.instant(value, encoding.zone, encoding.due_time)
 
 
 def description(text: str) -> str:
@@ -258,11 +260,9 @@ def _join_due(joined: Joined, context: _Context) -> None:
         joined.base = replace(joined.base, local=replace(joined.base.local, due=None))
     if verdict.clash:
         _tell(joined, "due_at", verdict, local or "", token or "")
-    if verdict.way == "out" and local is None:
-        joined.patch = replace(joined.patch, clear_due=True)
-    elif verdict.way == "out" and local is not None:
-        at = due.instant(local, context.encoding.zone, context.encoding.due_time)
-        joined.patch = replace(joined.patch, due_at=at)
+    if verdict.way == "out":
+        at = _instant(local, context.encoding)
+        joined.patch = replace(joined.patch, due_at=at, clear_due=local is None)
     elif verdict.way:
         taken = token if verdict.way == "in" else local
         _take(joined, {"due": taken}, {"due_at": remote.due_at})
@@ -277,7 +277,7 @@ def _same_moment(
     """
     if local is None or remote is None:
         return local is None and remote is None
-    if due.instant(local, encoding.zone, encoding.due_time) == remote.replace(microsecond=0):
+    if _instant(local, encoding) == remote.replace(microsecond=0):
         return True
     return loosely and due.is_date(local) and due.day(remote, encoding.zone) == local
 
