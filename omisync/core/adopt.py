@@ -62,7 +62,7 @@ def _by_text(
     repair: bool,
 ) -> None:
     """Give the entries that have no item yet one of their text, out of those that are left."""
-    keys = [_text_key(merge.description(entry.task.text)) for entry in entries]
+    keys = [match.normalised(merge.description(entry.task.text)) for entry in entries]
     wanted = set(keys)
     oldest_first = sorted(by_id.values(), key=lambda item: item.age_order)
     offers = [(item, _readings(item.fields, encoding) & wanted) for item in oldest_first]
@@ -80,10 +80,6 @@ def _by_text(
                 item = same.popleft()
                 if by_id.pop(item.id, None):  # else it is another line's by now
                     found[number] = item
-
-
-def _text_key(text: str) -> str:
-    return match.normalised(text.strip())
 
 
 def tied(
@@ -116,7 +112,7 @@ def tied(
     if task.due is not None and not task.completed:
         due_at = merge.encode(task, encoding).due_at
         local = replace(local, due=task.due if due_at == item.fields.due_at else None)
-    if _text_key(merge.description(task.text)) != _text_key(item.fields.description):
+    if match.normalised(merge.description(task.text)) != match.normalised(item.fields.description):
         local = replace(local, text=item.fields.description)
     return link.but(remote_id=item.id, base=Base(local, item.fields))
 
@@ -130,11 +126,12 @@ def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:
         same = not task.completed and merge.encode(task, encoding).due_at == remote.due_at
         if not same:
             local, agreed = replace(local, due=None), replace(agreed, due_at=None)
-    if _text_key(merge.description(task.text)) not in _readings(remote, encoding):
+    if match.normalised(merge.description(task.text)) not in _readings(remote, encoding):
         local, agreed = replace(local, text=""), replace(agreed, description="")
     return Base(local, agreed)
 
 
 def _readings(fields: Fields, encoding: Encoding) -> set[str]:
     """Return the texts that a line of this item may have: its description, raw or legible."""
-    return {_text_key(fields.description), _text_key(encoding.legible(fields.description))}
+    said = fields.description
+    return {match.normalised(text) for text in (said, encoding.legible(said))}
