@@ -58,9 +58,9 @@ class Fields:
 
 
 FIELDS = ("description", "completed", "due_at")
+"""The fields that travel (UpdateActionItemRequest, OpenAPI)."""
 PARTS = {"due_at": "due", "description": "text", "completed": "completed"}
 """What they are of a task; first what is sooner left out where a line cannot say all."""
-"""The fields that travel (UpdateActionItemRequest, OpenAPI)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ colours and lines are cut to its width; elsewhere the same words come plain, one
 fact a line. ``terminal`` overrides what a stream says it is.
 
 ``words`` has numbers, times and foreign text, ``paper`` the terminal or plain
-stream, ``plans``, ``results``, ``standing``, ``events`` and ``progress`` what is
-shown. rich is loaded only when something is written to a terminal.
+stream, ``steps`` the ops of a plan, ``plans``, ``results``, ``standing``, ``events`` and
+``progress`` what is shown. rich is loaded only when something is written to a terminal.
 """
 
 from omisync.show.events import clashes, clashes_data, history, history_data

@@ -48,7 +48,7 @@ class Desk:
 
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
     that changes something outside (``store.commit``, ``store.write``,
-    ``request.sent``, ``reply.read``, and those of ``file.replace``). ``report`` hears
+    ``request.sent``, ``reply.read``, and those of ``file.replacing``). ``report`` hears
     of progress: writes done, writes planned.
     """
 

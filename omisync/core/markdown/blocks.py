@@ -40,10 +40,10 @@ _BOXED = re.compile(rb"[ \t>]*(?:[^\w\s|]{1,4}(?:[ \t]|\xc2\xa0)+)?\[[ xX]\][ \t
 """The same: a box without a bullet, or behind a foreign one (as Macs write a no-break space)."""
 _JOINED = re.compile(rb"([ \t>]*)" + _BULLET + _BOX)
 """The same where a paragraph goes on: too deep for an item of its own, or not numbered 1."""
-_SLIP = re.compile(rb"(?<=\])[!-/:-@\[-`{-~xX][ \t]+")
-"""A sign that stands right behind a box: it was meant to stand in it, or is there by mistake."""
 NOTE = re.compile(rb"[-+*][ \t]++(?!\[[^\]]{0,7}\](?![(\[]))\S")
 """The same for a note of a task: a bullet without a box."""
+_SLIP = re.compile(rb"(?<=\])[!-/:-@\[-`{-~xX][ \t]+")
+"""A sign that stands right behind a box: it was meant to stand in it, or is there by mistake."""
 
 _WORDS = re.compile(rb"[^\s>]")
 
