@@ -202,12 +202,10 @@ async def glance(
 
 def _note(desk: Desk, at: float, cost: int) -> None:
     """Write down that a listing was read, what it cost, and that what it brought is owed."""
-    last = desk.store.note(Listed)
-    spent = [one for one in last.spent if 0 <= at - one[0] < HOUR] if last is not None else []
-    pause = last.pause if last is not None else desk.config.watch.poll
-    owed = last.owed if last is not None else ""
-    spent.append((at, cost))
-    _put(desk, Listed(at=at, cost=cost, pause=pause, spent=spent, owed=owed or LOOK))
+    first = Listed(at=at, cost=cost, pause=desk.config.watch.poll, spent=())
+    last = desk.store.note(Listed) or first
+    spent = [*(one for one in last.spent if 0 <= at - one[0] < HOUR), (at, cost)]
+    _put(desk, replace(last, at=at, cost=cost, spent=spent, owed=last.owed or LOOK))
 
 
 def _put(desk: Desk, listed: Listed) -> None:
