@@ -398,6 +398,24 @@ async def test_what_the_file_cannot_say_stays_on_both_sides(
     assert (await person.cycle(now=True)).remarks == outcome.remarks
 
 
+async def test_a_new_line_stands_behind_one_that_could_not_go(person: Person) -> None:
+    """What stays keeps its rank, though it was to be taken out by the write that adds the line."""
+    person.settings = TWO_WAY
+    person.write("- [ ] b\n  <!-- x\n- [ ] a\n")
+    await person.settle()
+    del person.sandbox.items[item(person, "b").id]
+    for _ in range(2):
+        await person.cycle(now=True)
+    person.sandbox.add("new")
+    outcome = await person.cycle(now=True)
+    assert outcome.counts == {"line.added": 1}
+    assert read(person) == "- [ ] b\n  <!-- x\n- [ ] a\n- [ ] new\n"
+    with Store.open(person.store_path) as store:
+        links = tuple(store.links())
+    assert [one.seen.text for one in links] == ["b", "a", "new"]
+    assert len({one.rank for one in links}) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
