@@ -259,12 +259,9 @@ def record_clashes(run: Run, decided: Plan) -> None:
 def _ranks(document: Document, fitted: Fitted) -> Sequence[int]:
     """Return the rank of each entry of the rewritten file, by which new lines have their place.
 
-    The ranks of the plan are those that the other lines have, or get in this cycle. Nobody
-    asks for them where no line is new.
+    The ranks of the plan are those that the other lines have, or get in this cycle.
     """
     decided, wishes, rewriting = fitted.plan, fitted.wishes, fitted.rewriting
-    if not wishes.adding:
-        return []
     refused = {id(wish) for wish in rewriting.refused}
     gone = {
         id(change.entry)  # those of an array on one line stand at the same place
@@ -283,7 +280,7 @@ def _ranks(document: Document, fitted: Fitted) -> Sequence[int]:
         return ranks
     # There is no room: until the next plan makes some, a new line follows the one above by
     # its key, which is greater.
-    above = min((rank for rank in known if rank is not None), default=0) - 1
+    above = min(rank for rank in known if rank is not None) - 1
     filled = []
     for rank in known:
         above = above if rank is None else rank
