@@ -32,7 +32,6 @@ FORBIDS_NAMESPACES = {
 def found(config: Config, environ: Mapping[str, str]) -> units.Installation:
     """Return what a unit for this config must say on this machine."""
     program = _program()
-    two_way = config.sync.direction == "two-way"
     folders = (config.todo_path.parent, Path(os.path.realpath(config.todo_path)).parent)
     needed = (Path(program[0]), config.path, config.store_path, *folders)
     return units.Installation(
@@ -40,7 +39,7 @@ def found(config: Config, environ: Mapping[str, str]) -> units.Installation:
         config=config.path,
         state=config.store_path.parent,
         # A push only reads the todo file; and the folder of ~/todo.md is all of the home.
-        writable=tuple(dict.fromkeys(folders)) if two_way else (),
+        writable=tuple(dict.fromkeys(folders)) if config.two_way else (),
         environment=tuple(_environment(config, environ)),
         shares_tmp=any(_in_shared_tmp(path) for path in needed),
         bare=_namespaces_forbidden(),
