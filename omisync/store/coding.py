@@ -68,10 +68,7 @@ def link_row(link: Link) -> tuple[object, ...]:
 
 def link(row: Row) -> Link:
     """Return the link of a row, of any version; raises as all that reads rows here does."""
-    return _link(kinds.checked(row, kinds.LINK))
-
-
-def _link(row: Row) -> Link:
+    row = kinds.checked(row, kinds.LINK)
     (key, remote_id, text, completed, due, section, rank, *agreed) = row
     (b_text, b_completed, b_due, description, r_completed, due_at, *rest) = agreed
     (absent_since, clear_due, failures, parked, doubt, *presence) = rest
