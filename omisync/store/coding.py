@@ -27,7 +27,7 @@ def _time_text(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat()
 
 
-def moment(text: str | None) -> datetime | None:
+def _time(text: str | None) -> datetime | None:
     """Return the time that a column holds, None where it is empty."""
     return None if text is None else datetime.fromisoformat(text)
 
@@ -77,7 +77,7 @@ def link(row: Row) -> Link:
     if b_text is not None:
         if None in {b_completed, description, r_completed}:
             raise ValueError("half of a base")
-        remote = Fields(description, bool(r_completed), moment(due_at))
+        remote = Fields(description, bool(r_completed), _time(due_at))
         base = Base(Task(b_text, bool(b_completed), b_due), remote)
     return Link(
         key,
@@ -161,7 +161,7 @@ def _intent(row: Row) -> Intent:
     return Intent(
         key,
         group,
-        Fields(description, bool(r_completed), moment(due_at)),
+        Fields(description, bool(r_completed), _time(due_at)),
         Task(text, bool(completed), due),
         tuple(known),
         *rest,
@@ -195,7 +195,7 @@ def tombstone(row: Row) -> Tombstone:
         key,
         remote_id,
         Task(text, bool(completed), due),
-        Fields(description, bool(r_completed), moment(due_at)),
+        Fields(description, bool(r_completed), _time(due_at)),
         how,
         removed_at,
         bool(counted),
