@@ -67,7 +67,7 @@ def _facts(config: Config) -> show.StatusFacts:
         base_url=config.omi.base_url,
         tasks=last.tasks,
         linked=sum(link.remote_id is not None for link in links),
-        absent=sum(link.absent_since is not None and link.parked is None for link in links),
+        absent=sum(link.is_absent and link.parked is None for link in links),
         parked=tuple(link for link in links if link.parked is not None),
         gone=tuple(link for link in links if _is_gone(link)),
         lines=_lines(document, links),
@@ -89,7 +89,7 @@ def _since(config: Config, settled: Settled | None, links: Sequence[Link]) -> st
     from omisync import file
 
     if settled is None:  # as while a removed line waits
-        is_waiting = any(link.absent_since is not None for link in links)
+        is_waiting = any(link.is_absent for link in links)
         return "" if is_waiting else NEXT_SYNC
     if file.signature(config.todo_path) is None:
         return "the file is not there now"

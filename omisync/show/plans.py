@@ -170,7 +170,7 @@ def write_parked(paper: Paper, link: Link, where: str) -> None:
 
 def way_out(link: Link) -> str:
     """Return what a person can do about a parked task."""
-    if link.absent_since is not None:
+    if link.is_absent:
         dashes = "-- " if link.seen.text.startswith("-") else ""
         forget = f"omisync forget {dashes}{shlex.quote(link.seen.text)}"
         return f"its line is gone: `omisync retry` tries again, `{forget}` gives up"

@@ -116,7 +116,7 @@ class Rows:
             _Reader(self._read, self._keys, kept),
             made=undecided,
             needs_decision=(min(undecided), max(undecided)) if undecided else None,
-            may_reorder=any(link.absent_since is not None for link in undecided.values()),
+            may_reorder=any(link.is_absent for link in undecided.values()),
         )
 
     def updated(self, written: Sequence[Row]) -> Rows | None:

@@ -39,7 +39,7 @@ def park(run: Run, link: Link, error: ItemProblem, *, retry_in: float | None = N
         status=error.status,
         reason=error.message,
         since=now,
-        task=link.seen if link.absent_since is None else None,
+        task=None if link.is_absent else link.seen,
         retry_at=None if retry_in is None else now + retry_in,
     )
     link = link.but(parked=parked)

@@ -76,7 +76,7 @@ def _seen(old: Link, entry: Entry, rank: int) -> Link:
         old.seen == entry.task
         and old.section == entry.section
         and old.rank == rank
-        and old.absent_since is None
+        and not old.is_absent
     ):
         return old
     return old.but(seen=entry.task, section=entry.section, rank=rank, absent_since=None)
@@ -213,7 +213,7 @@ def hold(draft: Draft, line: Entry, old: Link | None) -> None:
     if old is None:
         draft.unread.append(line)
         return
-    link = old.but(absent_since=None) if old.absent_since is not None else old
+    link = old.but(absent_since=None) if old.is_absent else old
     if link.parked is not None:
         draft.parked.append((link, line))
     if draft.seen.listed is not None:
