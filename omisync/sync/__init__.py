@@ -15,19 +15,21 @@
 - ``remarks``   what is told beside what is done
 - ``ending``    the outcome of a cycle
 - ``cycle``     puts them in order
+- ``preview``   what the next one would do
 - ``repair``, ``parked``, ``taking_back``, ``commands``  for when a person has to help
 
 Nothing here waits for a later time: a cycle returns when to look again.
 """
 
 from omisync.sync.commands import COMMANDS
-from omisync.sync.cycle import cycle, preview
+from omisync.sync.cycle import cycle
 from omisync.sync.desk import Desk, Outcome
 from omisync.sync.ending import failed_after, note_next_try
 from omisync.sync.formats import parsed
 from omisync.sync.guards import floods
 from omisync.sync.looks import check_bound
 from omisync.sync.parked import forget, retry
+from omisync.sync.preview import preview
 from omisync.sync.reading import glance
 from omisync.sync.repair import Repaired, repair
 from omisync.sync.taking_back import restore, undo

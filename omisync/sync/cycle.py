@@ -38,13 +38,11 @@ from omisync.sync import (
 from omisync.sync.desk import Outcome, Run, keys, policy
 
 if TYPE_CHECKING:
-    from omisync.config import Config
     from omisync.core.model import Document, Link, Listing
     from omisync.core.plan import Plan
     from omisync.file import Snapshot
     from omisync.store import Store
     from omisync.sync.desk import Desk
-    from omisync.sync.fitting import Fitted
 
 NAMED = ("task.created", "task.adopted", "task.revived")
 """Events that give a line an item, whose id it then may say."""
@@ -160,53 +158,6 @@ def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Outcome | None
     return ending.settled_outcome(desk.store, settled) if holds else None
 
 
-def preview(
-    config: Config, store: Store | None, now: float, listing: Listing | None = None
-) -> tuple[Document, Plan]:
-    """Return what the next cycle would do, asking nobody and changing nothing.
-
-    ``listing`` is what Omi has, where it was asked for a two-way plan.
-
-    Raises:
-        OmisyncError: the file or the store cannot be used.
-    """
-    if store is not None:
-        looks.check_bound(store, config)
-    document = formats.parsed(config, file.read(config.todo_path))
-    if store is None:
-        seen = plan.Observation(document.entries, (), now)  # nothing could be removed
-    else:
-        seen = observing.observed(config, document, store, now)
-    if listing is not None:
-        seen = observing.met(seen, listing)
-    rules = policy(config, 0.0)
-    fitted = fitting.fit(config, document, seen, plan.make(seen, rules, keys()), rules)
-    then = _followed(config, document, seen, fitted.plan, rules)
-    decided = replace(
-        fitted.plan,
-        ops=(*fitted.plan.ops, *then.plan.ops),
-        clashes=(*fitted.plan.clashes, *then.plan.clashes),
-    )
-    said = (*ending.notices(document, decided), *fitted.notices, *then.notices)
-    return replace(document, notices=tuple(sorted(said, key=lambda one: one.line))), decided
-
-
-def _followed(
-    config: Config, document: Document, seen: plan.Observation, decided: Plan, rules: plan.Policy
-) -> Fitted:
-    """Return what comes right after a plan: the changes of what it links."""
-    tied = sorted(filter(_says_else, _adoptions(decided)), key=lambda op: op.entry.line)
-    seen = replace(
-        seen,
-        entries=[op.entry for op in tied],
-        links=[op.link for op in tied],
-        tombstones=(),
-        unlinked=(),
-        unread=(),
-    )
-    return fitting.fit(config, document, seen, plan.make(seen, rules, keys()), rules)
-
-
 async def _push(run: Run, document: Document, snapshot: Snapshot, asked: _Asked) -> Plan:
     """Bring the server to what the file says."""
     rules = policy(run.desk.config, asked.grace)
@@ -276,7 +227,7 @@ async def _two_way(
     if listing is not None:
         news = bool(decided.local) or any(isinstance(op, plan.Probe) for op in decided.ops)
         reading.pace(run.desk, news=news)
-        if not run.troubles and not any(_says_else(op) for op in _adoptions(decided)):
+        if not run.troubles and not any(op.differs for op in decided.adoptions):
             reading.paid(run.desk)
         if not run.unwritable:
             _acquainted(run)
@@ -415,26 +366,16 @@ def _keep_house(run: Run, decided: Plan) -> None:
     back = [op for op in decided.ops if isinstance(op, plan.Revive) and op.is_silent]
     if back:
         run.settle("task.revived", *(_tied_again(op) for op in back))
-    if adopted := _adoptions(decided):
+    if adopted := decided.adoptions:
         run.settle("task.adopted", *(op.link for op in adopted))
         # What the line says differently is a change, and that is the next plan's.
-        run.again |= any(_says_else(op) for op in adopted)
+        run.again |= any(op.differs for op in adopted)
 
 
 def _tied_again(op: plan.Revive) -> Link:
     """Return the link of a line that came back to an item which is as it was left."""
     base = op.link.base
     return op.link if base is None else op.link.but(base=Base(op.entry.task, base.remote))
-
-
-def _adoptions(decided: Plan) -> list[plan.Adopt]:
-    return [op for op in decided.ops if isinstance(op, plan.Adopt)]
-
-
-def _says_else(op: plan.Adopt) -> bool:
-    """Return whether a line and the item it was tied to still differ in what one of them says."""
-    base = op.link.base
-    return base is not None and (base.local != op.entry.task or base.remote != op.item.fields)
 
 
 def _remember_places(run: Run, decided: Plan) -> None:

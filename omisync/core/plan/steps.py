@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from omisync.core.model import BATCH_LIMIT
+from omisync.core.model import BATCH_LIMIT, Base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -97,6 +97,12 @@ class Adopt:
     link: Link
     entry: Entry
     item: RemoteItem
+
+    @property
+    def differs(self) -> bool:
+        """Return whether line and item still differ in what one of them says."""
+        base = self.link.base
+        return base is not None and base != Base(self.entry.task, self.item.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +276,11 @@ class Plan:
     def creates(self) -> bool:
         """Return whether anything is to be created."""
         return any(isinstance(op, AddRemote) for op in self.ops)
+
+    @property
+    def adoptions(self) -> tuple[Adopt, ...]:
+        """Return the lines that are linked with what the server already has."""
+        return tuple(op for op in self.ops if isinstance(op, Adopt))
 
     @property
     def requests(self) -> tuple[Op, ...]:
