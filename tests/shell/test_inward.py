@@ -977,6 +977,21 @@ async def test_what_the_person_did_goes_out_though_no_line_can_be_written(
         assert [one.clash.lost for one in store.clashes()] == ["remote"] * wins
 
 
+async def test_what_no_line_can_say_gives_way_though_no_line_can_be_written(person: Person) -> None:
+    """The tick waits for the file; for the text there is nothing to wait for."""
+    person.settings = f'{TWO_WAY}prefer = "remote"\n'
+    person.write("- [ ] buy milk <!-- ` -->\n")
+    await person.settle()
+    (person.home / "other").hardlink_to(person.todo)
+    milk = item(person, "buy milk")
+    milk.description, milk.completed = "x ` y", True
+    person.write("- [ ] buy oat milk <!-- ` -->\n")
+    assert (await person.cycle(now=True)).code == errors.BAD_FILE
+    assert person.omi() == {"buy oat milk": True}
+    with Store.open(person.store_path) as store:
+        assert [one.clash.lost for one in store.clashes()] == ["remote"]
+
+
 @pytest.mark.parametrize("text", ["", "m" * 10_001])
 async def test_a_text_of_omi_that_no_line_can_say_is_told(both: Person, text: str) -> None:
     """Each side keeps its own, and in a clash what gives way is kept whole."""
