@@ -74,9 +74,9 @@ async def cycle(
     try:
         looks.check_bound(desk.store, desk.config)
         snapshot = file.read(desk.config.todo_path)
-        former = _nothing_to_do(desk, snapshot, run.now)
-        if former is not None and not (now and desk.config.two_way):
-            return ending.idle_outcome(run, former)
+        settled = _nothing_to_do(desk, snapshot, run.now)
+        if settled is not None and not (now and desk.config.two_way):
+            return ending.idle_outcome(run, settled)
         run.recall_gates()
         asked = _Asked(grace, allow_removals, now, yes)
         if desk.config.two_way:
@@ -149,13 +149,13 @@ class _Asked(NamedTuple):
     yes: bool
 
 
-def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Outcome | None:
-    """Return the former outcome if the bytes are the same and nothing is due."""
+def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Settled | None:
+    """Return what was settled last if the bytes are the same and nothing is due."""
     settled = desk.store.note(Settled)
     if settled is None or reading.is_owed(desk):
         return None
     holds = settled.holds(snapshot.digest, desk.setting, now, settled.look_at)
-    return ending.settled_outcome(desk.store, settled) if holds else None
+    return settled if holds else None
 
 
 async def _push(run: Run, document: Document, snapshot: Snapshot, asked: _Asked) -> Plan:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from omisync.core.plan import Plan
     from omisync.errors import OmisyncError
     from omisync.file import Snapshot
-    from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
 REMARKS = 20
@@ -139,17 +138,22 @@ def failed_after(desk: Desk, outcome: Outcome, error: OmisyncError) -> Outcome:
     return record_outcome(desk, replace(outcome, code=error.exit_code, troubles=(error,)))
 
 
-def idle_outcome(run: Run, former: Outcome) -> Outcome:
+def idle_outcome(run: Run, settled: Settled) -> Outcome:
     """Return the outcome of an idle cycle; it writes only if the last one went otherwise."""
+    idle = Outcome(
+        settled.code,
+        look_at=settled.look_at,
+        tasks=settled.tasks,
+        still_parked=run.store.parked() if settled.parked else (),
+        idle=True,
+    )
     last = run.store.note(LastRun)
-    if last is not None and last.code == former.code:
-        return former
-    with run.store.transaction():
-        run.store.drop_note(Refusal)
-    settled = run.store.note(Settled)
-    told = tuple(settled.remarks) if settled is not None else ()
-    record_outcome(run.desk, replace(former, remarks=told))  # status tells it again
-    return former
+    if last is None or last.code != idle.code:
+        with run.store.transaction():
+            run.store.drop_note(Refusal)
+        told = tuple(settled.remarks)
+        record_outcome(run.desk, replace(idle, remarks=told))  # status tells it again
+    return idle
 
 
 def unchanged_listing(run: Run, snapshot: Snapshot) -> Outcome | None:
@@ -170,18 +174,7 @@ def unchanged_listing(run: Run, snapshot: Snapshot) -> Outcome | None:
     settled = replace(settled, at=run.now, look_at=min(times, default=None))
     with desk.store.transaction():
         desk.store.put_note(settled)
-    return idle_outcome(run, settled_outcome(desk.store, settled))
-
-
-def settled_outcome(store: Store, settled: Settled) -> Outcome:
-    """Return what the store's note of a settled state stands for."""
-    return Outcome(
-        settled.code,
-        look_at=settled.look_at,
-        tasks=settled.tasks,
-        still_parked=store.parked() if settled.parked else (),
-        idle=True,
-    )
+    return idle_outcome(run, settled)
 
 
 def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
