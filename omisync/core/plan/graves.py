@@ -26,9 +26,9 @@ class Graves:
     """The tombstones by text, each given out once, the latest first."""
 
     def __init__(self, seen: Observation, *, two_way: bool) -> None:
-        self.two_way = two_way
-        self.by_text: dict[str, list[Tombstone]] = defaultdict(list)
-        self.by_words: dict[str, list[Tombstone]] = defaultdict(list)
+        self._two_way = two_way
+        self._by_text: dict[str, list[Tombstone]] = defaultdict(list)
+        self._by_words: dict[str, list[Tombstone]] = defaultdict(list)
         self.by_id = latest(seen.tombstones)
         self._seen = seen
         self._risen: set[str] = set()
@@ -40,9 +40,9 @@ class Graves:
         alive = {link.remote_id for link in seen.links}
         for stone in sorted(self.by_id.values(), key=lambda stone: stone.removed_at):
             if stone.how in LEFT_IN_OMI and stone.remote_id not in alive:
-                self.by_text[match.normalised(stone.task.text)].append(stone)
+                self._by_text[match.normalised(stone.task.text)].append(stone)
                 if stone.words:
-                    self.by_words[match.normalised(stone.words)].append(stone)
+                    self._by_words[match.normalised(stone.words)].append(stone)
 
     def claim(self, entry: Entry, *, unheard: bool = False) -> Tombstone | None:
         """Return the grave that this line rises from: that of the item which it names, if any.
@@ -51,7 +51,7 @@ class Graves:
         the next round of a recurring chore. ``unheard`` asks for the one whose line said this
         last, where Omi did not hear of it and no other item says just that.
         """
-        graves = self.by_words if unheard else self.by_text
+        graves = self._by_words if unheard else self._by_text
         if not graves:
             return None
         text = match.normalised(entry.task.text)
@@ -80,7 +80,7 @@ class Graves:
 
     def _is_another(self, stone: Tombstone) -> bool:
         """Return whether the app made another task of the item; a push leaves that to the app."""
-        item = self.item(stone) if self.two_way else None
+        item = self.item(stone) if self._two_way else None
         return item is not None and item.fields.description != stone.remote.description
 
     def _is_old(self, stone: Tombstone) -> bool:
