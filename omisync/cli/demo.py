@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omisync import errors
+from omisync.cli.setup import check_format
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -72,17 +73,11 @@ def demo(options: Namespace) -> int:
     """Show a first sync, edits that travel as changes of the same items, and one the other way."""
     import asyncio
 
-    from omisync import config as configs
-
     with tempfile.TemporaryDirectory(prefix="omisync-demo-") as folder:
         home = Path(folder)
         if options.file:
             source = Path(options.file)
-            if source.suffix.lower() not in configs.SUFFIXES:
-                raise errors.UsageError(
-                    f"{source} is no todo file omisync can read",
-                    f"Name a file that ends in {', '.join(configs.SUFFIXES)}.",
-                )
+            check_format(source)
             todo = home / f"todo{source.suffix.lower()}"
             _copied(source, todo)
         else:

@@ -28,11 +28,7 @@ def init(options: Namespace) -> int:
     config_file = places.config_path(options.config, os.environ)
     key_file = config_file.with_name(KEY_NAME)
     todo = places.todo_path(options.file or "~/todo.md", Path())
-    if todo.suffix.lower() not in configs.SUFFIXES:
-        raise UsageError(
-            f"{todo} is no todo file omisync can read",
-            f"Name a file that ends in {', '.join(configs.SUFFIXES)}.",
-        )
+    check_format(todo)
     if config_file.is_dir():
         configs.load(config_file, os.environ)  # tells what to name instead
     if os.path.lexists(config_file):
@@ -61,6 +57,17 @@ def init(options: Namespace) -> int:
     else:
         _tell(config_file, written, todo, found)
     return errors.OK
+
+
+def check_format(todo: Path) -> None:
+    """Raise ``UsageError`` for a file that is neither Markdown nor TOML by its name."""
+    from omisync import config as configs
+
+    if todo.suffix.lower() not in configs.SUFFIXES:
+        raise UsageError(
+            f"{todo} is no todo file omisync can read",
+            f"Name a file that ends in {', '.join(configs.SUFFIXES)}.",
+        )
 
 
 def _key_advice(config_file: Path, key_file: Path) -> str:
