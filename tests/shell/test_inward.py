@@ -503,6 +503,20 @@ async def test_of_all_that_changed_only_what_cannot_be_written_is_left_out(perso
     assert read(person) == "- [x] buy milk 📅 2026-05-01 <!-- ` -->\n"
 
 
+async def test_a_tick_is_written_where_neither_text_nor_date_can_be(person: Person) -> None:
+    """No backtick fits before that comment, and the date stands twice in its line."""
+    person.settings = TWO_WAY
+    line = "- [ ] pay 📅 2026-12-10 (reminder due:2026-11-20) <!-- ` -->\n"
+    person.write(line)
+    await person.settle()
+    (paid,) = person.sandbox.items.values()
+    said = paid.description
+    paid.description, paid.completed, paid.due_at = "x ` y", True, None
+    (told,) = (await person.cycle(now=True)).remarks
+    assert f"what Omi says of the date and the text of {said!r} cannot be written" in told
+    assert read(person) == line.replace("[ ]", "[x]")
+
+
 async def test_a_clash_about_what_no_line_can_say_is_told_as_that_alone(person: Person) -> None:
     """Omi's word counts more but cannot be written: the line's goes there, as with any clash."""
     person.settings = f'{TWO_WAY}prefer = "remote"\n'
