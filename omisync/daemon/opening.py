@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from structlog.stdlib import BoundLogger
 
-    from omisync.daemon.serve import Signals
+    from omisync.daemon.signals import Signals
 
 HOLDER = "the omisync daemon"
 LOCK_SECONDS = 0.2

@@ -27,6 +27,7 @@ from test_watch import STYLES
 from omisync import config as configs
 from omisync import control, errors, log, sync
 from omisync.daemon import alarm, asked, basis, opening, serve
+from omisync.daemon.signals import Signals
 from omisync.sandbox import KEY, READ_ONLY_KEY
 from omisync.store import HISTORY_SECONDS, Event, Store, lock
 from omisync.store.notes import LastRun
@@ -140,7 +141,7 @@ class Living:
 
     person: Person
     environ: dict[str, str]
-    signals: serve.Signals
+    signals: Signals
     log: Log
     systemd: Systemd
     task: asyncio.Task[int] = field(init=False)
@@ -200,7 +201,7 @@ async def _surroundings(person: Person, **environ: str) -> AsyncIterator[Living]
         person.configure()
     systemd, stream = Systemd(), Log()
     around = {**person.environ, "NOTIFY_SOCKET": systemd.address, **environ}
-    living = Living(person, around, serve.Signals(), stream, systemd)
+    living = Living(person, around, Signals(), stream, systemd)
     try:
         yield living
         await living.stop()
