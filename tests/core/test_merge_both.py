@@ -17,6 +17,7 @@ from omisync.core.model import EXISTENCE, Base, Clash, Fields, Patch, Task
 
 NOON = datetime(2026, 12, 24, 12, tzinfo=UTC)
 ENCODING = Encoding(UTC, time(9))
+LEGIBLE = Encoding(UTC, time(9), markdown.legible)
 OLD = Task("old", False, "2026-12-24")
 AGREED = Base(OLD, merge.encode(OLD, ENCODING))
 
@@ -160,6 +161,36 @@ def test_what_no_line_can_say_stays_where_it_is() -> None:
     encoding = Encoding(UTC, time(9), str.strip)
     came = merge.join(OLD, AGREED, replace(AGREED.remote, description=" "), encoding)
     assert (came.task, came.patch, came.clashes) == (OLD, Patch(), [])
+
+
+TEXT = frozenset({"description"})
+
+
+@pytest.mark.parametrize(
+    ("local", "remote", "doubt", "unsaid", "unheard"),
+    [
+        ("old", " ", frozenset(), frozenset(), True),
+        ("new", " ", frozenset(), frozenset(), False),
+        ("old", "other", TEXT, frozenset(), False),
+        ("old", "other", frozenset(), TEXT, False),
+    ],
+)
+def test_unheard_is_what_no_line_can_hold_and_nothing_overwrites(
+    local: str, remote: str, doubt: frozenset[str], unsaid: frozenset[str], *, unheard: bool
+) -> None:
+    """What gives way is told as a clash, what this one line cannot say by who found that out."""
+    line, item = replace(OLD, text=local), replace(AGREED.remote, description=remote)
+    came = merge.join(line, AGREED, item, LEGIBLE, doubt=doubt, unsaid=unsaid)
+    assert came.unheard is unheard
+
+
+def test_what_a_line_says_in_its_own_way_is_heard() -> None:
+    """Also when it stays and something else changes; where it gives way it is told as a line."""
+    base = Base(Task("two lines"), Fields("two\nlines"))
+    came = merge.join(base.local, base, Fields("two\nlines", True), LEGIBLE)
+    assert (came.task, came.unheard) == (Task("two lines", True), False)
+    came = merge.join(Task("one"), base, Fields("three\nlines"), LEGIBLE)
+    assert came.clashes == [Clash("", "one", "description", "remote", "one", "three lines")]
 
 
 @given(locals_, remotes)
@@ -380,9 +411,8 @@ def test_a_fraction_of_a_second_is_no_other_time() -> None:
 
 def test_words_that_read_the_same_agree() -> None:
     """The line says in one line what the app says in two: neither is written anew."""
-    encoding = Encoding(UTC, time(9), markdown.legible)
     local, remote = replace(OLD, text="two lines"), replace(AGREED.remote, description="two\nlines")
-    came = merge.join(local, AGREED, remote, encoding)
+    came = merge.join(local, AGREED, remote, LEGIBLE)
     assert (came.task, came.patch, came.clashes) == (local, Patch(), [])
     assert came.base == Base(local, remote)
 
