@@ -68,14 +68,12 @@ def _maybe(kind: Kind) -> Kind:
     return lambda value: value is None or kind(value)
 
 
-_MAYBE_TEXT = _maybe(_text)
-
 _TASK = (_text, _flag, _maybe(_date))
 _ITEM = tuple(_maybe(kind) for kind in _TASK)
 
 LINK = (
     *(_text, _maybe(_id), *_TASK, _text, _number, *_ITEM, *_ITEM),
-    *(_maybe(_moment), _flag, _number, _MAYBE_TEXT, _text),
+    *(_maybe(_moment), _flag, _number, _maybe(_text), _text),
     *(_number, _maybe(_moment), _maybe(_moment)),  # not in version 1
 )
 INTENT = (
