@@ -42,11 +42,10 @@ def delay(outcome: Outcome, attempt: int, now: float, chance: float) -> float:
     """
     if outcome.again:
         return 0.0
-    known = outcome.retry_at is not None
     wait = max(0.0, outcome.retry_at - now) if outcome.retry_at is not None else 0.0
     timed = errors.RateLimited | errors.ListUnread
     vague = any(not isinstance(error, timed) for error in outcome.troubles)
-    if vague or not known:
+    if vague or outcome.retry_at is None:
         held = any(isinstance(error, errors.FileHeld) for error in outcome.troubles)
         wait = max(wait, backoff(attempt, chance, HELD_DELAY if held else LONGEST_DELAY))
     return wait
