@@ -255,7 +255,7 @@ def _join_due(joined: Joined, context: _Context) -> None:
     )
     verdict = _judge(edits, context.prefer)
     token = _token(remote, context.encoding)
-    if unsent and verdict.way == "out" and not joined.base.local.completed:
+    if unsent and not joined.base.local.completed:
         # That it is open is agreed on, and may be written down before the date is sent.
         joined.base = replace(joined.base, local=replace(joined.base.local, due=None))
     if verdict.clash:
