@@ -1195,6 +1195,7 @@ GONE_ALPHA = link("a", "alpha").but(remote_id=None, made_at=NOW - 60)
     [
         (item("y", "alpha"), True),
         (item("y", "alpha", completed=True), False),
+        (item("y", "alpha", age=60), True),
         (item("y", "alpha", age=61), False),
         (item("y", "beta"), False),
     ],
@@ -1213,9 +1214,19 @@ def test_what_came_in_the_place_of_an_item_says_the_same_and_is_not_older(
 
 def test_a_line_that_was_let_go_has_no_heir() -> None:
     """Whatever is done there later is another task."""
-    gone = link("a", "alpha").but(remote_id=None, missing=LET_GO)
+    gone = GONE_ALPHA.but(missing=LET_GO)
     decided = made([entry("alpha", completed=True)], [gone], [item("y", "alpha")])
     assert kinds(decided) == [AddLocal]
+
+
+def test_a_line_with_an_item_of_its_own_words_has_no_heir() -> None:
+    """It is tied to that one, on which both sides agree."""
+    said = "alpha, at last"
+    there = [item("y", said), item("z", "alpha")]
+    policy = replace(POLICY, import_items="linked")
+    (op,) = made([entry(said)], [GONE_ALPHA], there, policy).ops
+    assert (op.link.key, op.link.remote_id) == (GONE_ALPHA.key, "y")
+    assert op.link.base == Base(Task(said), Fields(said))
 
 
 def test_a_line_rises_from_no_item_that_is_gone_where_another_says_the_same() -> None:
@@ -1341,10 +1352,14 @@ def test_a_new_line_competes_with_one_whose_item_is_gone() -> None:
     assert op.entry.line == 2
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_what_an_item_still_says_is_another_machines_line(fails: bool) -> None:
+@pytest.mark.parametrize(
+    "told",
+    [{}, {"failures": 3}, {"doubt": frozenset({"description"})}],
+    ids=["well", "fails", "unanswered"],
+)
+def test_what_an_item_still_says_is_another_machines_line(told: dict[str, object]) -> None:
     """Where a rewording does not get through, no item is made of a line of the former words."""
-    known = link("a", "milk").but(seen=Task("oat milk"), failures=3 * fails)
+    known, fails = link("a", "milk", seen=Task("oat milk"), **told), bool(told)
     lines = [entry("oat milk"), entry("milk", line=2)]
     decided = made(lines, [known], [item("a", "milk")])
     assert (AddRemote in kinds(decided)) is not fails
