@@ -116,6 +116,13 @@ def test_reopening_sends_the_date_that_was_held_back() -> None:
     assert patch == Patch(completed=False, due_at=CHRISTMAS)
 
 
+def test_reopening_clears_no_date_that_the_line_never_had() -> None:
+    """A finished line met a finished item that has one."""
+    base = Base(Task("a", True), Fields("a", True, CHRISTMAS))
+    patch = merge.outgoing(Task("a"), base, base.remote, ENCODING)
+    assert patch == Patch(completed=False)
+
+
 def test_reopening_sends_a_date_that_never_was_agreed_on() -> None:
     """A finished line met a finished item of another date; of the same day, the time stays."""
     open_again, closed = Task("a", False, "2026-12-24"), Task("a", True, "2026-12-24")
