@@ -128,10 +128,7 @@ def join(  # noqa: PLR0913 - three versions, and what decides between them
     _join_completed(joined, context)
     _join_text(joined, context)
     _join_due(joined, context)
-    asked, now = base.remote, remote.description  # whether it exists is asked by its words
-    if "description" not in doubt and 0 < len(now) <= DESCRIPTION_LIMIT:
-        asked = replace(asked, description=now)
-    joined.patch = made_sure(joined.patch, doubt, asked)
+    joined.patch = _made_sure(joined.patch, doubt, base.remote, remote)
     return joined
 
 
@@ -295,22 +292,24 @@ def _tell(joined: Joined, name: str, verdict: _Verdict, local: str, remote: str)
     joined.clashes.append(Clash("", joined.task.text, name, side, kept, lost))
 
 
-def made_sure(patch: Patch, doubt: frozenset[str], remote: Fields) -> Patch:
+def _made_sure(patch: Patch, doubt: frozenset[str], base: Fields, remote: Fields) -> Patch:
     """Return the patch with each field in doubt that it lacks, at its value in the base.
 
     If an edit was sent, its answer lost and the line then changed back, the line has
     no edit, but the server may have that value. Where only the existence is in doubt,
-    the description is sent to get an answer.
+    what the item says by now is sent to get an answer: its description, if it can be.
     """
     lacking = doubt - patch.names
-    if EXISTENCE in lacking and not patch:
-        lacking |= {"description"}
-    if "description" in lacking and remote.description:
-        patch = replace(patch, description=remote.description)
+    if "description" in lacking and base.description:
+        patch = replace(patch, description=base.description)
     if "completed" in lacking:
-        patch = replace(patch, completed=remote.completed)
+        patch = replace(patch, completed=base.completed)
     if "due_at" in lacking:
-        patch = replace(patch, due_at=remote.due_at, clear_due=remote.due_at is None)
+        patch = replace(patch, due_at=base.due_at, clear_due=base.due_at is None)
+    if EXISTENCE in lacking and not patch:
+        if 0 < len(remote.description) <= DESCRIPTION_LIMIT:
+            return Patch(description=remote.description)
+        return Patch(completed=remote.completed)
     return patch
 
 

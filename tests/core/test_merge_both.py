@@ -241,11 +241,19 @@ def test_a_tick_that_gives_way_to_doubt_is_told(done: bool, kept: str, lost: str
 
 
 def test_a_doubted_existence_asks_without_a_change() -> None:
-    """The description that both agreed on is sent, for the sake of the answer."""
+    """The description is sent, for the sake of the answer; a field that is sent anyway will do."""
     came = joined(OLD, AGREED.remote, doubt=frozenset({EXISTENCE}))
     assert came.patch == Patch(description="old")
     came = joined(OLD, AGREED.remote, doubt=frozenset({EXISTENCE, "completed"}))
-    assert came.patch == Patch(description="old", completed=False)
+    assert came.patch == Patch(completed=False)
+
+
+@pytest.mark.parametrize("text", ["x" * 501, ""])
+def test_words_that_cannot_be_sent_ask_nothing(text: str) -> None:
+    """Those that were agreed on would take back what the app wrote."""
+    remote = replace(AGREED.remote, description=text)
+    came = merge.join(OLD, AGREED, remote, ENCODING, doubt=frozenset({EXISTENCE}))
+    assert came.patch == Patch(completed=remote.completed)
 
 
 def test_a_doubted_date_that_neither_has_is_cleared() -> None:

@@ -818,3 +818,24 @@ async def test_words_of_which_omi_did_not_hear_do_without_a_look(person: Person)
     await person.settle()
     assert [method for method, _ in person.sent()] == ["GET", "PATCH"]
     assert person.omi() == {"call the plumber today": False, "stay": False}
+
+
+@pytest.mark.parametrize("text", ["w " * 300 + "end", ""])
+async def test_an_item_in_doubt_is_not_asked_for_by_words_that_it_no_longer_has(
+    person: Person, text: str
+) -> None:
+    """A deletion got no answer, the line came back, and the app had reworded the item."""
+    person.settings = f'{TWO_WAY}on_removal = "delete"\nremoval_grace = 0\n'
+    rest = "".join(f"- [ ] {name}\n" for name in "bcdef")
+    person.write(f"- [ ] a\n{rest}")
+    await person.settle()
+    one = item(person, "a")
+    person.write(rest)
+    person.sandbox.fault_next("5xx_before", method="DELETE")
+    await person.cycle(now=True)
+    one.description = text
+    person.write(f"- [ ] a\n{rest}")
+    await person.settle()
+    await person.settle()
+    assert one.description == text
+    assert link(person, "a" if not text else text.strip()).doubt == frozenset()
