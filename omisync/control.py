@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import socket
 import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,8 @@ LONGEST = 1 << 16
 BEAT = 1.0
 """Interval of keep-alive blanks, in seconds: JSON may begin with any number of blanks, and
 the daemon sends them while it works on a request."""
+ALIVE, FURTHER = b" ", b"\t"
+"""The blanks: the second one tells that the daemon got further since the last."""
 PATIENCE = 60.0
 """Without one for this long the daemon counts as hung; a slow machine may take some seconds
 to plan a long list."""
@@ -66,8 +70,12 @@ def _reachable(path: Path) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def listening(path: Path, answer: Answer, *, beat: float = BEAT) -> AsyncIterator[None]:
+async def listening(
+    path: Path, answer: Answer, *, beat: float = BEAT, done: Callable[[], int] = int
+) -> AsyncIterator[None]:
     """Answer requests at this place for as long as the block runs; see ``BEAT``.
+
+    ``done`` counts what was done so far, for those who wait for an answer.
 
     A request under way at the end of the block is still answered if the loop
     goes on; who has asked nothing yet is hung up on.
@@ -92,9 +100,11 @@ async def listening(path: Path, answer: Answer, *, beat: float = BEAT) -> AsyncI
                 silent.discard(writer)
             if request is not None:
                 work = asyncio.ensure_future(answer(request))
+                before = done()
                 while not (await asyncio.wait({work}, timeout=beat))[0]:
                     if not writer.is_closing():
-                        writer.write(b" ")
+                        writer.write(ALIVE if done() == before else FURTHER)
+                    before = done()
                 writer.write(json.dumps(work.result()).encode() + b"\n")
                 await writer.drain()
 
@@ -149,42 +159,77 @@ async def _heard(reader: asyncio.StreamReader) -> dict[str, Any] | None:
 
 
 def ask(
-    store: Path, environ: Mapping[str, str], request: dict[str, Any], patience: float = PATIENCE
+    store: Path,
+    environ: Mapping[str, str],
+    request: dict[str, Any],
+    patience: float = PATIENCE,
+    longest: float = math.inf,
 ) -> dict[str, Any] | None:
     """Return the daemon's answer, None when no daemon answers on this store.
 
     It waits as long as the daemon works on the request, but no longer than ``patience``
-    seconds for a sign of that.
+    seconds for a sign of that, nor than ``longest`` seconds without it getting further.
 
     Raises:
-        StoreBusy: there is a daemon, and it gives no sign.
+        StoreBusy: there is a daemon, and it gives no sign, or gets no further.
     """
-    answers = (_asked(path, store, request, patience) for path in candidates(store, environ))
+    waits = (patience, longest)
+    answers = (_asked(path, store, request, waits) for path in candidates(store, environ))
     return next((answer for answer in answers if answer is not None), None)
 
 
 def _asked(
-    path: Path, store: Path, request: dict[str, Any], patience: float
+    path: Path, store: Path, request: dict[str, Any], waits: tuple[float, float]
 ) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError), _reachable(path) as name:
         with socket.socket(socket.AF_UNIX) as talk:
-            talk.settimeout(patience)
+            talk.settimeout(min(waits))
+            got = bytearray()
             try:
                 talk.connect(name)
                 if not _is_trusted(talk):
                     return None
                 talk.sendall(json.dumps(request).encode() + b"\n")
-                with talk.makefile("rb") as lines:
-                    answer = json.loads(lines.readline())
+                _receive(talk, got, *waits)
             except TimeoutError:
-                raise StoreBusy(
-                    f"The daemon that works on {store} gives no sign of life",
-                    "It is frozen (`kill -CONT` lets it go on), or waits for its disk or state:"
-                    " `omisync status` tells its process, its log why it waits.",
-                ) from None
+                raise _late(store, works=bool(got)) from None
+        answer = json.loads(got)
         if isinstance(answer, dict):
             return answer
     return None
+
+
+def _receive(talk: socket.socket, got: bytearray, patience: float, longest: float) -> None:
+    """Add a line to what was got.
+
+    Raises:
+        TimeoutError: it takes too long.
+    """
+    further = time.monotonic()
+    while not got.endswith(b"\n"):
+        left = further + longest - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        talk.settimeout(min(patience, left))
+        more = talk.recv(LONGEST)
+        if not more:
+            return
+        if FURTHER in more:
+            further = time.monotonic()
+        got += more
+
+
+def _late(store: Path, *, works: bool) -> StoreBusy:
+    if works:
+        return StoreBusy(
+            f"The daemon that works on {store} gets no further for now",
+            "It goes on by itself, and nothing is lost: `omisync status` tells what it waits for.",
+        )
+    return StoreBusy(
+        f"The daemon that works on {store} gives no sign of life",
+        "It is frozen (`kill -CONT` lets it go on), or waits for its disk or state:"
+        " `omisync status` tells its process, its log why it waits.",
+    )
 
 
 def _is_trusted(talk: socket.socket) -> bool:

@@ -196,9 +196,8 @@ def _repaired(
     Raises:
         OmisyncError: the file or the server cannot be read; nothing was repaired.
     """
-    import asyncio
-
     from omisync import sync
+    from omisync.daemon import threads
 
     with store.Store.open(path) as opened:
         if left is not None:
@@ -214,7 +213,7 @@ def _repaired(
             finally:
                 await desk.close()
 
-        return asyncio.run(run())
+        return threads.run(run())
 
 
 def _left_of_damaged(path: Path) -> tuple[list[Link], dict[str, object]] | None:

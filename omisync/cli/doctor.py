@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from omisync import config as configs
 from omisync import errors, file, places, show, store, sync
+from omisync.daemon import threads
 from omisync.errors import OmisyncError
 from omisync.store.notes import LastRun
 
@@ -66,7 +66,7 @@ def _checks(options: Namespace) -> Iterator[Check]:
     yield _guarded("file", lambda: _todo(config))
     if config.two_way:
         yield _guarded("writing", lambda: _writable(config))
-    yield asyncio.run(_watching(config))
+    yield threads.run(_watching(config))
     if config.watch.notify_command:
         yield _alarm(config)
     yield _guarded("state", lambda: _state(config))
@@ -79,7 +79,7 @@ def _checks(options: Namespace) -> Iterator[Check]:
         yield _failed("key", error)
         return
     yield Check("key", errors.OK, f"{key} from {key.where}")
-    yield from asyncio.run(_server(config, key.value))
+    yield from threads.run(_server(config, key.value))
 
 
 def _alarm(config: Config) -> Check:

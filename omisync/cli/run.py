@@ -161,9 +161,8 @@ def _progress(options: Namespace) -> contextlib.AbstractContextManager[show.Prog
 
 def _synced(desk: Desk, options: Namespace) -> Outcome:
     """Run the loop to its end, with progress shown."""
-    import asyncio
-
     from omisync import daemon
+    from omisync.daemon import threads
 
     with _progress(options) as bar:
         if bar is not None:
@@ -186,7 +185,7 @@ def _synced(desk: Desk, options: Namespace) -> Outcome:
             finally:
                 await desk.close()
 
-        return asyncio.run(run())
+        return threads.run(run())
 
 
 def answered_or_locked(
@@ -252,7 +251,8 @@ def _asked(config: Config, options: Namespace, deadline: float) -> int | None:
     with _progress(options) as bar:
         told = False
         while True:
-            answer = control.ask(config.store_path, os.environ, request, patience)
+            longest = max(deadline - time.monotonic(), ANSWER)
+            answer = control.ask(config.store_path, os.environ, request, patience, longest)
             if answer is None or "error" in answer:
                 if answer is not None and "code" in answer:
                     raise refused(answer)
@@ -330,12 +330,12 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bo
     listing: Listing | None = None
     now = time.time()
     if config.two_way:
-        import asyncio
+        from omisync.daemon import threads
 
         if opened is not None:
             sync.check_bound(opened, config)  # before another server gets to see the key
         try:
-            listing = asyncio.run(sync.glance(config, os.environ, opened, now))
+            listing = threads.run(sync.glance(config, os.environ, opened, now))
         except errors.OtherAccount:
             raise
         except errors.OmisyncError as error:
@@ -356,8 +356,7 @@ def daemon(options: Namespace) -> int:
     elif options.own_process:
         libc.take_its_heap(os.environ)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    import asyncio
-
+    from omisync.daemon import threads
     from omisync.daemon.serve import serve
 
     level = "debug" if options.verbose else "warning" if options.quiet else None
@@ -366,4 +365,5 @@ def daemon(options: Namespace) -> int:
             "--json goes with --once, --dry-run and the commands",
             'For JSON logs of the daemon set format = "json" under [log].',
         )
-    return asyncio.run(serve(places.config_path(options.config, os.environ), os.environ, level))
+    config_file = places.config_path(options.config, os.environ)
+    return threads.run(serve(config_file, os.environ, level))

@@ -62,8 +62,9 @@ async def once(  # noqa: PLR0913 - what a person can say besides --once
 ) -> Outcome:
     """Run cycles until nothing temporary is left, and return the last outcome.
 
-    It gives up ``patience`` seconds after the last op that was settled, and at
-    once when a gate opens later than that; what is pending stays pending.
+    It gives up ``patience`` seconds after the last op that was settled, as soon as the
+    requests under way have ended, and at once when a gate opens later than that; what is
+    pending stays pending.
     ``waiting`` hears of each wait, in seconds; the rest is as for ``sync.cycle``.
     """
     attempt = 0
@@ -71,6 +72,7 @@ async def once(  # noqa: PLR0913 - what a person can say besides --once
     total: Outcome | None = None
     looks = True
     while True:
+        desk.deadline = deadline
         outcome = await sync.cycle(
             desk, grace=grace, allow_removals=allow_removals, now=looks, yes=yes
         )

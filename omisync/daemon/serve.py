@@ -24,7 +24,6 @@ from omisync.daemon.alarm import Alarm
 from omisync.daemon.asked import Asked
 from omisync.daemon.pace import delay
 from omisync.daemon.signals import Signals
-from omisync.daemon.threads import Unwaited
 from omisync.errors import OmisyncError, RateLimited, StoreBusy
 from omisync.watch import Watch
 
@@ -75,7 +74,6 @@ async def serve(
     """
     from omisync import log
 
-    asyncio.get_running_loop().set_default_executor(Unwaited())
     if signals is None:
         signals = Signals()
         signals.listen()
@@ -167,7 +165,8 @@ class Daemon:
         """Let ``omisync --once`` ask for a cycle; without a door it waits for the lock."""
         door = control.place(self.config.store_path, self.desk.environ)
         try:
-            await stack.enter_async_context(control.listening(door, self.asked.ask))
+            listening = control.listening(door, self.asked.ask, done=lambda: self.desk.settled)
+            await stack.enter_async_context(listening)
         except OSError as error:
             self.log.warning("control.closed", path=str(door), why=str(error))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,8 +18,7 @@ class Unwaited(ThreadPoolExecutor):  # asyncio takes no other executor as its ow
     """An executor whose threads do not delay process exit: each call gets one of its own.
 
     Looking up a name takes up to half a minute where the network swallows the
-    question, and nothing can stop it. The pool of asyncio would let the stop of
-    the daemon wait for that.
+    question, and nothing can stop it. The pool of asyncio would let each end wait for that.
     """
 
     def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -37,3 +37,13 @@ class Unwaited(ThreadPoolExecutor):  # asyncio takes no other executor as its ow
 
         threading.Thread(target=run, name="omisync-call", daemon=True).start()
         return future
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run this to its end as ``asyncio.run`` does, but wait for no thread that it leaves."""
+
+    async def alone() -> T:
+        asyncio.get_running_loop().set_default_executor(Unwaited())
+        return await work
+
+    return asyncio.run(alone())

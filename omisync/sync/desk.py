@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections import Counter
@@ -42,9 +43,10 @@ class Desk:
 
     ``setting`` stands for the config as a whole: a changed one is looked at anew.
     ``hurry`` is set from outside to end a cycle after the requests under way.
-    ``timeout`` is for one request, in seconds. ``remarks`` are those of a cycle that asked
-    for the next at once, which tells them too. ``first`` is what a whole list lacked while
-    nothing was linked.
+    ``timeout`` is for one request, in seconds; beyond ``deadline`` (of the monotonic clock) a
+    write that failed is the cycle's last. ``settled`` counts ops. ``remarks`` are those of a
+    cycle that asked for the next at once, which tells them too. ``first`` is what a whole
+    list lacked while nothing was linked.
 
     ``clock`` gives Unix seconds. ``trace`` is called with the name of each step
     that changes something outside (``store.commit``, ``store.write``,
@@ -61,6 +63,8 @@ class Desk:
     report: Callable[[int, int], None] | None = None
     hurry: bool = False
     timeout: float = 30.0
+    deadline: float = math.inf
+    settled: int = 0
     key: places.Key | None = None
     remarks: tuple[str, ...] = ()
     first: First | None = None
@@ -329,6 +333,7 @@ class Run:
                 *(Event(now, event, s.task.text, s.key, s.remote_id, detail) for s in buried),
             )
         self.counts[event] += len(links) + len(buried)
+        self.desk.settled += len(links) + len(buried)
         self.written.update(keys, dropped)
 
 

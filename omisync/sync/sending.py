@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
@@ -119,5 +120,5 @@ async def _work(run: Run, queue: deque[Unit]) -> None:
     except (RateLimited, Unreachable, KeyProblem, WrongServer) as error:
         run.halt = True
         run.trouble(error)
-    if run.unlucky >= BAD_LUCK:
+    if run.unlucky >= BAD_LUCK or (run.unlucky and time.monotonic() >= run.desk.deadline):
         run.halt = True

@@ -224,6 +224,35 @@ async def test_who_works_for_long_says_so(store: Path) -> None:
         assert await asking == {"heard": {"do": "retry"}}
 
 
+@pytest.mark.parametrize("works", [True, False])
+async def test_work_that_gets_no_further_is_not_waited_for(store: Path, works: bool) -> None:
+    """It is as long as something is done meanwhile."""
+    over = asyncio.Event()
+
+    async def slow(request: dict[str, Any]) -> dict[str, Any]:
+        await over.wait()
+        return await echo(request)
+
+    path, asked = control.place(store, {}), ({"do": "cycle"}, LONG, 0.3)
+    began = asyncio.get_running_loop().time()
+
+    def done() -> int:
+        now = asyncio.get_running_loop().time()
+        if now - began > 1.0:
+            over.set()
+        return int(now * 1000) if works else 0
+
+    async with control.listening(path, slow, beat=0.01, done=done):
+        asking = asyncio.to_thread(control.ask, store, {}, *asked)
+        if works:
+            assert await asking == {"heard": {"do": "cycle"}}
+            return
+        with pytest.raises(StoreBusy, match="no further") as told:
+            await asking
+        assert "omisync status" in told.value.advice
+        over.set()
+
+
 async def test_an_asker_who_left_hears_no_more(
     store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1344,11 +1344,9 @@ def test_a_call_that_hangs_holds_up_no_end() -> None:
     """The process ends while one of its threads still waits for an answer."""
     program = """
         import asyncio, threading
-        from omisync.daemon.threads import Unwaited
+        from omisync.daemon import threads
 
         async def main():
-            loop = asyncio.get_running_loop()
-            loop.set_default_executor(Unwaited())
             assert await asyncio.to_thread(int, "7") == 7
             begun = threading.Event()
             def hang():
@@ -1361,7 +1359,7 @@ def test_a_call_that_hangs_holds_up_no_end() -> None:
             except ValueError:
                 print("over")
 
-        asyncio.run(main())
+        threads.run(main())
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from omisync import errors
+from omisync import daemon, errors
 from omisync.daemon.pace import backoff, delay
 from omisync.sync import Outcome
 
@@ -232,3 +232,18 @@ async def test_without_patience_there_is_one_cycle(person: Person) -> None:
     outcome = await person.once(patience=0.0, waiting=waits)
     assert (outcome.code, waits) == (errors.TEMPORARY, [])
     assert person.sent() == [("GET", 503)]
+
+
+async def test_a_silent_server_costs_no_more_writes_than_there_is_time(person: Person) -> None:
+    """The first write without an answer beyond the patience is the last one."""
+    person.write("".join(f"- [ ] task {n}\n" for n in range(4)))
+    await person.once()
+    person.write("".join(f"- [x] task {n}\n" for n in range(4)))
+    person.sent()
+    person.sandbox.fault_rate({"hang": 1.0})
+    async with person.desk() as desk:
+        desk.timeout = 0.2
+        outcome = await daemon.once(desk, patience=0.1)
+    assert (outcome.code, outcome.waiting) == (errors.TEMPORARY, 4)
+    assert [method for method, _ in person.sent()] == ["PATCH"]
+    person.sandbox.release()

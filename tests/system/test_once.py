@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -1138,3 +1140,30 @@ def test_a_missing_key_is_the_worst_of_several_faults(
     assert str(told) in ran.err
     assert omi.sent() == []
     assert machine.once().code != 77
+
+
+def test_a_name_that_is_looked_up_for_ever_holds_up_no_interrupt(machine: Machine) -> None:
+    """As where a network swallows the question: nothing can stop that, and nothing waits for it."""
+    program = """
+        import socket, sys, threading
+        def looked_up(*_, **__):
+            print("asked", flush=True)
+            threading.Event().wait()
+        socket.getaddrinfo = looked_up
+        from omisync.cli import main
+        sys.exit(main(["--once"]))
+    """
+    machine.write(lines(1))
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=machine.home, env=machine.surroundings(OMI_API_BASE="https://omi.invalid"),
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            ran = ended(process, 20)
+        finally:
+            process.kill()
+    assert ran.code == errors.INTERRUPTED, ran.said
