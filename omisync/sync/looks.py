@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
+from omisync.core.model import LEFT_IN_OMI
 from omisync.errors import ConfigError, ListCut, OmisyncError, OtherAccount, OtherList, RateLimited
 from omisync.store import notes
 from omisync.sync.desk import limited
@@ -213,7 +214,7 @@ async def check_account(run: Run) -> None:
     Costs nothing while the key is the one that last worked.
 
     Raises:
-        OtherAccount: no linked item is in the new key's account.
+        OtherAccount: nothing that is known is in the new key's account.
         OmisyncError: the server could not be read.
     """
     client = await run.desk.client()
@@ -222,8 +223,7 @@ async def check_account(run: Run) -> None:
     if former == fingerprint:
         return
     run.desk.first = None
-    known = run.store.remote_ids()
-    if known and former is not None:
+    if former is not None and _is_known(run.store, run.now):
         run.pass_gate("read")
         listing = await client.listing()
         check_familiar(run.store, listing, run.now)
@@ -231,17 +231,38 @@ async def check_account(run: Run) -> None:
         run.store.put_fact("fingerprint", fingerprint)
 
 
+def _is_known(store: Store, now: float) -> bool:
+    """Return whether an account has, or may have, anything of this list."""
+    return bool(store.remote_ids() or _left(store, now) or store.intents())
+
+
+def _left(store: Store, now: float) -> set[str]:
+    """Return the ids of removed tasks whose items were left in Omi."""
+    stones = store.tombstones(now, kept=True)
+    return {stone.remote_id for stone in stones if stone.how in LEFT_IN_OMI}
+
+
 def check_familiar(store: Store, listing: Listing, now: float) -> None:
     """Refuse a list in which there is none of the items that are linked, or lately were.
+
+    Where there were none yet, a create in doubt can only be looked for with its own key.
 
     Raises:
         OtherAccount: it is that of another account.
     """
-    known = store.remote_ids()
-    former = {stone.remote_id for stone in store.tombstones(now, kept=True)} if known else set()
-    if known and (known | former).isdisjoint(item.id for item in listing.items):
-        raise OtherAccount(
-            f"This looks like another account: none of the {len(known)} linked tasks is in it",
-            "Use the former account's key, or run `omisync repair --accept-account` to link"
-            " this list with the new account.",
-        )
+    linked, left = store.remote_ids(), _left(store, now)
+    if not (linked | left).isdisjoint(item.id for item in listing.items):
+        return
+    if linked:
+        why = f"none of the {len(linked)} linked tasks is in it"
+    elif left:
+        why = f"none of the {len(left)} tasks is in it whose lines were removed"
+    elif store.intents():
+        why = "a task was sent with another key, and what became of it is not known yet"
+    else:
+        return
+    raise OtherAccount(
+        f"This looks like another account: {why}",
+        "Use the former account's key, or run `omisync repair --accept-account` to link"
+        " this list with the new account.",
+    )

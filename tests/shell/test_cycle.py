@@ -308,10 +308,11 @@ async def test_a_new_key_is_checked_before_it_changes_anything(settled: Person) 
 
 async def test_a_new_key_is_no_matter_where_nothing_is_linked(settled: Person) -> None:
     """There is nothing that could be another account's."""
+    settled.settings = '[sync]\non_removal = "delete"\n'
     settled.write("")
     for _ in range(2):
         await settled.cycle(allow_removals=True)
-    settled.sandbox.items.clear()
+    assert settled.omi() == {}
     settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]
     settled.key = OTHER_KEY
     settled.write("- [ ] new\n")
@@ -331,6 +332,44 @@ async def test_the_item_of_a_removed_line_proves_an_account(settled: Person) -> 
     settled.key = OTHER_KEY
     settled.write(lines("[x]"))
     assert (await settled.settle()).code == errors.OK
+
+
+async def test_a_list_that_was_cleared_keeps_to_its_account(settled: Person) -> None:
+    """What was put away knows it: else new lines would go to whoever's key is given."""
+    settled.write("")
+    for _ in range(2):
+        await settled.cycle(allow_removals=True)
+    items = dict(settled.sandbox.items)
+    settled.sandbox.items.clear()
+    settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]
+    settled.key, key = OTHER_KEY, settled.key
+    settled.write("- [ ] new\n")
+    (trouble,) = (await settled.cycle()).troubles
+    assert trouble.message == (
+        "This looks like another account: none of the 7 tasks is in it whose lines were removed"
+    )
+    assert settled.omi() == {}
+    settled.sandbox.items.update(items)
+    settled.key = key
+    assert (await settled.cycle()).counts == {"task.created": 1}
+
+
+async def test_a_create_in_doubt_is_looked_for_with_its_own_key(person: Person) -> None:
+    """In another account it would be missed, and made a second time."""
+    person.write("- [ ] new\n")
+    person.sandbox.fault_next("5xx_after", method="POST")
+    await person.cycle()
+    person.sandbox.keys[OTHER_KEY] = person.sandbox.keys[person.key]
+    person.key, key = OTHER_KEY, person.key
+    items = dict(person.sandbox.items)
+    person.sandbox.items.clear()
+    outcome = await person.settle()
+    assert outcome.code == errors.BAD_KEY
+    assert "what became of it is not known yet" in outcome.troubles[0].message
+    person.sandbox.items.update(items)
+    person.key = key
+    assert (await person.settle()).code == errors.OK
+    assert person.omi() == {"new": False}
 
 
 async def test_another_account_is_named_as_such(settled: Person) -> None:
