@@ -78,7 +78,7 @@ async def read(
     """
     near, most = (THOROUGH_NEAR, THOROUGH_PAGES) if thorough else (NEAR, MOST_PAGES)
     found: dict[str, RemoteItem] = {}
-    complete, cut = True, False
+    complete, cut, unreadable = True, False, 0
     pending = [*windows][::-1]
     for _ in range(most):
         if not pending:
@@ -86,7 +86,7 @@ async def read(
         window = pending.pop()
         page = await ask(window)
         found.update((item.id, item) for item in page.items)
-        complete &= page.rows == len(page.items)
+        unreadable += page.rows - len(page.items)
         if page.rows >= near:
             parts = split(window, page.items, near)
             # One item without a time means that others may hide: no window shows them.
@@ -95,7 +95,8 @@ async def read(
             complete &= bool(parts) and timed
             pending += reversed(parts)
     cut |= bool(pending)
-    return Listing(tuple(found.values()), complete and not cut, cut)
+    complete = complete and not cut and not unreadable
+    return Listing(tuple(found.values()), complete, cut, unreadable)
 
 
 def split(window: Window, items: Iterable[RemoteItem], near: int = NEAR) -> tuple[Window, ...]:

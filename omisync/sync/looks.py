@@ -118,11 +118,15 @@ def check_whole(listing: Listing) -> None:
         ListCut: a person has to agree first.
     """
     if listing.cut:
-        raise ListCut(
-            f"Only {len(listing.items)} items of Omi's list could be read, and no more of it;"
-            " lines that are in the rest would be created twice",
-            "If there are none, or if that does no harm, agree once: `omisync --once --yes`.",
-        )
+        what = f"Only {len(listing.items)} items of Omi's list could be read, and no more of it"
+    elif listing.unreadable:
+        what = f"What Omi's list says cannot be read of {listing.unreadable} of its items"
+    else:
+        return
+    raise ListCut(
+        f"{what}; lines that are in the rest would be created twice",
+        "If there are none, or if that does no harm, agree once: `omisync --once --yes`.",
+    )
 
 
 def began(client: OmiClient, started: float) -> float:

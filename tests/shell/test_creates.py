@@ -574,6 +574,23 @@ async def test_a_first_meeting_creates_nothing_beside_a_list_that_it_cannot_read
     assert "more" in {one.description for one in person.sandbox.items.values()}
 
 
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+async def test_a_row_that_makes_no_sense_may_be_any_line(person: Person, direction: str) -> None:
+    """At a first meeting that is told, and one can agree; later the other rows will do."""
+    person.settings += f'[sync]\ndirection = "{direction}"\nimport_items = "linked"\n'
+    person.sandbox.add("a row without an id cannot be read", item_id="")
+    person.write("- [ ] mine\n")
+    outcome = await person.cycle()
+    (trouble,) = outcome.troubles
+    assert isinstance(trouble, errors.ListCut)
+    assert trouble.message.startswith("What Omi's list says cannot be read of 1 of its items")
+    assert (outcome.code, len(person.sandbox.items)) == (errors.BAD_FILE, 1)
+    assert (await person.cycle(yes=True)).code == errors.OK
+    person.write("- [ ] mine\n- [ ] more\n")
+    await person.settle()
+    assert {one.description for one in person.sandbox.items.values()} >= {"mine", "more"}
+
+
 async def test_an_element_that_was_not_sent_is_none(person: Person) -> None:
     """A server that blames a third of two tasks blames none: each is tried alone."""
     third = http(422, {"detail": [{"loc": ["body", "action_items", 2], "msg": "no"}]})
