@@ -24,7 +24,8 @@ def proxy_for(base: str) -> str | None:
 
     ``HTTPS_PROXY`` and ``NO_PROXY`` are read as curl and Python do. A loopback
     server is always reached directly: no proxy could, and none should see it.
-    Raises ``ConfigError`` for a kind of proxy that cannot be used (SOCKS).
+    Raises ``ConfigError`` for a kind of proxy that cannot be used (SOCKS), and for what is no
+    address.
     """
     from urllib.request import getproxies, proxy_bypass
 
@@ -34,12 +35,20 @@ def proxy_for(base: str) -> str | None:
     if not proxy or is_loopback(host) or proxy_bypass(host):
         return None
     address = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(address).scheme not in {"http", "https"}:
+    if not _is_http(address):
         raise ConfigError(
-            f"the proxy in {parts.scheme.upper()}_PROXY is not an http proxy",
-            f"unset it, or put {host} into NO_PROXY",
+            f"the proxy in {parts.scheme.upper()}_PROXY is not the address of an http proxy",
+            f"correct or unset it, or put {host} into NO_PROXY",
         )
     return address
+
+
+def _is_http(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets without an address between them, a port that is no number
+        return False
 
 
 def item_path(remote_id: str) -> str:

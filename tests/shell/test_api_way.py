@@ -216,9 +216,21 @@ async def test_a_proxy_that_fails_half_way_sent_nothing(
     assert not any(KEY.encode() in request for request in proxy.seen)
 
 
-async def test_a_proxy_of_another_kind_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://me:hunter2@127.0.0.1:1080",
+        "http://[::bad",
+        "http://127.0.0.1:notaport",
+        "http://me:hunter2@",
+        "http://127.0.0.1:0",
+    ],
+)
+async def test_a_proxy_of_another_kind_is_a_mistake(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SOCKS cannot be used; saying so beats a direct connection nobody wanted."""
-    monkeypatch.setenv("HTTPS_PROXY", "socks5://me:hunter2@127.0.0.1:1080")
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(errors.ConfigError, match="HTTPS_PROXY") as caught:
         await OmiClient("https://omi.invalid", KEY).__aenter__()
     assert "hunter2" not in f"{caught.value}{caught.value.advice}"
