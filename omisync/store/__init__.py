@@ -122,20 +122,22 @@ class Store:
                 store._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
             if version < VERSION:
                 store._migrate(version)
-            store._check_content()
+            else:
+                store._check_content()
         except BaseException:
             store.close()
             raise
         return store
 
     def _migrate(self, version: int) -> None:
-        """Make the store one of today: all of it, or nothing."""
+        """Make the store one of today: all of it, or nothing where it turns out to be damaged."""
         with reading(self.path):
             intents = batches.read(self._db, version)
         with self.transaction():
             for statement in migration(version):
                 self._db.execute(statement)
             batches.put(self._db, intents)
+            self._check_content()
 
     @classmethod
     def peek(cls, path: Path, *, thorough: bool = False) -> Store | None:

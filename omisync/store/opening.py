@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 2.0
 HEADER, APPLICATION_AT = 100, 68
 """Bytes of a database's header, and where in it its program is named (SQLite, file format)."""
 SHARED_BYTES = 32768
@@ -53,8 +53,12 @@ def create(path: Path) -> None:
     except OSError as error:
         unwritable(path, error)
     except sqlite3.Error as error:
+        is_full = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
         raise StoreBusy(
-            f"The state store {path} cannot be made: {error}", "Free some space on that disk."
+            f"The state store {path} cannot be made: {error}",
+            "Free some space on that disk."
+            if is_full
+            else "See whether files can be made in its folder, and enough be open (`ulimit -n`).",
         ) from error
 
 

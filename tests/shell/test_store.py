@@ -460,13 +460,16 @@ def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path, version: int)
         assert opened.tombstones(0.0) == [replace(stone, words="b")]
 
 
-def test_a_store_that_cannot_be_taken_over_stays_as_it_is(tmp_path: Path) -> None:
-    """Damage in an intent of an older version is told, and nothing was changed."""
+@pytest.mark.parametrize(
+    "damage", ["UPDATE intents SET known_ids = 'x'", "ALTER TABLE links DROP COLUMN parked"]
+)
+def test_a_store_that_cannot_be_taken_over_stays_as_it_is(tmp_path: Path, damage: str) -> None:
+    """Damage in a store of an older version is told, and nothing was changed."""
     path = tmp_path / "s.db"
     Store.open(path).close()
     older(path, 3, [Intent("b", "g", Fields("b"), Task("b"), (), 1.0, 2.0)])
     with contextlib.closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE intents SET known_ids = 'x'")
+        db.execute(damage)
     before = path.read_bytes()
     with pytest.raises(StoreUnusable, match="damaged"):
         Store.open(path)
