@@ -65,8 +65,10 @@ def _outliving(stream: TextIO) -> TextIO:
 
     The sync goes on, and its exit code is that of its result.
     """
-    raw = io.BufferedWriter(_Unread(stream.fileno(), "w", closefd=False))
-    lines = stream.isatty() or stream is sys.__stderr__
+    for_messages = stream is sys.__stderr__
+    kind = _Untold if for_messages else _Unread
+    raw = io.BufferedWriter(kind(stream.fileno(), "w", closefd=False))
+    lines = for_messages or stream.isatty()
     return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
 
 
@@ -82,6 +84,17 @@ class _Unread(io.FileIO):
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
             return super().write(data)
+
+
+class _Untold(_Unread):
+    """One for messages: where they cannot be written, the exit code has to do."""
+
+    def write(self, data: Any, /) -> int:
+        """Write, if it can be: a full disk that takes no message ends nothing either."""
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
 
 
 def _leave_no_core() -> None:

@@ -1064,8 +1064,11 @@ def test_output_to_a_full_disk(command: str, machine: Machine) -> None:
     ran = shell(machine, f"omisync {command} >/dev/full")
     assert ran.code == 75
     assert "No room" in ran.err
+    assert shell(machine, f"omisync {command} >/dev/full 2>/dev/full").code == 75
     assert machine.once().code == 0
     machine.settled()
+    machine.todo.unlink()
+    assert shell(machine, "omisync --once 2>/dev/full").code == 66
 
 
 def test_every_json_output_parses(machine: Machine, omi: Omi) -> None:
