@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -46,4 +47,5 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop().set_default_executor(Unwaited())
         return await work
 
-    return asyncio.run(alone())
+    with contextlib.closing(work):  # where not even a loop can be made, it is not begun
+        return asyncio.run(alone())
