@@ -195,6 +195,10 @@ class Unreachable(OmisyncError):
     """Nothing left this machine (DNS, refused, connect timeout, TLS): safe to repeat."""
 
 
+class NotAsked(Unreachable):
+    """The server failed just before, and is left alone for now. The message is that failure's."""
+
+
 class RateLimited(OmisyncError):
     """429: nothing was done. ``retry_after`` in seconds, ``bucket`` is read or write."""
 

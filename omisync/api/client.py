@@ -55,7 +55,8 @@ _HEADERS = {
 class OmiClient:
     """A session with Omi's API for action items, opened with ``async with``.
 
-    ``timeout`` is for one request, in seconds; ``clock`` gives Unix seconds.
+    ``timeout`` is for one request, in seconds; ``clock`` gives Unix seconds. While ``rest``
+    tells a failure nothing is sent, and ``NotAsked`` raised.
     ``trace`` is called with ``"request.sent"`` just before the bytes of a
     request leave, and with ``"reply.read"`` when a reply has been read
     completely, whatever it says.
@@ -86,6 +87,7 @@ class OmiClient:
         self.server_date: float | None = None
         self.clock_skew: float | None = None
         self.reads = 0
+        self.rest = ""
         self._key = address.usable_key(key)
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, CONNECT_TIMEOUT))
         self._clock = clock
@@ -247,6 +249,8 @@ class OmiClient:
         Errors of aiohttp can hold the headers with the key. They end in the
         ``except`` below, and ours are raised after it, where no context is set.
         """
+        if self.rest:
+            raise errors.NotAsked(self.rest)
         lost: errors.OmisyncError
         passage = _Passage()
         try:

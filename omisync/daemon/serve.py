@@ -43,6 +43,9 @@ HURRY_SECONDS = 10.0
 """For the requests under way to end when something else came; a slow server answers by then."""
 KEY_SECONDS = 1.0
 """Between two looks at config and key while they have to be put right."""
+SAVES_APART = 30.0
+"""After a failure of the server a save hastens the next try by no more than this leaves: each
+request may count, and Omi grants 120 writes an hour."""
 FATAL = {errors.WRONG_SERVER, errors.BAD_STORE}
 """What only a person can cure, and a restart of omisync belongs to the cure."""
 CURABLE = {errors.BAD_KEY, errors.BAD_CONFIG}
@@ -116,6 +119,9 @@ class Daemon:
     patience: float = HURRY_SECONDS
     pardon: float = REFUSED_SECONDS
     attempt: int = 0
+    until: float | None = None
+    failure: str = ""
+    failed_at: float = 0.0
     refused: bool = False
     refused_at: float = 0.0
     said: tuple[int, tuple[str, ...]] = (errors.OK, ())
@@ -199,17 +205,18 @@ class Daemon:
                 outcome = None
                 if asking or now or not self.refused or not self._pardoned_in():
                     requests = [request for request, _ in asking]
+                    self.desk.rest = "" if asking or now else self._rest()
                     outcome = await self._cycle(saved, requests, now=now)
                     self._tell(outcome)
                     self.alarm.ring()
                     asked.answer(asking, outcome, self.config.todo_path)
                 if outcome is not None and outcome.code in FATAL:
                     return outcome.code
-                until = self._due(outcome)
+                self.until = self._due(outcome)
                 del outcome  # and its plan, which may be large
                 self.desk.store.shrink()
                 memory.give_back()
-                code = await self._pause(saved, until)
+                code = await self._pause(saved)
                 if code is not None:
                     return code
                 if saved.done():
@@ -300,18 +307,35 @@ class Daemon:
             status += f" {outcome.troubles[0].message}"
         supervisor.tell(self.desk.environ, STATUS=status)
         self.refused, self.refused_at = outcome.code in CURABLE, time.monotonic()
+        if not self.desk.rest:
+            kinds = (errors.ServerTrouble, errors.OutcomeUnknown)
+            failed = (error.message for error in outcome.troubles if isinstance(error, kinds))
+            self.failure, self.failed_at = next(failed, ""), self.desk.clock()
         if outcome.progress or not outcome.temporary:
             self.attempt = 0
-        elif not outcome.again:
+        elif not outcome.again and not self.desk.rest:
             self.attempt += 1
 
-    async def _pause(self, saved: asyncio.Task[str], until: float | None) -> int | None:
+    def _rest(self) -> str:
+        """Return what failed just before, empty once the server may be asked again.
+
+        A save is taken note of all the same: what a line said meanwhile tells which it is.
+        """
+        rests = self.failed_at <= self.desk.clock() < self._next_try()
+        return self.failure if rests else ""
+
+    def _next_try(self) -> float:
+        """Return when a server that failed is tried again, were the file saved meanwhile."""
+        soonest = self.failed_at + SAVES_APART
+        return soonest if self.until is None else min(self.until, soonest)
+
+    async def _pause(self, saved: asyncio.Task[str]) -> int | None:
         """Wait for a reason to run again; return an exit code when it is to end."""
         while True:
             events = (self.signals.stop, self.signals.reload, self.signals.now, self.asked.came)
             waits = {asyncio.create_task(event.wait()) for event in events}
             try:
-                await asyncio.wait({saved, *waits}, timeout=self._wait(until), return_when=FIRST)
+                await asyncio.wait({saved, *waits}, timeout=self._wait(), return_when=FIRST)
             finally:
                 for wait in waits:
                     wait.cancel()
@@ -320,7 +344,7 @@ class Daemon:
             if self._reloaded():
                 return RELOAD
             self.alarm.ring()
-            due = until is not None and self.desk.clock() >= until
+            due = self.until is not None and self.desk.clock() >= self.until
             due = due or (self.refused and not self._pardoned_in())
             if saved.done() or self.signals.now.is_set() or self.asked.came.is_set() or due:
                 return None
@@ -338,19 +362,21 @@ class Daemon:
         now = self.desk.clock()
         chance = random.random()  # noqa: S311 - jitter, not a secret
         until = now + delay(outcome, max(1, self.attempt), now, chance)
+        if self.desk.rest:
+            until = self._next_try()
         if not outcome.again:
             with contextlib.suppress(OmisyncError):  # it is only told
                 sync.note_next_try(self.desk, outcome, until)
         return until
 
-    def _wait(self, until: float | None) -> float:
+    def _wait(self) -> float:
         """Return the seconds to the next thing that no event tells, config and key included."""
         now = self.desk.clock()
         waits = [self.config.watch.rescan]
         if self.refused:
             waits += [KEY_SECONDS, self._pardoned_in()]
-        if until is not None:
-            waits.append(max(0.0, until - now))
+        if self.until is not None:
+            waits.append(max(0.0, self.until - now))
         alarmed = self.alarm.due_in(now)
         if alarmed is not None:
             waits.append(alarmed)

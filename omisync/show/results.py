@@ -127,7 +127,7 @@ def _why(result: Outcome, now: float | None) -> str:
     others = [t for t in result.troubles if not isinstance(t, errors.RateLimited)]
     if len(others) < len(result.troubles):
         return f"rate limited until {until}" if until else "rate limited"
-    if any(isinstance(trouble, errors.Unreachable) for trouble in others):
+    if any(type(trouble) is errors.Unreachable for trouble in others):
         return "Omi cannot be reached"
     return f"to be tried again at {until}" if until else ""
 

@@ -44,7 +44,8 @@ class Desk:
     ``setting`` stands for the config as a whole: a changed one is looked at anew.
     ``hurry`` is set from outside to end a cycle after the requests under way.
     ``timeout`` is for one request, in seconds; beyond ``deadline`` (of the monotonic clock) a
-    write that failed is the cycle's last. ``settled`` counts ops. ``remarks`` are those of a
+    write that failed is the cycle's last. ``rest`` tells of what failed while the server is
+    left alone. ``settled`` counts ops. ``remarks`` are those of a
     cycle that asked for the next at once, which tells them too. ``first`` is what a whole
     list lacked while nothing was linked.
 
@@ -64,6 +65,7 @@ class Desk:
     hurry: bool = False
     timeout: float = 30.0
     deadline: float = math.inf
+    rest: str = ""
     settled: int = 0
     key: places.Key | None = None
     remarks: tuple[str, ...] = ()
@@ -89,6 +91,7 @@ class Desk:
                 trace=self.trace,
             )
             self._client = await client.__aenter__()
+        self._client.rest = self.rest
         return self._client
 
     def find_key(self) -> places.Key:

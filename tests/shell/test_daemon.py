@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from person import Clock
+from person import Clock, link
 from test_watch import STYLES
 
 from omisync import config as configs
@@ -357,6 +357,32 @@ async def test_a_thousand_edits_during_an_outage_are_one_patch_each(person: Pers
         assert len(patches) == len(set(patches)), "an item was patched twice"
         assert 0 < len(patches) <= len(CHORES)
         await daemon.still()
+
+
+async def test_saves_hasten_no_request_to_a_server_that_fails(person: Person) -> None:
+    """Someone types on while each change is refused: the writes of an hour are not for that."""
+    time_stands = Clock()
+    person.write("- [ ] a\n")
+    async with living(person) as daemon:
+        await daemon.holds(a=False)
+        await daemon.log.until("cycle.done", created=1)
+        daemon.daemon.desk.clock = time_stands
+        person.sandbox.fault_rate({"5xx_before": 1.0})
+        person.sent()
+        for text in ("a b", "a b c", "a b c d"):
+            person.write(f"- [ ] {text}\n")
+            await daemon.log.until("cycle.done", code=errors.TEMPORARY, waiting=1)
+        assert [method for method, _ in person.sent()] == ["PATCH"]
+        assert len(daemon.log.said("cycle.trouble")) == 1
+        assert link(person, "a b c d").base is not None
+        time_stands.pass_by(serve.SAVES_APART)
+        person.write("- [ ] a b c d e\n")
+        await daemon.log.until("cycle.done", code=errors.TEMPORARY, waiting=1)
+        assert [method for method, _ in person.sent()] == ["PATCH"]
+        person.sandbox.fault_rate({})
+        daemon.signals.now.set()
+        await daemon.holds(a_b_c_d_e=False)
+        assert person.sent() == [("PATCH", 200)]
 
 
 async def test_it_comes_back_by_itself(person: Person) -> None:
