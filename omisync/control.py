@@ -37,6 +37,8 @@ BEAT = 1.0
 the daemon sends them while it works on a request."""
 ALIVE, FURTHER = b" ", b"\t"
 """The blanks: the second one tells that the daemon got further since the last."""
+MISSED = 5
+"""So many beats in a row a daemon misses that is busy, and not frozen."""
 PATIENCE = 60.0
 """Without one for this long the daemon counts as hung; a slow machine may take some seconds
 to plan a long list."""
@@ -191,29 +193,40 @@ def _asked(
                     return None
                 talk.sendall(json.dumps(request).encode() + b"\n")
                 _receive(talk, got, *waits)
-            except TimeoutError:
-                raise _late(store, works=bool(got)) from None
+            except TimeoutError as error:
+                raise _late(store, works=isinstance(error, _NoFurther)) from None
         answer = json.loads(got)
         if isinstance(answer, dict):
             return answer
     return None
 
 
+class _NoFurther(TimeoutError):
+    """The daemon works, and has got no further."""
+
+
 def _receive(talk: socket.socket, got: bytearray, patience: float, longest: float) -> None:
     """Add a line to what was got.
 
     Raises:
-        TimeoutError: it takes too long.
+        TimeoutError: there is no sign of life any more, or was none.
+        _NoFurther: there is, and it takes too long.
     """
-    further = time.monotonic()
+    heard = further = time.monotonic()
     while not got.endswith(b"\n"):
         left = further + longest - time.monotonic()
         if left <= 0:
-            raise TimeoutError
-        talk.settimeout(min(patience, left))
-        more = talk.recv(LONGEST)
+            raise _NoFurther if time.monotonic() - heard < MISSED * BEAT else TimeoutError
+        talk.settimeout(min(patience, left, BEAT))
+        try:
+            more = talk.recv(LONGEST)
+        except TimeoutError:
+            if time.monotonic() - heard >= patience:
+                raise
+            continue
         if not more:
             return
+        heard = time.monotonic()
         if FURTHER in more:
             further = time.monotonic()
         got += more

@@ -78,7 +78,7 @@ async def read(
     """
     near, most = (THOROUGH_NEAR, THOROUGH_PAGES) if thorough else (NEAR, MOST_PAGES)
     found: dict[str, RemoteItem] = {}
-    complete, cut, unreadable = True, False, 0
+    complete, cut, unreadable = True, False, False
     pending = [*windows][::-1]
     for _ in range(most):
         if not pending:
@@ -86,7 +86,7 @@ async def read(
         window = pending.pop()
         page = await ask(window)
         found.update((item.id, item) for item in page.items)
-        unreadable += page.rows - len(page.items)
+        unreadable |= page.rows > len(page.items)
         if page.rows >= near:
             parts = split(window, page.items, near)
             # One item without a time means that others may hide: no window shows them.

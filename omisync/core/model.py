@@ -131,13 +131,13 @@ class Listing:
     """One reading of the server's items, and whether it is provably complete.
 
     ``cut`` tells that the server surely has more, which no request can show or too many would,
-    ``unreadable`` how many it showed that make no sense.
+    ``unreadable`` that some of what it showed makes no sense.
     """
 
     items: tuple[RemoteItem, ...]
     complete: bool
     cut: bool = False
-    unreadable: int = 0
+    unreadable: bool = False
 
 
 class Span(NamedTuple):

@@ -13,7 +13,7 @@ from omisync import show, sync
 from omisync.errors import ConfigError, OmisyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from omisync.sync import Desk, Outcome
 
@@ -29,12 +29,17 @@ class Asked:
     """The requests that wait for the daemon. They outlive a reload that keeps its state.
 
     ``came`` is set while any waits, ``closed`` once all are refused: none is carried
-    out on the state of another list.
+    out on the state of another list. ``progress`` counts what the daemon did so far.
     """
 
     came: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: list[Asking] = field(default_factory=list)
     closed: bool = False
+    progress: Callable[[], int] = int
+
+    def done(self) -> int:
+        """Return what was done so far, by whichever daemon answers now."""
+        return self.progress()
 
     async def ask(self, request: Request) -> Answer:
         """Let a request wait; return what came of it."""

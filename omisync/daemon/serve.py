@@ -14,7 +14,7 @@ import os
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from omisync import control, errors, file, show, sync
@@ -171,7 +171,8 @@ class Daemon:
         """Let ``omisync --once`` ask for a cycle; without a door it waits for the lock."""
         door = control.place(self.config.store_path, self.desk.environ)
         try:
-            listening = control.listening(door, self.asked.ask, done=lambda: self.desk.settled)
+            self.asked.progress = self.desk.progress
+            listening = control.listening(door, self.asked.ask, done=self.asked.done)
             await stack.enter_async_context(listening)
         except OSError as error:
             self.log.warning("control.closed", path=str(door), why=str(error))
@@ -307,13 +308,12 @@ class Daemon:
             status += f" {outcome.troubles[0].message}"
         supervisor.tell(self.desk.environ, STATUS=status)
         self.refused, self.refused_at = outcome.code in CURABLE, time.monotonic()
-        if not self.desk.rest:
-            kinds = (errors.ServerTrouble, errors.OutcomeUnknown)
-            failed = (error.message for error in outcome.troubles if isinstance(error, kinds))
-            self.failure, self.failed_at = next(failed, ""), self.desk.clock()
+        was_cut = outcome.again and not outcome.troubles
+        if not self.desk.rest and not was_cut:
+            self.failure, self.failed_at = _failure(outcome), self.desk.clock()
         if outcome.progress or not outcome.temporary:
             self.attempt = 0
-        elif not outcome.again and not self.desk.rest:
+        elif not self.desk.rest and (self.failure or not outcome.again):
             self.attempt += 1
 
     def _rest(self) -> str:
@@ -359,6 +359,8 @@ class Daemon:
             return None
         if not outcome.temporary:
             return outcome.look_at
+        if self.failure:  # whatever else there is to be done at once
+            outcome = replace(outcome, again=False)
         now = self.desk.clock()
         chance = random.random()  # noqa: S311 - jitter, not a secret
         until = now + delay(outcome, max(1, self.attempt), now, chance)
@@ -409,6 +411,13 @@ class Daemon:
         self.fresh = fresh
         self.log.info("config.loaded", path=str(self.config.path))
         return True
+
+
+def _failure(outcome: Outcome) -> str:
+    """Return how the server failed, where nothing got through."""
+    kinds = (errors.ServerTrouble, errors.OutcomeUnknown)
+    failed = (error.message for error in outcome.troubles if isinstance(error, kinds))
+    return "" if outcome.progress else next(failed, "")
 
 
 def _gist(error: OmisyncError) -> str:

@@ -47,5 +47,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop().set_default_executor(Unwaited())
         return await work
 
-    with contextlib.closing(work):  # where not even a loop can be made, it is not begun
-        return asyncio.run(alone())
+    # Where not even a loop can be made, neither is begun.
+    with contextlib.closing(work), contextlib.closing(alone()) as main:
+        return asyncio.run(main)

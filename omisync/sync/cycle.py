@@ -280,7 +280,7 @@ async def _attempt(
     run.linked = run.store.remote_ids()
     if decided.creates and not run.linked:
         if not asked.yes:
-            looks.check_whole(listing)
+            looks.check_whole(run, listing)
         reading.keep_first(desk, _wanted(decided), listing)
     fitted = fitting.fit(desk.config, document, seen, decided, rules)
     _forget_settled(run.store)

@@ -104,6 +104,10 @@ class Desk:
         if client is not None:
             await client.__aexit__(None, None, None)
 
+    def progress(self) -> int:
+        """Return a count of what was done so far: ops that were settled, and pages read."""
+        return self.settled + (0 if self._client is None else self._client.reads)
+
     def server_date(self) -> float:
         """Return a past time of the server's clock, whatever this machine's clock says.
 
@@ -175,7 +179,8 @@ class Run:
     seconds). ``halt`` stops all further requests of the cycle; ``unlucky`` counts
     writes without a usable answer since the last success, ``refused`` the creates
     refused before the first. ``counted_removals`` says whether the removal guard of
-    later cycles counts what is removed; what was allowed by hand it does not.
+    later cycles counts what is removed; what was allowed by hand it does not. ``went_on``
+    is when the last write succeeded, or the first one began, by the monotonic clock.
     """
 
     desk: Desk
@@ -205,6 +210,7 @@ class Run:
     linked: set[str] = field(default_factory=set)
     unlucky: int = 0
     counted_removals: bool = True
+    went_on: float = 0.0
 
     @property
     def store(self) -> Store:
@@ -295,8 +301,14 @@ class Run:
     def succeeded(self, links: int = 1) -> None:
         """Note that the server took a write about so many tasks."""
         self.unlucky = 0
+        self.went_on = time.monotonic()
         self.wrote = True
         self.finished(links)
+
+    def is_late(self) -> bool:
+        """Return whether time is up, and nothing succeeded for as long as a request may take."""
+        now = time.monotonic()
+        return now >= self.desk.deadline and now - self.went_on >= self.desk.timeout
 
     def finished(self, links: int = 1) -> None:
         """Note that so many tasks of the plan need nothing more."""

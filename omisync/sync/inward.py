@@ -278,9 +278,10 @@ def _ranks(document: Document, fitted: Fitted) -> Sequence[int]:
     ranks = order.ranks(known)
     if all(old in {None, new} for old, new in zip(known, ranks, strict=True)):
         return ranks
-    # There is no room, as there always is above the first line: until the next plan makes
-    # some, a new line follows the one above by its key, which is greater.
-    above, filled = ranks[0], []
+    # There is no room: until the next plan makes some, a new line follows the one above by
+    # its key, which is greater.
+    above = min(rank for rank in known if rank is not None) - 1
+    filled = []
     for rank in known:
         above = above if rank is None else rank
         filled.append(above)

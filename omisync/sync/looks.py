@@ -79,7 +79,7 @@ async def before_creates(
         _check_optional(run, looked)
         return None
     if not (taken or yes):
-        check_whole(listing)
+        check_whole(run, listing)
     remember(run, listing)
     at = began(client, started)
     with run.store.transaction(durable=False):
@@ -111,16 +111,18 @@ def _fresh(desk: Desk, wanted: AbstractSet[str]) -> First | None:
     return first if is_fresh else None
 
 
-def check_whole(listing: Listing) -> None:
+def check_whole(run: Run, listing: Listing) -> None:
     """Refuse a list that shows a part of what there is, where all of the file may be in the rest.
+
+    Where this list had items before, a row that makes no sense is no reason any more.
 
     Raises:
         ListCut: a person has to agree first.
     """
     if listing.cut:
         what = f"Only {len(listing.items)} items of Omi's list could be read, and no more of it"
-    elif listing.unreadable:
-        what = f"What Omi's list says cannot be read of {listing.unreadable} of its items"
+    elif listing.unreadable and not run.store.tombstones(run.now, kept=True):
+        what = "What Omi's list says of some of its items cannot be read"
     else:
         return
     raise ListCut(
@@ -249,19 +251,25 @@ def _left(store: Store, now: float) -> set[str]:
 def check_familiar(store: Store, listing: Listing, now: float) -> None:
     """Refuse a list in which there is none of the items that are linked, or lately were.
 
-    Where there were none yet, a create in doubt can only be looked for with its own key.
+    Where there were none yet, what a create in doubt may have made tells.
 
     Raises:
         OtherAccount: it is that of another account.
     """
-    linked, left = store.remote_ids(), _left(store, now)
-    if not (linked | left).isdisjoint(item.id for item in listing.items):
+    linked, left, intents = store.remote_ids(), _left(store, now), store.intents()
+    former = linked | {stone.remote_id for stone in store.tombstones(now, kept=True)}
+    if any(item.id in former for item in listing.items):
         return
+    sent = {intent.fields.description: intent.known_ids for intent in intents}
+    made = any(
+        item.fields.description in sent and item.id not in sent[item.fields.description]
+        for item in listing.items
+    )
     if linked:
         why = f"none of the {len(linked)} linked tasks is in it"
     elif left:
         why = f"none of the {len(left)} tasks is in it whose lines were removed"
-    elif store.intents():
+    elif intents and not made:
         why = "a task was sent with another key, and what became of it is not known yet"
     else:
         return

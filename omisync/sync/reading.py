@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omisync import file, places
-from omisync.errors import FileHeld, ListUnread, RateLimited
+from omisync.errors import FileHeld, ListUnread, NotAsked, RateLimited
 from omisync.store import notes
 from omisync.store.notes import Listed
 from omisync.sync import looks
@@ -96,6 +96,8 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
         return None
     if not now and _has_to_wait(run):
         return None
+    if run.desk.rest:
+        raise NotAsked(run.desk.rest)  # a reading that never began costs nothing
     client = await run.desk.client()
     started, before = run.desk.clock(), client.reads
     try:

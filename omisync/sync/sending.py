@@ -36,6 +36,7 @@ async def apply(run: Run, decided: Plan) -> None:
         return
     if run.planned:
         await looks.check_account(run)
+    run.went_on = time.monotonic()
     try:
         while queue and not run.halt and (not run.wrote or run.careful()):
             await _work(run, queue)
@@ -120,5 +121,5 @@ async def _work(run: Run, queue: deque[Unit]) -> None:
     except (RateLimited, Unreachable, KeyProblem, WrongServer) as error:
         run.halt = True
         run.trouble(error)
-    if run.unlucky >= BAD_LUCK or (run.unlucky and time.monotonic() >= run.desk.deadline):
+    if run.unlucky >= BAD_LUCK or (run.unlucky and run.is_late()):
         run.halt = True

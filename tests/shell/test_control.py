@@ -253,6 +253,22 @@ async def test_work_that_gets_no_further_is_not_waited_for(store: Path, works: b
         over.set()
 
 
+async def test_a_daemon_that_freezes_while_it_works_is_told_as_frozen(store: Path) -> None:
+    """It gave signs before, and then it got no further because it stands still."""
+    path = control.place(store, {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(path))
+        frozen.listen()
+        asked = ({"do": "cycle"}, 0.5, 30.0)
+        asking = asyncio.create_task(asyncio.to_thread(control.ask, store, {}, *asked))
+        talk, _ = await asyncio.to_thread(frozen.accept)
+        with talk:
+            talk.sendall(control.ALIVE)
+            with pytest.raises(StoreBusy, match="no sign of life"):
+                await asking
+
+
 async def test_an_asker_who_left_hears_no_more(
     store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -363,11 +363,24 @@ async def test_a_create_in_doubt_is_looked_for_with_its_own_key(person: Person) 
     person.key, key = OTHER_KEY, person.key
     items = dict(person.sandbox.items)
     person.sandbox.items.clear()
+    person.sandbox.add("something else")
     outcome = await person.settle()
     assert outcome.code == errors.BAD_KEY
+    person.sandbox.items.clear()
     assert "what became of it is not known yet" in outcome.troubles[0].message
     person.sandbox.items.update(items)
     person.key = key
+    assert (await person.settle()).code == errors.OK
+    assert person.omi() == {"new": False}
+
+
+async def test_a_create_in_doubt_whose_item_is_there_knows_its_account(person: Person) -> None:
+    """The key was made anew meanwhile."""
+    person.write("- [ ] new\n")
+    person.sandbox.fault_next("5xx_after", method="POST")
+    await person.cycle()
+    person.sandbox.keys[OTHER_KEY] = person.sandbox.keys[person.key]
+    person.key = OTHER_KEY
     assert (await person.settle()).code == errors.OK
     assert person.omi() == {"new": False}
 

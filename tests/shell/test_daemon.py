@@ -30,7 +30,7 @@ from omisync.daemon import alarm, asked, basis, opening, serve
 from omisync.daemon.signals import Signals
 from omisync.sandbox import KEY, READ_ONLY_KEY
 from omisync.store import HISTORY_SECONDS, Event, Store, lock
-from omisync.store.notes import LastRun
+from omisync.store.notes import LastRun, Listed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -383,6 +383,50 @@ async def test_saves_hasten_no_request_to_a_server_that_fails(person: Person) ->
         daemon.signals.now.set()
         await daemon.holds(a_b_c_d_e=False)
         assert person.sent() == [("PATCH", 200)]
+
+
+async def test_someone_who_types_through_an_outage_is_in_sync_after_it(person: Person) -> None:
+    """In two-way too: a list that nobody asked for is none of those that an hour has."""
+    time_stands = Clock()
+    person.settings = person.settings.replace("[sync]", '[sync]\ndirection = "two-way"')
+    person.write("- [ ] plants\n")
+    async with living(person) as daemon:
+        await daemon.holds(plants=False)
+        await daemon.log.until("cycle.done", created=1)
+        daemon.daemon.desk.clock = time_stands
+        person.sandbox.fault_rate({"5xx_before": 1.0})
+        person.sent()
+        before = daemon.daemon.desk.store.note(Listed)
+        for n in range(5):
+            person.write(f"- [ ] plants {n}\n")
+            await daemon.log.until("cycle.done", code=errors.TEMPORARY)
+        after = daemon.daemon.desk.store.note(Listed)
+        assert before is not None
+        assert after is not None
+        assert len(person.sent()) == 1
+        assert len(after.spent) <= len(before.spent) + 1
+        person.sandbox.fault_rate({})
+        time_stands.pass_by(serve.SAVES_APART)
+        person.write("- [ ] plants at last\n")
+        await daemon.holds(plants_at_last=False)
+
+
+async def test_a_save_that_cuts_a_failing_cycle_hastens_nothing(person: Person) -> None:
+    """What comes in while a request fails asks for the next cycle; it waits as any other."""
+    async with living(person) as daemon:
+        await daemon.log.until("cycle.done")
+        alive, now = daemon.daemon, daemon.daemon.desk.clock()
+        failed = sync.Outcome(errors.TEMPORARY, troubles=(errors.ServerTrouble("no"),), again=True)
+        alive.attempt = 40
+        alive._tell(failed)
+        assert (alive.attempt, alive.failure) == (41, "no")
+        due = alive._due(failed)
+        assert due is not None
+        assert due > now
+        alive._tell(sync.Outcome(errors.TEMPORARY, again=True))  # the next one was cut short
+        assert alive.failure == "no"
+        alive._tell(sync.Outcome(errors.TEMPORARY, troubles=failed.troubles, progress=True))
+        assert alive.failure == ""
 
 
 async def test_it_comes_back_by_itself(person: Person) -> None:

@@ -234,6 +234,16 @@ async def test_without_patience_there_is_one_cycle(person: Person) -> None:
     assert person.sent() == [("GET", 503)]
 
 
+async def test_a_failure_costs_the_others_nothing_where_time_is_not_lost(person: Person) -> None:
+    """Though there is no patience: what fails at once lets the next one be tried."""
+    person.write("".join(f"- [ ] task {n}\n" for n in range(6)))
+    await person.once()
+    person.write("".join(f"- [x] task {n}\n" for n in range(6)))
+    person.sandbox.fault_next("5xx_before", method="PATCH")
+    assert (await person.once(patience=0.0)).code == errors.TEMPORARY
+    assert sum(person.omi().values()) == 5
+
+
 async def test_a_silent_server_costs_no_more_writes_than_there_is_time(person: Person) -> None:
     """The first write without an answer beyond the patience is the last one."""
     person.write("".join(f"- [ ] task {n}\n" for n in range(4)))
