@@ -29,9 +29,7 @@ VARIABLE = [
 """What differs between two runs of one command anyway."""
 
 STORY: list[tuple[list[str], dict[str, str | None]]] = [
-    (["--version"], {}),
     (["--help"], {"COLUMNS": "60"}),
-    (["log", "-n", "none"], {}),
     (["status"], {"OMI_API_KEY": None}),
     (["plan", "--json"], {}),
     (["--once"], {"TZ": "Asia/Tokyo"}),
@@ -39,9 +37,7 @@ STORY: list[tuple[list[str], dict[str, str | None]]] = [
     (["log"], {"TZ": "Asia/Tokyo"}),
     (["repair"], {}),
     (["--once", "-c", "größe.toml"], {}),
-    (["--once"], {"OMI_API_BASE": "https://omi.example"}),
     (["init", "-c", "own/config.toml", "mine.md"], {"OMI_API_KEY": None}),
-    (["demo"], {}),
 ]
 """Commands one after another, on one machine."""
 
