@@ -16,7 +16,7 @@ from omisync.core.model import Base
 from omisync.errors import ItemProblem
 from omisync.store import Event
 from omisync.sync import looks
-from omisync.sync.desk import HOUR, encoding_of
+from omisync.sync.desk import DAY, HOUR, encoding_of
 from omisync.sync.parked import PATIENCE, is_poison, park
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ async def resolve(run: Run, intents: Sequence[Intent], links: Sequence[Link]) ->
     client = await run.desk.client()
     since = min(intent.server_date for intent in ripe) - looks.MARGIN
     listing = await client.window(since)
+    if client.server_date is None:  # it tells no time, and its clock may be hours behind ours
+        listing = await client.window(since - DAY)
     buried = {stone.remote_id for stone in run.store.tombstones(now, kept=True)}
     free = [item for item in listing.items if item.id not in run.linked | buried]
     claims = _claims(ripe, free)

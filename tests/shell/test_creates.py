@@ -596,6 +596,19 @@ async def test_a_row_that_makes_no_sense_may_be_any_line(person: Person, directi
     assert there >= {"mine", "more", "last"}
 
 
+async def test_without_a_date_a_create_is_looked_for_further_back(person: Person) -> None:
+    """A server that tells no time may be hours behind: the window would lie in its future."""
+    then = datetime.fromtimestamp(person.clock.now - 36_000, UTC).isoformat()
+    made = {"id": "x", "description": "mine", "completed": False, "created_at": then}
+    empty, failed, found = http(200, []), http(500, {"detail": "no"}), http(200, [made])
+    async with RawServer((empty, empty, failed, empty, found)) as server:
+        person = replace(person, sandbox=server)  # its address is all that counts
+        person.write("- [ ] mine\n")
+        assert (await person.settle()).code == errors.OK
+        assert link(person, "mine").remote_id == "x"
+        assert len(server.seen) == 5
+
+
 async def test_an_element_that_was_not_sent_is_none(person: Person) -> None:
     """A server that blames a third of two tasks blames none: each is tried alone."""
     third = http(422, {"detail": [{"loc": ["body", "action_items", 2], "msg": "no"}]})

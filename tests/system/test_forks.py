@@ -23,7 +23,6 @@ VARIABLE = [
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
     (r"(\d+-\d+-\d+[T ])?\d+:\d\d(:\d\d)?\S*|\d+\.\d{3,}", "TIME"),
     (r"[0-9a-f]{8,}(-[0-9a-f]+)*", "ID"),
-    (r"omisync-demo-\w+", "FOLDER"),
     (r"\b(ms|process)([ =])\d+", r"\1\2N"),
 ]
 """What differs between two runs of one command anyway."""
