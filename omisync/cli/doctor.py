@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from omisync import config as configs
 from omisync import errors, file, places, show, store, sync
 from omisync.daemon import threads
-from omisync.errors import OmisyncError
+from omisync.errors import OmisyncError, StoreBusy, StoreUnusable
 from omisync.store.notes import LastRun
 
 if TYPE_CHECKING:
@@ -195,6 +195,7 @@ async def _server(config: Config, key: str) -> list[Check]:
     async with OmiClient(config.omi.base_url, key) as client:
         checks = [_limited("server", "read", waits) or await _reading(client, config)]
         if checks[0].code == errors.OK:
+            checks += await _account(config)
             checks.append(_limited("write scope", "write", waits) or await _writing(client))
         if client.clock_skew is not None:
             checks.append(_clock(client.clock_skew))
@@ -227,6 +228,24 @@ async def _reading(client: OmiClient, config: Config) -> Check:
     except OmisyncError as error:
         return _failed("server", error)
     return Check("server", errors.OK, f"{config.omi.base_url} accepts the key")
+
+
+async def _account(config: Config) -> list[Check]:
+    """See whether a key that is another than the last one opens the account of this list."""
+    try:
+        opened = store.Store.peek(config.store_path)
+        key = places.find_key(config.key_file, os.environ, config.omi.base_url)
+        if opened is None:
+            return []
+        with opened:
+            if opened.fact("fingerprint") in {None, key.fingerprint}:
+                return []
+            await sync.glance(config, os.environ, opened, time.time())
+    except (StoreBusy, StoreUnusable):  # told as the state's
+        return []
+    except OmisyncError as error:
+        return [_failed("account", error)]
+    return [Check("account", errors.OK, "is that of this list, with another key than before")]
 
 
 async def _writing(client: OmiClient) -> Check:

@@ -1007,6 +1007,22 @@ def test_doctor_looks_at_what_a_sync_stops_at(damage: str, machine: Machine, omi
     assert checks["file"] == checks["key"] == 0
 
 
+def test_doctor_knows_another_account(machine: Machine, omi: Omi) -> None:
+    """Before the next edit meets it; a new key of the same account is well."""
+    machine.synced(lines(1))
+    omi.sandbox.keys[OTHER_KEY] = omi.sandbox.keys[KEY]
+    machine.environ["OMI_API_KEY"] = OTHER_KEY
+    ran = machine.run("doctor")
+    assert (ran.code, "with another key than before" in ran.out) == (0, True), ran.said
+    kept = dict(omi.sandbox.items)
+    omi.sandbox.items.clear()
+    ran = machine.run("doctor")
+    assert ran.code == 77
+    assert "another account" in ran.out
+    assert "--accept-account" in ran.out
+    omi.sandbox.items.update(kept)
+
+
 def test_doctor_and_a_name_that_makes_no_unit(machine: Machine) -> None:
     """A config whose name is too long for a unit is told of, and the rest is looked at."""
     machine.synced(lines(1))
