@@ -308,7 +308,7 @@ class Daemon:
             status += f" {outcome.troubles[0].message}"
         supervisor.tell(self.desk.environ, STATUS=status)
         self.refused, self.refused_at = outcome.code in CURABLE, time.monotonic()
-        was_cut = outcome.again and not outcome.troubles
+        was_cut = outcome.again and not (outcome.troubles or outcome.progress)
         if not self.desk.rest and not was_cut:
             self.failure, self.failed_at = _failure(outcome), self.desk.clock()
         if outcome.progress or not outcome.temporary:

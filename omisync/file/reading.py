@@ -134,10 +134,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 def missing(path: Path) -> FileMissing:
     """Return that there is no file, and what of the path there is."""
-    advice = (
-        "create it; if it has another name now, correct path under [todo] in the config and run"
-        " `omisync repair`"
-    )
+    advice = "create it; if it has another name now, correct path under [todo] in the config"
     if path.is_symlink():
         target = path.readlink()
         return FileMissing(f"{path} is a symlink to {target}, which does not exist", advice)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from omisync.api import OmiClient
     from omisync.config import Config
-    from omisync.core.model import Listing, RemoteItem
+    from omisync.core.model import Intent, Listing, RemoteItem
     from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
@@ -248,6 +248,13 @@ def _left(store: Store, now: float) -> set[str]:
     return {stone.remote_id for stone in stones if stone.how in LEFT_IN_OMI}
 
 
+def _may_be_of(intent: Intent | None, item: RemoteItem) -> bool:
+    """Return whether an item can have come of a create; one without a time may."""
+    if intent is None or item.id in intent.known_ids:
+        return False
+    return item.made_at is None or item.made_at >= intent.server_date - MARGIN
+
+
 def check_familiar(store: Store, listing: Listing, now: float) -> None:
     """Refuse a list in which there is none of the items that are linked, or lately were.
 
@@ -260,11 +267,8 @@ def check_familiar(store: Store, listing: Listing, now: float) -> None:
     former = linked | {stone.remote_id for stone in store.tombstones(now, kept=True)}
     if any(item.id in former for item in listing.items):
         return
-    sent = {intent.fields.description: intent.known_ids for intent in intents}
-    made = any(
-        item.fields.description in sent and item.id not in sent[item.fields.description]
-        for item in listing.items
-    )
+    sent = {intent.fields.description: intent for intent in intents}
+    made = any(_may_be_of(sent.get(item.fields.description), item) for item in listing.items)
     if linked:
         why = f"none of the {len(linked)} linked tasks is in it"
     elif left:

@@ -450,33 +450,15 @@ def test_what_rises_and_what_does_not() -> None:
         assert isinstance(op, AddRemote)
 
 
-def test_an_open_item_that_says_the_same_is_the_next_round() -> None:
-    """Once for each: another line that comes back opens its own item, as one left open there is."""
-    others = [RemoteItem("r9", Fields("a"))]
-    second = replace(stone("a", False), key="older", remote_id="r1", removed_at=NOW - 90)
-    lines, stones = [entry("a"), entry("a", line=2)], [stone("a", False), second]
-    adopted, back = made(lines, tombstones=stones, unlinked=others).ops
-    if isinstance(adopted, Revive):
-        adopted, back = back, adopted
-    assert isinstance(adopted, Adopt)
-    assert isinstance(back, Revive)
-    assert adopted.link.remote_id == "r9"
-    assert not adopted.differs
-    assert made(lines, tombstones=stones, unlinked=others).adoptions == (adopted,)
-    kept = [stone("a", False, "keep")]
-    (op,) = made([entry("a")], tombstones=kept, unlinked=others).ops
-    assert isinstance(op, Revive)
-    apart = replace(PUSH, adopt=False)
-    (op,) = made([entry("a")], policy=apart, tombstones=stones[:1], unlinked=others).ops
-    assert isinstance(op, Revive)
-
-
 def test_a_line_may_say_more_than_the_item_it_is_tied_to() -> None:
     """The next plan sends it."""
     there = RemoteItem("r9", Fields("a"))
-    (op,) = made([entry("a", due="2027-01-31")], unlinked=[there]).ops
-    assert isinstance(op, Adopt)
+    decided = made([entry("a", due="2027-01-31")], unlinked=[there])
+    (op,) = decided.adoptions
+    assert decided.ops == (op,)
     assert op.differs
+    (same,) = made([entry("a")], unlinked=[there]).adoptions
+    assert not same.differs
 
 
 def test_an_item_that_was_left_in_omi_may_be_gone() -> None:

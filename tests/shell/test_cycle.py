@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -363,7 +364,7 @@ async def test_a_create_in_doubt_is_looked_for_with_its_own_key(person: Person) 
     person.key, key = OTHER_KEY, person.key
     items = dict(person.sandbox.items)
     person.sandbox.items.clear()
-    person.sandbox.add("something else")
+    person.sandbox.add("new", created_at=datetime.fromtimestamp(person.clock.now - 9_999, UTC))
     outcome = await person.settle()
     assert outcome.code == errors.BAD_KEY
     person.sandbox.items.clear()

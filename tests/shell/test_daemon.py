@@ -425,8 +425,13 @@ async def test_a_save_that_cuts_a_failing_cycle_hastens_nothing(person: Person) 
         assert due > now
         alive._tell(sync.Outcome(errors.TEMPORARY, again=True))  # the next one was cut short
         assert alive.failure == "no"
-        alive._tell(sync.Outcome(errors.TEMPORARY, troubles=failed.troubles, progress=True))
-        assert alive.failure == ""
+        for over in (
+            sync.Outcome(errors.TEMPORARY, troubles=failed.troubles, progress=True),
+            sync.Outcome(errors.TEMPORARY, again=True, progress=True),
+        ):
+            alive._tell(failed)
+            alive._tell(over)
+            assert alive.failure == ""
 
 
 async def test_it_comes_back_by_itself(person: Person) -> None:
