@@ -359,19 +359,24 @@ async def test_a_thousand_edits_during_an_outage_are_one_patch_each(person: Pers
         await daemon.still()
 
 
+async def typed_in_vain(daemon: Living, *texts: str) -> Clock:
+    """Let the server fail from now on while time stands, and save a line with each of these."""
+    daemon.daemon.desk.clock = time_stands = Clock()
+    daemon.sandbox.fault_rate({"5xx_before": 1.0})
+    daemon.person.sent()
+    for text in texts:
+        daemon.person.write(f"- [ ] {text}\n")
+        await daemon.log.until("cycle.done", code=errors.TEMPORARY)
+    return time_stands
+
+
 async def test_saves_hasten_no_request_to_a_server_that_fails(person: Person) -> None:
     """Someone types on while each change is refused: the writes of an hour are not for that."""
-    time_stands = Clock()
     person.write("- [ ] a\n")
     async with living(person) as daemon:
         await daemon.holds(a=False)
         await daemon.log.until("cycle.done", created=1)
-        daemon.daemon.desk.clock = time_stands
-        person.sandbox.fault_rate({"5xx_before": 1.0})
-        person.sent()
-        for text in ("a b", "a b c", "a b c d"):
-            person.write(f"- [ ] {text}\n")
-            await daemon.log.until("cycle.done", code=errors.TEMPORARY, waiting=1)
+        time_stands = await typed_in_vain(daemon, "a b", "a b c", "a b c d")
         assert [method for method, _ in person.sent()] == ["PATCH"]
         assert len(daemon.log.said("cycle.trouble")) == 1
         assert link(person, "a b c d").base is not None
@@ -387,19 +392,13 @@ async def test_saves_hasten_no_request_to_a_server_that_fails(person: Person) ->
 
 async def test_someone_who_types_through_an_outage_is_in_sync_after_it(person: Person) -> None:
     """In two-way too: a list that nobody asked for is none of those that an hour has."""
-    time_stands = Clock()
     person.settings = person.settings.replace("[sync]", '[sync]\ndirection = "two-way"')
     person.write("- [ ] plants\n")
     async with living(person) as daemon:
         await daemon.holds(plants=False)
         await daemon.log.until("cycle.done", created=1)
-        daemon.daemon.desk.clock = time_stands
-        person.sandbox.fault_rate({"5xx_before": 1.0})
-        person.sent()
         before = daemon.daemon.desk.store.note(Listed)
-        for n in range(5):
-            person.write(f"- [ ] plants {n}\n")
-            await daemon.log.until("cycle.done", code=errors.TEMPORARY)
+        time_stands = await typed_in_vain(daemon, *(f"plants {n}" for n in range(5)))
         after = daemon.daemon.desk.store.note(Listed)
         assert before is not None
         assert after is not None
