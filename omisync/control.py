@@ -236,7 +236,8 @@ def _late(store: Path, *, works: bool) -> StoreBusy:
     if works:
         return StoreBusy(
             f"The daemon that works on {store} gets no further for now",
-            "It goes on by itself, and nothing is lost: `omisync status` tells what it waits for.",
+            "Omi is slow to answer, most likely. It goes on by itself, and nothing is lost;"
+            " `omisync status` tells what it met as soon as a request has failed.",
         )
     return StoreBusy(
         f"The daemon that works on {store} gives no sign of life",

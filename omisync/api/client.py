@@ -256,7 +256,9 @@ class OmiClient:
         try:
             reply = await self._exchange(request, passage)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            lost = faults.no_reply(request, error, left=passage.left)
+            lost = faults.no_reply(
+                request, error, left=passage.left, proxied=self._proxy is not None
+            )
         else:
             self._trace("reply.read")
             if 200 <= reply.status < 300:  # noqa: PLR2004 - RFC 9110, 15.3

@@ -335,15 +335,20 @@ def unusable(request: Request, reply: Reply, *, made: bool = False) -> OmisyncEr
     return errors.ServerTrouble(message)
 
 
-def no_reply(request: Request, error: Exception, *, left: bool) -> OmisyncError:
+def no_reply(
+    request: Request, error: Exception, *, left: bool, proxied: bool = False
+) -> OmisyncError:
     """Return the error that a failed exchange is.
 
     ``left`` tells whether bytes of the request may have left this machine:
-    that alone, not the kind of failure, decides whether a create may exist.
+    that alone, not the kind of failure, decides whether a create may exist. ``proxied``
+    tells whether a proxy stands in between.
     """
     reason = _reason(error)
     if not left:
-        return errors.Unreachable(f"the server cannot be reached: {reason}", _cure(error))
+        way = " through the proxy" if proxied else ""
+        cure = _cure(error, proxied=proxied)
+        return errors.Unreachable(f"the server cannot be reached{way}: {reason}", cure)
     message = f"no complete reply to {request}: {reason}"
     if request.method != "POST":
         return errors.ServerTrouble(message)
@@ -378,9 +383,9 @@ def _in_words(error: OSError) -> str:
     return os.strerror(error.errno)
 
 
-def _cure(error: Exception) -> str:
+def _cure(error: Exception, *, proxied: bool) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "name your certificate authority in SSL_CERT_FILE, or check the clock"
-    if isinstance(error, (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)):
+    if proxied:
         return "check HTTPS_PROXY and NO_PROXY"
     return "check the network and omi.base_url (or OMI_API_BASE, which wins)"

@@ -134,7 +134,10 @@ def _opened(path: Path) -> Iterator[int]:
 
 def missing(path: Path) -> FileMissing:
     """Return that there is no file, and what of the path there is."""
-    advice = "create it; if it has another name now, correct path under [todo] in the config"
+    advice = (
+        "create it; if it has another name now, correct path under [todo] in the config, and to"
+        " keep its state set path under [state] to the one that `omisync status` names first"
+    )
     if path.is_symlink():
         target = path.readlink()
         return FileMissing(f"{path} is a symlink to {target}, which does not exist", advice)

@@ -60,7 +60,7 @@ def lock(path: Path, holder: str) -> Iterator[Callable[[], bool]]:
         if not _taken(descriptor):
             raise StoreBusy(
                 f"{_who(descriptor)} already works on {path}",
-                "One omisync at a time: wait for it, or stop it first.",
+                "One omisync at a time: stop it first, or wait for a run that ends by itself.",
             )
         os.ftruncate(descriptor, 0)
         try:

@@ -272,7 +272,7 @@ def check_familiar(store: Store, listing: Listing, now: float) -> None:
     if linked:
         why = f"none of the {len(linked)} linked tasks is in it"
     elif left:
-        why = f"none of the {len(left)} tasks is in it whose lines were removed"
+        why = f"none of the {len(left)} items that removed lines left in Omi is in it"
     elif intents and not made:
         why = "a task was sent with another key, and what became of it is not known yet"
     else:

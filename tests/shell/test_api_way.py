@@ -236,6 +236,15 @@ async def test_a_proxy_of_another_kind_is_a_mistake(
     assert "hunter2" not in f"{caught.value}{caught.value.advice}"
 
 
+async def test_a_proxy_that_is_not_found_is_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose name it was that nobody knows would else be looked for in the wrong place."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid:3128")
+    async with OmiClient("https://omi.invalid", KEY) as omi:
+        with pytest.raises(errors.Unreachable, match="through the proxy") as caught:
+            await omi.create(Fields("a"), idempotency_key="i")
+    assert "HTTPS_PROXY" in caught.value.advice
+
+
 async def test_a_netrc_does_not_get_in_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -347,7 +347,8 @@ async def test_a_list_that_was_cleared_keeps_to_its_account(settled: Person) -> 
     settled.write("- [ ] new\n")
     (trouble,) = (await settled.cycle()).troubles
     assert trouble.message == (
-        "This looks like another account: none of the 7 tasks is in it whose lines were removed"
+        "This looks like another account: none of the 7 items that removed lines left in Omi"
+        " is in it"
     )
     assert settled.omi() == {}
     settled.sandbox.items.update(items)

@@ -473,7 +473,7 @@ def test_a_second_run_waits_for_the_first(machine: Machine, omi: Omi) -> None:
     ran = machine.once("--timeout", "0")
     assert ran.code == 75
     assert f"omisync --once (process {first.pid}) already works on" in ran.err
-    assert "wait for it, or stop it" in ran.err
+    assert "wait for a run that ends by itself" in ran.err
     second = machine.start("--once")
     with pytest.raises(subprocess.TimeoutExpired):
         second.wait(1.0)
