@@ -186,16 +186,14 @@ def _asked(
     with contextlib.suppress(OSError, ValueError), _reachable(path) as name:
         with socket.socket(socket.AF_UNIX) as talk:
             talk.settimeout(min(waits))
-            got = bytearray()
             try:
                 talk.connect(name)
                 if not _is_trusted(talk):
                     return None
                 talk.sendall(json.dumps(request).encode() + b"\n")
-                _receive(talk, got, *waits)
+                answer = json.loads(_received(talk, *waits))
             except TimeoutError as error:
                 raise _late(store, works=isinstance(error, _NoFurther)) from None
-        answer = json.loads(got)
         if isinstance(answer, dict):
             return answer
     return None
@@ -205,14 +203,15 @@ class _NoFurther(TimeoutError):
     """The daemon works, and has got no further."""
 
 
-def _receive(talk: socket.socket, got: bytearray, patience: float, longest: float) -> None:
-    """Add a line to what was got.
+def _received(talk: socket.socket, patience: float, longest: float) -> bytes:
+    """Return a line, or what there is of it where the other end hangs up.
 
     Raises:
         TimeoutError: there is no sign of life any more, or was none.
         _NoFurther: there is, and it takes too long.
     """
-    heard = further = time.monotonic()
+    got, heard = bytearray(), time.monotonic()
+    further = heard
     while not got.endswith(b"\n"):
         left = further + longest - time.monotonic()
         if left <= 0:
@@ -225,11 +224,12 @@ def _receive(talk: socket.socket, got: bytearray, patience: float, longest: floa
                 raise
             continue
         if not more:
-            return
+            break
         heard = time.monotonic()
         if FURTHER in more:
             further = time.monotonic()
         got += more
+    return bytes(got)
 
 
 def _late(store: Path, *, works: bool) -> StoreBusy:

@@ -79,7 +79,7 @@ def _checks(options: Namespace) -> Iterator[Check]:
         yield _failed("key", error)
         return
     yield Check("key", errors.OK, f"{key} from {key.where}")
-    yield from threads.run(_server(config, key.value))
+    yield from threads.run(_server(config, key))
 
 
 def _alarm(config: Config) -> Check:
@@ -187,15 +187,15 @@ def _unit(options: Namespace) -> Check:
     return Check("unit", errors.OK if is_well else errors.BAD_CONFIG, found)
 
 
-async def _server(config: Config, key: str) -> list[Check]:
+async def _server(config: Config, key: places.Key) -> list[Check]:
     """Ask the server whether the key may read and write, and what time it is."""
     from omisync.api import OmiClient
 
     waits = _waits(config)
-    async with OmiClient(config.omi.base_url, key) as client:
+    async with OmiClient(config.omi.base_url, key.value) as client:
         checks = [_limited("server", "read", waits) or await _reading(client, config)]
         if checks[0].code == errors.OK:
-            checks += await _account(config)
+            checks += await _account(config, key)
             checks.append(_limited("write scope", "write", waits) or await _writing(client))
         if client.clock_skew is not None:
             checks.append(_clock(client.clock_skew))
@@ -230,11 +230,10 @@ async def _reading(client: OmiClient, config: Config) -> Check:
     return Check("server", errors.OK, f"{config.omi.base_url} accepts the key")
 
 
-async def _account(config: Config) -> list[Check]:
+async def _account(config: Config, key: places.Key) -> list[Check]:
     """See whether a key that is another than the last one opens the account of this list."""
     try:
         opened = store.Store.peek(config.store_path)
-        key = places.find_key(config.key_file, os.environ, config.omi.base_url)
         if opened is None:
             return []
         with opened:

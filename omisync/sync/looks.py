@@ -14,11 +14,12 @@ from omisync.sync.desk import limited
 from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
     from omisync.api import OmiClient
     from omisync.config import Config
-    from omisync.core.model import Intent, Listing, RemoteItem
+    from omisync.core.model import Intent, Listing, RemoteItem, Tombstone
     from omisync.store import Store
     from omisync.sync.desk import Desk, Run
 
@@ -239,12 +240,11 @@ async def check_account(run: Run) -> None:
 
 def _is_known(store: Store, now: float) -> bool:
     """Return whether an account has, or may have, anything of this list."""
-    return bool(store.remote_ids() or _left(store, now) or store.intents())
+    return bool(store.remote_ids() or _left(store.tombstones(now, kept=True)) or store.intents())
 
 
-def _left(store: Store, now: float) -> set[str]:
+def _left(stones: Sequence[Tombstone]) -> set[str]:
     """Return the ids of removed tasks whose items were left in Omi."""
-    stones = store.tombstones(now, kept=True)
     return {stone.remote_id for stone in stones if stone.how in LEFT_IN_OMI}
 
 
@@ -263,8 +263,9 @@ def check_familiar(store: Store, listing: Listing, now: float) -> None:
     Raises:
         OtherAccount: it is that of another account.
     """
-    linked, left, intents = store.remote_ids(), _left(store, now), store.intents()
-    former = linked | {stone.remote_id for stone in store.tombstones(now, kept=True)}
+    linked, intents = store.remote_ids(), store.intents()
+    stones = store.tombstones(now, kept=True)
+    left, former = _left(stones), linked | {stone.remote_id for stone in stones}
     if any(item.id in former for item in listing.items):
         return
     sent = {intent.fields.description: intent for intent in intents}
