@@ -35,6 +35,8 @@ LONGEST = 1 << 16
 BEAT = 1.0
 """Interval of keep-alive blanks, in seconds: JSON may begin with any number of blanks, and
 the daemon sends them while it works on a request."""
+GREETING = {"do": "greet"}
+"""Asks for nothing but an answer, at once, whatever else is under way."""
 ALIVE, FURTHER = b" ", b"\t"
 """The blanks: the second one tells that the daemon got further since the last."""
 MISSED = 5
@@ -197,6 +199,15 @@ def _asked(
         if isinstance(answer, dict):
             return answer
     return None
+
+
+def check_alive(store: Path, environ: Mapping[str, str], patience: float = MISSED * BEAT) -> None:
+    """See that a daemon on this store answers, if there is one; it is asked for nothing.
+
+    Raises:
+        StoreBusy: there is one, and it gave no sign for ``patience`` seconds.
+    """
+    ask(store, environ, GREETING, patience)
 
 
 class _NoFurther(TimeoutError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omisync import errors, places, quick, show, store
 from omisync.cli.arguments import config_of
-from omisync.errors import OmisyncError, StoreUnusable, UsageError
+from omisync.errors import OmisyncError, StoreBusy, StoreUnusable, UsageError
 from omisync.show.words import count
 from omisync.store.notes import LastRun, Refusal, Settled
 
@@ -31,7 +31,7 @@ STOPPING_SECONDS = 5.0
 
 
 def status(options: Namespace) -> int:
-    """Tell how things stand, from the store and the file alone."""
+    """Tell how things stand, from the store and the file; a daemon only shows that it lives."""
     config = config_of(options)
     facts = _facts(config)
     if options.json:
@@ -59,7 +59,10 @@ def _facts(config: Config) -> show.StatusFacts:
     since = ""
     if last.code in errors.WELL:
         since = NEXT_SYNC if anew else _since(config, settled, links)
-    last = _hindered(config, last)
+    hindrance = _hindrance(config)
+    if hindrance is not None:
+        code = errors.worst(hindrance.exit_code, last.code or errors.OK)
+        last = replace(last, code=code, troubles=((hindrance.message, hindrance.advice),))
     document = _document(config)
     return show.StatusFacts(
         todo_path=config.todo_path,
@@ -79,6 +82,7 @@ def _facts(config: Config) -> show.StatusFacts:
         refused=refused,
         now=now,
         running=store.holder(config.store_path),
+        is_frozen=isinstance(hindrance, StoreBusy),
         key=key,
         key_problem=problem,
     )
@@ -101,13 +105,16 @@ def _since(config: Config, settled: Settled | None, links: Sequence[Link]) -> st
     return ""
 
 
-def _hindered(config: Config, last: LastRun) -> LastRun:
-    """Return the last run as one would be that could not write down why it failed, if so."""
+def _hindrance(config: Config) -> OmisyncError | None:
+    """Return why nothing is synced now, if nobody could write that down."""
+    from omisync import control
+
     try:
         store.check_place(config.store_path)
+        control.check_alive(config.store_path, os.environ)
     except OmisyncError as error:
-        return replace(last, code=error.exit_code, troubles=((error.message, error.advice),))
-    return last
+        return error
+    return None
 
 
 def _is_gone(link: Link) -> bool:
@@ -389,6 +396,8 @@ def _asked(config: Config, verb: str, text: str) -> dict[str, Any] | None:
     from omisync import control
     from omisync.cli import run
 
+    # What is asked of one that is frozen would be done later, when nobody expects it.
+    control.check_alive(config.store_path, os.environ)
     request = {**run.meant(config), "do": verb, "text": text}
     answer = control.ask(config.store_path, os.environ, request)
     return None if answer is None or answer.get("stopping") else answer

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from omisync import config as configs
-from omisync import errors, file, places, show, store, sync
+from omisync import control, errors, file, places, show, store, sync
 from omisync.daemon import threads
 from omisync.errors import OmisyncError, StoreBusy, StoreUnusable
 from omisync.store.notes import LastRun
@@ -71,7 +71,7 @@ def _checks(options: Namespace) -> Iterator[Check]:
         yield _alarm(config)
     yield _guarded("state", lambda: _state(config))
     yield _guarded("last sync", lambda: _last(config))
-    yield _daemon(config)
+    yield _guarded("daemon", lambda: _daemon(config))
     yield _unit(options)
     try:
         key = places.find_key(config.key_file, os.environ, config.omi.base_url)
@@ -172,6 +172,7 @@ def _last(config: Config) -> Check:
 
 
 def _daemon(config: Config) -> Check:
+    control.check_alive(config.store_path, os.environ)
     who = store.holder(config.store_path)
     what = f"{who} is at work" if who else "not running; `omisync` or the systemd unit keeps it so"
     return Check("daemon", errors.OK, what)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omisync import show, sync
+from omisync import control, show, sync
 from omisync.errors import ConfigError, OmisyncError
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Asked:
 
     async def ask(self, request: Request) -> Answer:
         """Let a request wait; return what came of it."""
+        if request == control.GREETING:
+            return {"greeted": True}
         verb = request.get("do")
         if verb != "cycle" and (not isinstance(verb, str) or verb not in sync.COMMANDS):
             return {"error": "unknown request"}

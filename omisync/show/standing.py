@@ -37,8 +37,8 @@ class StatusFacts:
     the line of each parked or gone task by key, where known. ``notices`` are those of
     the file as it stands.
     ``now`` is in Unix seconds. ``running`` names the process that holds the
-    store. ``key`` is the key as it may be shown and where it is from,
-    ``key_problem`` why there is none.
+    store; ``is_frozen`` tells that it gives no sign of life. ``key`` is the key as it
+    may be shown and where it is from, ``key_problem`` why there is none.
     """
 
     todo_path: Path
@@ -56,6 +56,7 @@ class StatusFacts:
     since: str = ""
     refused: Refusal | None = None
     running: str | None = None
+    is_frozen: bool = False
     key: str | None = None
     key_problem: str | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
@@ -107,6 +108,8 @@ def _headline(facts: StatusFacts) -> str:
     if last.code in errors.WELL:
         parked = f", {len(facts.parked)} parked" if facts.parked else ""
         return f"In sync{tasks}{parked}{since}."
+    if facts.is_frozen:
+        return "Not synced for now: the omisync that runs gives no sign of life."
     if last.code == errors.TEMPORARY:
         again = "it will be tried again" if facts.running else "the next sync goes on"
         return f"Not in sync yet; {again}{_when(facts, ' at') if facts.running else ''}."

@@ -1288,6 +1288,17 @@ async def test_a_parked_task_can_be_tried_again(person: Person) -> None:
         await daemon.holds(buy_milk=True)
 
 
+async def test_a_greeting_is_answered_in_the_midst_of_a_cycle(person: Person) -> None:
+    """Whoever only wants to know whether the daemon lives waits for no server."""
+    person.write("- [ ] buy milk\n")
+    person.sandbox.fault_next("slow")
+    async with living(person) as daemon:
+        await daemon.until(lambda s: bool(s.waiting))
+        assert await daemon.ask(**control.GREETING) == {"greeted": True}
+        person.sandbox.release()
+        await daemon.holds(buy_milk=False)
+
+
 async def test_a_parked_removal_can_be_forgotten(person: Person) -> None:
     """``forget`` beside the daemon gives it up; the item stays as it is."""
     person.write("- [ ] buy milk\n- [ ] walk\n")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from machine import PATIENCE, Machine, lines
+from machine import PATIENCE, Machine, ended, lines
 from running import Daemon
 
 if TYPE_CHECKING:
@@ -363,7 +363,13 @@ def test_nobody_waits_for_ever_for_a_frozen_daemon(machine: Machine, omi: Omi) -
         ran = machine.once("--timeout", "0")
         assert (ran.code, ran.out) == (75, "")
         assert "gives no sign of life" in ran.err
-        assert f"process {daemon.process.pid}" in machine.run("status").out
+        asked = [machine.start(*words) for words in (["status"], ["doctor"], ["forget", "task"])]
+        status, doctor, forget = (ended(process) for process in asked)
+        assert (status.code, doctor.code, forget.code) == (75, 75, 75)
+        assert f"process {daemon.process.pid}" in status.out
+        assert "gives no sign of life" in status.out.splitlines()[0]
+        assert re.search("daemon .*gives no sign of life", doctor.out)
+        assert "gives no sign of life" in forget.err
         daemon.process.send_signal(signal.SIGCONT)
         assert machine.once().code == 0
         assert daemon.end().code == 0
