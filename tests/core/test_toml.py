@@ -453,9 +453,6 @@ def test_a_file_that_says_something_and_has_no_task_is_noticed(source: str, line
 @pytest.mark.parametrize(
     ("source", "line", "said"),
     [
-        ("[[todo]]\ntext = 'a'\n\n[[todos]]\ntext = 'b'", 4, "[[todos]] is not read"),
-        ("[[Todo]]\ntext = 'b'\n[[todo]]\ntext = 'a'", 1, "[[Todo]] is not read"),
-        ("[[todo]]\ntext = 'a'\n[[tood]]\ntext = 'b'", 3, "[[tood]] is not read"),
         (
             "[[todo]]\ntext = 'a'\ncomplete = true",
             3,
@@ -487,6 +484,22 @@ def test_a_name_that_is_nearly_ours_is_noticed(source: str, line: int, said: str
     (notice,) = toml.parse(source.encode()).notices
     assert notice.line == line
     assert said in notice.message
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "line"),
+    [
+        ("[[todo]]\ntext = 'a'\n\n[[todos]]\ntext = 'b'", "todos", 4),
+        ("[[Todo]]\ntext = 'b'\n[[todo]]\ntext = 'a'", "Todo", 1),
+        ("[[note]]\n[[tood]]\ntext = 'b'", "tood", 2),
+        ("todos = [{text = 'a'}]", "todos", 1),
+    ],
+)
+def test_a_mistyped_list_is_no_removal(source: str, name: str, line: int) -> None:
+    """The tasks below it would be gone: the file is refused."""
+    error = refusal(source)
+    assert (error.message, error.line) == (f"[[{name}]] (line {line}) is not [[todo]]", line)
+    assert error.advice.startswith("begin each task with [[todo]]")
 
 
 def test_the_keys_of_a_person_are_not_noticed() -> None:

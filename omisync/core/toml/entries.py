@@ -42,6 +42,8 @@ _NO_MARKS = str.maketrans("", "", "_-")
 
 NO_TASK = "no table of this file is a task yet: a task is a table `[[todo]]` with a `description`"
 """The notice for a file that says something and has no list of tasks."""
+UNREAD = "[[{}]] is not read; a task is written below [[todo]]"
+"""The notice for a list of tables in a file without any task."""
 
 NEARLY = 0.81
 """Likeness of a key to ours from which it was likely meant; ``uid`` is 0.8 of ``id``."""
@@ -52,11 +54,11 @@ ROUGHLY = 0.75
 def parse(source: bytes) -> Document:
     """Return the tasks of a TOML todo file.
 
-    A file without any ``[[todo]]`` has no tasks. Tasks of an inline array
+    A file without any ``[[todo]]``, or nearly that, has no tasks. Tasks of an inline array
     (``todo = [{...}]``) have an empty span.
 
     Raises:
-        ParseError: The file is not TOML, or a ``[[todo]]`` is not a task.
+        ParseError: The file is not TOML, a ``[[todo]]`` is not a task, or its name is mistyped.
     """
     try:
         data = load(source)
@@ -78,22 +80,26 @@ def read(source: bytes, data: dict[str, object]) -> Document:
             1,
             'write each task as a table of its own: [[todo]] and below it description = "..."',
         )
+    strangers = _strangers(data)
+    for name in strangers:
+        if similarity(name, "todo") >= ROUGHLY:  # what stands there would count as removed
+            line = _first_mention(source, name)
+            advice = "begin each task with [[todo]]; a list of your own needs a name of its own"
+            raise ParseError(f"[[{name}]] (line {line}) is not [[todo]]", line, 1, advice)
     tables = list(zip(_places(source), todos, strict=True))
     entries = tuple(_entry(source, place, todo) for place, todo in tables)
-    notices = *_strangers(source, data), *_notices(entries), *_mistyped(source, tables)
-    if "todo" not in data and not notices and (line := first_words(source)):
-        notices = (Notice(line, NO_TASK),)
+    notices = *_notices(entries), *_mistyped(source, tables)
+    if "todo" not in data:
+        notices = tuple(Notice(_first_mention(source, x), UNREAD.format(x)) for x in strangers)
+        if not notices and (line := first_words(source)):
+            notices = (Notice(line, NO_TASK),)
     return Document(source, entries, notices)
 
 
-def _strangers(source: bytes, data: dict[str, object]) -> Iterator[Notice]:
-    """Warn of lists of tables that were likely meant: by their name, or where there is no task."""
-    for name, value in data.items():
-        meant = name != "todo" and ("todo" not in data or similarity(name, "todo") >= ROUGHLY)
-        tables = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
-        if meant and tables:
-            message = f"[[{name}]] is not read; a task is written below [[todo]]"
-            yield Notice(_first_mention(source, name), message)
+def _strangers(data: Mapping[str, object]) -> list[str]:
+    """Return the names of the lists of tables that are not ours."""
+    lists = ((name, value) for name, value in data.items() if isinstance(value, list) and value)
+    return [n for n, rows in lists if n != "todo" and all(isinstance(row, dict) for row in rows)]
 
 
 def _mistyped(
