@@ -148,7 +148,7 @@ def _write_parked(paper: Paper, result: Outcome, todo_path: Path, *, whole: bool
 def _write_more(paper: Paper, number: int, noun: str, command: str) -> None:
     if number > 0:
         said = f"… and {words.count(number, f'more {noun}')}; {command} shows all"
-        paper.say(Piece(words.commands(said)))
+        paper.say(Piece(said))
 
 
 def _lines(result: Outcome) -> dict[str, int]:

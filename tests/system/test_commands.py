@@ -882,11 +882,13 @@ def test_the_code_is_that_of_the_result_whoever_reads(machine: Machine) -> None:
 def test_a_hint_can_be_copied_with_the_config_that_was_named(machine: Machine) -> None:
     """Without it, it would speak of another list, and another account."""
     config = machine.config_file.rename(machine.home / "my list.toml")
-    machine.write(lines(*range(30)))
+    odd = "".join(f"- [ ] odd due:2026-{month}-01\n" for month in range(13, 35))
+    machine.write(lines(*range(30)) + odd)
     said = machine.run("-c", str(config), "status").out
     assert f"`omisync -c '{config}' --dry-run` shows" in said
     assert "`omisync --" not in said
-    machine.run("-c", str(config), "--once")
+    said = machine.run("-c", str(config), "--once").said
+    assert f"2 more warnings; `omisync -c '{config}' --dry-run` shows all" in said
     machine.write("- [ ] task 0\n")
     ran = machine.run("-c", str(config), "--once")
     assert f"`omisync -c '{config}' --once --allow-removals`" in ran.said
