@@ -66,11 +66,11 @@ async def change(
         elif op.patch == Patch(clear_due=True) and isinstance(error, ItemRefused):
             _date_stays(run, link)
         else:
-            park(run, _certain(link, op.link), error)
+            park(run, op.link, error)  # as before a request that changed nothing
     except ServerTrouble as error:
         await _unlucky(run, link, error)
     except OmisyncError:
-        _write(run, _certain(link, op.link))
+        _write(run, op.link)
         raise
     else:
         changed = _changed(run, link, op.patch, item)
@@ -91,11 +91,6 @@ def _doubted(run: Run, link: Link, names: frozenset[str]) -> Link:
     link = link.but(doubt=link.doubt | names)
     _write(run, link)
     return link
-
-
-def _certain(link: Link, former: Link) -> Link:
-    """Return the link as before a request that changed nothing."""
-    return link.but(doubt=former.doubt)
 
 
 def _write(run: Run, link: Link) -> None:
@@ -304,11 +299,11 @@ async def remove(run: Run, op: RemoveRemote) -> None:
         run.settle("task.forgotten", link, dropped=[link.key], detail=detail)
         run.succeeded()
     except ItemProblem as error:
-        park(run, _certain(link, op.link), error)
+        park(run, op.link, error)  # as before a request that changed nothing
     except ServerTrouble as error:
         await _unlucky(run, link, error)
     except OmisyncError:
-        _write(run, _certain(link, op.link))
+        _write(run, op.link)
         raise
     else:
         stone = plan.buried(last, op.how, run.desk.clock(), counted=run.counted_removals)
