@@ -177,8 +177,8 @@ async def _looked(
     run.planned = len(decided.requests)
     if decided.creates:
         run.linked = run.store.remote_ids()
-    creates, unproven = decided.creates, bool(decided.unproven) and not run.only_creates
-    if not (creates or unproven):
+    unproven = bool(decided.unproven) and not run.only_creates
+    if not (decided.creates or unproven):
         return decided
     if run.shut("write"):
         run.blind = True  # the gate may open before the creates leave, which nobody looked for
@@ -188,7 +188,7 @@ async def _looked(
     if unproven and run.shut("read"):
         seen, unproven = unread, False
         decided = plan.make(seen, rules, keys())
-        if not (creates := decided.creates):
+        if not decided.creates:
             return decided
     found = await _before_creates(run, decided, whole=unproven, yes=yes)
     if found is None:
@@ -265,17 +265,16 @@ async def _attempt(
     looks.bind(desk)
     inward.recover(desk, snapshot, document)
     seen = observing.observed(desk.config, document, run.store, run.now)
+    if listing is not None:
+        seen = observing.met(seen, listing)
+    decided = plan.make(seen, rules, keys())
+    guards.removals(run, decided, snapshot, allow=asked.allow)
     if listing is None:
-        decided = plan.make(seen, rules, keys())
-        guards.removals(run, decided, snapshot, allow=asked.allow)
         decided = await _looked(run, seen, decided, rules, yes=asked.yes)
         reading.note_held_back(run, decided)
         _forget_settled(run.store)
         inward.record_clashes(run, decided)
         return snapshot, document, decided
-    seen = observing.met(seen, listing)
-    decided = plan.make(seen, rules, keys())
-    guards.removals(run, decided, snapshot, allow=asked.allow)
     guards.arrivals(run, decided, allow=asked.allow, yes=asked.yes)
     run.linked = run.store.remote_ids()
     if decided.creates and not run.linked:
