@@ -170,73 +170,58 @@ class Listed(_Table):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class _Row:
+    """What is written as a list of its fields, in their order; ``KINDS`` are their types."""
+
+    KINDS: ClassVar[tuple[type, ...]]
+
+    @classmethod
+    def from_json(cls, value: object) -> Self | None:
+        """Return what was noted; never what a version noted that had fewer fields."""
+        if not isinstance(value, list) or len(value) != len(cls.KINDS):
+            return None
+        return cls(*value) if all(map(isinstance, value, cls.KINDS)) else None
+
+    def to_json(self) -> object:
+        """Return the list of them."""
+        return [getattr(self, one.name) for one in fields(self)]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(_Row):
     """The removals that the guard refused last: ``count``, where ``remaining`` tasks were left.
 
     ``version`` tells which file lost them, and whether the items were to be deleted.
     """
 
     NAME: ClassVar = "refused"
+    KINDS: ClassVar = (str, int, int)
 
     version: str
     count: int
     remaining: int
 
-    @classmethod
-    def from_json(cls, value: object) -> Self | None:
-        """Return the three of them."""
-        match value:
-            case [str(version), int(count), int(remaining)]:
-                return cls(version, count, remaining)
-        return None
-
-    def to_json(self) -> object:
-        """Return the list of them."""
-        return [self.version, self.count, self.remaining]
-
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(_Row):
     """The removals that a person allowed: up to ``count``, of this ``version`` of the file."""
 
     NAME: ClassVar = "allowed"
+    KINDS: ClassVar = (str, int)
 
     version: str
     count: int
 
-    @classmethod
-    def from_json(cls, value: object) -> Self | None:
-        """Return both, never what a version noted that knew no number."""
-        match value:
-            case [str(version), int(count)]:
-                return cls(version, count)
-        return None
-
-    def to_json(self) -> object:
-        """Return the list of both."""
-        return [self.version, self.count]
-
 
 @dataclass(frozen=True, slots=True)
-class RefusedDeparture:
+class RefusedDeparture(_Row):
     """The lines that the guard kept in the file last: ``count`` of ``total``."""
 
     NAME: ClassVar = "refused_departure"
+    KINDS: ClassVar = (int, int)
 
     count: int
     total: int
-
-    @classmethod
-    def from_json(cls, value: object) -> Self | None:
-        """Return both."""
-        match value:
-            case [int(count), int(total)]:
-                return cls(count, total)
-        return None
-
-    def to_json(self) -> object:
-        """Return the list of both."""
-        return [self.count, self.total]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
