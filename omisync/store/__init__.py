@@ -40,7 +40,7 @@ from omisync.store.opening import (
     reading,
 )
 from omisync.store.rows import Rows, among, parts
-from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION, migration
+from omisync.store.schema import APPLICATION_ID, SCHEMA, VERSION, migration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -247,7 +247,7 @@ class Store:
     def _check_content(self) -> None:
         """Find damage in schema and notes now, not when a create that went out is to be settled."""
         with reading(self.path), contextlib.closing(sqlite3.connect(":memory:")) as fresh:
-            fresh.executescript(SCHEMA + CLASHES)
+            fresh.executescript(SCHEMA)
             if kinds.tables(self._db) != kinds.tables(fresh):
                 damaged(self.path, "its tables are not as they were made")
         with reading(self.path):

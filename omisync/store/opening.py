@@ -15,7 +15,7 @@ from urllib.parse import quote
 from omisync import places
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store.holding import OR_ELSEWHERE, check_owner, files, unwritable
-from omisync.store.schema import APPLICATION_ID, CLASHES, SCHEMA, VERSION
+from omisync.store.schema import APPLICATION_ID, SCHEMA, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def create(path: Path) -> None:
         db = sqlite3.connect(fresh, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(f"BEGIN; {SCHEMA} {CLASHES} COMMIT;")
+            db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
             db.execute(f"PRAGMA user_version={VERSION}")
         finally:

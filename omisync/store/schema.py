@@ -21,6 +21,14 @@ CREATE TABLE intents (
 ) WITHOUT ROWID;
 """
 
+CLASHES = """
+CREATE TABLE clashes (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL,
+    field TEXT NOT NULL, lost TEXT NOT NULL, kept_value TEXT NOT NULL, lost_value TEXT NOT NULL,
+    restored_at REAL, UNIQUE (key, field, kept_value, lost_value)
+);
+"""
+
 SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE links (
@@ -48,15 +56,7 @@ CREATE TABLE history (
     number INTEGER PRIMARY KEY, at REAL NOT NULL, event TEXT NOT NULL, key TEXT,
     remote_id TEXT, text TEXT NOT NULL, detail TEXT NOT NULL
 );
-"""
-
-CLASHES = """
-CREATE TABLE clashes (
-    number INTEGER PRIMARY KEY, at REAL NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL,
-    field TEXT NOT NULL, lost TEXT NOT NULL, kept_value TEXT NOT NULL, lost_value TEXT NOT NULL,
-    restored_at REAL, UNIQUE (key, field, kept_value, lost_value)
-);
-"""
+{CLASHES}"""
 
 _TO_2 = (
     "ALTER TABLE links ADD COLUMN missing INTEGER NOT NULL DEFAULT 0",
