@@ -319,11 +319,5 @@ def settled(local: Task, base: Base, patch: Patch, reply: Fields) -> Base:
     Only the fields that were sent are taken from the reply: what else it shows
     may be an edit made in the app that has not crossed yet.
     """
-    remote = base.remote
-    if patch.description is not None:
-        remote = replace(remote, description=reply.description)
-    if patch.completed is not None:
-        remote = replace(remote, completed=reply.completed)
-    if patch.due_at is not None or patch.clear_due:
-        remote = replace(remote, due_at=reply.due_at)
-    return Base(local, remote)
+    answered = {name: getattr(reply, name) for name in patch.names}
+    return Base(local, replace(base.remote, **answered))
