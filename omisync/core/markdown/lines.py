@@ -171,9 +171,9 @@ def _named(source: bytes, change: Change) -> Iterator[Splice]:
     if not entry.explicit_id or not identifier or identifier == entry.explicit_id:
         return
     token = rf"omi:{re.escape(entry.explicit_id)}(?!{WRITABLE_ID.pattern})".encode()
-    for found in re.compile(token).finditer(source, entry.text_spans[0].start, entry.span.end):
-        yield Splice(found.start(), found.end(), _id_token(identifier).encode())
-        return  # the first one counts
+    # The first one counts.
+    if found := re.compile(token).search(source, entry.text_spans[0].start, entry.span.end):
+        yield Splice(*found.span(), _id_token(identifier).encode())
 
 
 def _spelled(source: bytes, entry: Entry, token: Span) -> str:
