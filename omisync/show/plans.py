@@ -81,8 +81,8 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
     _write_rest(paper, decided, todo_path.name)
     if listed:
         paper.gap()
-    paper.say(Piece(_sentence(decided, todo, links_exist=links_exist), "bold"))
     may_link = any(_may_link(step, links_exist=links_exist) for step in todo)
+    paper.say(Piece(_sentence(decided, todo, may_link=may_link), "bold"))
     _write_remarks(paper, decided, may_link=may_link)
     if decided.removal.drastic:
         _write_guard(paper, decided.removal, todo_path)
@@ -177,14 +177,13 @@ def way_out(link: Link) -> str:
     return "change the line, or try again with `omisync retry`"
 
 
-def _sentence(decided: Plan, todo: Sequence[Step], *, links_exist: bool) -> str:
+def _sentence(decided: Plan, todo: Sequence[Step], *, may_link: bool) -> str:
     tally = Counter(step.verb for step in todo)
     if not tally:
         return _nothing(decided)
     parts = [f"{tally[verb]} {said}" for verb, said in SUMMARY.items() if tally[verb]]
     if tally["create"]:
         number = words.count(_create_requests(decided), "request")
-        may_link = any(_may_link(step, links_exist=links_exist) for step in todo)
         said = "to create or link in at most" if may_link else "to create in"
         parts[0] = f"{tally['create']} {said} {number}"
     return ", ".join(parts) + "."
