@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,8 +39,7 @@ class Waits:
         if advice and why != self.said:
             self.log.warning("store.waiting", what=why, next=show.commands(advice))
             self.said = why
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.signals.stop.wait(), seconds)
+        await self.signals.pause(seconds)
 
 
 def check_free(path: Path, held: Path) -> None:

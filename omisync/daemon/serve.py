@@ -198,7 +198,7 @@ class Daemon:
                 if not (self.held() and self.desk.store.is_in_place()):
                     self.log.warning("state.gone", path=str(self.config.store_path), what=GONE)
                     self.fresh = self.basis
-                    await self._stopped_within(opening.ROOM_SECONDS)  # it may be gone each time
+                    await self.signals.pause(opening.ROOM_SECONDS)  # it may be gone each time
                     return RELOAD
                 asking = self.asked.taken(self.desk)
                 now = self.signals.now.is_set()
@@ -228,10 +228,6 @@ class Daemon:
             saved.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await saved
-
-    async def _stopped_within(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.signals.stop.wait(), seconds)
 
     async def _cycle(
         self, saved: asyncio.Task[str], requests: list[dict[str, Any]], *, now: bool
