@@ -15,7 +15,7 @@ from omisync.sync.desk import Run, encoding_of, keys
 from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from omisync.core.model import Entry, RemoteItem, Tombstone
     from omisync.sync.desk import Desk
@@ -66,12 +66,14 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         _start_over(run)
     links = desk.store.links()
     matching = match.pair(document.entries, links)
-    ranks = order.ranks(_ranks(document.entries, links, matching.pairs))
+    link_of = {number: links[at] for number, at in matching.pairs}
+    places = range(len(document.entries))
+    ranks = order.ranks([link_of[at].rank if at in link_of else None for at in places])
     pending = {intent.key: intent.fields.description for intent in desk.store.intents()}
     held = {
-        number: links[at]
-        for number, at in matching.pairs
-        if links[at].remote_id is None and links[at].key not in pending
+        number: link
+        for number, link in link_of.items()
+        if link.remote_id is None and link.key not in pending
     }
     numbers = sorted([*matching.new, *held])
     alone = [document.entries[number] for number in numbers]
@@ -132,12 +134,3 @@ def _start_over(run: Run) -> None:
             store.put_fact("fingerprint", run.desk.key.fingerprint)
         store.record(Event(run.now, "account.accepted", detail=run.desk.config.omi.base_url))
     looks.bind(run.desk)
-
-
-def _ranks(
-    entries: Sequence[Entry], links: Sequence[Link], pairs: tuple[tuple[int, int], ...]
-) -> list[int | None]:
-    ranks: list[int | None] = [None] * len(entries)
-    for entry, link in pairs:
-        ranks[entry] = links[link].rank
-    return ranks
