@@ -27,7 +27,7 @@ from omisync.sandbox.account import Account
 from omisync.sandbox.wire import Refusal, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from omisync.sandbox.faults import Fault
@@ -116,14 +116,12 @@ class Sandbox(Account):
         weird_ids: bool = False,
         mixed_times: bool = False,
         sorts_windows: bool = False,
-        batch_hides: Iterable[str] = (),
     ) -> None:
         super().__init__(clock, seed, weird_ids=weird_ids)
         self.state = state
         self.clears_due = clears_due
         self.sorts_windows = sorts_windows
         self.mixed_times = mixed_times
-        self.batch_leaves_out.update(batch_hides)
         self.port = port
         self.url = ""
         self.keys = {KEY: frozenset({READ, WRITE}), READ_ONLY_KEY: frozenset({READ})}
