@@ -51,7 +51,7 @@ def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
         link = _joined(draft, link, entry)
     elif link.parked is not None:
         draft.unmade.append((link, entry))
-    elif draft.is_pending(link.key):
+    elif link.key in draft.seen.pending:
         draft.unsure.append((link, entry))
     elif link.base is None or _says_more(entry, link.base):
         draft.unmade.append((link, entry))
@@ -280,7 +280,7 @@ def decide_absent(draft: Draft, old: Link) -> Link | None:
     """
     seen, policy = draft.seen, draft.policy
     if old.remote_id is None:
-        if draft.is_pending(old.key):
+        if old.key in seen.pending:
             draft.unsure.append((old, None))
         else:
             draft.dropped.append(old.key)

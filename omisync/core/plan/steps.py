@@ -364,10 +364,6 @@ class Draft:
     beside: int = 0
     later: bool = False
 
-    def is_pending(self, key: str) -> bool:
-        """Return whether the create of this task is in flight or unknown."""
-        return key in self.seen.pending
-
     @cached_property
     def unlinked(self) -> frozenset[str]:
         """The ids of the items without a link."""
