@@ -180,13 +180,11 @@ class Store:
 
         That is nothing where its structure is damaged, or its owner unknown.
         """
-        try:
+        with contextlib.suppress(StoreUnusable):
             store = cls.peek(path, thorough=True)
             if store is not None:
                 with store:
                     return store.left()
-        except StoreUnusable:
-            pass
         return [], {}
 
     def left(self) -> tuple[list[Link], dict[str, object]]:
