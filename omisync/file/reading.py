@@ -84,9 +84,14 @@ def read(path: Path) -> Snapshot:
 def signature(path: Path) -> Signature | None:
     """Return the file's signature without opening it; None where there is nothing to see."""
     try:
-        return signature_of(path.stat())
+        return _signature_of(path.stat())
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
+
+
+def _signature_of(status: os.stat_result) -> Signature:
+    """Return the signature in what stat told."""
+    return Signature(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 def glance(path: Path) -> str:
@@ -163,9 +168,9 @@ def _read_steadily(path: Path, descriptor: int) -> tuple[bytes, Signature]:
         before = os.fstat(descriptor)
         _check_kind(path, before)
         data = _read_whole(path, descriptor)
-        if signature_of(os.fstat(descriptor)) == signature_of(before):
+        if _signature_of(os.fstat(descriptor)) == _signature_of(before):
             break
-    return data, signature_of(before)
+    return data, _signature_of(before)
 
 
 def _check_kind(path: Path, status: os.stat_result) -> None:
@@ -235,11 +240,6 @@ def _wide_encoding(data: bytes) -> str:
     if not second and first > most:
         return "UTF-16BE"
     return ""
-
-
-def signature_of(status: os.stat_result) -> Signature:
-    """Return the signature in what stat told."""
-    return Signature(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 def quoted(path: Path) -> str:

@@ -74,7 +74,7 @@ async def change(
         raise
     else:
         changed = _changed(run, link, op.patch, item)
-        said = described(op.patch if news is None else news, stays=changed.clear_due)
+        said = _described(op.patch if news is None else news, stays=changed.clear_due)
         run.settle(event, changed, detail=said)
         run.succeeded()
 
@@ -182,7 +182,7 @@ def _changed(run: Run, link: Link, patch: Patch, item: RemoteItem) -> Link:
     )
 
 
-def described(patch: Patch, *, stays: bool = False) -> str:
+def _described(patch: Patch, *, stays: bool = False) -> str:
     """Return what a patch does, in a few words: ``reworded, ticked, due date set``.
 
     ``stays`` tells that the server did not clear the date.
