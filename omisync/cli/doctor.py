@@ -218,7 +218,7 @@ def _limited(name: str, bucket: str, waits: Mapping[str, float]) -> Check | None
     wait = waits.get(bucket, 0.0)
     if wait <= 0:
         return None
-    until = show.clock_time(time.time() + wait, time.time())
+    until = show.clock_time(time.time() + wait)
     advice = "Run `omisync doctor` again then."
     return Check(name, errors.TEMPORARY, f"not asked: {bucket}s are limited until {until}", advice)
 

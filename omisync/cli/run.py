@@ -244,8 +244,8 @@ def _asked(config: Config, options: Namespace, deadline: float) -> int | None:
         **meant(config),
         "do": "cycle",
         "allow_removals": options.allow_removals,
-        "grace": bool(options.grace),
-        "yes": bool(options.yes),
+        "grace": options.grace,
+        "yes": options.yes,
     }
     patience = max(options.timeout, 2 * control.BEAT)
     with _progress(options) as bar:

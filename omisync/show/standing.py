@@ -148,7 +148,7 @@ def _write_places(paper: Paper, facts: StatusFacts) -> None:
 def _write_times(paper: Paper, facts: StatusFacts) -> None:
     last = facts.last
     if last.success_at is not None:
-        _write(paper, "success", f"{_at(last.success_at, facts.now)}")
+        _write(paper, "success", _at(last.success_at, facts.now))
     elif last.code is not None:
         _write(paper, "success", "never")
     if last.failing_since is not None:
