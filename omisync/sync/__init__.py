@@ -2,7 +2,8 @@
 
 - ``desk``      what a cycle works with
 - ``formats``   the two kinds of todo file
-- ``looks``     looks at the server: before creates, after lost answers
+- ``looks``     looks at the server before creates
+- ``owner``     whose a store is: of which server, list, account
 - ``reading``   two-way: when the whole list is read
 - ``observing`` what a plan is made from
 - ``guards``    what is refused whole
@@ -27,7 +28,7 @@ from omisync.sync.desk import Desk, Outcome
 from omisync.sync.ending import failed_after, note_next_try
 from omisync.sync.formats import parsed
 from omisync.sync.guards import floods
-from omisync.sync.looks import check_bound
+from omisync.sync.owner import check_bound
 from omisync.sync.parked import forget, retry
 from omisync.sync.preview import preview
 from omisync.sync.reading import glance

@@ -30,6 +30,7 @@ from omisync.sync import (
     inward,
     looks,
     observing,
+    owner,
     reading,
     remarks,
     sending,
@@ -72,7 +73,7 @@ async def cycle(
     run = Run(desk, desk.clock())
     document: Document | None = None
     try:
-        looks.check_bound(desk.store, desk.config)
+        owner.check_bound(desk.store, desk.config)
         snapshot = file.read(desk.config.todo_path)
         settled = _nothing_to_do(desk, snapshot, run.now)
         if settled is not None and not (now and desk.config.two_way):
@@ -89,7 +90,7 @@ async def cycle(
             # A new list has lost no line yet, the places of which would be asked for.
             known = len(run.store.links()) > 0
             document = formats.parsed(desk.config, snapshot, places=known)
-            looks.bind(desk)
+            owner.bind(desk)
             inward.recover(desk, snapshot, document)  # it was two-way before
             decided = await _push(run, document, snapshot, asked)
     except (StoreBusy, StoreUnusable):
@@ -262,7 +263,7 @@ async def _attempt(
     await inward.quiet(path, desk.config.watch.settle)
     snapshot = file.read(path)
     document = formats.parsed(desk.config, snapshot)
-    looks.bind(desk)
+    owner.bind(desk)
     inward.recover(desk, snapshot, document)
     seen = observing.observed(desk.config, document, run.store, run.now)
     if listing is not None:
@@ -306,7 +307,7 @@ async def _resolve(run: Run) -> None:
     links = run.store.links()
     run.linked = run.store.remote_ids()
     try:
-        await looks.check_account(run)
+        await owner.check_account(run)
         await unknown.resolve(run, intents, links)
     except (KeyProblem, WrongServer, StoreBusy, StoreUnusable):
         raise
@@ -325,7 +326,7 @@ async def _before_creates(
     """Read the server before anything is created; without that, create nothing now."""
     named = any(isinstance(op, plan.AddRemote) and op.entry.explicit_id for op in decided.ops)
     try:
-        await looks.check_account(run)
+        await owner.check_account(run)
         return await looks.before_creates(run, _wanted(decided), whole=whole or named, yes=yes)
     except (KeyProblem, WrongServer, Unreachable, StoreBusy, StoreUnusable):
         raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omisync import file
 from omisync.core import plan
-from omisync.sync import ending, fitting, formats, looks, observing
+from omisync.sync import ending, fitting, formats, observing, owner
 from omisync.sync.desk import keys, policy
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def preview(
         OmisyncError: the file or the store cannot be used.
     """
     if store is not None:
-        looks.check_bound(store, config)
+        owner.check_bound(store, config)
     document = formats.parsed(config, file.read(config.todo_path))
     if store is None:
         seen = plan.Observation(document.entries, (), now)  # nothing could be removed

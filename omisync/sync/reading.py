@@ -19,7 +19,7 @@ from omisync import file, places
 from omisync.errors import FileHeld, ListUnread, NotAsked, RateLimited
 from omisync.store import notes
 from omisync.store.notes import Listed
-from omisync.sync import looks
+from omisync.sync import looks, owner
 from omisync.sync.desk import HOUR, limited
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     client = await run.desk.client()
     started, before = run.desk.clock(), client.reads
     try:
-        await looks.check_account(run)
+        await owner.check_account(run)
         before = client.reads
         found = await client.listing(thorough=not run.store.is_linked())
     except RateLimited as error:
@@ -198,7 +198,7 @@ async def glance(
     async with OmiClient(config.omi.base_url, key.value) as client:
         found = await client.listing()
     if store is not None and store.fact("fingerprint") not in {None, key.fingerprint}:
-        looks.check_familiar(store, found, now)
+        owner.check_familiar(store, found, now)
     return found
 
 

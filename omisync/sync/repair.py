@@ -10,7 +10,7 @@ from omisync.core import adopt, match, order, plan
 from omisync.core.model import Link
 from omisync.errors import RateLimited
 from omisync.store import Event
-from omisync.sync import inward, looks
+from omisync.sync import inward, looks, owner
 from omisync.sync.desk import Run, encoding_of, keys
 from omisync.sync.formats import parsed
 
@@ -49,10 +49,10 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
     snapshot = file.read(desk.config.todo_path)
     document = parsed(desk.config, snapshot)
     if not accept_account:
-        looks.check_bound(desk.store, desk.config)
-        looks.bind(desk)
+        owner.check_bound(desk.store, desk.config)
+        owner.bind(desk)
         run.recall_gates()
-        await looks.check_account(run)
+        await owner.check_account(run)
         run.pass_gate("read")
     inward.recover(desk, snapshot, document)
     client = await desk.client()
@@ -133,4 +133,4 @@ def _start_over(run: Run) -> None:
         if run.desk.key is not None:
             store.put_fact("fingerprint", run.desk.key.fingerprint)
         store.record(Event(run.now, "account.accepted", detail=run.desk.config.omi.base_url))
-    looks.bind(run.desk)
+    owner.bind(run.desk)

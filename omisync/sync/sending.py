@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from omisync.core import plan
 from omisync.errors import KeyProblem, RateLimited, Unreachable, WrongServer
-from omisync.sync import changes, creates, looks
+from omisync.sync import changes, creates, owner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -35,7 +35,7 @@ async def apply(run: Run, decided: Plan) -> None:
     if not queue:
         return
     if run.planned:
-        await looks.check_account(run)
+        await owner.check_account(run)
     run.went_on = time.monotonic()
     try:
         while queue and not run.halt and (not run.wrote or run.careful()):
