@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from omisync import errors, places, quick, show, store
 from omisync.cli.arguments import config_of
 from omisync.errors import OmisyncError, StoreBusy, StoreUnusable, UsageError
-from omisync.show.words import count
 from omisync.store.notes import LastRun, Refusal, Settled
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omisync.config import Config
-    from omisync.core.model import Document, Entry, Link, RemoteItem
+    from omisync.core.model import Document, Link
     from omisync.store import Event
     from omisync.sync import Repaired
 
@@ -186,9 +185,9 @@ def repair(options: Namespace) -> int:
             with store.Instead(path) as new:
                 repaired, aside = _repaired(config, new.path, options, left), new.aside
     if options.json:
-        show.write_json(_repaired_data(repaired, aside), sys.stdout)
+        show.write_json(show.repaired_data(repaired, aside), sys.stdout)
     else:
-        _tell_repaired(repaired, aside, config.todo_path)
+        show.repaired(repaired, aside, config.todo_path, sys.stdout)
     return errors.OK
 
 
@@ -259,70 +258,6 @@ def _read_through(opened: store.Store) -> None:
     for table in (opened.intents, opened.gates, opened.clashes, opened.history):
         table()
     opened.tombstones(0.0)
-
-
-def _repaired_data(repaired: Repaired, aside: Path | None) -> dict[str, object]:
-    return {
-        "version": 1,
-        "kept": repaired.kept,
-        "unlisted": [link.seen.text for link in repaired.unlisted],
-        "linked": [{"line": e.line, "text": e.task.text, "id": i.id} for e, i in repaired.linked],
-        "new_lines": [{"line": e.line, "text": e.task.text} for e in repaired.lines],
-        "other_items": [{"id": i.id, "text": i.fields.description} for i in repaired.items],
-        "complete": repaired.complete,
-        "kept_aside": None if aside is None else str(aside),
-    }
-
-
-def _tell_doubtful(repaired: Repaired, todo: Path) -> None:
-    """Tell which links a person should look at."""
-    say = sys.stdout.write
-    behind = [entry for entry, item in repaired.linked if _is_finished_there(entry, item)]
-    if behind:
-        lines = count(len(behind), "open line")
-        say(f"{lines} linked with what is finished in Omi (two-way ticks that next). Where a new\n")
-        say("round is meant: remove the line, sync, and write it again.\n")
-        for entry in behind:
-            say(f"  {show.safe(entry.task.text)}  {todo}:{entry.line}\n")
-    if repaired.unlisted:
-        links = count(len(repaired.unlisted), "link")
-        say(f"{links} to what Omi does not list (deleted, or locked):\n")
-        for link in repaired.unlisted:
-            say(f"  {show.safe(link.seen.text)}\n")
-
-
-def _is_finished_there(entry: Entry, item: RemoteItem) -> bool:
-    """Return whether an open line was linked with a finished item."""
-    return item.fields.completed and not entry.task.completed
-
-
-def _tell_repaired(repaired: Repaired, aside: Path | None, todo: Path) -> None:
-    say = sys.stdout.write
-    if aside is not None:
-        say(f"The damaged store is kept as {aside}\n")
-    linked = count(len(repaired.linked), "task")
-    say(f"{count(repaired.kept, 'link')} kept, {linked} linked by text.\n")
-    if not repaired.complete:
-        say("Omi's list could not be read in full: some items may not have been seen.\n")
-    _tell_doubtful(repaired, todo)
-    if repaired.lines:
-        say(
-            f"{count(len(repaired.lines), 'line')} without an item in Omi; the next sync creates:\n"
-        )
-        for entry in repaired.lines:
-            say(f"  {show.safe(entry.task.text)}  {todo}:{entry.line}\n")
-    if repaired.items:
-        say(f"{count(len(repaired.items), 'open item')} in Omi without a line here:\n")
-        for item in repaired.items:
-            say(f"  {show.safe(item.fields.description)}\n")
-    if repaired.lines and repaired.items:
-        hint = (
-            "If one of those lines is one of these items, reworded, a sync would create it a second"
-            " time: give the line the item's exact text, run `omisync repair` again, and edit it"
-            " afterwards.\n"
-        )
-        say(show.commands(hint))
-    say(show.commands("Next: `omisync --dry-run` shows what the next sync will do.\n"))
 
 
 def retry(options: Namespace) -> int:

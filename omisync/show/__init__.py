@@ -1,4 +1,4 @@
-"""What a person or a program reads of plans, cycles and status.
+"""What a person or a program reads of plans, cycles, repairs and status.
 
 Functions from values to text or to JSON-ready data. Data goes to the stream
 that is given for it, remarks and progress to stderr. On a terminal there are
@@ -6,13 +6,14 @@ colours and lines are cut to its width; elsewhere the same words come plain, one
 fact a line. ``terminal`` overrides what a stream says it is.
 
 ``words`` has numbers, times and foreign text, ``paper`` the terminal or plain
-stream, ``steps`` the ops of a plan, ``plans``, ``results``, ``standing``, ``events`` and
-``progress`` what is shown. rich is loaded only when something is written to a terminal.
+stream, ``steps`` the ops of a plan, ``plans``, ``results``, ``standing``, ``repairs``, ``events``
+and ``progress`` what is shown. rich is loaded only when something is written to a terminal.
 """
 
 from omisync.show.events import clashes, clashes_data, history, history_data
 from omisync.show.plans import plan, plan_data
 from omisync.show.progress import Progress
+from omisync.show.repairs import repaired, repaired_data
 from omisync.show.results import checks, error, headline, outcome, outcome_data
 from omisync.show.standing import StatusFacts, status, status_data
 from omisync.show.words import (
@@ -50,6 +51,8 @@ __all__ = [
     "outcome_data",
     "plan",
     "plan_data",
+    "repaired",
+    "repaired_data",
     "safe",
     "status",
     "status_data",
