@@ -224,7 +224,7 @@ def withdraw(desk: Desk, noted: Writing) -> None:
     """Take back the note of a write that was not made, and the copy that was kept for it."""
     with desk.store.transaction():
         desk.store.put_fact("writing", None)
-    if noted.copy:  # a version before this one noted none where only ids were written
+    if noted.copy:  # an undo keeps none: it puts one back
         file.drop_copy(copies_folder(desk.config.store_path) / noted.copy)
 
 
