@@ -223,7 +223,7 @@ def _refused_alone(run: Run, op: AddRemote, error: ItemProblem) -> None:
 def _park_new(run: Run, op: AddRemote, error: ItemProblem) -> None:
     """Park a task that was refused; note it where the server has never taken any."""
     park(run, op.link, error)
-    if run.wrote or run.linked:
+    if run.got_through or run.linked:
         run.refused = []
     else:
         run.refused.append(op.link)

@@ -102,7 +102,7 @@ async def cycle(
         run.trouble(error)
         _look_for_key(run)
         _remember_lines(run)
-        stopped = replace(ending.outcome(run, document, None), plan=run.decided)
+        stopped = replace(ending.outcome(run, document, None), plan=run.stopped)
         return ending.record_outcome(desk, stopped)
     if desk.first is not None and desk.store.is_linked():
         desk.first = None  # of use while nothing is linked, and as large as the list

@@ -172,15 +172,15 @@ class Run:
     whose row is up to date, ``ahead`` the intents that are written down and not sent, by key,
     ``created`` what came back and is not settled yet.
     ``blind`` says that nothing may be created, ``listed`` that in two-way the list was
-    read; ``listing`` is what it is compared by, where it is complete. ``due_at`` is
-    when something but a listing is due. ``decided`` is the plan of the cycle.
+    read; ``listing_digest`` is what it is compared by, where it is complete. ``due_at`` is
+    when something but a listing is due. ``stopped`` is a plan that a person has to agree to.
     ``unwritable`` tells that the file cannot be written now.
     ``retry_at`` is the earliest time at which something temporary is over (Unix
-    seconds). ``halt`` stops all further requests of the cycle; ``unlucky`` counts
-    writes without a usable answer since the last success, ``refused`` the creates
-    refused before the first. ``counted_removals`` says whether the removal guard of
-    later cycles counts what is removed; what was allowed by hand it does not. ``went_on``
-    is when the last write succeeded, or the first one began, by the monotonic clock.
+    seconds). ``halt`` stops all further requests of the cycle; ``got_through`` tells that
+    the server took a write, ``unlucky`` counts those without a usable answer since,
+    ``refused`` are the creates refused before. ``counted_removals`` says whether the removal
+    guard of later cycles counts what is removed; what was allowed by hand it does not.
+    ``went_on`` is when the last write succeeded, or the first began, by the monotonic clock.
     """
 
     desk: Desk
@@ -195,12 +195,12 @@ class Run:
     halt: bool = False
     planned: int = 0
     done: int = 0
-    wrote: bool = False
+    got_through: bool = False
     blind: bool = False
     listed: bool = False
-    listing: str | None = None
+    listing_digest: str | None = None
     due_at: float | None = None
-    decided: Plan | None = None
+    stopped: Plan | None = None
     unwritable: bool = False
     written: set[str] = field(default_factory=set)
     ahead: dict[str, Intent] = field(default_factory=dict)
@@ -302,7 +302,7 @@ class Run:
         """Note that the server took a write about so many tasks."""
         self.unlucky = 0
         self.went_on = time.monotonic()
-        self.wrote = True
+        self.got_through = True
         self.finished(links)
 
     def is_late(self) -> bool:

@@ -163,10 +163,10 @@ def unchanged_listing(run: Run, snapshot: Snapshot) -> Outcome | None:
     """
     desk = run.desk
     settled = desk.store.note(Settled)
-    if settled is None or run.listing is None:
+    if settled is None or run.listing_digest is None:
         return None
     holds = settled.holds(snapshot.digest, desk.setting, run.now, settled.due_at)
-    if not holds or settled.listing != run.listing:
+    if not holds or settled.listing != run.listing_digest:
         return None
     reading.pace(desk, news=False)
     reading.paid(desk)
@@ -196,6 +196,6 @@ def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
         remarks=last.remarks if last is not None else (),
     )
     if not (decided.ops or decided.rows or decided.later):
-        settled = replace(settled, listing=run.listing, due_at=run.due_at)
+        settled = replace(settled, listing=run.listing_digest, due_at=run.due_at)
     with desk.store.transaction(durable=False):
         desk.store.put_note(settled)

@@ -96,7 +96,7 @@ def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:
         )
     new = decided.arrivals
     if floods(run.store, decided) and not yes:
-        run.decided = decided
+        run.stopped = decided
         raise ImportStopped(
             f"Omi has {new} tasks that are not in {run.desk.config.todo_path}; nothing was written",
             "Run `omisync --once --yes` to bring them in; `omisync --dry-run` shows them. With"

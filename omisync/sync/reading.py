@@ -110,7 +110,7 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     finally:
         _note(run.desk, started, client.reads - before)
     run.listed = True
-    run.listing = digest(found) if found.complete else None
+    run.listing_digest = digest(found) if found.complete else None
     looks.remember(run, found)
     with run.store.transaction():
         run.store.put_fact("looked", looks.began(client, started))

@@ -38,7 +38,7 @@ async def apply(run: Run, decided: Plan) -> None:
         await owner.check_account(run)
     run.went_on = time.monotonic()
     try:
-        while queue and not run.halt and (not run.wrote or run.careful()):
+        while queue and not run.halt and (not run.got_through or run.careful()):
             await _work(run, queue)
             creates.settle(run)
         replied = asyncio.Event()
@@ -79,7 +79,7 @@ async def _create(
     run: Run, group: list[AddRemote], window: Sequence[list[AddRemote]]
 ) -> list[Unit]:
     """Create a group and, where all is well, write down those of its window with it."""
-    steady = run.wrote and not run.careful()
+    steady = run.got_through and not run.careful()
     again = await creates.send(run, group, window if steady else ())
     return [partial(_create, run, rest, ()) for rest in again]
 
