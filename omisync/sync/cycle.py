@@ -79,10 +79,10 @@ async def cycle(
         if settled is not None and not (now and desk.config.two_way):
             return ending.idle_outcome(run, settled)
         run.recall_gates()
-        asked = _Asked(grace, allow_removals, now, yes)
+        asked = _Asked(policy(desk.config, grace), allow_removals, yes)
         if desk.config.two_way:
             await _resolve(run)
-            listing = await reading.listing(run, now=asked.now)
+            listing = await reading.listing(run, now=now)
             if (unchanged := ending.unchanged_listing(run, snapshot)) is not None:
                 return unchanged
             snapshot, document, decided = await _two_way(run, listing, asked)
@@ -142,11 +142,10 @@ def _remember_lines(run: Run) -> None:
 
 
 class _Asked(NamedTuple):
-    """What a cycle was asked for; see ``cycle``."""
+    """By which rules a cycle is to decide, and what it is allowed; see ``cycle``."""
 
-    grace: float
+    rules: plan.Policy
     allow: bool
-    now: bool
     yes: bool
 
 
@@ -161,20 +160,18 @@ def _nothing_to_do(desk: Desk, snapshot: Snapshot, now: float) -> Settled | None
 
 async def _push(run: Run, document: Document, snapshot: Snapshot, asked: _Asked) -> Plan:
     """Bring the server to what the file says."""
-    rules = policy(run.desk.config, asked.grace)
     await _resolve(run)
     seen = observing.observed(run.desk.config, document, run.store, run.now)
-    decided = plan.make(seen, rules, keys())
+    decided = plan.make(seen, asked.rules, keys())
     guards.removals(run, decided, snapshot, allow=asked.allow)
-    decided = await _looked(run, seen, decided, rules, yes=asked.yes)
+    decided = await _looked(run, seen, decided, asked)
     await _carried_out(run, decided)
     return decided
 
 
-async def _looked(
-    run: Run, seen: plan.Observation, decided: Plan, rules: plan.Policy, *, yes: bool
-) -> Plan:
+async def _looked(run: Run, seen: plan.Observation, decided: Plan, asked: _Asked) -> Plan:
     """Return the plan after a look at the server, if anything hangs on what is there."""
+    rules = asked.rules
     run.planned = len(decided.requests)
     if decided.creates:
         run.linked = run.store.remote_ids()
@@ -191,7 +188,7 @@ async def _looked(
         decided = plan.make(seen, rules, keys())
         if not decided.creates:
             return decided
-    found = await _before_creates(run, decided, whole=unproven, yes=yes)
+    found = await _before_creates(run, decided, whole=unproven, yes=asked.yes)
     if found is None:
         return plan.make(unread, rules, keys()) if unproven else decided
     if found.items or unproven:
@@ -221,8 +218,7 @@ async def _two_way(
     Raises:
         OmisyncError: one of the two cannot be read, or the plan is refused.
     """
-    rules = policy(run.desk.config, asked.grace)
-    snapshot, document, decided = await _written(run, listing, asked, rules)
+    snapshot, document, decided = await _written(run, listing, asked)
     decided = replace(decided, tasks=len(document.entries))
     await _carried_out(run, decided)
     if listing is not None:
@@ -232,13 +228,13 @@ async def _two_way(
             reading.paid(run.desk)
         if not run.unwritable:
             _acquainted(run)
-        run.again |= rules.ids and any(run.counts[event] for event in NAMED)
+        run.again |= asked.rules.ids and any(run.counts[event] for event in NAMED)
     run.remarks += remarks.left(run, decided)
     return snapshot, document, decided
 
 
 async def _written(
-    run: Run, listing: Listing | None, asked: _Asked, rules: plan.Policy
+    run: Run, listing: Listing | None, asked: _Asked
 ) -> tuple[Snapshot, Document, Plan]:
     """Write what a plan says into the file, deciding anew each time it is saved meanwhile.
 
@@ -247,7 +243,7 @@ async def _written(
     attempts = 0
     while True:
         try:
-            return await _attempt(run, listing, asked, rules)
+            return await _attempt(run, listing, asked)
         except FileChanged as error:
             attempts += 1
             if attempts == ATTEMPTS:
@@ -256,10 +252,10 @@ async def _written(
 
 
 async def _attempt(
-    run: Run, listing: Listing | None, asked: _Asked, rules: plan.Policy
+    run: Run, listing: Listing | None, asked: _Asked
 ) -> tuple[Snapshot, Document, Plan]:
     """Read the file, decide and write; raises ``FileChanged`` where a save came in between."""
-    desk, path = run.desk, run.desk.config.todo_path
+    desk, path, rules = run.desk, run.desk.config.todo_path, asked.rules
     await inward.quiet(path, desk.config.watch.settle)
     snapshot = file.read(path)
     document = formats.parsed(desk.config, snapshot)
@@ -271,7 +267,7 @@ async def _attempt(
     decided = plan.make(seen, rules, keys())
     guards.removals(run, decided, snapshot, allow=asked.allow)
     if listing is None:
-        decided = await _looked(run, seen, decided, rules, yes=asked.yes)
+        decided = await _looked(run, seen, decided, asked)
         reading.note_held_back(run, decided)
         _forget_settled(run.store)
         inward.record_clashes(run, decided)
