@@ -77,6 +77,11 @@ def todo_path(raw: str, base: Path) -> Path:
     return Path(os.path.realpath(path.parent)) / path.name if ".." in path.parts else path
 
 
+def optional_path(raw: str, base: Path) -> str:
+    """Return the text of a path that need not be given as an absolute one; none stays none."""
+    return str(todo_path(raw, base)) if raw else ""
+
+
 def state_path(todo: Path, configured: str, environ: Mapping[str, str]) -> Path:
     """Return where the store of this todo file is.
 

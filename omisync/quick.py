@@ -103,16 +103,12 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
             return None  # only Omi knows whether there is nothing to do
         base = config_file.absolute().parent
         todo = places.todo_path(config.get("todo", {}).get("path", "~/todo.md"), base)
-        omi, state = config.get("omi", {}), config.get("state", {}).get("path", "")
-        store = places.state_path(
-            todo, str(places.todo_path(state, base)) if state else "", environ
-        )
-        facts = _facts(store)
-        key_file = omi.get("api_key_file", "")
+        state = places.optional_path(config.get("state", {}).get("path", ""), base)
+        facts = _facts(places.state_path(todo, state, environ))
+        omi = config.get("omi", {})
+        key_file = places.optional_path(omi.get("api_key_file", ""), base)
         url = environ.get("OMI_API_BASE", "").strip() or omi.get("base_url", places.OMI)
-        key = places.find_key(
-            str(places.todo_path(key_file, base)) if key_file else "", environ, url
-        )
+        key = places.find_key(key_file, environ, url)
         settled = facts["settled"]
         now = time.time()
         if (

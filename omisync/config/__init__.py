@@ -82,15 +82,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     settings = _settings(path, source, environ.get("OMI_API_BASE", "").strip())
     base = path.absolute().parent
     todo = places.todo_path(settings.todo.path, base)
-    state, key_file = settings.state.path, settings.omi.api_key_file
-    store = places.state_path(todo, str(places.todo_path(state, base)) if state else "", environ)
+    state = places.optional_path(settings.state.path, base)
     config = Config(
         **{name: getattr(settings, name) for name in SECTIONS},
         path=path.absolute(),
         source=source,
         todo_path=todo,
-        store_path=store,
-        key_file=str(places.todo_path(key_file, base)) if key_file else "",
+        store_path=places.state_path(todo, state, environ),
+        key_file=places.optional_path(settings.omi.api_key_file, base),
         tz=environ.get("TZ"),
     )
     for place in (config.path, config.todo_path, config.store_path):
