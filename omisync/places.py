@@ -51,11 +51,11 @@ def config_path(option: str | None, environ: Mapping[str, str]) -> Path:
     """
     given = option or environ.get("OMISYNC_CONFIG", "").strip()
     if given:
-        return todo_path(given, Path())
+        return absolute(given, Path())
     return _folder(environ, "XDG_CONFIG_HOME", ".config") / "config.toml"
 
 
-def todo_path(raw: str, base: Path) -> Path:
+def absolute(raw: str, base: Path) -> Path:
     """Return a path of the config as an absolute one: ``~`` is expanded, the rest is below base.
 
     Symlinks stay as they are, for the store's name hangs on this path and must
@@ -79,7 +79,7 @@ def todo_path(raw: str, base: Path) -> Path:
 
 def optional_path(raw: str, base: Path) -> str:
     """Return the text of a path that need not be given as an absolute one; none stays none."""
-    return str(todo_path(raw, base)) if raw else ""
+    return str(absolute(raw, base)) if raw else ""
 
 
 def state_path(todo: Path, configured: str, environ: Mapping[str, str]) -> Path:
@@ -89,7 +89,7 @@ def state_path(todo: Path, configured: str, environ: Mapping[str, str]) -> Path:
     ``STATE_DIRECTORY``, then the XDG place. ``todo`` is absolute.
     """
     if configured:
-        return todo_path(configured, Path())
+        return absolute(configured, Path())
     digest = hashlib.sha256(os.fsencode(todo)).hexdigest()[:8]
     given = environ.get("STATE_DIRECTORY", "").split(":")[0]
     folder = Path(given) if given else _folder(environ, "XDG_STATE_HOME", ".local/state")
@@ -294,7 +294,7 @@ def _from_key_file(key_file: str) -> Key:
             "omi.api_key_file holds a key, not the path of a file",
             "put the key into a file, chmod 600 it and name that file",
         )
-    path = todo_path(key_file, Path())
+    path = absolute(key_file, Path())
     found = _secret(path)
     if found.problem == UNREADABLE:
         advice = f"make it this user's, and only this user's: {_chmod(path)}"

@@ -102,7 +102,7 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
         if config.get("sync", {}).get("direction") == "two-way":
             return None  # only Omi knows whether there is nothing to do
         base = config_file.absolute().parent
-        todo = places.todo_path(config.get("todo", {}).get("path", "~/todo.md"), base)
+        todo = places.absolute(config.get("todo", {}).get("path", "~/todo.md"), base)
         state = places.optional_path(config.get("state", {}).get("path", ""), base)
         facts = _facts(places.state_path(todo, state, environ))
         omi = config.get("omi", {})

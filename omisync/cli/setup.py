@@ -27,7 +27,7 @@ def init(options: Namespace) -> int:
 
     config_file = places.config_path(options.config, os.environ)
     key_file = config_file.with_name(KEY_NAME)
-    todo = places.todo_path(options.file or "~/todo.md", Path())
+    todo = places.absolute(options.file or "~/todo.md", Path())
     check_format(todo)
     if config_file.is_dir():
         configs.load(config_file, os.environ)  # tells what to name instead

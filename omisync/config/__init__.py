@@ -81,7 +81,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     source = _read(path)
     settings = _settings(path, source, environ.get("OMI_API_BASE", "").strip())
     base = path.absolute().parent
-    todo = places.todo_path(settings.todo.path, base)
+    todo = places.absolute(settings.todo.path, base)
     state = places.optional_path(settings.state.path, base)
     config = Config(
         **{name: getattr(settings, name) for name in SECTIONS},

@@ -71,13 +71,13 @@ def test_the_todo_file_is_absolute(
 ) -> None:
     """``~`` is the home, anything relative is below the given folder."""
     monkeypatch.setenv("HOME", "/home/me")
-    assert places.todo_path(raw, Path("/base")) == Path(expected)
+    assert places.absolute(raw, Path("/base")) == Path(expected)
 
 
 def test_a_symlink_keeps_its_own_name(tmp_path: Path) -> None:
     """The path as written names the file, also where it is a link to another."""
     (tmp_path / "todo.md").symlink_to(tmp_path / "real.md")
-    assert places.todo_path("todo.md", tmp_path) == tmp_path / "todo.md"
+    assert places.absolute("todo.md", tmp_path) == tmp_path / "todo.md"
 
 
 def test_dots_after_a_symlink_lead_where_the_system_leads(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_dots_after_a_symlink_lead_where_the_system_leads(tmp_path: Path) -> Non
     (tmp_path / "far" / "away").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
     (tmp_path / "far" / "todo.md").write_text("far")
-    found = places.todo_path("link/../todo.md", tmp_path)
+    found = places.absolute("link/../todo.md", tmp_path)
     assert found.read_text() == "far"
     assert ".." not in found.parts
 
