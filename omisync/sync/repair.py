@@ -15,9 +15,9 @@ from omisync.sync.desk import Run, encoding_of, keys
 from omisync.sync.formats import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from omisync.core.model import Entry, RemoteItem, Tombstone
+    from omisync.core.model import Entry, Listing, RemoteItem, Tombstone
     from omisync.sync.desk import Desk
 
 
@@ -64,10 +64,32 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         raise
     if accept_account:
         _start_over(run)
+    repaired, rows = _decided(run, document.entries, listing)
+    run.settle("task.adopted", *rows, detail="repair")
+    with desk.store.transaction():
+        desk.store.put_fact("looked", looks.began(client, started))
+        desk.store.unsettle()
+    return repaired
+
+
+def _start_over(run: Run) -> None:
+    """Forget everything that belongs to the former account."""
+    store = run.store
+    with store.transaction():
+        store.forget_account()
+        if run.desk.key is not None:
+            store.put_fact("fingerprint", run.desk.key.fingerprint)
+        store.record(Event(run.now, "account.accepted", detail=run.desk.config.omi.base_url))
+    owner.bind(run.desk)
+
+
+def _decided(run: Run, entries: Sequence[Entry], listing: Listing) -> tuple[Repaired, list[Link]]:
+    """Return what is found, and the rows of the links that are to be made."""
+    desk = run.desk
     links = desk.store.links()
-    matching = match.pair(document.entries, links)
+    matching = match.pair(entries, links)
     link_of = {number: links[at] for number, at in matching.pairs}
-    places = range(len(document.entries))
+    places = range(len(entries))
     ranks = order.ranks([link_of[at].rank if at in link_of else None for at in places])
     pending = {intent.key: intent.fields.description for intent in desk.store.intents()}
     held = {
@@ -76,7 +98,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         if link.remote_id is None and link.key not in pending
     }
     numbers = sorted([*matching.new, *held])
-    alone = [document.entries[number] for number in numbers]
+    alone = [entries[number] for number in numbers]
     taken = {link.remote_id for link in links}
     free = [item for item in listing.items if item.id not in taken]
     encoding, two_way = encoding_of(desk.config), desk.config.two_way
@@ -92,15 +114,11 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         former = held.get(numbers[number])
         fresh = Link(former.key if former else key, None, entry.task, entry.section, rank)
         rows.append(adopt.tied(fresh, item, encoding, both_ways=two_way))
-    run.settle("task.adopted", *rows, detail="repair")
-    with desk.store.transaction():
-        desk.store.put_fact("looked", looks.began(client, started))
-        desk.store.unsettle()
     used = {item.id for item in found.values()}
     asked_for = set(pending.values())  # one of them may be its item: the next sync asks
     listed = {item.id for item in listing.items}
     kept = [link for link in links if link.remote_id is not None]
-    return Repaired(
+    repaired = Repaired(
         kept=len(kept),
         unlisted=tuple(one for one in kept if listing.complete and one.remote_id not in listed),
         linked=tuple((alone[number], item) for number, item in found.items()),
@@ -114,6 +132,7 @@ async def repair(desk: Desk, *, accept_account: bool = False) -> Repaired:
         ),
         complete=listing.complete,
     )
+    return repaired, rows
 
 
 def _comes_back(entry: Entry, item: RemoteItem, stones: Mapping[str, Tombstone]) -> bool:
@@ -123,14 +142,3 @@ def _comes_back(entry: Entry, item: RemoteItem, stones: Mapping[str, Tombstone])
         return False
     same = match.normalised(entry.task.text) == match.normalised(stone.task.text)
     return same and item.fields.completed and item.fields == stone.remote
-
-
-def _start_over(run: Run) -> None:
-    """Forget everything that belongs to the former account."""
-    store = run.store
-    with store.transaction():
-        store.forget_account()
-        if run.desk.key is not None:
-            store.put_fact("fingerprint", run.desk.key.fingerprint)
-        store.record(Event(run.now, "account.accepted", detail=run.desk.config.omi.base_url))
-    owner.bind(run.desk)
