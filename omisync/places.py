@@ -408,7 +408,7 @@ def _read_regular(descriptor: int) -> _Secret:
     if not stat.S_ISREG(mode):
         return _Secret(problem="is not a regular file")
     data = os.read(descriptor, SECRET_LIMIT + 1)
-    if not data.strip():
+    if not _decoded(data).strip():
         return _Secret(problem=EMPTY)
     if len(data) > SECRET_LIMIT:
         return _Secret(problem="is too long")

@@ -310,7 +310,7 @@ def test_no_key_names_the_ways_to_give_one(environ: dict[str, str]) -> None:
         assert way in caught.value.advice
 
 
-@pytest.mark.parametrize("content", [b"", b" \n\t\n"])
+@pytest.mark.parametrize("content", [b"", b" \n\t\n", b"\xef\xbb\xbf\n"])
 def test_an_empty_key_file(tmp_path: Path, content: bytes) -> None:
     """A configured key file without a key does not fall through to another key."""
     file = keep(tmp_path / "key", content)
