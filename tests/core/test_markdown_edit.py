@@ -514,6 +514,8 @@ def test_an_id_is_written_once_and_only_where_it_can_be_read() -> None:
         ("- [ ] a\n  - [ ] b\n    \n    c\n", 0, "- [ ] b\n    \n  c\n"),
         ("- [ ] a\n\n  b\n\n  \f\n", 0, "\nb\n\n\f\n"),
         ("- [ ] a\n  - [ ] b", 0, "- [ ] b"),
+        ("> - [ ] a\n> ", 0, "> "),
+        ("> - [ ] a\n>   ", 0, "> "),
         ("\r\n- [ ] a", 0, ""),
         ("\n- [ ] a", 0, ""),
         ("\n- [ ] a\n", 0, "\n"),
@@ -860,7 +862,16 @@ def test_files_as_people_keep_them_take_any_change(
         assert result.document.source.endswith(line_end.encode()) == text.endswith("\n")
 
 
-@given(nasty_markdown() | st.lists(nasty_markdown(), max_size=6).map("\n- [ ] ".join), st.data())
+@given(
+    nasty_markdown()
+    | st.builds(
+        lambda parts, sign, end: sign.join(parts) + end,
+        st.lists(nasty_markdown(), max_size=6),
+        st.sampled_from(["\n- [ ] ", "\n> - [ ] "]),
+        st.sampled_from(["", "\n> ", "\n>", "\n  "]),
+    ),
+    st.data(),
+)
 def test_any_file_takes_any_change_or_refuses_it(source: str, data: st.DataObject) -> None:
     """Whatever UTF-8 the file is, what is not refused is there, and nothing else is different."""
     document = markdown.parse(source.encode())

@@ -295,7 +295,7 @@ def _dedented(source: bytes, item: Item, prefix: bytes, at: int) -> Iterator[Spl
         if source.startswith(prefix, at) and source[at:end].strip(_BLANK):
             start = stop = at + len(prefix)
             column = first
-            while column < first + width and source[stop] in _BLANK:
+            while stop < end and column < first + width and source[stop] in _BLANK:
                 column += 1 if source[stop] == _SPACE else _TAB - column % _TAB
                 stop += 1
             if stop > start:
