@@ -127,7 +127,7 @@ def join(  # noqa: PLR0913 - three versions, and what decides between them
     context = _Context(base, remote, encoding, prefer, doubt, unsaid)
     _join_completed(joined, context)
     _join_text(joined, context)
-    _join_due(joined, context)
+    _join_due(joined, context, reopened=base.local.completed and not local.completed)
     joined.patch = _made_sure(joined.patch, doubt, base.remote, remote)
     return joined
 
@@ -232,16 +232,16 @@ def _join_text(joined: Joined, context: _Context) -> None:
         _take(joined, {"text": text}, {"description": remote})
 
 
-def _join_due(joined: Joined, context: _Context) -> None:
+def _join_due(joined: Joined, context: _Context, *, reopened: bool) -> None:
     local, base, remote = joined.task.due, context.base, context.remote
     there = remote.due_at != base.remote.due_at
-    # The date of a finished line is not sent. It has to be when the task is reopened, on
-    # whichever side, and is no less the person's where the app sets another.
+    # The date of a finished line is not sent. It has to be when the task is reopened: by the
+    # line in any case, by the app where that sets no other.
     kept_back = base.local.completed and local is not None
     kept_back = kept_back and not _same_moment(
         base.local.due, base.remote.due_at, context.encoding, loosely=True
     )
-    unsent = kept_back and (there or not joined.task.completed)
+    unsent = kept_back and (reopened or not (there or joined.task.completed))
     here = local != base.local.due or unsent
     edits = _Edits(
         here=here,

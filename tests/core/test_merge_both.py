@@ -389,15 +389,22 @@ def test_the_date_of_a_finished_line_is_not_sent_with_its_new_words() -> None:
 
 
 def test_a_date_that_was_held_back_meets_one_of_the_app() -> None:
-    """The line keeps its own, as in any clash, though nobody edited it."""
+    """The app's comes into a line that nobody edited; where the line was reopened, they clash."""
     done = Task("old", True, "2026-12-24")
     base = Base(done, merge.encode(done, ENCODING))
-    came = merge.join(done, base, replace(base.remote, due_at=NOON + timedelta(days=1)), ENCODING)
-    assert came.task == done
-    assert came.patch == Patch(due_at=datetime(2026, 12, 24, 9, tzinfo=UTC))
-    assert [(clash.field, clash.kept_value) for clash in came.clashes] == [
-        ("due_at", "2026-12-24"),
-    ]
+    for completed in (True, False):
+        remote = Fields("old", completed, datetime(2026, 12, 31, 9, tzinfo=UTC))
+        came = merge.join(done, base, remote, ENCODING)
+        assert came.task == Task("old", completed, "2026-12-31")
+        assert (came.patch, came.clashes) == (Patch(), [])
+        came = merge.join(replace(done, completed=False), base, remote, ENCODING)
+        assert came.patch.due_at == datetime(2026, 12, 24, 9, tzinfo=UTC)
+        (clash,) = came.clashes
+        assert (clash.field, clash.kept_value, clash.lost_value) == (
+            "due_at",
+            "2026-12-24",
+            "2026-12-31",
+        )
 
 
 def test_a_time_that_is_taken_out_of_a_line_is_taken_out_of_its_item() -> None:

@@ -658,22 +658,47 @@ async def test_an_id_that_is_no_more_is_replaced(both: Person) -> None:
 
 @pytest.mark.parametrize("prefer", ["local", "remote"])
 async def test_a_date_that_was_kept_back_is_not_lost(both: Person, prefer: str) -> None:
-    """A finished line keeps its date to itself; reopened in the app it is sent, or clashes."""
+    """Reopened in the app it is sent, or gives way to the app's; reopened here, it clashes."""
     both.settings += f'prefer = "{prefer}"\n'
-    both.write("- [x] sent later due:2026-05-01\n- [x] given another due:2026-05-02\n")
+    line = "- [{}] {} due:2026-{}\n".format
+    both.write(line("x", "sent", "05-01") + line("x", "given", "05-02") + line("x", "met", "05-03"))
     await both.settle()
-    sent, given = item(both, "sent later"), item(both, "given another")
-    assert (sent.due_at, given.due_at) == (None, None)
+    sent, given, met = (item(both, text) for text in ("sent", "given", "met"))
+    assert (sent.due_at, given.due_at, met.due_at) == (None, None, None)
     sent.completed = given.completed = False
     given.due_at = datetime(2026, 6, 2, 9, tzinfo=UTC)
+    met.due_at = datetime(2026, 6, 3, 9, tzinfo=UTC)
+    both.write(line("x", "sent", "05-01") + line("x", "given", "05-02") + line(" ", "met", "05-03"))
     both.sandbox.fault_next("429", method="PATCH")
     await both.settle()
-    assert sent.due_at == datetime(2026, 5, 1, 9, tzinfo=UTC)
-    kept, lost = ("2026-05-02", "2026-06-02")[:: 1 if prefer == "local" else -1]
-    assert read(both) == f"- [ ] sent later due:2026-05-01\n- [ ] given another due:{kept}\n"
-    assert given.due_at.date().isoformat() == kept
+    kept, lost = ("2026-05-03", "2026-06-03")[:: 1 if prefer == "local" else -1]
+    assert [one.due_at and one.due_at.date().isoformat() for one in (sent, given, met)] == [
+        "2026-05-01",
+        "2026-06-02",
+        kept,
+    ]
+    said = line(" ", "sent", "05-01") + line(" ", "given", "06-02") + line(" ", "met", kept[5:])
+    assert read(both) == said
     async with both.desk() as desk:
         assert [one.clash.lost_value for one in desk.store.clashes()] == [lost]
+    await quiet(both)
+
+
+@pytest.mark.parametrize("repairs", [False, True])
+async def test_a_list_that_is_linked_again_rings_for_nothing(both: Person, repairs: bool) -> None:
+    """After a lost state, or on a second machine, a finished line's date is still kept back."""
+    both.write("- [x] done due:2026-05-01\n- [ ] open due:2026-05-02\n")
+    await both.settle()
+    both.store_path.unlink()
+    both.sent()
+    if repairs:
+        async with both.desk() as desk:
+            await sync.repair(desk)
+    await both.settle()
+    assert {method for method, _ in both.sent()} == {"GET"}
+    both.write("- [ ] done due:2026-05-01\n- [ ] open due:2026-05-02\n")
+    await both.settle()
+    assert item(both, "done").due_at == datetime(2026, 5, 1, 9, tzinfo=UTC)
     await quiet(both)
 
 
