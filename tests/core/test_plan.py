@@ -323,6 +323,16 @@ def test_what_is_tried_again_starts_anew() -> None:
     assert op.patch == Patch(description="a b c e", completed=False)
 
 
+@pytest.mark.parametrize(("before", "after"), [(5, 4), (0, 0)])
+def test_what_is_tried_again_by_itself_has_one_try(before: int, after: int) -> None:
+    """Its line is the same: the failures that set it aside count, but for the last."""
+    parked = Parked(0, "no", NOW - 5, Task("a b c d"), NOW)
+    link = linked(Task("a b c"), seen=Task("a b c d"), failures=before, parked=parked)
+    (op,) = made([entry("a b c d")], [link]).ops
+    assert isinstance(op, ChangeRemote)
+    assert (op.link.failures, op.link.parked) == (after, None)
+
+
 def test_a_create_in_flight_is_asked_about_with_its_line() -> None:
     """What came of it is found out first, whatever the line says by now."""
     waits = Link("k", None, Task("a"))

@@ -289,6 +289,27 @@ async def test_an_edit_that_breaks_the_server_is_set_aside(settled: Person) -> N
     assert settled.omi() == {"a b c": False, "stay": False, "new": False}
 
 
+@pytest.mark.parametrize("line", ["a b c poison", "new poison"])
+async def test_what_breaks_the_server_is_tried_once_an_hour(
+    settled: Person, clock: Clock, line: str
+) -> None:
+    """Though nobody else gets through then; an hour later it may be well."""
+    settled.sandbox.poison.add(line)
+    settled.write(f"- [ ] {line}\n- [ ] stay\n- [ ] other\n")
+    assert (await settled.settle()).code == errors.PARKED
+    for _ in range(2):
+        clock.pass_by(3601)
+        settled.sent()
+        assert (await settled.settle()).code == errors.PARKED
+        tried = [request.path for request in settled.sandbox.requests if request.method != "GET"]
+        assert len([path for path in tried if "omisync-check-" not in path]) == 1
+        assert len(tried) <= 2
+    clock.pass_by(3601)
+    settled.sandbox.poison.clear()
+    assert (await settled.settle()).code == errors.OK
+    assert link(settled, line).failures == 0
+
+
 @pytest.mark.parametrize(
     ("others", "code"),
     [

@@ -89,9 +89,10 @@ def _unparked(link: Link, task: Task | None, now: float) -> Link:
         return link
     # A clock that jumped back would have it wait for what was the future then.
     due_again = parked.retry_at is not None and not parked.since <= now < parked.retry_at
-    if parked.task != task or due_again:
+    if parked.task != task:
         return link.but(parked=None, failures=0)
-    return link
+    # Nobody changed anything: one more failure sets it aside as the last one did.
+    return link.but(parked=None, failures=max(0, link.failures - 1)) if due_again else link
 
 
 def _noticed(draft: Draft, link: Link) -> Link:
