@@ -219,7 +219,7 @@ class OmiClient:
             "start_date": _stamp(window.start),
             "end_date": _stamp(window.end),
             "limit": str(reading.LIMIT),
-            "offset": "0",
+            "offset": str(window.offset),
         }
         self.reads += 1
         query = urlencode({name: value for name, value in asked.items() if value}, quote_via=quote)

@@ -5,9 +5,9 @@ limit. The server counts rows it then leaves out (locked, invalid), sorts only
 part of an undated list, and has no total: a page near the limit proves nothing,
 and is read again in windows of ``created_at``, whose ends are included.
 
-Two things no request can show: that more than a tenth of a full page is locked (three
-tenths in a thorough reading), and items without a time of creation behind the limit. The server
-stamps each item it creates, so ``complete`` leaves both out of account.
+Two things ``complete`` leaves out of account: that more than a tenth of a full page is locked
+(a thorough reading asks what comes behind a page, and sees it), and items without a time of
+creation behind the limit, which no request can show; the server stamps each item it creates.
 """
 
 from __future__ import annotations
@@ -40,11 +40,20 @@ _SLACK = timedelta(seconds=1)  # a server may cut the times of a query to second
 
 
 class Window(NamedTuple):
-    """What one page asks for; None does not limit. Both ends are included."""
+    """What one page asks for; None does not limit. Both ends are included.
+
+    ``offset`` is how many rows come before the page, those that are left out among them.
+    """
 
     completed: bool | None = None
     start: datetime | None = None
     end: datetime | None = None
+    offset: int = 0
+
+    @property
+    def is_dated(self) -> bool:
+        """Return whether it asks by time of creation."""
+        return self.start is not None or self.end is not None
 
     def shows(self, item: RemoteItem) -> bool:
         """Return whether a page for this window rightly has this row.
@@ -53,7 +62,7 @@ class Window(NamedTuple):
         """
         time = item.created_at
         if time is None:
-            return self.start is None and self.end is None
+            return not self.is_dated
         after = self.start is None or self.start - time <= _SLACK
         return after and (self.end is None or time - self.end <= _SLACK)
 
@@ -78,25 +87,36 @@ async def read(
     """
     near, most = (THOROUGH_NEAR, THOROUGH_PAGES) if thorough else (NEAR, MOST_PAGES)
     found: dict[str, RemoteItem] = {}
-    complete, cut, unreadable = True, False, False
+    complete, cut, unreadable, hides, asked = True, False, False, False, 0
     pending = [*windows][::-1]
-    for _ in range(most):
-        if not pending:
-            break
+    while pending and asked < most:
         window = pending.pop()
-        page = await ask(window)
-        found.update((item.id, item) for item in page.items)
-        unreadable |= page.rows > len(page.items)
-        if page.rows >= near:
-            parts = split(window, page.items, near)
+        pages = [await ask(window)]
+        rows = pages[0].rows
+        if thorough and 0 < rows < near and (hides or not window.is_dated):
+            pages.append(await ask(window._replace(offset=LIMIT)))
+            if _is_more(*pages):
+                hides, rows = True, LIMIT
+        asked += len(pages)
+        items = [item for page in pages for item in page.items]
+        found.update((item.id, item) for item in items)
+        unreadable |= any(page.rows > len(page.items) for page in pages)
+        if rows >= near:
+            parts = split(window, items, near)
             # One item without a time means that others may hide: no window shows them.
-            timed = all(item.created_at is not None for item in page.items)
-            cut |= page.rows >= NEAR and not parts
+            timed = all(item.created_at is not None for item in items)
+            cut |= rows >= NEAR and not parts
             complete &= bool(parts) and timed
             pending += reversed(parts)
     cut |= bool(pending)
     complete = complete and not cut and not unreadable
     return Listing(tuple(found.values()), complete, cut, unreadable)
+
+
+def _is_more(page: Page, behind: Page) -> bool:
+    """Return whether there are rows behind a page; a server may know no offset, and repeat it."""
+    ids = ({item.id for item in one.items} for one in (behind, page))
+    return behind.rows > 0 and next(ids) != next(ids)
 
 
 def split(window: Window, items: Iterable[RemoteItem], near: int = NEAR) -> tuple[Window, ...]:
@@ -107,8 +127,7 @@ def split(window: Window, items: Iterable[RemoteItem], near: int = NEAR) -> tupl
     that ignores windows, and cutting on would never end.
     """
     rows = list(items)
-    bounded = window.start is not None or window.end is not None
-    if bounded and not all(window.shows(item) for item in rows):
+    if window.is_dated and not all(window.shows(item) for item in rows):
         return ()
     times = (item.created_at for item in rows)
     inside = sorted(time for time in times if time is not None and window.has_inside(time))
@@ -118,5 +137,5 @@ def split(window: Window, items: Iterable[RemoteItem], near: int = NEAR) -> tupl
     # page with some room, and a fifth less in any case: many may be of one moment.  An
     # undated page shows rows of any age.
     oldest = max(len(inside) // 5, len(inside) - near * 8 // 9)
-    cut = inside[oldest if bounded else len(inside) // 2]
+    cut = inside[oldest if window.is_dated else len(inside) // 2]
     return window._replace(end=cut), window._replace(start=cut)

@@ -113,17 +113,51 @@ async def test_locked_items_are_not_listed_and_do_not_stop_the_rest() -> None:
         assert listing.complete
 
 
-async def test_a_thorough_reading_sees_behind_pages_with_many_locked_rows() -> None:
-    """Of 1000 rows each shows 750: for a usual reading that is a short page."""
+@pytest.mark.parametrize("shown_in_ten", [8, 6, 3, 1])
+@pytest.mark.parametrize("count", [1040, 2400])
+async def test_a_thorough_reading_sees_behind_pages_with_many_locked_rows(
+    count: int, shown_in_ten: int
+) -> None:
+    """Of 1000 rows each shows few: for a usual reading that is a short page."""
     async with sandbox() as (server, omi):
-        fill(server, 2400)
+        fill(server, count)
         for n, item in enumerate(list(server.items.values())):
-            item.locked = n % 4 == 0
+            item.locked = n % 10 >= shown_in_ten
         shown = sorted(item.id for item in server.items.values() if not item.locked)
         assert len(ids(await omi.listing())) < len(shown)
         listing = await omi.listing(thorough=True)
         assert ids(listing) == shown
-        assert not listing.cut
+        assert listing.complete
+
+
+@pytest.mark.parametrize(("count", "reads"), [(0, 2), (1, 3), (699, 3)])
+async def test_a_thorough_reading_asks_what_comes_behind_a_page(count: int, reads: int) -> None:
+    """One read for each page that shows anything, by its place; nothing is behind an empty one."""
+    async with sandbox() as (server, omi):
+        fill(server, count)
+        assert len(ids(await omi.listing(thorough=True))) == count
+        offsets = [request.query["offset"] for request in server.requests]
+        assert offsets == ["0", "1000", "0"][:reads] if count else ["0", "0"]
+
+
+async def test_a_server_that_knows_no_offset_is_believed() -> None:
+    """It shows the same page again, and no more is to be had from it."""
+    rows = [RemoteItem(str(n), Fields("d"), START + timedelta(minutes=n)) for n in range(9)]
+    listing, windows = await asked(rows, thorough=True)
+    assert (len(listing.items), listing.complete, listing.cut) == (9, True, False)
+    assert [window.offset for window in windows] == [0, reading.LIMIT]
+
+
+async def test_rows_behind_a_page_of_one_instant_are_a_part_of_more() -> None:
+    """No window parts them, so that some may be hidden yet."""
+    rows = [RemoteItem(str(n), Fields("d"), START) for n in range(9)]
+
+    async def ask(window: Window) -> Page:
+        shown = rows[:5] if window.offset == 0 else rows[5:]
+        return Page(tuple(shown), len(shown))
+
+    listing = await reading.read([Window()], ask, thorough=True)
+    assert (len(listing.items), listing.complete, listing.cut) == (9, False, True)
 
 
 async def test_a_row_that_cannot_be_read_makes_the_listing_incomplete() -> None:
