@@ -113,6 +113,7 @@ def look(config_file: Path, environ: Mapping[str, str]) -> Ready | None:
         now = time.time()
         if (
             settled["setting"] == setting(said, environ)
+            and settled["format"] == facts["format"]  # else it is of another omisync
             and facts["last"]["code"] == settled["code"]
             and facts.get("fingerprint") in {None, key.fingerprint}
             and settled["at"] <= now
@@ -131,10 +132,11 @@ def _facts(store: Path) -> dict[str, Any]:
     db = sqlite3.connect(f"file:{quote(os.fspath(store))}?mode=rw", uri=True, timeout=0)
     try:
         db.execute("PRAGMA query_only=1")
+        (format_,) = db.execute("PRAGMA user_version").fetchone()
         rows = db.execute(
             "SELECT name, value FROM meta WHERE name IN ('settled', 'fingerprint', 'last')"
         )
-        return {name: json.loads(value) for name, value in rows}
+        return {name: json.loads(value) for name, value in rows} | {"format": format_}
     finally:
         db.close()
 

@@ -59,7 +59,7 @@ class Settled(_Table):
     the same; both in Unix seconds. ``code`` is the exit code, ``tasks`` and ``parked``
     are counts. ``listing`` is the digest of Omi's list where nothing was to be done about
     that either, ``due_at`` when something is, in Unix seconds. ``remarks`` is what was told
-    beside.
+    beside. ``format`` is that of the store, 0 where it was not noted yet.
     """
 
     NAME: ClassVar = "settled"
@@ -75,6 +75,7 @@ class Settled(_Table):
     listing: str | None = None
     due_at: float | None = None
     remarks: Sequence[str] = ()
+    format: int = 0
 
     def holds(self, digest: str, setting: str, now: float, until: float | None) -> bool:
         """Return whether it is of this file and config, and of no time from ``until`` on.

@@ -9,6 +9,7 @@ from omisync import errors
 from omisync.core import remains
 from omisync.errors import GuardStopped, NoRoom, StoreBusy, StoreUnusable
 from omisync.store.notes import LastRun, Refusal, Settled
+from omisync.store.schema import VERSION
 from omisync.sync import reading
 from omisync.sync.desk import Outcome
 
@@ -194,6 +195,7 @@ def remember_settled(run: Run, snapshot: Snapshot, outcome: Outcome) -> None:
         parked=len(outcome.parked),
         look_at=outcome.look_at,
         remarks=last.remarks if last is not None else (),
+        format=VERSION,
     )
     if not (decided.ops or decided.rows or decided.later):
         settled = replace(settled, listing=run.listing_digest, due_at=run.due_at)

@@ -54,7 +54,7 @@ LAST = {
 WRITE = {"copy": "c", "after": "a", "added": ["k"], "former": {"q": ["t", True, None]}, "clash": 4}
 
 NOTES: list[tuple[str, object, type[Note]]] = [
-    ("settled", SETTLED | {"listing": "l", "due_at": 8.5, "remarks": ["r"]}, Settled),
+    ("settled", SETTLED | {"listing": "l", "due_at": 8.5, "remarks": ["r"], "format": 5}, Settled),
     ("last", LAST, LastRun),
     ("listed", {"at": 5.5, "cost": 2, "pause": 3.5, "spent": [[5.5, 2]], "owed": "look"}, Listed),
     ("refused", ["digest", 12, 14], Refusal),

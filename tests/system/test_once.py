@@ -1069,8 +1069,9 @@ def test_a_store_of_a_newer_omisync(machine: Machine, omi: Omi) -> None:
     with closing(sqlite3.connect(machine.store)) as store:
         (version,) = store.execute("PRAGMA user_version").fetchone()
         store.execute("PRAGMA user_version = 99")
-    machine.write(lines(1, 2))
-    for command in ("--once", "repair"):
+    machine.write(lines(1))
+    for command, numbers in (("--once", (1,)), ("--once", (1, 2)), ("repair", (1, 2))):
+        machine.write(lines(*numbers))
         ran = machine.run(command)
         assert ran.code == 74
         assert "newer omisync" in ran.err
