@@ -93,7 +93,8 @@ def tied(
     """Return the link bound to an existing item, with a base that loses nothing.
 
     A date or a tick that the line has and the item lacks counts as an edit to send. One
-    that only the item has does not count as removed from the line. With ``both_ways``
+    that only the item has does not count as removed from the line, nor does a time of day
+    on a day that the line says. With ``both_ways``
     the item's tick and date are as new as the line's: they cross, or clash. ``by_id`` is
     of a line that names the item: an open one opens it again.
     """
@@ -110,8 +111,8 @@ def tied(
     if task.completed and not item.fields.completed:
         local = replace(local, completed=False)
     if task.due is not None and not task.completed:
-        due_at = merge.encode(task, encoding).due_at
-        local = replace(local, due=task.due if due_at == item.fields.due_at else None)
+        same = merge.same_moment(task.due, item.fields.due_at, encoding, loosely=True)
+        local = replace(local, due=task.due if same else None)
     if match.normalised(merge.description(task.text)) != match.normalised(item.fields.description):
         local = replace(local, text=item.fields.description)
     return link.but(remote_id=item.id, base=Base(local, item.fields))

@@ -238,7 +238,7 @@ def _join_due(joined: Joined, context: _Context, *, reopened: bool) -> None:
     # The date of a finished line is not sent. It has to be when the task is reopened: by the
     # line in any case, by the app where that sets no other.
     kept_back = base.local.completed and local is not None
-    kept_back = kept_back and not _same_moment(
+    kept_back = kept_back and not same_moment(
         base.local.due, base.remote.due_at, context.encoding, loosely=True
     )
     unsent = kept_back and (reopened or not (there or joined.task.completed))
@@ -246,7 +246,7 @@ def _join_due(joined: Joined, context: _Context, *, reopened: bool) -> None:
     edits = _Edits(
         here=here,
         there=there,
-        same=_same_moment(local, remote.due_at, context.encoding, loosely=here and there),
+        same=same_moment(local, remote.due_at, context.encoding, loosely=here and there),
         doubted="due_at" in context.doubt,
         mute="due_at" in context.unsaid,
     )
@@ -265,7 +265,7 @@ def _join_due(joined: Joined, context: _Context, *, reopened: bool) -> None:
         _take(joined, {"due": taken}, {"due_at": remote.due_at})
 
 
-def _same_moment(
+def same_moment(
     local: str | None, remote: datetime | None, encoding: Encoding, *, loosely: bool
 ) -> bool:
     """Return whether a due value means what the server has.

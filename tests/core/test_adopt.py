@@ -81,6 +81,12 @@ def test_an_id_decides_before_any_text() -> None:
         (Task("a", False, "2026-12-24"), Fields("a", False, DUE), Task("a", False, "2026-12-24")),
         (Task("a", False, "2026-12-25"), Fields("a", False, DUE), Task("a")),
         (Task("a", False, "2026-12-25"), Fields("a"), Task("a")),
+        (
+            Task("a", False, "2026-12-24"),
+            Fields("a", False, DUE.replace(hour=16)),
+            Task("a", False, "2026-12-24"),
+        ),
+        (Task("a", False, "2026-12-24T10:00"), Fields("a", False, DUE.replace(hour=16)), Task("a")),
         (Task("a"), Fields("b"), Task("b")),
         (Task("a", True), Fields("a", False), Task("a", False)),
         (Task("a", False), Fields("a", True), Task("a", False)),
@@ -113,6 +119,7 @@ CHRISTMAS = "2026-12-24"
         (Task("a", True, CHRISTMAS), Fields("a", True, DUE),
          Base(Task("a", True), Fields("a", True))),
         (Task("a"), Fields("b"), Base(Task(""), Fields(""))),
+        (Task("a", True, CHRISTMAS), Fields("a", True), None),  # kept back
     ],
 )  # fmt: skip
 def test_in_both_directions_only_what_both_say_is_agreed(
