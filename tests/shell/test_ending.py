@@ -8,7 +8,7 @@ import pytest
 
 from omisync import errors, file, sync
 from omisync.core import remains
-from omisync.store import Store
+from omisync.store import Store, schema
 
 if TYPE_CHECKING:
     from person import Clock, Person
@@ -234,6 +234,7 @@ async def test_a_sync_is_idle_only_where_nothing_else_is_so(settled: Person, clo
         "listing": None,
         "due_at": None,
         "remarks": [],
+        "format": schema.VERSION,
     }
 
 
