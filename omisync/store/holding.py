@@ -219,7 +219,8 @@ def check_place(path: Path) -> None:
         NoRoom: the disk is full.
         StoreUnusable: the folder, the store or its lock cannot be written.
     """
-    folder = next(place for place in path.absolute().parents if place.exists())
+    # What is within a folder that may not be entered counts as not there.
+    folder = next(place for place in path.absolute().parents if os.access(place, os.F_OK))
     _check_writable(path, folder, os.W_OK | os.X_OK)
     disk = os.statvfs(folder)
     if disk.f_bavail * disk.f_frsize < LEAST_ROOM:

@@ -274,10 +274,11 @@ def test_a_place_that_is_closed_is_named(nobody: Path, part: str) -> None:
 
 
 @needs_root
-def test_a_place_that_cannot_be_made_is_named(nobody: Path) -> None:
-    """The folder of the store is not there yet, and the one around it is closed."""
+@pytest.mark.parametrize("mode", [0o555, 0o444, 0o000])
+def test_a_place_that_cannot_be_made_is_named(nobody: Path, mode: int) -> None:
+    """The folder of the store is not there yet, or not to be seen: the one around it is closed."""
     os.seteuid(0)
-    nobody.chmod(0o555)
+    nobody.chmod(mode)
     os.seteuid(NOBODY)
     path = nobody / "omisync" / "lists" / "todo.db"
     with pytest.raises(StoreUnusable, match="cannot be written: Permission denied") as caught:
