@@ -116,10 +116,13 @@ async def _work(run: Run, queue: deque[Unit]) -> None:
         run.halt = True
         run.wait_for("write")
         return
+    refused = len(run.refused)
     try:
         queue.extendleft(reversed(await unit()))
     except (RateLimited, Unreachable, KeyProblem, WrongServer) as error:
         run.halt = True
         run.trouble(error)
+    if refused < len(run.refused) == creates.REFUSALS - 1:
+        queue.rotate()  # odd ones stand together: before the last refusal, try what stands apart
     if run.unlucky >= BAD_LUCK or (run.unlucky and run.is_late()):
         run.halt = True

@@ -713,7 +713,7 @@ async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) 
     told = history(person, 10)
     keys = {one.key for one in told}
     assert [one.event for one in told] == ["task.parked"] * 3 + ["task.retried"] * 3
-    assert [one.text for one in told] == ["t0", "t1", "t2"] * 2
+    assert [one.text for one in told] == ["t0", "t1", "t10"] * 2
     assert all(one.at == person.clock.now for one in told)
     assert len(keys) == 3
     assert None not in keys
@@ -763,11 +763,14 @@ async def test_a_named_task_costs_one_request_more(person: Person, refused: int)
     assert [status for method, status in person.sent() if method == "POST"] == [422, 200]
 
 
-async def test_odd_tasks_at_the_top_of_a_first_list_hold_up_none_below(person: Person) -> None:
-    """After three that were named one by one the last of the others is tried."""
+@pytest.mark.parametrize("names", [True, False])
+async def test_odd_tasks_at_the_top_of_a_first_list_hold_up_none_below(
+    person: Person, names: bool
+) -> None:
+    """Before the third is told as the server's fault, the last of the others are tried."""
     odd = [f"t{n}" for n in range(6)]
     person.sandbox.refuse = dict.fromkeys(odd, 422)
-    person.sandbox.names_all = False
+    person.sandbox.names_all, person.sandbox.names_culprit = False, names
     person.write("".join(f"- [ ] t{n}\n" for n in range(12)))
     outcome = await person.cycle()
     assert outcome.code == errors.PARKED
