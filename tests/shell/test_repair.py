@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +37,12 @@ async def repaired(person: Person, **how: bool) -> sync.Repaired:
     """Repair, as a process of its own would."""
     async with person.desk() as desk:
         return await sync.repair(desk, **how)
+
+
+def keys(person: Person) -> dict[str, str]:
+    """Return the key of each text that has a row."""
+    with Store.open(person.store_path) as store:
+        return {link.seen.text: link.key for link in store.links()}
 
 
 async def test_a_lost_store_is_made_anew(ahead: Person) -> None:
@@ -227,16 +234,32 @@ async def test_a_line_without_an_item_is_linked_too(person: Person) -> None:
     person.write("- [ ] stays\n- [x] comes back\n- [ ] refused\n")
     for text in ("comes back", "refused"):
         person.sandbox.add(text)
+    former = keys(person)
     found = await repaired(person)
     assert found.kept == 1
     assert {entry.task.text for entry, _ in found.linked} == {"comes back", "refused"}
     assert (found.lines, found.items) == ((), ())
+    assert keys(person) == former
     person.sandbox.refuse.clear()
     assert (await person.settle()).code == errors.OK
     assert person.omi() == {"stays": False, "comes back": True, "refused": False}
     with Store.open(person.store_path) as store:
         assert [link.seen.text for link in store.links()] == ["stays", "comes back", "refused"]
         assert all(link.remote_id and not link.parked for link in store.links())
+
+
+@pytest.mark.parametrize(("direction", "theirs"), [("push", "mine"), ("two-way", "their words")])
+async def test_a_line_that_names_an_item_meets_other_words(
+    person: Person, direction: str, theirs: str
+) -> None:
+    """They are as new as those of the line where both sides are to agree."""
+    person.settings = f'[sync]\ndirection = "{direction}"\nprefer = "remote"\n'
+    named = person.sandbox.add("their words")
+    person.write(f"- [ ] mine omi:{named.id}\n")
+    assert len((await repaired(person)).linked) == 1
+    await person.settle()
+    assert named.description == theirs
+    assert person.todo.read_text() == f"- [ ] {theirs} omi:{named.id}\n"
 
 
 async def test_what_may_be_the_item_of_a_line_is_nobody_elses(person: Person) -> None:
@@ -253,14 +276,63 @@ async def test_what_may_be_the_item_of_a_line_is_nobody_elses(person: Person) ->
     assert person.omi() == {"a": False, "b": False}
 
 
-async def test_a_line_that_came_back_is_left_to_the_sync(person: Person) -> None:
-    """It opens the item again that the removal had finished; a repair would leave that finished."""
+@pytest.mark.parametrize("days", [0, 100])
+async def test_a_line_that_came_back_is_left_to_the_sync(person: Person, days: int) -> None:
+    """It opens the item again that the removal had finished, or makes another after months."""
     person.write("- [ ] first\n- [ ] book flight\n")
     await person.settle()
     person.write("- [ ] first\n")
     await person.settle()
+    person.clock.pass_by(days * 86400)
     person.write("- [ ] first\n- [ ] book flight\n")
     found = await repaired(person)
     assert (found.kept, found.linked) == (1, ())
     await person.settle()
-    assert person.omi() == {"first": False, "book flight": False}
+    flights = [one for one in person.sandbox.items.values() if one.description == "book flight"]
+    assert [one.completed for one in flights] == ([True, False] if days else [False])
+
+
+@pytest.mark.parametrize(
+    ("on_removal", "line"),
+    [
+        ("complete", "- [x] book flight"),
+        ("complete", "- [ ] book flight omi:{}"),
+        ("keep", "- [ ] book flight"),
+    ],
+)
+async def test_a_line_that_opens_nothing_unasked_is_linked(
+    person: Person, on_removal: str, line: str
+) -> None:
+    """It is finished as its item is, or names that, or the item was left open."""
+    person.settings = f'[sync]\non_removal = "{on_removal}"\n'
+    person.write("- [ ] first\n- [ ] book flight\n")
+    await person.settle()
+    flight = item(person, "book flight")
+    person.write("- [ ] first\n")
+    await person.settle()
+    person.write(f"- [ ] first\n{line.format(flight.id)}\n")
+    found = await repaired(person)
+    assert [one.id for _, one in found.linked] == [flight.id]
+
+
+async def test_links_whose_item_omi_does_not_show_are_told(person: Person) -> None:
+    """Those that are linked and not listed; a list with holes tells of none."""
+    person.write("- [ ] a\n- [ ] gone\n")
+    await person.settle()
+    del person.sandbox.items[item(person, "gone").id]
+    found = await repaired(person)
+    assert ([one.seen.text for one in found.unlisted], found.complete) == (["gone"], True)
+    person.sandbox.add("a row without an id cannot be read", item_id="")
+    found = await repaired(person)
+    assert (found.unlisted, found.complete) == ((), False)
+
+
+async def test_a_repair_finds_what_stands_behind_many_locked_items(
+    person: Person, clock: Clock
+) -> None:
+    """Of each page a quarter is left out: a usual reading would end with the first."""
+    for n in range(1500):
+        then = datetime.fromtimestamp(clock.now - 86400 - 60 * n, UTC)
+        person.sandbox.add(f"old {n}", created_at=then).locked = n % 4 == 0
+    person.write("- [ ] old 1499\n")
+    assert len((await repaired(person)).linked) == 1
