@@ -14,16 +14,24 @@ if TYPE_CHECKING:
     from omisync.store import Store
 
 
-def observed(config: Config, document: Document, store: Store, now: float) -> plan.Observation:
-    """Return what the file says and the store knows."""
-    return plan.Observation(
+def observed(
+    config: Config, document: Document, store: Store | None, now: float
+) -> plan.Observation:
+    """Return what the file says and what the store, if there is one yet, knows."""
+    said = plan.Observation(
         entries=document.entries,
-        links=store.links(),
+        links=(),
         now=now,
-        tombstones=store.tombstones(now, kept=config.two_way),
-        pending={intent.key: intent.fields.description for intent in store.intents()},
         blank=_is_blank(document),
         unread=[notice.unread for notice in document.notices if notice.unread is not None],
+    )
+    if store is None:
+        return said
+    return replace(
+        said,
+        links=store.links(),
+        tombstones=store.tombstones(now, kept=config.two_way),
+        pending={intent.key: intent.fields.description for intent in store.intents()},
     )
 
 

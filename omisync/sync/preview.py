@@ -31,10 +31,7 @@ def preview(
     if store is not None:
         owner.check_bound(store, config)
     document = formats.parsed(config, file.read(config.todo_path))
-    if store is None:
-        seen = plan.Observation(document.entries, (), now)  # nothing could be removed
-    else:
-        seen = observing.observed(config, document, store, now)
+    seen = observing.observed(config, document, store, now)
     if listing is not None:
         seen = observing.met(seen, listing)
     rules = policy(config, 0.0)

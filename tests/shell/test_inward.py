@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
-    from person import Person
+    from person import Clock, Person
 
     from omisync.sandbox import Item
 
@@ -107,12 +107,14 @@ async def test_a_write_that_was_cut_short_is_found_out(both: Person, step: str, 
 
 
 @pytest.mark.parametrize("how", ["repair", "push"])
+@pytest.mark.parametrize("typed", ["", "- [ ] typed\n"])
 async def test_a_write_that_was_cut_short_is_found_out_by_others_too(
-    both: Person, how: str
+    both: Person, how: str, typed: str
 ) -> None:
     """A repair, and a cycle of the other direction, know the new line for what it is."""
     both.sandbox.add("theirs")
     await stopped(both, "file.swapped")
+    both.write(read(both) + typed)
     if how == "push":
         both.settings = TWO_WAY.replace("two-way", "push")
         assert (await both.cycle()).code == errors.OK
@@ -122,7 +124,7 @@ async def test_a_write_that_was_cut_short_is_found_out_by_others_too(
             assert (await sync.repair(desk)).linked == ()
     assert fact(both, "writing") is None
     assert (await both.settle()).code == errors.OK
-    assert len(both.omi()) == 5
+    assert len(both.omi()) == 5 + bool(typed)
 
 
 async def test_a_link_that_was_made_meanwhile_stays(both: Person) -> None:
@@ -940,6 +942,54 @@ async def test_of_another_list_nothing_is_remembered(person: Person, on_removal:
     person.sent()
     await person.settle()
     assert {method for method, _ in person.sent()} == {"GET"}
+
+
+async def in_an_outage(person: Person, text: str, **how: object) -> None:
+    """Save the file while Omi is out of reach, and look at it."""
+    person.write(text)
+    person.sandbox.fault_rate({"reset_before": 1.0})
+    assert (await person.cycle(now=True, **how)).code == errors.TEMPORARY
+    person.sandbox.fault_rate({})
+
+
+async def test_a_list_whose_finished_lines_were_cleared_away_is_the_same_list(
+    person: Person,
+) -> None:
+    """Nothing is removed in Omi with those: what an open line says is remembered."""
+    person.settings = TWO_WAY
+    done = "".join(f"- [x] task {n}\n" for n in range(6))
+    person.write(f"- [ ] {FORMER}\n{done}")
+    await person.settle()
+    await in_an_outage(person, f"- [ ] {LATER}\n")
+    assert link(person, LATER).remote_id == item(person, FORMER).id
+
+
+async def test_a_line_is_known_by_where_it_stood_last(person: Person) -> None:
+    """Moved while Omi is out of reach: its section and its place are remembered."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n- [ ] b\n\n# Later\n\n- [ ] c\n")
+    await person.settle()
+    await in_an_outage(person, "- [ ] b\n\n# Later\n\n- [ ] c\n- [ ] a\n")
+    moved = link(person, "a")
+    assert (moved.section, moved.rank > link(person, "c").rank) == ("Later", True)
+
+
+async def test_a_line_that_was_back_in_an_outage_has_all_its_grace_anew(
+    person: Person, clock: Clock
+) -> None:
+    """What it was absent before that counts for nothing."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n- [ ] b\n")
+    await person.settle()
+    for text in ("- [ ] b\n", "- [ ] a\n- [ ] b\n", "- [ ] b\n"):
+        clock.pass_by(1000)
+        if "a" in text:
+            await in_an_outage(person, text, grace=1500.0)
+        else:
+            person.write(text)
+            await person.cycle(now=True, grace=1500.0)
+    assert link(person, "a").absent_since == clock.now
+    assert person.omi() == {"a": False, "b": False}
 
 
 @pytest.mark.parametrize("blocked", [False, True])

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from person import history
+from person import history, item
 
 from omisync import config as configs
 from omisync import errors, sync
+from omisync.core.model import TWIN, Fields, Gate, Task, Tombstone
 from omisync.core.plan import Adopt, ChangeLocal
 from omisync.sandbox import Sandbox
 from omisync.show.steps import steps
@@ -181,6 +182,56 @@ async def test_a_plan_leaves_out_what_the_file_cannot_say(person: Person) -> Non
     assert "'unpack' was deleted in Omi, and its line cannot go" in told.message
 
 
+async def test_a_plan_tells_all_in_the_order_of_the_lines(person: Person) -> None:
+    """What is odd about a line, what is no task any more, and what no line can be made to say."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n- [ ] buy milk <!-- ` -->\n- [ ] c\n- [ ] d\n")
+    await person.settle()
+    milk = item(person, "buy milk")
+    milk.description, milk.completed = "x ` y", True
+    person.write("- [ ] a due:tomorrow\n- [ ] buy milk <!-- ` -->\n- c\n- [ ] d\n")
+    config = configs.load(person.configure(), person.environ)
+    listing = await sync.glance(config, person.environ)
+    with Store.open(person.store_path) as store:
+        document, decided = sync.preview(config, store, person.clock.now, listing)
+    assert [one.line for one in document.notices] == [1, 2, 3]
+    assert sorted(ops(decided)) == [
+        ("ChangeLocal", "buy milk"),
+        ("ChangeRemote", "a due:tomorrow"),
+        ("RemoveRemote", "c"),
+    ]
+
+
+async def test_a_twin_is_planned_to_go_once(person: Person) -> None:
+    """It has nothing to do with what comes right after what is linked."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n")
+    await person.settle()
+    stone = Tombstone("twin-x", "x", Task("b"), Fields("b"), TWIN, person.clock.now, counted=False)
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_tombstones([stone])
+    config = configs.load(person.configure(), person.environ)
+    assert ops(shown(person, await sync.glance(config, person.environ))) == [("DropTwin", "b")]
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_plan_brings_nothing_in_beside_a_line_that_is_not_read(
+    person: Person, *, first: bool
+) -> None:
+    """It may be that of the item, also where nothing was ever synced."""
+    person.settings = TWO_WAY
+    if not first:
+        person.write("- [ ] a\n")
+        await person.settle()
+    person.sandbox.add("e")
+    person.write("[ ] e\n\n- [ ] a\n")
+    config = configs.load(person.configure(), person.environ)
+    decided = shown(person, await sync.glance(config, person.environ))
+    assert (decided.arrivals, decided.beside) == (0, 1)
+    await person.settle()
+    assert person.todo.read_text() == "[ ] e\n\n- [ ] a\n"
+
+
 async def test_a_line_that_was_removed_while_its_item_was_edited(person: Person) -> None:
     """It is written again, as the plan says and the log too: not as something new."""
     person.settings = TWO_WAY
@@ -278,6 +329,45 @@ async def test_a_glance_needs_a_key_as_a_sync_does(person: Person) -> None:
     person.key = ""
     person.write("- [ ] a\n")
     assert (await person.cycle()).code == errors.OK
+
+
+@pytest.mark.parametrize(("wait", "asks"), [(100.0, False), (0.5, False), (0.0, True)])
+async def test_a_glance_minds_the_gate(person: Person, wait: float, *, asks: bool) -> None:
+    """Where a sync would wait for it nothing is asked, and for how long is told."""
+    config = configs.load(person.configure(), person.environ)
+    with Store.open(config.store_path) as store:
+        with store.transaction():
+            store.put_gate(Gate("read", person.clock.now, 1000.0, 120))
+            store.put_gate(Gate("write", person.clock.now, 9000.0))
+        person.clock.pass_by(1000.0 - wait)
+        if asks:
+            await sync.glance(config, person.environ, store, person.clock.now)
+            return
+        with pytest.raises(errors.RateLimited) as limited:
+            await sync.glance(config, person.environ, store, person.clock.now)
+    told = limited.value
+    assert (told.bucket, told.retry_after, told.limit) == ("read", pytest.approx(wait), 120)
+    assert person.sent() == []
+
+
+async def test_a_glance_minds_the_account(person: Person) -> None:
+    """The key that last worked is not asked about; another one has to show what is known."""
+    person.write("- [ ] a\n")
+    await person.settle()
+    config = configs.load(person.configure(), person.environ)
+    other = "omi_dev_another_key_00001"
+    person.sandbox.keys[other] = person.sandbox.keys[person.key]
+    environ = person.environ | {"OMI_API_KEY": other}
+    with Store.open(person.store_path) as store:
+        assert (await sync.glance(config, environ, store, person.clock.now)).complete
+        person.sandbox.items.clear()
+        assert (await sync.glance(config, person.environ, store, person.clock.now)).complete
+        with pytest.raises(errors.OtherAccount, match="none of the 1 linked tasks is in it"):
+            await sync.glance(config, environ, store, person.clock.now)
+        store.put_fact("fingerprint", None)
+        assert (await sync.glance(config, environ, store, person.clock.now)).complete
+    with Store.open(person.home / "new.db") as store:
+        assert (await sync.glance(config, environ, store, person.clock.now)).complete
 
 
 async def test_a_flood_is_more_than_25_lines_at_a_first_meeting(person: Person) -> None:
