@@ -133,7 +133,7 @@ def _remember_lines(run: Run) -> None:
         read = [
             links[row.key].but(seen=row.seen, section=row.section, rank=row.rank, absent_since=None)
             for row in decided.rows
-            if row.key in links and not row.is_absent
+            if not row.is_absent
         ]
         if read and not decided.removal.drastic:  # else this may be another list
             _forget_settled(run.store)
