@@ -82,7 +82,7 @@ async def change(
 def _settle_as_it_was(run: Run, op: ChangeRemote, event: str) -> None:
     """Settle a line whose item was only asked for, and is there."""
     base = Base(op.entry.task, _base(op.link).remote)
-    run.settle(event, op.link.but(base=base, failures=0, doubt=frozenset()))
+    run.settle(event, op.link.but(base=base, doubt=frozenset()))
     run.succeeded()
 
 

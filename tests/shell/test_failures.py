@@ -149,6 +149,20 @@ async def test_a_line_that_comes_back_is_recorded(settled: Person) -> None:
     assert (row.base.local, row.base.remote.completed) == (row.seen, True)
 
 
+async def test_a_line_that_comes_back_is_settled_as_it_is_written_now(person: Person) -> None:
+    """It says its date in another way: nothing is sent, and that is what both sides agree on."""
+    person.settings = '[sync]\non_removal = "keep"\ntimezone = "UTC"\n'
+    for text in ("- [ ] a due:2026-12-24T09:00\n", "", "- [ ] a due:2026-12-24T10:00+01:00\n"):
+        person.write(f"{text}- [ ] stay\n")
+        person.sent()
+        outcome = await person.cycle()
+    assert outcome.counts == {"task.revived": 1}
+    assert {method for method, _ in person.sent()} == {"GET"}
+    row = link(person, "a")
+    assert row.base is not None
+    assert row.base.local == row.seen
+
+
 async def unlisted(person: Person, line: str) -> str:
     """Let Omi's list no longer show the item of a settled line; return its id."""
     person.settings = TWO_WAY

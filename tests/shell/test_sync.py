@@ -745,10 +745,10 @@ async def test_lines_that_come_back_cost_one_look(person: Person) -> None:
     assert person.sent() == [("GET", 200)] * 2
 
 
-async def left_in_omi(person: Person) -> Item:
+async def left_in_omi(person: Person, line: str = "- [ ] milk\n") -> Item:
     """Take a line out of the file whose item is kept in Omi; return that."""
-    person.settings = KEEP
-    person.write("- [ ] other\n- [ ] milk\n")
+    person.settings = f'{KEEP}timezone = "UTC"\n'
+    person.write(f"- [ ] other\n{line}")
     await person.settle()
     (milk,) = [one for one in person.sandbox.items.values() if one.description == "milk"]
     person.write("- [ ] other\n")
@@ -759,18 +759,21 @@ async def left_in_omi(person: Person) -> Item:
 @pytest.mark.parametrize("what", ["ticked", "deleted", "locked"])
 async def test_a_line_comes_back_to_what_became_of_its_item(person: Person, what: str) -> None:
     """It is opened again as it would be without the app; what that deleted is made anew."""
-    milk = await left_in_omi(person)
+    milk = await left_in_omi(person, "- [ ] milk due:2026-12-24T09:00\n")
     if what == "ticked":
         milk.completed = True
     elif what == "locked":
         milk.locked = True
     else:
         del person.sandbox.items[milk.id]
-    person.write("- [ ] other\n- [ ] milk\n")
+    person.write("- [ ] other\n- [ ] milk due:2026-12-24T10:00+01:00\n")
     outcome = await person.settle()
     assert (outcome.code, outcome.parked) == (errors.OK, ())
     assert person.omi() == {"other": False, "milk": False}
     assert (milk.id in person.sandbox.items) is (what != "deleted")
+    row = link(person, "milk")
+    assert row.base is not None
+    assert (row.base.local, row.failures, row.doubt) == (row.seen, 0, frozenset())
     person.sent()
     assert (await person.cycle()).counts == {}
     assert person.sent() == []
