@@ -10,9 +10,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
-from person import history, link
+from person import history, item, link
 from rawserver import CLOSE, RawServer, http
 
 from omisync import errors, sync
@@ -175,8 +176,7 @@ async def test_a_task_that_omi_took_and_does_not_show_is_parked(
     settled.write("- [ ] first\n- [ ] a\n- [ ] b\n")
     outcome = await settled.cycle()
     assert (outcome.counts, outcome.waiting) == ({"task.created": 1}, 1)
-    for item in settled.sandbox.items.values():
-        item.hidden = item.description == "b"
+    item(settled, "b").hidden = True
     assert (await settled.cycle()).retry_at == clock.now + 2
     clock.pass_by(2)
     outcome = await settled.cycle()
@@ -300,6 +300,31 @@ async def test_an_edit_in_the_app_before_an_item_was_found_stays(settled: Person
     assert settled.omi() == dict.fromkeys(("first", "a", "b", "c"), False)
 
 
+async def test_an_edit_in_the_app_before_an_item_was_found_comes_in(person: Person) -> None:
+    """In two-way it is as new as what the line says, also of a date that was not sent."""
+    person.settings = '[sync]\ndirection = "two-way"\nprefer = "remote"\n'
+    person.write("- [ ] first\n")
+    await person.settle()
+    person.write("- [ ] first\n- [x] a due:2027-01-01\n- [ ] b\n")
+    person.sandbox.fault_next("reset_after", method="POST")
+    await person.cycle(now=True)
+    item(person, "a").due_at = datetime(2026, 12, 24, 9, tzinfo=UTC)
+    item(person, "b").completed = True
+    await person.settle()
+    assert person.todo.read_text() == "- [ ] first\n- [x] a due:2026-12-24\n- [x] b\n"
+    assert person.omi() == {"first": False, "a": True, "b": True}
+
+
+async def test_a_line_that_is_opened_before_its_item_was_found_opens_that(settled: Person) -> None:
+    """It was sent as a finished one, and is there as that."""
+    settled.write("- [ ] first\n- [x] a\n")
+    settled.sandbox.fault_next("reset_after", method="POST")
+    await settled.cycle()
+    settled.write("- [ ] first\n- [ ] a\n")
+    assert (await settled.settle()).code == errors.OK
+    assert settled.omi() == {"first": False, "a": False}
+
+
 async def test_what_a_found_item_lacks_is_sent(settled: Person) -> None:
     """It may be one of the same words that was made elsewhere meanwhile."""
     settled.write("- [ ] first\n- [ ] a due:2027-05-01\n- [x] b\n")
@@ -335,8 +360,9 @@ async def test_an_item_that_was_there_before_is_none_of_ours(settled: Person, cl
     assert sorted(states) == [False, True]
 
 
+@pytest.mark.parametrize("days", [0, 100])
 async def test_the_item_of_a_former_round_is_none_of_the_next(
-    settled: Person, clock: Clock
+    settled: Person, clock: Clock, days: int
 ) -> None:
     """Nothing could be read before the create, and its answer was lost, without effect."""
     settled.write("- [ ] first\n- [ ] water the plants\n")
@@ -345,6 +371,7 @@ async def test_the_item_of_a_former_round_is_none_of_the_next(
     for text in ("- [ ] first\n- [x] water the plants\n", "- [ ] first\n"):
         settled.write(text)
         await settled.cycle()
+    clock.pass_by(days * DAY)
     settled.sandbox.retry_after = 1800
     settled.sandbox.fault_next("429", method="GET")
     settled.write("- [ ] first\n- [ ] other\n")
@@ -596,9 +623,11 @@ async def test_a_row_that_makes_no_sense_may_be_any_line(person: Person, directi
     assert there >= {"mine", "more", "last"}
 
 
-async def test_without_a_date_a_create_is_looked_for_further_back(person: Person) -> None:
+async def test_without_a_date_a_create_is_looked_for_further_back(
+    person: Person, clock: Clock
+) -> None:
     """A server that tells no time may be hours behind: the window would lie in its future."""
-    then = datetime.fromtimestamp(person.clock.now - 36_000, UTC).isoformat()
+    then = datetime.fromtimestamp(clock.now - 36_000, UTC).isoformat()
     made = {"id": "x", "description": "mine", "completed": False, "created_at": then}
     empty, failed, found = http(200, []), http(500, {"detail": "no"}), http(200, [made])
     async with RawServer((empty, empty, failed, empty, found)) as server:
@@ -607,6 +636,9 @@ async def test_without_a_date_a_create_is_looked_for_further_back(person: Person
         assert (await person.settle()).code == errors.OK
         assert link(person, "mine").remote_id == "x"
         assert len(server.seen) == 5
+        start = re.search(rb"start_date=([^& ]+)", server.seen[-1])
+    assert start is not None
+    assert datetime.fromisoformat(unquote(start[1].decode())).timestamp() < clock.now - DAY
 
 
 async def test_an_element_that_was_not_sent_is_none(person: Person) -> None:

@@ -335,11 +335,15 @@ async def test_the_item_of_a_removed_line_proves_an_account(settled: Person) -> 
     assert (await settled.settle()).code == errors.OK
 
 
-async def test_a_list_that_was_cleared_keeps_to_its_account(settled: Person) -> None:
+@pytest.mark.parametrize("days", [0, 100])
+async def test_a_list_that_was_cleared_keeps_to_its_account(
+    settled: Person, clock: Clock, days: int
+) -> None:
     """What was put away knows it: else new lines would go to whoever's key is given."""
     settled.write("")
     for _ in range(2):
         await settled.cycle(allow_removals=True)
+    clock.pass_by(days * 86_400)
     items = dict(settled.sandbox.items)
     settled.sandbox.items.clear()
     settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]
@@ -366,10 +370,14 @@ async def test_a_create_in_doubt_is_looked_for_with_its_own_key(person: Person) 
     items = dict(person.sandbox.items)
     person.sandbox.items.clear()
     person.sandbox.add("new", created_at=datetime.fromtimestamp(person.clock.now - 9_999, UTC))
+    person.sandbox.add("of somebody else")
     outcome = await person.settle()
     assert outcome.code == errors.BAD_KEY
     person.sandbox.items.clear()
-    assert "what became of it is not known yet" in outcome.troubles[0].message
+    assert outcome.troubles[0].message == (
+        "This looks like another account: a task was sent with another key, and what became of it"
+        " is not known yet"
+    )
     person.sandbox.items.update(items)
     person.key = key
     assert (await person.settle()).code == errors.OK
