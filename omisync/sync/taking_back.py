@@ -54,9 +54,8 @@ def undo(desk: Desk) -> str:
     try:
         former = copy.read_bytes()
     except OSError as error:
-        reason = error.strerror or str(error)
         raise UsageError(
-            f"The former version {copy} cannot be read ({reason}); {path} is left as it is",
+            f"The former version {copy} cannot be read ({error.strerror}); {path} is left as it is",
             _kept(desk, copy),
         ) from None
     known = tuple(store.links())

@@ -14,6 +14,8 @@ from omisync.core.model import Clash
 from omisync.errors import FileChanged, FileUnusable, UsageError
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from person import Person
 
     from omisync.sync import Desk
@@ -269,6 +271,75 @@ async def test_what_is_open_elsewhere_is_undone_later(both: Person) -> None:
     assert both.todo.read_text() == before
     await both.settle()
     assert both.todo.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("new", "stay"),
+    [
+        ([], ""),
+        (
+            ["c"],
+            "; 1 item that came in with it stays in Omi alone, until a line says the same again",
+        ),
+        (
+            ["c", "d"],
+            "; 2 items that came in with it stay in Omi alone, until a line says the same again",
+        ),
+    ],
+)
+async def test_what_stays_in_omi_is_told(both: Person, new: list[str], stay: str) -> None:
+    """How many items have no line any more, and for how long."""
+    item(both, "a").completed = True
+    for text in new:
+        both.sandbox.add(text)
+    await both.settle()
+    async with both.desk() as desk:
+        said = sync.undo(desk)
+    assert said == f"{both.todo} is as it was before omisync last wrote to it{stay}"
+
+
+async def test_an_undo_that_is_refused_leaves_nothing(both: Person) -> None:
+    """No write under way; it can be made later."""
+    before = both.todo.read_text()
+    both.sandbox.add("one")
+    await both.settle()
+    other = both.home / "other name.md"
+    other.hardlink_to(both.todo)
+    async with both.desk() as desk:
+        with pytest.raises(FileUnusable):
+            sync.undo(desk)
+        assert desk.store.writing() is None
+        other.unlink()
+        sync.undo(desk)
+    assert both.todo.read_text() == before
+
+
+async def test_a_save_that_finds_no_place_beside_an_undo_is_kept(both: Person) -> None:
+    """Saved by its name and by a hand that held it: where the older save is kept is told."""
+    both.sandbox.add("one")
+    await both.settle()
+    after = both.todo.read_text()
+    held: list[TextIO] = []
+
+    def save(step: str) -> None:
+        if step == "file.checked" and not held:
+            held.append(both.todo.open("r+", encoding="utf-8"))
+        elif step == "file.swapped":
+            held[0].write("- [ ] A")
+            held[0].close()
+            both.write("- [ ] typed\n")
+
+    both.trace = save
+    async with both.desk() as desk:
+        with pytest.raises(FileChanged) as changed:
+            sync.undo(desk)
+    both.trace = None
+    assert both.todo.read_text() == "- [ ] typed\n"
+    *_, kept = file.copies(both.home / "state" / "todo.db.copies", "todo.md")
+    assert kept.read_text() == after.replace("- [ ] a", "- [ ] A")
+    assert changed.value.message.endswith(
+        f" saved meanwhile. {both.todo} was saved twice at once; the older save is kept as {kept}"
+    )
 
 
 async def cut_short(person: Person) -> None:
