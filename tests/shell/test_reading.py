@@ -220,6 +220,7 @@ async def test_an_edit_that_waits_for_a_look_says_so(both: Person, clock: Clock)
         "1 change waits for a look at Omi: its list was read so often within the last hour that"
         " the next reading waits"
     )
+    assert trouble.advice == "it is read by itself then; `omisync --once` reads it at once"
     last = fact(both, "last")
     assert isinstance(last, dict)
     assert last["failing_since"] is None
@@ -227,6 +228,20 @@ async def test_an_edit_that_waits_for_a_look_says_so(both: Person, clock: Clock)
     assert delay(outcome, 20, clock.now, 1.0) == outcome.retry_at - clock.now
     clock.pass_by(outcome.retry_at - clock.now)
     assert (await both.cycle()).counts == {"task.changed": 1}
+
+
+async def test_a_line_that_comes_back_waits_for_a_look_too(both: Person) -> None:
+    """Its item was left in Omi, and may be gone by now: it is counted beside an edit."""
+    both.settings += 'on_removal = "keep"\n'
+    for text in ("- [ ] a\n- [ ] b\n", "- [ ] a\n"):
+        both.write(text)
+        await both.settle()
+    spend(both, 60)
+    both.write("- [x] a\n- [ ] b\n")
+    (trouble,) = (await unfinished(both, errors.ListUnread, 0)).troubles
+    assert trouble.message.startswith("2 changes wait for a look at Omi: ")
+    await both.settle()
+    assert both.omi() == {"a": True, "b": False}
 
 
 async def test_a_new_line_waits_for_no_look(both: Person) -> None:
