@@ -504,6 +504,36 @@ async def test_a_first_sync_that_fails_reads_a_long_list_once(person: Person, cl
     assert link(person, "newer").remote_id is not None
 
 
+async def test_a_first_reading_serves_as_long_as_it_is_paid_for(
+    person: Person, clock: Clock
+) -> None:
+    """A minute for each read that it cost, however often was looked since, and from the start."""
+    person.write("- [ ] new\n")
+    async with person.desk() as desk:
+        reads = []
+        for wait in (0, 50, 50, 30, 0):
+            person.sandbox.fault_next("403", method="POST")
+            person.write(f"{person.todo.read_text()}\n")
+            await sync.cycle(desk)
+            reads.append([method for method, _ in person.sent()].count("GET"))
+            clock.pass_by(wait)
+    assert reads == [2, 1, 1, 1, 2]
+
+
+async def test_a_line_that_names_an_item_is_looked_for_in_all_of_omi(
+    person: Person, clock: Clock
+) -> None:
+    """What was read before, while nothing was linked, did not know of the id."""
+    old = person.sandbox.add("old", created_at=datetime.fromtimestamp(clock.now - DAY, UTC))
+    async with person.desk() as desk:
+        for line, fault in (("- [ ] new\n", "403"), (f"- [ ] new omi:{old.id}\n", None)):
+            person.write(line)
+            person.sandbox.fault_next(fault, method="POST")
+            await sync.cycle(desk)
+    assert link(person, "new").remote_id == old.id
+    assert len(person.sandbox.items) == 1
+
+
 async def test_a_first_sync_finds_what_stands_behind_many_locked_items(
     person: Person, clock: Clock
 ) -> None:
