@@ -182,7 +182,7 @@ def _changed(run: Run, link: Link, patch: Patch, item: RemoteItem) -> Link:
     )
 
 
-def _described(patch: Patch, *, stays: bool = False) -> str:
+def _described(patch: Patch, *, stays: bool) -> str:
     """Return what a patch does, in a few words: ``reworded, ticked, due date set``.
 
     ``stays`` tells that the server did not clear the date.

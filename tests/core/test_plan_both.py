@@ -428,9 +428,7 @@ def test_an_open_line_that_names_a_finished_item_opens_it_again() -> None:
     decided = made([line], [], [done])
     (op,) = decided.ops
     assert isinstance(op, Adopt)
-    assert [(one.field, one.kept_value, one.lost_value) for one in decided.clashes] == [
-        ("completed", "open", "done")
-    ]
+    assert decided.clashes == (Clash(op.link.key, "a", "completed", "remote", "open", "done"),)
     (then,) = made([line], [op.link], [done]).ops
     assert isinstance(then, ChangeRemote)
     assert then.patch == Patch(completed=False)
@@ -1367,12 +1365,14 @@ def test_what_an_item_still_says_is_another_machines_line(told: dict[str, object
     assert [line.line for line in decided.deferred] == [2] * fails
 
 
-def test_a_line_that_is_not_read_stands_for_an_item_that_is_not_linked() -> None:
-    """One item: another of the same words comes in as always."""
-    there = [item("y", "milk"), item("z", "milk", age=9)]
-    decided = made([], [], there, unread=[entry("milk")])
-    (op,) = decided.ops
-    assert (type(op), op.link.remote_id, decided.beside) == (AddLocal, "y", 1)
+@pytest.mark.parametrize("lines", [1, 2])
+def test_a_line_that_is_not_read_stands_for_an_item_that_is_not_linked(lines: int) -> None:
+    """One item each: others of the same words come in as always."""
+    there = [item("x", "milk", age=20), item("z", "milk", age=9), item("y", "milk")]
+    decided = made([], [], there, unread=[entry("milk", line=n) for n in range(lines)])
+    assert kinds(decided) == [AddLocal] * (3 - lines)
+    assert decided.ops[-1].link.remote_id == "y"
+    assert decided.beside == lines
 
 
 def test_a_refused_task_is_told_of_while_its_line_is_not_read() -> None:
