@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from openapi import check_request
-from person import Clock, Person, fact, link
+from person import Clock, Person, fact, history, link
 
 from omisync import errors
 from omisync.core.model import Fields, Gate
@@ -784,10 +784,68 @@ async def test_a_line_comes_back_though_nobody_can_look(person: Person, fault: F
     """Its item, which may be gone, is asked for by itself; it is not believed to be there."""
     milk = await left_in_omi(person)
     del person.sandbox.items[milk.id]
-    person.write("- [ ] other\n- [ ] milk\n")
+    person.write("- [ ] other\n- [ ] milk\n- [ ] new\n")
     person.sandbox.fault_next(fault, fault, fault, method="GET")
     await person.settle()
-    assert person.omi() == {"other": False, "milk": False}
+    assert person.omi() == {"other": False, "milk": False, "new": False}
+
+
+def shut_reads(person: Person) -> None:
+    """Shut the gate for reads for an hour."""
+    with Store.open(person.store_path) as store, store.transaction():
+        store.put_gate(Gate("read", person.clock(), 3600.0))
+
+
+@pytest.mark.parametrize("new", [[], ["new"]])
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_line_comes_back_while_nobody_may_look(
+    person: Person, new: list[str], *, there: bool
+) -> None:
+    """Its item is asked for by itself at once, and what is new is created beside."""
+    milk = await left_in_omi(person)
+    if not there:
+        del person.sandbox.items[milk.id]
+    shut_reads(person)
+    texts = ["other", "milk", *new]
+    person.write("".join(f"- [ ] {text}\n" for text in texts))
+    person.sent()
+    for _ in range(3):
+        outcome = await person.cycle()
+        assert outcome.troubles == ()
+    assert outcome.code == errors.OK
+    assert {method for method, _ in person.sent()} <= {"PATCH", "POST"}
+    assert person.omi() == dict.fromkeys(texts, False)
+    told = [(one.event, one.detail) for one in history(person, 9) if one.text == "milk"]
+    assert told[-1] == (("task.revived", "") if there else ("task.created", ""))
+
+
+async def test_what_is_new_waits_for_a_look_where_nothing_is_linked(person: Person) -> None:
+    """Though a line that came back beside it does not: the app may have all that is new."""
+    milk = await left_in_omi(person)
+    person.write("# Home\n")
+    await person.cycle()
+    new = person.sandbox.add("new")
+    shut_reads(person)
+    person.write("- [ ] milk\n- [ ] new\n")
+    outcome = await person.cycle()
+    assert (outcome.code, outcome.counts) == (errors.TEMPORARY, {"task.revived": 1})
+    person.clock.pass_by(3600)
+    assert (await person.settle()).code == errors.OK
+    assert [link(person, text).remote_id for text in ("milk", "new")] == [milk.id, new.id]
+    assert len(person.sandbox.items) == 3
+
+
+async def test_a_finished_line_comes_back_unasked_where_no_list_was_read(person: Person) -> None:
+    """A create beside it wanted that list; nothing hangs on it for the finished one."""
+    for text in ("- [x] done\n", ""):
+        person.write(f"- [ ] other\n{text}")
+        await person.cycle()
+    person.write("- [ ] other\n- [x] done\n- [ ] new\n")
+    person.sandbox.fault_next("429", method="GET")
+    person.sent()
+    outcome = await person.cycle()
+    assert outcome.counts == {"task.revived": 1, "task.created": 1}
+    assert person.sent() == [("GET", 429), ("POST", 200)]
 
 
 async def test_lines_come_back_when_writes_are_allowed_again(person: Person) -> None:
