@@ -325,7 +325,7 @@ def _described(op: ChangeLocal) -> str:
     return f"{op.why}: {', '.join(words)}" if words else op.why
 
 
-def _note(written: _Rewritten, event: str, row: Link, detail: str = "") -> None:
+def _note(written: _Rewritten, event: str, row: Link, detail: str) -> None:
     written.rows.append(row)
     written.events.append(Event(0.0, event, row.seen.text, row.key, row.remote_id, detail))
 

@@ -325,6 +325,24 @@ async def test_a_new_line_stands_in_order_with_those_that_are_new_here(
     assert read(person).count("oat milk") == 1
 
 
+async def test_a_new_line_has_its_place_though_others_go_with_the_same_write(both: Person) -> None:
+    """It is counted from the lines that stay."""
+    both.settings += 'inbox_heading = "Inbox"\n'
+    both.write(f"{BEFORE}\n## Inbox\n\n- [ ] first\n")
+    await both.settle()
+    for name in [
+        one.id for one in both.sandbox.items.values() if one.description in {"mow", "stay"}
+    ]:
+        del both.sandbox.items[name]
+    for _ in range(2):
+        await both.cycle(now=True)
+    both.sandbox.add("new")
+    assert (await both.cycle(now=True)).counts == {"line.removed": 2, "line.added": 1}
+    document = markdown.parse(both.todo.read_bytes())
+    with Store.open(both.store_path) as store:
+        assert [row.seen.text for row in store.links()] == [e.task.text for e in document.entries]
+
+
 async def test_many_lines_at_one_place_leave_no_room_between_them(person: Person) -> None:
     """Each comes in alone below the heading, above the same line, and stands in its order."""
     person.settings = TWO_WAY + 'inbox_heading = "Inbox"\n'
