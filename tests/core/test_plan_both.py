@@ -1410,6 +1410,14 @@ def test_each_heir_is_of_one_line() -> None:
     assert {op.link.key: op.link.remote_id for op in ops} == {"k-0": "x", "k-1": "y"}
 
 
+def test_a_line_has_its_heir_beside_one_with_an_item_of_its_own_words() -> None:
+    """The one needs none, and the other is not forgotten for it."""
+    gone = [GONE_ALPHA.but(key=f"k-{n}", rank=n, seen=Task(text)) for n, text in enumerate("bc")]
+    there = [item("x", "b"), item("y", "alpha")]
+    ops = made([entry("b"), entry("c", line=2)], gone, there).ops
+    assert {op.link.key: op.link.remote_id for op in ops} == {"k-0": "x", "k-1": "y"}
+
+
 def test_a_copy_of_a_line_gets_an_id_of_its_own() -> None:
     """However old the item is that the copied id is of: that one has a line."""
     policy = replace(POLICY, ids=True)

@@ -419,16 +419,17 @@ async def test_what_the_file_cannot_say_stays_on_both_sides(
 
 
 async def test_a_new_line_stands_behind_one_that_could_not_go(person: Person) -> None:
-    """What stays keeps its rank, though it was to be taken out by the write that adds the line."""
+    """What stays keeps its rank, though the write that adds the line was to take it out."""
     person.settings = TWO_WAY
-    person.write("- [ ] b\n  <!-- x\n- [ ] a\n")
+    person.write("- [ ] b\n  <!-- x\n- [ ] a\n- [ ] c\n")
     await person.settle()
-    del person.sandbox.items[item(person, "b").id]
+    for text in ("b", "c"):
+        del person.sandbox.items[item(person, text).id]
     for _ in range(2):
         await person.cycle(now=True)
     person.sandbox.add("new")
     outcome = await person.cycle(now=True)
-    assert outcome.counts == {"line.added": 1}
+    assert outcome.counts == {"line.added": 1, "line.removed": 1}
     assert read(person) == "- [ ] b\n  <!-- x\n- [ ] a\n- [ ] new\n"
     with Store.open(person.store_path) as store:
         links = tuple(store.links())
@@ -480,6 +481,17 @@ async def test_what_the_file_cannot_say_keeps_nothing_back(person: Person) -> No
     with Store.open(person.store_path) as store:
         (clashed,) = store.clashes()
     assert (clashed.clash.lost, clashed.clash.lost_value) == ("remote", "x ` y")
+
+
+async def test_what_gives_way_as_no_line_can_say_it_is_not_told_beside(person: Person) -> None:
+    """Omi's word counts more, but there the line's is written; other lines are sent too."""
+    person.settings = f'{TWO_WAY}prefer = "remote"\n'
+    person.write("- [ ] buy milk <!-- ` -->\n- [ ] a\n")
+    await person.settle()
+    item(person, "buy milk").description = "x ` y"
+    person.write("- [ ] buy oat milk <!-- ` -->\n- [x] a\n")
+    assert (await person.cycle(now=True)).remarks == ()
+    assert person.omi() == {"buy oat milk": False, "a": True}
 
 
 @pytest.mark.parametrize(
