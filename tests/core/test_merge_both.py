@@ -248,6 +248,14 @@ def test_a_doubted_existence_asks_without_a_change() -> None:
     assert came.patch == Patch(completed=False)
 
 
+@pytest.mark.parametrize("text", ["x", "x" * 500])
+def test_words_that_can_just_be_sent_ask(text: str) -> None:
+    """Of one letter, and of as many as Omi takes; those that the item has by now."""
+    remote = replace(AGREED.remote, description=text)
+    came = merge.join(OLD, AGREED, remote, ENCODING, doubt=frozenset({EXISTENCE}))
+    assert came.patch == Patch(description=text)
+
+
 @pytest.mark.parametrize("text", ["x" * 501, ""])
 def test_words_that_cannot_be_sent_ask_nothing(text: str) -> None:
     """Those that were agreed on would take back what the app wrote."""

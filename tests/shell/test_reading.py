@@ -381,6 +381,23 @@ async def test_each_listing_has_a_cost_of_its_own(both: Person) -> None:
     assert [cost for _, cost in listed["spent"][-2:]] == [2, 2]
 
 
+async def test_a_first_list_serves_creates_that_fail(person: Person) -> None:
+    """What it lacks is looked for in what is new, where the list may not be read again yet."""
+    person.settings = TWO_WAY
+    reads = []
+    async with person.desk() as desk:
+        for _ in range(2):
+            person.write("- [ ] new\n" + "\n" * len(reads))
+            person.sandbox.fault_next("403", method="POST")
+            await sync.cycle(desk, now=not reads)
+            reads.append([method for method, _ in person.sent()].count("GET"))
+            now = person.clock.now
+            listed = {"at": now, "cost": 2, "pause": 300.0, "spent": [[now, 60]]}
+            with desk.store.transaction():
+                desk.store.put_fact("listed", listed)
+    assert reads == [2, 1]
+
+
 async def test_a_list_with_holes_is_never_the_same(both: Person) -> None:
     """What it does not show may have changed."""
     await both.cycle(now=True)
