@@ -233,6 +233,6 @@ def digest(listing: Listing) -> str:
     items = sorted(repr((item.id, item.fields)) for item in listing.items)
     found = hashlib.blake2b(digest_size=16)
     for item in items:
-        found.update(item.encode(errors="surrogateescape"))
+        found.update(item.encode())  # half a surrogate pair is escaped there
         found.update(b"\0")
     return found.hexdigest()

@@ -13,11 +13,12 @@ from replicas import Stopped
 
 from omisync import errors, sync
 from omisync.api import OmiClient
-from omisync.core.model import Gate
+from omisync.core.model import Fields, Gate, Listing, RemoteItem
 from omisync.daemon.pace import delay
 from omisync.sandbox import KEY, Sandbox
 from omisync.store import Store
 from omisync.sync import looks
+from omisync.sync.reading import digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -451,6 +452,13 @@ async def test_a_look_is_noted_by_when_it_began(
         person.write("- [ ] a\n")
         await person.cycle()
         assert fact(person, "looked") == begun
+
+
+def test_a_list_is_compared_whatever_it_says() -> None:
+    """Half a surrogate pair is no text that could be encoded, and makes a difference too."""
+    texts = ("a", "\ud800", "\udcff", "\\ud800")
+    lists = [Listing((RemoteItem("x", Fields(text)),), complete=True) for text in texts]
+    assert len({digest(one) for one in lists}) == len(texts)
 
 
 def test_a_look_at_a_server_without_a_clock_is_noted_by_ours() -> None:
