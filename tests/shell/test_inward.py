@@ -343,6 +343,26 @@ async def test_a_new_line_has_its_place_though_others_go_with_the_same_write(bot
         assert [row.seen.text for row in store.links()] == [e.task.text for e in document.entries]
 
 
+async def test_a_line_that_gives_way_to_its_like_costs_no_write(person: Person) -> None:
+    """Its item is gone, and one that reads the same comes in where it stood: all is settled."""
+    person.settings = f'{TWO_WAY}adopt = false\nimport_items = "all"\n'
+    person.write("- [ ] stay\n- [x] a b\n")
+    await person.settle()
+    del person.sandbox.items[item(person, "a b").id]
+    for _ in range(2):
+        await person.cycle(now=True)
+    again = person.sandbox.add("a\nb", completed=True)
+    item(person, "stay").description = "stay there"
+    person.write("- [ ] stay here\n- [x] a b\n")
+    before = person.todo.stat()
+    assert (await person.cycle(now=True)).counts == {
+        "line.removed": 1, "line.added": 1, "clash.decided": 1, "task.changed": 1
+    }  # fmt: skip
+    assert link(person, "a b").remote_id == again.id
+    assert (person.todo.stat(), writes(person)) == (before, [])
+    assert person.omi() == {"stay here": False, "a\nb": True}
+
+
 async def test_many_lines_at_one_place_leave_no_room_between_them(person: Person) -> None:
     """Each comes in alone below the heading, above the same line, and stands in its order."""
     person.settings = TWO_WAY + 'inbox_heading = "Inbox"\n'
