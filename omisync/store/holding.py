@@ -219,8 +219,11 @@ def check_place(path: Path) -> None:
         NoRoom: the disk is full.
         StoreUnusable: the folder, the store or its lock cannot be written.
     """
-    # What is within a folder that may not be entered counts as not there.
-    folder = next(place for place in path.absolute().parents if os.access(place, os.F_OK))
+    folder = next(
+        place
+        for place in path.absolute().parents
+        if os.path.exists(place)  # noqa: PTH110 - Path's own raises in a folder that is closed
+    )
     _check_writable(path, folder, os.W_OK | os.X_OK)
     disk = os.statvfs(folder)
     if disk.f_bavail * disk.f_frsize < LEAST_ROOM:
