@@ -6,13 +6,14 @@ part of an undated list, and has no total: a page near the limit proves nothing,
 and is read again in windows of ``created_at``, whose ends are included.
 
 Two things ``complete`` leaves out of account: that more than a tenth of a full page is locked
-(a thorough reading asks what comes behind a page, and sees it), and items without a time of
-creation behind the limit, which no request can show; the server stamps each item it creates.
+(a thorough reading asks once more by time, and what comes behind a page, and sees it), and
+items without a time of creation behind the limit, which no request can show; the server stamps
+each item it creates.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.model import Listing, RemoteItem
@@ -35,6 +36,9 @@ MOST_PAGES = 40
 
 THOROUGH_NEAR, THOROUGH_PAGES = 700, 110
 """The same for a first meeting: whatever it does not see is created twice."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before any item: what is asked for from then on comes in the order of time."""
 
 _SLACK = timedelta(seconds=1)  # a server may cut the times of a query to seconds
 
@@ -93,10 +97,14 @@ async def read(
         window = pending.pop()
         pages = [await ask(window)]
         rows = pages[0].rows
-        if thorough and 0 < rows < near and (hides or not window.is_dated):
-            pages.append(await ask(window._replace(offset=LIMIT)))
-            if _is_more(*pages):
-                hides, rows = True, LIMIT
+        if thorough and rows < near:  # it may leave out most of what it counts
+            if rows and not window.is_dated:
+                pending.append(window._replace(start=EPOCH))
+            elif hides or window.start == EPOCH:
+                pages.append(await ask(window._replace(offset=LIMIT)))
+                if _is_more(*pages):
+                    rows = LIMIT
+        hides |= window.start == EPOCH and rows >= near
         asked += len(pages)
         items = [item for page in pages for item in page.items]
         found.update((item.id, item) for item in items)

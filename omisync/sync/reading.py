@@ -103,7 +103,8 @@ async def listing(run: Run, *, now: bool) -> Listing | None:
     try:
         await owner.check_account(run)
         before = client.reads
-        found = await client.listing(thorough=not run.store.is_linked())
+        is_first = not run.store.is_linked() and run.store.fact("met") is None
+        found = await client.listing(thorough=is_first)
     except RateLimited as error:
         run.trouble(error)
         return None

@@ -130,14 +130,31 @@ async def test_a_thorough_reading_sees_behind_pages_with_many_locked_rows(
         assert listing.complete
 
 
-@pytest.mark.parametrize(("count", "reads"), [(0, 2), (1, 3), (699, 3)])
-async def test_a_thorough_reading_asks_what_comes_behind_a_page(count: int, reads: int) -> None:
-    """One read for each page that shows anything, by its place; nothing is behind an empty one."""
+@pytest.mark.parametrize(
+    ("locked", "cut"),
+    [(range(500), False), (range(1000, 1500), False), (range(200, 1300), True)],
+)
+async def test_a_thorough_reading_sees_beside_locked_rows(locked: range, cut: bool) -> None:
+    """Where more than a page of them follow each other, no item is there to part them at."""
+    async with sandbox() as (server, omi):
+        fill(server, 1500)
+        items = list(server.items.values())
+        for n in locked:
+            items[n].locked = True
+        listing = await omi.listing(thorough=True)
+        assert ids(listing) == sorted(item.id for item in items if not item.locked)
+        assert (listing.complete, listing.cut) == (not cut, cut)
+
+
+@pytest.mark.parametrize("count", [0, 1, 699])
+async def test_a_thorough_reading_asks_again_by_time_and_behind(count: int) -> None:
+    """Two reads more for each page that shows anything."""
     async with sandbox() as (server, omi):
         fill(server, count)
         assert len(ids(await omi.listing(thorough=True))) == count
-        offsets = [request.query["offset"] for request in server.requests]
-        assert offsets == ["0", "1000", "0"][:reads] if count else ["0", "0"]
+        asked = [(r.query["offset"], "start_date" in r.query) for r in server.requests]
+        again = [("0", True), ("1000", True)] if count else []
+        assert asked == [("0", False), *again, ("0", False)]
 
 
 async def test_a_server_that_knows_no_offset_is_believed() -> None:
@@ -145,7 +162,7 @@ async def test_a_server_that_knows_no_offset_is_believed() -> None:
     rows = [RemoteItem(str(n), Fields("d"), START + timedelta(minutes=n)) for n in range(9)]
     listing, windows = await asked(rows, thorough=True)
     assert (len(listing.items), listing.complete, listing.cut) == (9, True, False)
-    assert [window.offset for window in windows] == [0, reading.LIMIT]
+    assert [window.offset for window in windows] == [0, 0, reading.LIMIT]
 
 
 async def test_rows_behind_a_page_of_one_instant_are_a_part_of_more() -> None:
@@ -153,7 +170,7 @@ async def test_rows_behind_a_page_of_one_instant_are_a_part_of_more() -> None:
     rows = [RemoteItem(str(n), Fields("d"), START) for n in range(9)]
 
     async def ask(window: Window) -> Page:
-        shown = rows[:5] if window.offset == 0 else rows[5:]
+        shown = rows[:5] if window.offset == 0 else rows[5:] if window.is_dated else []
         return Page(tuple(shown), len(shown))
 
     listing = await reading.read([Window()], ask, thorough=True)

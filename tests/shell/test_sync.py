@@ -261,7 +261,7 @@ async def test_equal_items_are_adopted_not_doubled(person: Person) -> None:
     person.sandbox.add("tax", due_at=DUE)
     person.write("- [ ] milk\n- [x] bread\n- [ ] tax\n- [ ] new\n")
     await person.cycle()
-    assert person.sent() == [("GET", 200)] * 4 + [("POST", 200)]
+    assert person.sent() == [("GET", 200)] * 6 + [("POST", 200)]
     assert person.omi() == {"milk": False, "bread": True, "tax": False, "new": False}
     assert next(i for i in person.sandbox.items.values() if i.description == "tax").due_at == DUE
     await settled(person)
