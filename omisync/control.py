@@ -188,13 +188,17 @@ def _asked(
     with contextlib.suppress(OSError, ValueError), _reachable(path) as name:
         with socket.socket(socket.AF_UNIX) as talk:
             talk.settimeout(min(waits))
+            spent = ""
             try:
                 talk.connect(name)
                 if not _is_trusted(talk):
                     return None
+                spent = _spent(talk)
                 talk.sendall(json.dumps(request).encode() + b"\n")
                 answer = json.loads(_received(talk, *waits))
             except TimeoutError as error:
+                if request == GREETING and spent != _spent(talk):
+                    return {}
                 raise _late(store, works=isinstance(error, _NoFurther)) from None
         if isinstance(answer, dict):
             return answer
@@ -202,7 +206,9 @@ def _asked(
 
 
 def check_alive(store: Path, environ: Mapping[str, str], patience: float = MISSED * BEAT) -> None:
-    """See that a daemon on this store answers, if there is one; it is asked for nothing.
+    """See that a daemon on this store answers, or works, if there is one; it is asked for nothing.
+
+    One that plans a long list answers nobody till then, and has the processor's time for it.
 
     Raises:
         StoreBusy: there is one, and it gave no sign for ``patience`` seconds.
@@ -262,8 +268,25 @@ def _is_trusted(talk: socket.socket) -> bool:
 
     In a folder that others can write to, one of them could say that all is well.
     """
-    credentials = getattr(socket, "SO_PEERCRED", None)  # Linux: process, user, group
-    if credentials is None or os.geteuid() == 0:
-        return True
-    peer = talk.getsockopt(socket.SOL_SOCKET, credentials, struct.calcsize("3i"))
-    return struct.unpack("3i", peer)[1] in {os.geteuid(), 0}
+    peer = _peer(talk)
+    return peer is None or os.geteuid() == 0 or peer[1] in {os.geteuid(), 0}
+
+
+def _peer(talk: socket.socket) -> tuple[int, ...] | None:
+    """Return the process, the user and the group at the other end, where the system tells."""
+    credentials = getattr(socket, "SO_PEERCRED", None)  # Linux
+    if credentials is None:
+        return None
+    told = talk.getsockopt(socket.SOL_SOCKET, credentials, struct.calcsize("3i"))
+    return struct.unpack("3i", told)
+
+
+def _spent(talk: socket.socket) -> str:
+    """Return what tells the processor's time of the other end, empty where nothing does."""
+    peer = _peer(talk)
+    with contextlib.suppress(OSError, IndexError):
+        if peer is not None:
+            # utime and stime: proc(5) counts fields from the state, behind the name, on.
+            told = Path(f"/proc/{peer[0]}/stat").read_text(errors="replace")
+            return " ".join(told.rpartition(")")[2].split()[11:13])
+    return ""

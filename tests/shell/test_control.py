@@ -308,6 +308,20 @@ async def test_a_frozen_daemon_is_not_waited_for(store: Path, environ: dict[str,
     assert "omisync status" in told.value.advice
 
 
+async def test_who_works_is_not_frozen(store: Path) -> None:
+    """It answers nobody while it plans a long list, which takes the processor's time."""
+    path = control.place(store, {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(str(path))
+        busy.listen()
+        asking = asyncio.create_task(asyncio.to_thread(control.check_alive, store, {}, 0.5))
+        while not asking.done():
+            sum(range(10_000))
+            await asyncio.sleep(0)
+        await asking
+
+
 async def test_who_asked_before_the_end_is_answered_after_it(store: Path) -> None:
     """A daemon that reads its config anew owes no answer."""
     came, ready = asyncio.Event(), asyncio.Event()
