@@ -8,7 +8,7 @@ from omisync.core import plan
 from omisync.core.model import FORGOTTEN, Parked
 from omisync.errors import ItemLocked, OmisyncError, RateLimited, UsageError
 from omisync.store import Event
-from omisync.sync.desk import DAY
+from omisync.sync.desk import DAY, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,23 +53,25 @@ async def is_poison(run: Run, link: Link, least: int = PATIENCE) -> bool:
 
     Where others fail too, the server is ill, not the task; five failures in a
     row happen by chance there. Where others got through only just before the first of
-    them, an outage may have begun in between, so the server is asked for another write
+    them, an outage may have begun in between; where none is remembered and an hour has
+    passed, there was nobody else. So the server is asked for another write then,
     after each fifth failure from the ``least`` on that count.
     """
     if link.failures < least:
         return False
+    # Asked each time, an outage would cost two writes for each try.
+    is_time = (link.failures - least) % PATIENCE == 0
     since = run.store.failing_since(link.key, link.failures - 1)
     if since is None:
-        return False
+        return is_time and await _is_well(run)
     for start in (since, since - MEANWHILE):
         settled, failing = run.store.luck(start, link.key)
         if settled > 0:
             if failing > settled * CHANCE:
                 return False
-            # Asked each time, an outage would cost two writes for each try.
-            is_time = (link.failures - least) % PATIENCE == 0
             return start == since or (is_time and await _is_well(run))
-    return False
+    alone = failing == 0 and run.desk.clock() - since >= HOUR
+    return alone and is_time and await _is_well(run)
 
 
 async def _is_well(run: Run) -> bool:

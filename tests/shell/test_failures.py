@@ -420,13 +420,32 @@ async def test_an_outage_costs_one_more_write_for_five_tries(settled: Person, cl
     assert (checks, len(paths)) == ([5, 11, 17], 18)
 
 
-async def test_a_task_whose_failures_nobody_remembers_is_not_to_blame(settled: Person) -> None:
+@pytest.mark.parametrize(
+    ("asked", "code"), [("5xx_before", errors.TEMPORARY), (None, errors.PARKED)]
+)
+async def test_where_nobody_remembers_the_failures_the_server_is_asked(
+    settled: Person, asked: Fault | None, code: int
+) -> None:
     """Its history is gone, so nobody knows how others fared meanwhile."""
     with Store.open(settled.store_path) as store, store.transaction():
         store.put_links([one.but(failures=4) for one in store.links()])
-    settled.sandbox.fault_next("5xx_before", method="PATCH")
+    settled.sandbox.fault_next("5xx_before", asked, method="PATCH")
     settled.write("- [x] a b c\n- [ ] stay\n")
-    assert (await settled.cycle()).code == errors.TEMPORARY
+    assert (await settled.cycle()).code == code
+
+
+async def test_a_task_that_fails_for_an_hour_where_nobody_else_writes_is_set_aside(
+    settled: Person, clock: Clock
+) -> None:
+    """The server, asked, takes another write; before that it may be an outage."""
+    clock.pass_by(60)
+    settled.sandbox.poison.add("a b c poison")
+    settled.write("- [ ] a b c poison\n- [ ] stay\n")
+    codes = []
+    for _ in range(15):
+        codes.append((await settled.cycle()).code)
+        clock.pass_by(300)
+    assert codes == [errors.TEMPORARY] * 14 + [errors.PARKED]
 
 
 @pytest.mark.parametrize("before", [0.001, 5.0, 60.0])
