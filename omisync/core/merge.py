@@ -251,6 +251,8 @@ def _join_due(joined: Joined, context: _Context, *, reopened: bool) -> None:
         mute="due_at" in context.unsaid,
     )
     verdict = _judge(edits, context.prefer)
+    if kept_back and verdict.way == "in":  # Omi never had the one that gives way
+        verdict = verdict._replace(clash=True)
     token = _token(remote, context.encoding)
     if unsent and not joined.base.local.completed:
         # That it is open is agreed on, and may be written down before the date is sent.

@@ -397,14 +397,16 @@ def test_the_date_of_a_finished_line_is_not_sent_with_its_new_words() -> None:
 
 
 def test_a_date_that_was_held_back_meets_one_of_the_app() -> None:
-    """The app's comes into a line that nobody edited; where the line was reopened, they clash."""
+    """The app's comes into a line that nobody edited, but not into one that was reopened here."""
     done = Task("old", True, "2026-12-24")
     base = Base(done, merge.encode(done, ENCODING))
     for completed in (True, False):
         remote = Fields("old", completed, datetime(2026, 12, 31, 9, tzinfo=UTC))
         came = merge.join(done, base, remote, ENCODING)
         assert came.task == Task("old", completed, "2026-12-31")
-        assert (came.patch, came.clashes) == (Patch(), [])
+        assert came.patch == Patch()
+        (clash,) = came.clashes
+        assert (clash.lost, clash.lost_value) == ("local", "2026-12-24")
         came = merge.join(replace(done, completed=False), base, remote, ENCODING)
         assert came.patch.due_at == datetime(2026, 12, 24, 9, tzinfo=UTC)
         (clash,) = came.clashes
