@@ -502,6 +502,13 @@ def test_a_mistyped_list_is_no_removal(source: str, name: str, line: int) -> Non
     assert error.advice.startswith("begin each task with [[todo]]")
 
 
+@pytest.mark.parametrize("own", ["[[todone]]\ntext = 'b'", "[[todos]]\nname = 'b'"])
+def test_a_list_of_a_person_is_left_alone(own: str) -> None:
+    """One that is less alike, or that has no tasks."""
+    document = toml.parse(f"[[todo]]\ntext = 'a'\n\n{own}\n".encode())
+    assert ([one.task.text for one in document.entries], document.notices) == (["a"], ())
+
+
 def test_the_keys_of_a_person_are_not_noticed() -> None:
     """Those that are alike by chance, and those that say more about one of ours."""
     keys = (

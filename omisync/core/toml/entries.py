@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from datetime import date, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omisync.core import due
 from omisync.core.model import BOM, DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
@@ -46,9 +46,7 @@ UNREAD = "[[{}]] is not read; a task is written below [[todo]]"
 """The notice for a list of tables in a file without any task."""
 
 NEARLY = 0.81
-"""Likeness of a key to ours from which it was likely meant; ``uid`` is 0.8 of ``id``."""
-ROUGHLY = 0.75
-"""The same for the name of a list, which is one name among few: ``tood``."""
+"""Likeness of a name to ours from which it was likely meant; ``uid`` is 0.8 of ``id``."""
 
 
 def parse(source: bytes) -> Document:
@@ -82,7 +80,7 @@ def read(source: bytes, data: dict[str, object]) -> Document:
         )
     strangers = _strangers(data)
     for name in strangers:
-        if similarity(name, "todo") >= ROUGHLY:  # what stands there would count as removed
+        if _is_mistyped(name, data[name]):  # what stands there would count as removed
             line = _first_mention(source, name)
             advice = "begin each task with [[todo]]; a list of your own needs a name of its own"
             raise ParseError(f"[[{name}]] (line {line}) is not [[todo]]", line, 1, advice)
@@ -100,6 +98,12 @@ def _strangers(data: Mapping[str, object]) -> list[str]:
     """Return the names of the lists of tables that are not ours."""
     lists = ((name, value) for name, value in data.items() if isinstance(value, list) and value)
     return [n for n, rows in lists if n != "todo" and all(isinstance(row, dict) for row in rows)]
+
+
+def _is_mistyped(name: str, rows: Any) -> bool:
+    """Return whether a list of tables was likely meant to be ours: by its name, and as tasks."""
+    named = _likeness(name.casefold(), "todo") >= NEARLY
+    return named and any(not row.keys().isdisjoint(TEXT_KEYS) for row in rows)
 
 
 def _mistyped(
