@@ -61,7 +61,8 @@ def _facts(config: Config) -> show.StatusFacts:
     hindrance = _hindrance(config)
     if hindrance is not None:
         code = errors.worst(hindrance.exit_code, last.code or errors.OK)
-        last = replace(last, code=code, troubles=((hindrance.message, hindrance.advice),))
+        first = (hindrance.message, hindrance.advice)
+        last = replace(last, code=code, troubles=tuple(dict.fromkeys((first, *last.troubles))))
     document = _document(config)
     return show.StatusFacts(
         todo_path=config.todo_path,
