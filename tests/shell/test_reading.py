@@ -372,6 +372,17 @@ async def test_what_an_item_says_else_than_its_new_line_is_owed(both: Person) ->
     assert both.todo.read_text() == "- [ ] a\n- [ ] b 📅 2026-05-01\n"
 
 
+async def test_only_a_first_meeting_is_read_thoroughly(person: Person) -> None:
+    """Where nothing is linked later looks cost what any does: there are only so many an hour."""
+    person.settings = TWO_WAY + 'import_items = "linked"\n'
+    person.sandbox.add("of another list")
+    person.write("# Later\n")
+    for reads in (4, 2, 2):
+        person.sent()
+        await person.cycle(now=True)
+        assert person.sent() == [("GET", 200)] * reads
+
+
 async def test_each_listing_has_a_cost_of_its_own(both: Person) -> None:
     """Also where one program reads several times."""
     async with both.desk() as desk:
