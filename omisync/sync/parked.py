@@ -54,7 +54,7 @@ async def is_poison(run: Run, link: Link, least: int = PATIENCE) -> bool:
     Where others fail too, the server is ill, not the task; five failures in a
     row happen by chance there. Where others got through only just before the first of
     them, an outage may have begun in between; where none is remembered and an hour has
-    passed, there was nobody else. So the server is asked for another write then,
+    passed, those that fail may be all there are. So the server is asked for another write then,
     after each fifth failure from the ``least`` on that count.
     """
     if link.failures < least:
@@ -70,8 +70,8 @@ async def is_poison(run: Run, link: Link, least: int = PATIENCE) -> bool:
             if failing > settled * CHANCE:
                 return False
             return start == since or (is_time and await _is_well(run))
-    alone = failing == 0 and run.desk.clock() - since >= HOUR
-    return alone and is_time and await _is_well(run)
+    is_old = run.desk.clock() - since >= HOUR
+    return is_old and is_time and await _is_well(run)
 
 
 async def _is_well(run: Run) -> bool:

@@ -434,18 +434,22 @@ async def test_where_nobody_remembers_the_failures_the_server_is_asked(
     assert (await settled.cycle()).code == code
 
 
-async def test_a_task_that_fails_for_an_hour_where_nobody_else_writes_is_set_aside(
-    settled: Person, clock: Clock
+@pytest.mark.parametrize("sick", [("a b c poison",), ("a b c poison", "stay poison")])
+async def test_tasks_that_fail_for_an_hour_where_nobody_else_writes_are_set_aside(
+    settled: Person, clock: Clock, sick: tuple[str, ...]
 ) -> None:
     """The server, asked, takes another write; before that it may be an outage."""
     clock.pass_by(60)
-    settled.sandbox.poison.add("a b c poison")
-    settled.write("- [ ] a b c poison\n- [ ] stay\n")
+    settled.sandbox.poison.update(sick)
+    settled.write(f"- [ ] {sick[0]}\n- [ ] {sick[-1] if len(sick) > 1 else 'stay'}\n")
     codes = []
     for _ in range(15):
         codes.append((await settled.cycle()).code)
         clock.pass_by(300)
     assert codes == [errors.TEMPORARY] * 14 + [errors.PARKED]
+    assert sum(one.parked is not None for one in (link(settled, text) for text in sick)) == len(
+        sick
+    )
 
 
 @pytest.mark.parametrize("before", [0.001, 5.0, 60.0])
