@@ -45,6 +45,15 @@ AFTER = 3
 ORPHANED = b"."
 """Follows the pid of a command as soon as it is a child of the test's process."""
 
+LATER = (
+    "aiohttp", "asyncio", "encodings.ascii", "encodings.utf_8_sig", "pydantic", "pyromark",
+    "rapidfuzz", "resource", "rich.progress", "tomli_w", "watchfiles",
+)  # fmt: skip
+"""What commands import once they know that they need it."""
+
+HUGE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""Few pages to copy for each fork, where Linux and the C library have large ones."""
+
 PACKAGE = Path(__file__).parents[2] / "omisync"
 
 
@@ -98,7 +107,7 @@ class Forks:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                env={**self._about, "PATH": os.defpath},
+                env={**self._about, **HUGE, "PATH": os.defpath},
                 pass_fds=[theirs.fileno()],
             )
 
@@ -151,7 +160,7 @@ def load() -> None:
         name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
         if path.name != "__main__.py":
             import_module(name.removesuffix(".__init__"))
-    for name in ("aiohttp", "asyncio", "pydantic", "pyromark", "rapidfuzz", "rich.progress"):
+    for name in LATER:
         import_module(name)
 
 
