@@ -156,6 +156,7 @@ def test_signals_end_both_alike(
     omi.until(lambda sandbox: bool(sandbox.waiting))
     process.send_signal(number)
     assert ended(process).code == code
+    machine.real = False
     omi.release()
     assert machine.once().code == 0
     assert omi.items() == {"task 1": False}
