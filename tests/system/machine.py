@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 from forks import FORKS, Forked
 
@@ -39,6 +39,9 @@ OF_PYTHON = {
 
 IMPORT = "import time:"
 """How ``-X importtime`` begins its lines."""
+
+STREAMS = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+"""The streams of a command, where nothing else is said."""
 
 SECRETS = (KEY, READ_ONLY_KEY, OTHER_KEY)
 
@@ -269,21 +272,20 @@ def started(
     folder: Path,
     environ: Mapping[str, str],
     *,
-    stdin: int = subprocess.DEVNULL,
     real: bool = False,
+    **streams: int | IO[Any],
 ) -> subprocess.Popen[str]:
     """Start ``omisync`` in a folder and an environment: as a shell does, or as a fork."""
     forked = not real and FORKS.suits(environ)
-    return (Forked if forked else subprocess.Popen)(
+    process: subprocess.Popen[str] = (Forked if forked else subprocess.Popen)(
         [sys.executable, "-m", "omisync", *arguments],
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         cwd=folder,
         env=environ,
+        **{**STREAMS, **streams},  # type: ignore[call-overload]  # names of streams
     )
+    return process
 
 
 def checked(ran: Ran) -> Ran:
@@ -295,9 +297,9 @@ def checked(ran: Ran) -> Ran:
 
 
 def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> Ran:
-    """Wait for a command that was started, at most so many seconds."""
+    """Wait for a command that was started, at most so many seconds; it said what a pipe got."""
     out, err = process.communicate(timeout=patience)
-    return checked(Ran(process.returncode, out, err))
+    return checked(Ran(process.returncode, out or "", err or ""))
 
 
 def lines(*numbers: int) -> str:

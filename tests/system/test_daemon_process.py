@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
-from machine import PATIENCE, Machine, ended, lines
+from machine import PATIENCE, Machine, ended, lines, started
 from running import Daemon
 
 from omisync import control
@@ -240,7 +240,7 @@ def test_a_closed_terminal_ends_it(machine: Machine) -> None:
     with Systemd() as systemd:
         around = machine.surroundings(NOTIFY_SOCKET=systemd.address)
         streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-        with subprocess.Popen(COMMAND, cwd=machine.home, env=around, **streams) as process:
+        with started((), machine.home, around, **streams) as process:
             os.close(theirs)
             systemd.until("STATUS=In sync")
             process.send_signal(signal.SIGHUP)
@@ -637,7 +637,7 @@ def test_the_journal_gets_priorities(machine: Machine, tmp_path: Path) -> None:
         around = machine.surroundings(
             JOURNAL_STREAM=f"{place.st_dev}:{place.st_ino}", NOTIFY_SOCKET=systemd.address
         )
-        with subprocess.Popen(COMMAND, cwd=machine.home, env=around, stderr=journal) as process:
+        with started((), machine.home, around, stderr=journal) as process:
             systemd.until("STATUS=Stopped")
             process.terminate()
             assert process.wait(PATIENCE) == 0
@@ -657,7 +657,7 @@ def test_a_terminal_gets_colours(machine: Machine) -> None:
     ours, theirs = pty.openpty()
     with Systemd() as systemd:
         around = machine.surroundings(NOTIFY_SOCKET=systemd.address, TERM="xterm")
-        with subprocess.Popen(COMMAND, cwd=machine.home, env=around, stderr=theirs) as process:
+        with started((), machine.home, around, stderr=theirs) as process:
             os.close(theirs)
             systemd.until("STATUS=In sync")
             process.terminate()

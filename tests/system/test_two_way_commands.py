@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from machine import OTHER_KEY, PATIENCE, Machine, Ran, checked, lines, tree
+from machine import OTHER_KEY, PATIENCE, Machine, Ran, checked, lines, started, tree
 from running import Daemon
 
 from omisync import file
@@ -114,11 +114,8 @@ def test_after_the_first_sync_nothing_is_asked(both: Machine, omi: Omi) -> None:
 def at_a_terminal(machine: Machine, answer: str) -> Ran:
     """Run ``omisync --once`` at a terminal and answer what it asks."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "omisync", "--once"],
-        stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True,
-        cwd=machine.home, env=machine.surroundings(TERM="dumb", COLUMNS="100"),
-    )  # fmt: skip
+    around = machine.surroundings(TERM="dumb", COLUMNS="100")
+    process = started(("--once",), machine.home, around, stdin=theirs, stdout=theirs)
     os.close(theirs)
     said = b""
     while not said.endswith(b"[y/N] "):
