@@ -128,8 +128,9 @@ UNDONE = {
 }
 
 
-@pytest.mark.parametrize("policy", ["complete", "delete"])
-@pytest.mark.parametrize("name", UNDONE)
+@pytest.mark.parametrize(
+    ("name", "policy"), [*((name, "complete") for name in UNDONE), ("removed", "delete")]
+)
 async def test_an_edit_undone_after_a_stop_is_undone_in_omi(
     name: str, policy: str, person: Person
 ) -> None:
