@@ -438,6 +438,35 @@ async def test_what_the_file_cannot_say_stays_on_both_sides(
     assert (await person.cycle(now=True)).remarks == outcome.remarks
 
 
+async def test_a_write_that_is_refused_at_last_leaves_nothing(person: Person) -> None:
+    """The file got a second name once the write was noted: note and copy go till later."""
+    person.settings = TWO_WAY
+    person.write("- [ ] a\n")
+    await person.settle()
+    person.sandbox.add("new")
+    other, steps = person.home / "other name.md", [""]
+
+    def name_it(step: str) -> None:
+        if (steps[-1], step) == ("store.write", "store.commit") and not other.exists():
+            other.hardlink_to(person.todo)
+        steps.append(step)
+
+    person.trace = name_it
+    outcome = await person.cycle(now=True)
+    person.trace = None
+    assert (outcome.code, [type(one) for one in outcome.troubles]) == (
+        errors.BAD_FILE,
+        [errors.FileUnusable],
+    )
+    assert read(person) == "- [ ] a\n"
+    assert [*inward.copies_folder(person.store_path).glob("*")] == []
+    with Store.open(person.store_path) as store:
+        assert store.writing() is None
+    other.unlink()
+    await person.settle()
+    assert read(person) == "- [ ] a\n- [ ] new\n"
+
+
 async def test_a_new_line_stands_behind_one_that_could_not_go(person: Person) -> None:
     """What stays keeps its rank, though the write that adds the line was to take it out."""
     person.settings = TWO_WAY
