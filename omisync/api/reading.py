@@ -123,8 +123,8 @@ async def read(
 
 def _is_more(page: Page, behind: Page) -> bool:
     """Return whether there are rows behind a page; a server may know no offset, and repeat it."""
-    ids = ({item.id for item in one.items} for one in (behind, page))
-    return behind.rows > 0 and next(ids) != next(ids)
+    shown = {item.id for item in page.items}
+    return behind.rows > 0 and {item.id for item in behind.items} != shown
 
 
 def split(window: Window, items: Iterable[RemoteItem], near: int = NEAR) -> tuple[Window, ...]:

@@ -94,9 +94,9 @@ def tied(
 
     A date or a tick that the line has and the item lacks counts as an edit to send. One
     that only the item has does not count as removed from the line, nor does a time of day
-    on a day that the line says. With ``both_ways``
-    the item's tick and date are as new as the line's: they cross, or clash. ``by_id`` is
-    of a line that names the item: an open one opens it again.
+    on a day that the line says. With ``both_ways`` the item's tick and date are as new as
+    the line's: they cross, or clash. ``by_id`` is of a line that names the item: an open
+    one opens it again.
     """
     task = local = link.seen
     reopens = by_id and not task.completed and item.fields.completed

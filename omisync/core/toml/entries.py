@@ -86,8 +86,9 @@ def read(source: bytes, data: dict[str, object]) -> Document:
             raise ParseError(f"[[{name}]] (line {line}) is not [[todo]]", line, 1, advice)
     tables = list(zip(_places(source), todos, strict=True))
     entries = tuple(_entry(source, place, todo) for place, todo in tables)
-    notices = *_notices(entries), *_mistyped(source, tables)
-    if "todo" not in data:
+    if "todo" in data:
+        notices = *_notices(entries), *_mistyped(source, tables)
+    else:
         notices = tuple(Notice(_first_mention(source, x), UNREAD.format(x)) for x in strangers)
         if not notices and (line := first_words(source)):
             notices = (Notice(line, NO_TASK),)
