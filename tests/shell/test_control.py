@@ -9,7 +9,7 @@ import shutil
 import socket
 import stat
 import tempfile
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,16 @@ async def connected(path: Path) -> AsyncIterator[socket.socket]:
         talk.setblocking(False)
         await loop.sock_connect(talk, str(path))
         yield talk
+
+
+@contextmanager
+def silent(path: Path) -> Iterator[socket.socket]:
+    """Listen as a daemon does that answers nothing: the kernel takes who comes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(path))
+        door.listen()
+        yield door
 
 
 async def hung_up(talk: socket.socket) -> bytes:
@@ -255,11 +265,7 @@ async def test_work_that_gets_no_further_is_not_waited_for(store: Path, works: b
 
 async def test_a_daemon_that_freezes_while_it_works_is_told_as_frozen(store: Path) -> None:
     """It gave signs before, and then it got no further because it stands still."""
-    path = control.place(store, {})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with socket.socket(socket.AF_UNIX) as frozen:
-        frozen.bind(str(path))
-        frozen.listen()
+    with silent(control.place(store, {})) as frozen:
         asked = ({"do": "cycle"}, 0.5, 30.0)
         asking = asyncio.create_task(asyncio.to_thread(control.ask, store, {}, *asked))
         talk, _ = await asyncio.to_thread(frozen.accept)
@@ -297,24 +303,16 @@ async def test_an_asker_who_left_hears_no_more(
 
 async def test_a_frozen_daemon_is_not_waited_for(store: Path, environ: dict[str, str]) -> None:
     """It accepts, as the kernel does for it, and gives no sign: that is told, by name."""
-    path = control.place(store, environ)
-    path.parent.mkdir(parents=True)
-    with socket.socket(socket.AF_UNIX) as frozen:
-        frozen.bind(str(path))
-        frozen.listen()
-        with pytest.raises(StoreBusy, match="no sign of life") as told:
-            await asyncio.to_thread(control.ask, store, environ, {"do": "cycle"}, 0.1)
+    frozen = silent(control.place(store, environ))
+    with frozen, pytest.raises(StoreBusy, match="no sign of life") as told:
+        await asyncio.to_thread(control.ask, store, environ, {"do": "cycle"}, 0.1)
     assert str(store) in told.value.message
     assert "omisync status" in told.value.advice
 
 
 async def test_who_works_is_not_frozen(store: Path) -> None:
     """It answers nobody while it plans a long list, which takes the processor's time."""
-    path = control.place(store, {})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with socket.socket(socket.AF_UNIX) as busy:
-        busy.bind(str(path))
-        busy.listen()
+    with silent(control.place(store, {})):
         asking = asyncio.create_task(asyncio.to_thread(control.check_alive, store, {}, 0.5))
         while not asking.done():
             sum(range(10_000))
