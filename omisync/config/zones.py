@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import time
 from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
@@ -10,6 +12,9 @@ from zoneinfo import ZoneInfo
 LOCALTIME = Path("/etc/localtime")
 TIMEZONE = Path("/etc/timezone")
 """Where Linux keeps the zone of the machine (localtime(5); Debian's name file)."""
+USUAL_RULES = ",M3.2.0,M11.1.0"
+"""When DST begins and ends for the C library where a TZ names one and does not say (tzset(3))."""
+_UTC_BLOCK = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + bytes(6) + b"UTC\0"
 
 
 def local_zone(tz: str | None, localtime: Path = LOCALTIME, name_file: Path = TIMEZONE) -> tzinfo:
@@ -21,10 +26,24 @@ def local_zone(tz: str | None, localtime: Path = LOCALTIME, name_file: Path = TI
     if tz is not None:
         # As the C library: an empty TZ is UTC, a colon may stand before a name or path.
         name = tz.removeprefix(":") or "UTC"
-        found = _zone_of_file(Path(name)) if name.startswith("/") else named(name)
+        found = _zone_of_file(Path(name)) if name.startswith("/") else named(name) or _ruled(name)
     else:
         found = _linked_zone(localtime) or _zone_of_name_file(name_file) or _zone_of_file(localtime)
     return found or timezone(timedelta(seconds=-time.timezone), time.tzname[0])
+
+
+def _ruled(rules: str) -> ZoneInfo | None:
+    """Return the zone of a TZ that says all itself, as ``CET-1CEST,M3.5.0,M10.5.0/3``.
+
+    A file of the zone database ends in such a line (RFC 9636, 3.3), so it is read as one
+    that has nothing else.
+    """
+    for line in (rules, rules + USUAL_RULES):
+        try:
+            return ZoneInfo.from_file(io.BytesIO(2 * _UTC_BLOCK + f"\n{line}\n".encode()))
+        except ValueError:  # the second may be what was meant
+            continue
+    return None
 
 
 def _linked_zone(localtime: Path) -> ZoneInfo | None:

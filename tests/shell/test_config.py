@@ -205,7 +205,7 @@ def test_a_config_of_somebody_else(tmp_path: Path) -> None:
         ("[todo]\npath = '~/todo.md", "2:18: not valid TOML"),
         (b"[todo]\npath = '\xe4.md'", "2:9: the text is not UTF-8"),
         (b"\xff\xfe[\0", "1:1: the text is not UTF-8"),
-        ("x = " + "[" * 50_000, "1:1: brackets are nested too deeply"),
+        ("x = " + "[" * 50_000, "1:1: keys or brackets are nested too deeply"),
     ],
 )
 def test_a_config_that_is_not_toml(tmp_path: Path, text: str | bytes, said: str) -> None:
@@ -505,13 +505,16 @@ def test_a_named_zone(tmp_path: Path) -> None:
         ("Europe/Berlin", [1, 2]),
         (":Europe/Berlin", [1, 2]),
         ("EST5EDT", [-5, -4]),
+        ("CET-1CEST", [1, 2]),
+        ("AEST-10AEDT,M10.1.0,M4.1.0/3", [11, 10]),
+        (":JST-9", [9, 9]),
         ("Asia/Kathmandu", [5.75, 5.75]),
         ("", [0, 0]),
         ("UTC", [0, 0]),
     ],
 )
 def test_the_local_zone_of_tz(tmp_path: Path, tz: str, expected: list[float]) -> None:
-    """``"local"`` is what TZ says, with its DST rules; an empty TZ is UTC, as for the C library."""
+    """``"local"`` is what TZ says, with its DST rules, by name or as such; all as the C library."""
     assert hours(load(tmp_path, "", TZ=tz).zone()) == expected
 
 
