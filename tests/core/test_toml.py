@@ -414,7 +414,7 @@ def test_a_text_that_is_no_text_is_told_in_full() -> None:
     error = refusal(b"\xff")
     assert (error.message, error.advice) == ("the text is not UTF-8", "save it as UTF-8")
     error = refusal("x = " + "[" * 100_000)
-    assert (error.message, error.advice) == ("brackets are nested too deeply", "")
+    assert (error.message, error.advice) == ("keys or brackets are nested too deeply", "")
 
 
 def test_a_list_by_another_name_is_noticed() -> None:

@@ -402,8 +402,8 @@ def test_odd_values_elsewhere_are_no_obstacle(other: str) -> None:
 
 
 def test_a_key_too_deep_to_compare_refuses() -> None:
-    """A path of thousands of names is read, and a change beside it never ends in an error."""
-    read = document(".".join("a" * 2_000) + f" = 1\n{A}")
+    """A path of a thousand names is read, and a change beside it never ends in an error."""
+    read = document(".".join("a" * 1_000) + f" = 1\n{A}")  # the most since Python 3.14
     change = but(read.entries[0], text="b")
     result = toml.rewrite(read, [change])
     assert result.refused in {(), (change,)}

@@ -615,9 +615,9 @@ async def test_a_clash_about_what_no_line_can_say_is_told_as_that_alone(person: 
 
 
 async def test_an_id_that_cannot_be_written_is_told(person: Person) -> None:
-    """A path of thousands of names is read, and nothing can be written beside it."""
-    lines = f'{".".join("a" * 1_500)} = 1\n[[todo]]\ntext = "a"\n[[todo]]\ntext = "b"\n'
-    person.name, person.settings = "todo.toml", TWO_WAY
+    """A token that stands alone is the text of its line; beside an id it would be a date."""
+    lines = "- [ ] due:2026-01-01\n- [ ] 📅 2026-01-02\n"
+    person.settings = TWO_WAY
     person.write(lines)
     await person.settle()
     person.settings += 'ids = "inline"\n'
@@ -625,7 +625,7 @@ async def test_an_id_that_cannot_be_written_is_told(person: Person) -> None:
     assert outcome.remarks == tuple(
         f"{person.todo}:{line}: {text!r} cannot be written anew here (its id); the line stays as"
         " it is."
-        for line, text in ((2, "a"), (4, "b"))
+        for line, text in ((1, "due:2026-01-01"), (2, "📅 2026-01-02"))
     )
     assert (outcome.code, outcome.counts) == (errors.OK, {})
     assert read(person) == lines

@@ -159,7 +159,7 @@ def load(source: bytes) -> dict[str, object]:
         advice = _way_out(what, source.splitlines()[line - 1 : line])
         raise ParseError(f"not valid TOML: {what}", line, column, advice) from None
     except RecursionError:
-        raise ParseError("brackets are nested too deeply", 1, 1) from None
+        raise ParseError("keys or brackets are nested too deeply", 1, 1) from None
     except ValueError as error:  # a number with more digits than Python converts
         raise ParseError(f"not valid TOML: {error}", 1, 1) from None
 
