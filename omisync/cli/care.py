@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omisync import errors, places, quick, show, store
 from omisync.cli.arguments import config_of
 from omisync.errors import OmisyncError, StoreBusy, StoreUnusable, UsageError
+from omisync.store.holding import is_there
 from omisync.store.notes import LastRun, Refusal, Settled
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def _left_of_damaged(path: Path) -> tuple[list[Link], dict[str, object]] | None:
         StoreUnusable: it is not damaged but of a newer version, or cannot be read.
     """
     try:
-        if path.exists():
+        if is_there(path):
             with store.Store.open(path) as opened:
                 _read_through(opened)
     except StoreUnusable as error:
@@ -307,9 +308,8 @@ def _commanded(options: Namespace, verb: str) -> Any:
     from omisync.cli import run
 
     config = config_of(options)
-    with contextlib.suppress(OSError):  # told when it is opened
-        if not config.store_path.exists():
-            raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
+    if not is_there(config.store_path):
+        raise UsageError("Nothing was synced yet", "Run `omisync --once` first.")
     text = str(getattr(options, "text", ""))
     with contextlib.ExitStack() as stack:
         answer = run.answered_or_locked(

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 from omisync.core.model import LEFT_IN_OMI, TOMBSTONE_SECONDS
 from omisync.errors import StoreBusy, StoreUnusable
 from omisync.store import batches, coding, kinds
-from omisync.store.holding import Instead, check_place, holder, lock
+from omisync.store.holding import Instead, check_place, holder, is_there, lock
 from omisync.store.notes import Writing
 from omisync.store.opening import (
     connect,
@@ -111,7 +111,7 @@ class Store:
             StoreBusy: another process holds the file, or the disk is full.
             NoRoom: the disk is too full to make it.
         """
-        if not path.exists():
+        if not is_there(path):
             create(path)
         if is_ours(path):
             make_private(path)
@@ -149,9 +149,8 @@ class Store:
             StoreUnusable: it is damaged or of a newer version.
             StoreBusy: another process holds the file.
         """
-        with contextlib.suppress(OSError):  # told when it is opened
-            if not path.exists():
-                return None
+        if not is_there(path):
+            return None
         rests = is_at_rest(path)
         try:
             # Not mode=ro: that would leave the files of the write-ahead log behind.
