@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 import time
@@ -181,6 +182,8 @@ class Run:
     ``refused`` are the creates refused before. ``counted_removals`` says whether the removal
     guard of later cycles counts what is removed; what was allowed by hand it does not.
     ``went_on`` is when the last write succeeded, or the first began, by the monotonic clock.
+    ``is_well`` tells whether the server, asked (by one at a time: ``asking``), took a write
+    about a task that does not fail; None where it was not asked.
     """
 
     desk: Desk
@@ -211,6 +214,8 @@ class Run:
     unlucky: int = 0
     counted_removals: bool = True
     went_on: float = 0.0
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    is_well: bool | None = None
 
     @property
     def store(self) -> Store:

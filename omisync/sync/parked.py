@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omisync.core import plan
-from omisync.core.model import FORGOTTEN, Parked
+from omisync.core.model import FORGOTTEN, Parked, Patch
 from omisync.errors import ItemLocked, OmisyncError, RateLimited, UsageError
 from omisync.store import Event
 from omisync.sync.desk import DAY, HOUR
@@ -55,7 +55,7 @@ async def is_poison(run: Run, link: Link, least: int = PATIENCE) -> bool:
     row happen by chance there. Where others got through only just before the first of
     them, an outage may have begun in between; where none is remembered and an hour has
     passed, those that fail may be all there are. So the server is asked for another write then,
-    after each fifth failure from the ``least`` on that count.
+    after each fifth failure from the ``least`` on that count, and once a cycle.
     """
     if link.failures < least:
         return False
@@ -75,17 +75,35 @@ async def is_poison(run: Run, link: Link, least: int = PATIENCE) -> bool:
 
 
 async def _is_well(run: Run) -> bool:
-    """Return whether the server takes a write at this moment; not asked within a limit."""
-    if run.shut("write"):
-        return False
-    try:
-        await (await run.desk.client()).check_writes()
-    except RateLimited as error:
-        run.shut_for(error)
-    except OmisyncError:
-        pass
-    else:
-        return True
+    """Return whether the server carries out a write at this moment, as it was found in this cycle.
+
+    Nothing is asked within a limit.
+    """
+    async with run.asking:
+        if run.is_well is None:
+            run.is_well = False
+            try:
+                run.is_well = not (run.shut("write") or run.shut("read")) and await _takes(run)
+            except RateLimited as error:
+                run.shut_for(error)
+            except OmisyncError:
+                pass
+    return run.is_well
+
+
+async def _takes(run: Run) -> bool:
+    """Have an open item called open, of a line that does not fail: that changes nothing.
+
+    An id that cannot exist would not do: a server that cannot write may still look it up
+    first. False where no such item is among the newest; raises what any request may.
+    """
+    client = await run.desk.client()
+    links = {link.remote_id: link for link in run.store.links()}
+    for item in await client.newest_open():
+        link = links.get(item.id)
+        if link and not (link.failures or link.parked or link.doubt or link.is_absent):
+            await client.change(item.id, Patch.unchanging(item.fields))
+            return True
     return False
 
 
