@@ -197,14 +197,14 @@ def _refused(run: Run, group: Sequence[AddRemote], error: ItemProblem) -> list[l
 
 
 def _refused_alone(run: Run, op: AddRemote, error: ItemProblem) -> None:
-    """Park one refused create; three without any success mean the server, not the tasks.
+    """Park one refused create; so many without any success mean the server, not the tasks.
 
     Raises:
         WrongServer: the server refuses whatever it is given.
     """
     _park_new(run, op, error)
     refused = run.refused
-    if len(refused) >= REFUSALS:
+    if len(refused) >= max(REFUSALS, REFUSALS - 1 + run.apart):
         now = run.desk.clock()
         with run.store.transaction():
             run.store.put_links(link.but(parked=None) for link in refused)

@@ -117,12 +117,30 @@ async def _work(run: Run, queue: deque[Unit]) -> None:
         run.wait_for("write")
         return
     refused = len(run.refused)
+    instead: list[Unit] = []
     try:
-        queue.extendleft(reversed(await unit()))
+        instead = await unit()
+        queue.extendleft(reversed(instead))
     except (RateLimited, Unreachable, KeyProblem, WrongServer) as error:
         run.halt = True
         run.trouble(error)
-    if refused < len(run.refused) == creates.REFUSALS - 1:
-        queue.rotate()  # odd ones stand together: before the last refusal, try what stands apart
+    if refused < len(run.refused) == creates.REFUSALS - 1 and not instead:  # it travelled alone
+        run.apart = _set_apart(run, queue)
     if run.unlucky >= BAD_LUCK or (run.unlucky and run.is_late()):
         run.halt = True
+
+
+def _set_apart(run: Run, queue: deque[Unit]) -> int:
+    """Let the last and the middle one of the new tasks go next, each alone; return how many.
+
+    Those that a server refuses stand together. Where it takes one of these, it is no fault of it.
+    """
+    units = [unit for unit in queue if isinstance(unit, partial) and unit.func is _create]
+    ops = [op for unit in units for op in unit.args[1]]
+    apart = {len(ops) - 1, (len(ops) - 1) // 2} if ops else set()
+    groups = [[ops[n]] for n in sorted(apart, reverse=True)]
+    groups += plan.grouped([op for n, op in enumerate(ops) if n not in apart])
+    others = [unit for unit in queue if unit not in units]
+    queue.clear()
+    queue.extend((*(partial(_create, run, group, ()) for group in groups), *others))
+    return len(apart)

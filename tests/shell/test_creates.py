@@ -774,10 +774,10 @@ async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) 
     assert (outcome.counts, outcome.waiting, outcome.parked) == ({}, 20, ())
     told = history(person, 10)
     keys = {one.key for one in told}
-    assert [one.event for one in told] == ["task.parked"] * 3 + ["task.retried"] * 3
-    assert [one.text for one in told] == ["t0", "t1", "t10"] * 2
+    assert [one.event for one in told] == ["task.parked"] * 4 + ["task.retried"] * 4
+    assert [one.text for one in told] == ["t0", "t1", "t19", "t10"] * 2
     assert all(one.at == person.clock.now for one in told)
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert None not in keys
 
 
@@ -829,7 +829,7 @@ async def test_a_named_task_costs_one_request_more(person: Person, refused: int)
 async def test_odd_tasks_at_the_top_of_a_first_list_hold_up_none_below(
     person: Person, names: bool
 ) -> None:
-    """Before the third is told as the server's fault, the last of the others are tried."""
+    """Before they are told as the server's fault, the last and the middle one are tried."""
     odd = [f"t{n}" for n in range(6)]
     person.sandbox.refuse = dict.fromkeys(odd, 422)
     person.sandbox.names_all, person.sandbox.names_culprit = False, names
@@ -837,6 +837,30 @@ async def test_odd_tasks_at_the_top_of_a_first_list_hold_up_none_below(
     outcome = await person.cycle()
     assert outcome.code == errors.PARKED
     assert outcome.counts == {"task.parked": len(odd), "task.created": 12 - len(odd)}
+
+
+@pytest.mark.parametrize(
+    ("lines", "odd", "well"),
+    [
+        (6, {0, 1, 3}, True), (51, {0, 1, 50}, True), (53, {0, 1, 50}, True),
+        (9, {0, 1, 4, 8}, True), (5, {0, 1, 2, 4}, True), (4, {0, 1, 2}, True),
+        (3, {0, 1}, True), (3, {0, 1, 2}, False), (4, {0, 1, 2, 3}, False),
+        (120, {0, 1, 60, 119}, False), (120, {0, 1, 2, 3, 119}, True),
+    ],
+)  # fmt: skip
+async def test_two_refused_ones_and_the_last_and_middle_of_the_rest_speak_of_the_server(
+    person: Person, lines: int, odd: set[int], well: bool
+) -> None:
+    """Where it takes one of these, all that it takes is created."""
+    person.sandbox.refuse = dict.fromkeys((f"t{n}" for n in odd), 422)
+    person.sandbox.names_culprit = False
+    person.write("".join(f"- [ ] t{n}\n" for n in range(lines)))
+    outcome = await person.cycle()
+    if well:
+        assert outcome.code == errors.PARKED
+        assert outcome.counts == {"task.parked": len(odd), "task.created": lines - len(odd)}
+    else:
+        assert (outcome.code, outcome.waiting, person.omi()) == (errors.WRONG_SERVER, lines, {})
 
 
 async def test_a_server_that_names_one_after_the_other_is_told_as_odd(person: Person) -> None:
