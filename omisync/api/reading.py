@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from omisync.core.model import Listing, RemoteItem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 LIMIT = 1000
 """Rows that a page may have; the server clamps to it in silence."""
@@ -97,20 +97,24 @@ async def read(
         window = pending.pop()
         pages = [await ask(window)]
         rows = pages[0].rows
+        behind: Sequence[RemoteItem] = ()
         if thorough and rows < near:  # it may leave out most of what it counts
             if rows and not window.is_dated:
                 pending.append(window._replace(start=EPOCH))
-            elif hides or window.start == EPOCH:
+            elif hides or window.start == EPOCH or _lacking(window, pages[0].items, found):
                 pages.append(await ask(window._replace(offset=LIMIT)))
                 if _is_more(*pages):
-                    rows = LIMIT
-        hides |= window.start == EPOCH and rows >= near
+                    rows, behind = LIMIT, pages[1].items
         asked += len(pages)
         items = [item for page in pages for item in page.items]
+        if thorough and rows < near and (behind := _lacking(window, items, found)):
+            rows, cut = LIMIT, True  # no request shows what else is behind two pages
+        is_short = rows < LIMIT and not window.is_dated
+        hides |= rows >= near and (is_short or window.start == EPOCH)
         found.update((item.id, item) for item in items)
         unreadable |= any(page.rows > len(page.items) for page in pages)
         if rows >= near:
-            parts = split(window, items, near)
+            parts = _older(window, items, behind) or split(window, items, near)
             # One item without a time means that others may hide: no window shows them.
             timed = all(item.created_at is not None for item in items)
             cut |= rows >= NEAR and not parts
@@ -125,6 +129,36 @@ def _is_more(page: Page, behind: Page) -> bool:
     """Return whether there are rows behind a page; a server may know no offset, and repeat it."""
     shown = {item.id for item in page.items}
     return behind.rows > 0 and {item.id for item in behind.items} != shown
+
+
+def _lacking(
+    window: Window, items: Iterable[RemoteItem], found: Mapping[str, RemoteItem]
+) -> list[RemoteItem]:
+    """Return what an earlier page showed and those of a dated window lack: they were cut off."""
+    shown = {item.id for item in items}
+    return [
+        item
+        for item in found.values()
+        if item.id not in shown
+        and item.created_at is not None
+        and window.is_dated
+        and window.has_inside(item.created_at)
+        and item.fields.completed == window.completed
+    ]
+
+
+def _older(
+    window: Window, items: Iterable[RemoteItem], behind: Iterable[RemoteItem]
+) -> tuple[Window, ...]:
+    """Return the window of what is as old as those behind a page, or older.
+
+    What is younger was on the page, which shows the newest rows, or no request shows it.
+    Empty where the window would not be smaller, or where a server ignores windows.
+    """
+    if not (window.is_dated and all(window.shows(item) for item in items)):
+        return ()
+    cut = max((item.created_at for item in behind if item.created_at is not None), default=None)
+    return (window._replace(end=cut),) if cut and window.has_inside(cut) else ()
 
 
 def split(window: Window, items: Iterable[RemoteItem], near: int = NEAR) -> tuple[Window, ...]:

@@ -131,19 +131,37 @@ async def test_a_thorough_reading_sees_behind_pages_with_many_locked_rows(
 
 
 @pytest.mark.parametrize(
-    ("locked", "cut"),
-    [(range(500), False), (range(1000, 1500), False), (range(200, 1300), True)],
-)
-async def test_a_thorough_reading_sees_beside_locked_rows(locked: range, cut: bool) -> None:
-    """Where more than a page of them follow each other, no item is there to part them at."""
+    ("count", "locked"),
+    [
+        (1500, range(500)), (1500, range(1000, 1500)), (1500, range(200, 1300)),
+        (1925, range(1404, 1925)), (2150, range(200, 2150)), (3000, range(1100, 1900)),
+    ],
+)  # fmt: skip
+async def test_a_thorough_reading_sees_beside_locked_rows(count: int, locked: range) -> None:
+    """They stand together in time, as those beyond a plan's number do, up to two pages of them."""
     async with sandbox() as (server, omi):
-        fill(server, 1500)
+        fill(server, count)
         items = list(server.items.values())
         for n in locked:
             items[n].locked = True
         listing = await omi.listing(thorough=True)
         assert ids(listing) == sorted(item.id for item in items if not item.locked)
-        assert (listing.complete, listing.cut) == (not cut, cut)
+        assert (listing.complete, listing.cut) == (True, False)
+        assert server.reads <= 20
+
+
+@pytest.mark.parametrize("seen", [60, 600])
+async def test_what_an_earlier_page_showed_tells_that_a_later_one_is_cut(seen: int) -> None:
+    """Behind more than two pages of locked rows no request of its window reaches."""
+    async with sandbox() as (server, omi):
+        fill(server, seen + 2200)
+        items = list(server.items.values())
+        for item in items[seen:]:
+            item.locked = True
+        listing = await omi.listing(thorough=True)
+        assert {*ids(listing)} <= {item.id for item in items[:seen]}
+        assert (listing.complete, listing.cut) == (False, True)
+        assert server.reads <= 20
 
 
 @pytest.mark.parametrize("count", [0, 1, 699])
