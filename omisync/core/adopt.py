@@ -110,7 +110,7 @@ def tied(
         local = replace(local, completed=True)
     if task.completed and not item.fields.completed:
         local = replace(local, completed=False)
-    if task.due is not None and not task.completed:
+    if task.due is not None and not (task.completed and item.fields.completed):
         same = merge.same_moment(task.due, item.fields.due_at, encoding, loosely=True)
         local = replace(local, due=task.due if same else None)
     if match.normalised(merge.description(task.text)) != match.normalised(item.fields.description):
@@ -123,7 +123,7 @@ def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:
     local, agreed = task, remote
     if task.completed != remote.completed:  # the tick crosses, whichever side has it
         local, agreed = replace(local, completed=False), replace(agreed, completed=False)
-    kept_back = task.completed and remote.completed and remote.due_at is None
+    kept_back = task.completed and remote.completed and task.due is not None
     if not kept_back and (task.due is not None or remote.due_at is not None):
         same = not task.completed and merge.encode(task, encoding).due_at == remote.due_at
         if not same:

@@ -234,19 +234,22 @@ def _join_text(joined: Joined, context: _Context) -> None:
 
 def _join_due(joined: Joined, context: _Context, *, reopened: bool) -> None:
     local, base, remote = joined.task.due, context.base, context.remote
-    there = remote.due_at != base.remote.due_at
+    moved = remote.due_at != base.remote.due_at
     # The date of a finished line is not sent. It has to be when the task is reopened: by the
     # line in any case, by the app where that sets no other.
     kept_back = base.local.completed and local is not None
     kept_back = kept_back and not same_moment(
         base.local.due, base.remote.due_at, context.encoding, loosely=True
     )
-    unsent = kept_back and (reopened or not (there or joined.task.completed))
+    unsent = kept_back and (reopened or not (moved or joined.task.completed))
     here = local != base.local.due or unsent
+    there = moved or (unsent and remote.due_at is not None)  # told as what gives way
     edits = _Edits(
         here=here,
         there=there,
-        same=same_moment(local, remote.due_at, context.encoding, loosely=here and there),
+        same=same_moment(
+            local, remote.due_at, context.encoding, loosely=(here or kept_back) and there
+        ),
         doubted="due_at" in context.doubt,
         mute="due_at" in context.unsaid,
     )

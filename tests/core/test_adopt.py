@@ -92,6 +92,9 @@ def test_an_id_decides_before_any_text() -> None:
         (Task("a", False), Fields("a", True), Task("a", False)),
         (Task("a", True), Fields("a", True), Task("a", True)),
         (Task("a", True, "2026-12-24"), Fields("a", True, DUE), Task("a", True, "2026-12-24")),
+        (Task("a", True, "2026-12-25"), Fields("a", True, DUE), Task("a", True, "2026-12-25")),
+        # opened again before its tick has left, it would never be sent
+        (Task("a", True, "2026-12-24"), Fields("a", False), Task("a", False)),
     ],
 )
 def test_what_the_line_says_differently_is_left_as_an_edit(
@@ -116,8 +119,9 @@ CHRISTMAS = "2026-12-24"
         (Task("a"), Fields("a", False, DUE), Base(Task("a"), Fields("a"))),
         (Task("a", False, CHRISTMAS), Fields("a"), Base(Task("a"), Fields("a"))),
         (Task("a", False, "2026-12-25"), Fields("a", False, DUE), Base(Task("a"), Fields("a"))),
-        (Task("a", True, CHRISTMAS), Fields("a", True, DUE),
-         Base(Task("a", True), Fields("a", True))),
+        (Task("a", True, CHRISTMAS), Fields("a", True, DUE), None),
+        (Task("a", True, "2026-12-25"), Fields("a", True, DUE), None),  # it would ring
+        (Task("a", True), Fields("a", True, DUE), Base(Task("a", True), Fields("a", True))),
         (Task("a"), Fields("b"), Base(Task(""), Fields(""))),
         (Task("a", True, CHRISTMAS), Fields("a", True), None),  # kept back
         # not here: opened again before its tick has left, it would never be sent

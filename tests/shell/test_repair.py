@@ -336,3 +336,18 @@ async def test_a_repair_finds_what_stands_behind_many_locked_items(
         person.sandbox.add(f"old {n}", created_at=then).locked = n % 4 == 0
     person.write("- [ ] old 1499\n")
     assert len((await repaired(person)).linked) == 1
+
+
+@pytest.mark.parametrize("settings", ["", TWO_WAY])
+async def test_a_date_is_sent_though_its_line_is_opened_before_its_tick_left(
+    person: Person, settings: str
+) -> None:
+    """Finished while the state was lost: then the line said nothing of its item but a tick."""
+    person.settings = settings
+    person.sandbox.add("pay rent")
+    person.write("- [x] pay rent due:2027-03-01T09:00Z\n")
+    assert len((await repaired(person)).linked) == 1
+    person.write("- [ ] pay rent due:2027-03-01T09:00Z\n")
+    await person.settle()
+    assert item(person, "pay rent").due_at == datetime(2027, 3, 1, 9, tzinfo=UTC)
+    assert person.omi() == {"pay rent": False}
