@@ -248,6 +248,8 @@ def _asked(config: Config, options: Namespace, deadline: float) -> int | None:
         "yes": options.yes,
     }
     patience = max(options.timeout, 2 * control.BEAT)
+    if options.allow_removals or options.yes:  # one that is frozen would do it later, unexpected
+        control.check_alive(config.store_path, os.environ)
     with _progress(options) as bar:
         told = False
         while True:

@@ -148,6 +148,9 @@ def idle_outcome(run: Run, settled: Settled) -> Outcome:
         still_parked=run.store.parked() if settled.parked else (),
         idle=True,
     )
+    if settled.format != VERSION:  # by another omisync: so that a glance is enough again
+        with run.store.transaction(durable=False):
+            run.store.put_note(replace(settled, format=VERSION))
     last = run.store.note(LastRun)
     if last is None or last.code != idle.code:
         with run.store.transaction():

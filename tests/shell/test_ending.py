@@ -238,6 +238,15 @@ async def test_a_sync_is_idle_only_where_nothing_else_is_so(settled: Person, clo
     }
 
 
+async def test_what_another_omisync_noted_is_noted_anew(settled: Person) -> None:
+    """Else each run with nothing to do would load all, until the next edit."""
+    noted = fact(settled, "settled")
+    with Store.open(settled.store_path) as store, store.transaction():
+        store.put_fact("settled", noted | {"format": schema.VERSION - 1})
+    assert (await settled.cycle()).idle
+    assert fact(settled, "settled") == noted
+
+
 async def test_what_is_due_first_is_looked_at_first(settled: Person, clock: Clock) -> None:
     """The end of a grace or a parked task that is tried again."""
     settled.sandbox.refuse = {"bad": 402, "worse": 422}

@@ -370,7 +370,11 @@ def test_nobody_waits_for_ever_for_a_frozen_daemon(machine: Machine, omi: Omi) -
         assert "gives no sign of life" in status.out.splitlines()[0]
         assert re.search("daemon .*gives no sign of life", doctor.out)
         assert "gives no sign of life" in forget.err
+        machine.write("")
+        assert machine.once("--allow-removals", "--timeout", "0").code == 75
         daemon.process.send_signal(signal.SIGCONT)
+        daemon.until(r"cycle\.done .*code=65")  # it was not asked to allow that
+        machine.write(lines(1, 2, 3))
         assert machine.once().code == 0
         assert daemon.end().code == 0
     assert omi.items() == {"task 1": False, "task 2": False, "task 3": False}
