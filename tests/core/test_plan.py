@@ -633,6 +633,36 @@ def test_removals_of_the_last_hour_add_up() -> None:
     assert not made(entries, links, tombstones=old).removal.drastic
 
 
+@pytest.mark.parametrize(
+    ("texts", "drastic"), [("d", False), ("", True), ("d e", False), ("x", True)]
+)
+def test_one_task_after_the_other_is_no_list_that_goes_in_slices(texts: str, drastic: bool) -> None:
+    """Each in the place of the last, all within the hour; finished ones fill no place."""
+    graves = [replace(stone(text, False), key=text) for text in "ab"]
+    entries = [entry(text, text == "x", line=n) for n, text in enumerate(texts.split(), 1)]
+    removal = made(entries, [linked(Task("c"))], tombstones=graves).removal
+    assert (removal.count, removal.recent, removal.total) == (1, 2, 3)
+    assert removal.drastic == drastic
+
+
+@pytest.mark.parametrize("lines", [3, 4, 9, 20])
+def test_what_an_undo_brings_back_is_lost_no_more(lines: int) -> None:
+    """A sync came between an edit and its undo: of these lines all are back."""
+    kept = [linked(Task(f"kept {n}"), n) for n in range(3)]
+    links = [*kept, *(linked(Task(chr(97 + n) * 5), 100 + n) for n in range(lines))]
+    graves = [
+        replace(stone(chr(945 + n) * 5, False), key=f"g{n}", remote_id=f"g{n}")
+        for n in range(lines)
+    ]
+    texts = [f"kept {n}" for n in range(3)] + [chr(945 + n) * 5 for n in range(lines)]
+    removal = made(
+        [entry(t, line=n) for n, t in enumerate(texts, 1)], links, tombstones=graves
+    ).removal
+    assert removal == Removal(lines, 0, lines + 3)
+    removal = made([entry(t) for t in texts[:3]], links, tombstones=graves).removal
+    assert removal == Removal(lines, lines, 2 * lines + 3, drastic=True)
+
+
 # What holds of any plan
 
 texts = st.sampled_from(

@@ -13,6 +13,7 @@ from omisync.core.plan.steps import Removal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from omisync.core.model import Link
     from omisync.core.plan.steps import Observation, Policy
@@ -25,32 +26,42 @@ ROLLING = 3600.0
 """Seconds over which removals add up, so that a list cannot be emptied in slices."""
 
 
-def removal(removed: Sequence[Link], seen: Observation, policy: Policy) -> Removal:
+def removal(
+    removed: Sequence[Link], back: AbstractSet[str], seen: Observation, policy: Policy
+) -> Removal:
     """Count what the removals would change on the server, and judge it.
 
     Absent lines count from the first look, before their grace ends: a truncated
-    file also looks like edits, and those must not be sent meanwhile.
+    file also looks like edits, and those must not be sent meanwhile. ``back`` are the keys
+    of tasks that the same plan gives their lines again: what they lost is taken back.
     """
     count = sum(_counts(link, policy) for link in removed)
     if not count:
         return Removal()
-    recent = sum(
-        stone.counted
+    stones = [
+        stone
+        for stone in seen.tombstones
+        if stone.counted
         and stone.how == policy.on_removal
         and abs(seen.now - stone.removed_at) < ROLLING  # whatever the clock was set to since
-        for stone in seen.tombstones
-    )
+    ]
+    recent = sum(stone.key not in back for stone in stones)
     gone = {link.key for link in removed}  # of which more is known than of the links as they were
     stays = sum(_counts(link, policy) for link in seen.links if link.key not in gone)
     total = recent + count + stays
-    drastic = _is_drastic(count + recent, total, policy) or seen.blank
     finished = policy.on_removal == "delete"
+    fills = any(finished or not entry.task.completed for entry in seen.entries)
+    drastic = (
+        seen.blank
+        or _is_much(count + recent, stays + len(stones) - recent, policy)
+        # One task after the other in the place of the last is no list that goes in slices.
+        or (total >= SMALL_LIST and not stays and (count >= SMALL_LIST or not fills))
+    )
     return Removal(count, recent, total, drastic, finished)
 
 
-def _is_drastic(gone: int, total: int, policy: Policy) -> bool:
-    much = gone > SMALL_REMOVAL and gone > policy.max_removals * total
-    return much or (gone == total and total >= SMALL_LIST)
+def _is_much(gone: int, stays: int, policy: Policy) -> bool:
+    return gone > SMALL_REMOVAL and gone > policy.max_removals * (gone + stays)
 
 
 def _counts(link: Link, policy: Policy) -> bool:
@@ -77,8 +88,9 @@ def departure(departing: Sequence[Link], seen: Observation, policy: Policy) -> R
         stone.counted and stone.how == GONE and abs(seen.now - stone.removed_at) < ROLLING
         for stone in seen.tombstones
     )
-    total = recent + sum(_stands(link) for link in seen.links)
-    return Removal(count, recent, total, _is_drastic(count + recent, total, policy))
+    gone, stays = count + recent, sum(_stands(link) for link in seen.links) - count
+    drastic = _is_much(gone, stays, policy) or (gone >= SMALL_LIST and not stays)
+    return Removal(count, recent, gone + stays, drastic)
 
 
 def _stands(link: Link) -> bool:
