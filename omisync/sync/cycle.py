@@ -228,9 +228,16 @@ async def _two_way(
             reading.paid(run.desk)
         if not run.unwritable:
             _acquainted(run)
-        run.again |= asked.rules.ids and any(run.counts[event] for event in NAMED)
+        named = (*NAMED, "task.changed") if _lost_ids(decided) else NAMED
+        run.again |= asked.rules.ids and any(run.counts[event] for event in named)
     run.remarks += remarks.left(run, decided)
     return snapshot, document, decided
+
+
+def _lost_ids(decided: Plan) -> bool:
+    """Return whether a line was edited without the id that it had: it gets that again."""
+    changes = [op for op in decided.ops if isinstance(op, plan.ChangeRemote)]
+    return any(op.entry.explicit_id != op.link.remote_id for op in changes)
 
 
 async def _written(

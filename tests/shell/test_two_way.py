@@ -640,6 +640,24 @@ async def test_a_line_that_comes_back_has_its_id_written_at_once(both: Person) -
     await quiet(both)
 
 
+@pytest.mark.parametrize("line", ["- [ ] water the plants well", "- [x] water the plants"])
+async def test_a_line_edited_without_its_id_has_it_again_at_once(both: Person, line: str) -> None:
+    """Another machine may read it next, and would have to guess."""
+    both.settings += 'ids = "inline"\n'
+    both.write("- [ ] water the plants\n- [ ] b\n")
+    await both.settle()
+    written = read(both)
+    name = item(both, "water the plants").id
+    both.write(f"{line}\n{written.splitlines()[1]}\n")
+    await both.once()
+    assert read(both) == f"{line} omi:{name}\n{written.splitlines()[1]}\n"
+    await quiet(both)
+    both.write(read(both).replace("water", "drain"))
+    both.sent()
+    await both.once()
+    assert [method for method, _ in both.sent()] == ["GET", "GET", "PATCH"]  # and no look more
+
+
 async def test_an_id_that_is_no_more_is_replaced(both: Person) -> None:
     """The item was made anew: its line has the new id, and is the same task when reworded."""
     both.settings += 'ids = "inline"\n'
