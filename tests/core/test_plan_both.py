@@ -1290,11 +1290,13 @@ def test_an_item_of_the_other_machine_is_left_to_it_without_adoption() -> None:
     """An open one that says what an open line says; others come in."""
     policy = replace(POLICY, adopt=False, import_items="all")
     ours = [link("a", "a"), link("b", "b").but(base=Base(Task("b", True), Fields("b", True)))]
-    lines = [entry("a"), entry("b", completed=True, line=2)]
-    listed = [item("a", "a"), item("b", "b", completed=True)]
-    more = [item("x", "a"), item("y", "b"), item("z", "a", completed=True)]
-    came = {op.link.remote_id for op in made(lines, ours, [*listed, *more], policy).ops}
-    assert came == {"y", "z"}
+    ours.append(link("c", "c", seen=Task("d"), failures=3))  # Omi has not heard of it yet
+    lines = [entry("a"), entry("b", completed=True, line=2), entry("d", line=3)]
+    listed = [item("a", "a"), item("b", "b", completed=True), item("c", "c")]
+    more = [item("x", "a"), item("y", "b"), item("z", "a", completed=True), item("w", "c")]
+    ops = made(lines, ours, [*listed, *more], policy).ops
+    came = {op.link.remote_id for op in ops if isinstance(op, AddLocal)}
+    assert came == {"w", "y", "z"}
 
 
 def test_the_youngest_is_the_heir() -> None:
