@@ -748,9 +748,21 @@ async def test_a_reply_without_one_of_two_equal_texts(person: Person) -> None:
                 desk.store.forget_account()
 
 
-async def test_equal_ones_of_a_short_reply_are_in_order(person: Person) -> None:
-    """The first that was sent is the first that came back."""
-    sent = [Fields("other"), Fields("pay"), Fields("pay")]
+EARLY, LATE = (Fields("pay", due_at=datetime(year, 1, 1, tzinfo=UTC)) for year in (2030, 2031))
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown", "tied"),
+    [
+        ([Fields("other"), Fields("pay"), Fields("pay")], [1, 2], [None, "a", "b"]),
+        ([Fields("other"), Fields("pay")], [1, 0], ["b", "a"]),
+        ([EARLY, LATE], [1, 0], ["b", "a"]),
+    ],
+)
+async def test_tasks_of_an_odd_reply_are_known_by_what_they_say(
+    person: Person, sent: list[Fields], shown: list[int], tied: list[str | None]
+) -> None:
+    """By all of it; of equal ones the first that was sent is the first that came back."""
     ops, intents = [], []
     for n, one in enumerate(sent):
         task = Task(one.description)
@@ -760,9 +772,10 @@ async def test_equal_ones_of_a_short_reply_are_in_order(person: Person) -> None:
         with desk.store.transaction():
             desk.store.put_intents(intents)
         run = Run(desk, person.clock())
-        run.created = [Created(ops, intents, [RemoteItem("a", sent[1]), RemoteItem("b", sent[2])])]
+        items = [RemoteItem(name, sent[n]) for name, n in zip("ab", shown, strict=True)]
+        run.created = [Created(ops, intents, items)]
         settle(run)
-        assert [link.remote_id for link in desk.store.links()] == [None, "a", "b"]
+        assert [link.remote_id for link in desk.store.links()] == tied
 
 
 async def test_a_server_that_refuses_everything_is_told_as_such(person: Person) -> None:
@@ -801,6 +814,10 @@ async def test_refused_tasks_hold_up_no_others_where_some_are_in_omi(
     assert outcome.counts == {"task.parked": 4, "task.created": 1, "task.changed": 2}
     assert person.omi() == {"a": True, "b changed": False, "new": False}
     assert {link(person, text).parked is not None for text in "xyzw"} == {True}
+    person.sandbox.refuse |= dict.fromkeys(("p", "q", "r"), 422)
+    person.write(f"{person.todo.read_text()}- [ ] p\n- [ ] q\n- [ ] r\n")
+    outcome = await person.cycle()  # nothing else is sent now
+    assert (outcome.troubles, outcome.counts) == ((), {"task.parked": 3})
 
 
 @pytest.mark.parametrize(("every", "refusals"), [(True, 1), (False, 3)])
