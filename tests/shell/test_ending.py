@@ -146,6 +146,14 @@ async def test_the_reason_is_told_as_long_as_a_create_is_looked_for(
     clock.pass_by(60)
     await person.settle()
     assert fact(person, "last")["troubles"] == []
+    person.write("- [x] a\n- [ ] b\n")
+    person.sandbox.fault_next("5xx_before", method="PATCH")
+    assert (await person.cycle()).troubles != ()
+    async with person.desk() as desk:
+        desk.hurry = True
+        later = await sync.cycle(desk)
+    assert (later.code, later.troubles) == (errors.TEMPORARY, ())
+    assert fact(person, "last")["troubles"] == []  # of an edit, which is just sent again
 
 
 async def test_a_first_sync_that_fails_knows_no_success(person: Person, clock: Clock) -> None:

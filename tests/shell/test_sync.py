@@ -9,7 +9,7 @@ import pytest
 from openapi import check_request
 from person import Clock, Person, fact, history, link
 
-from omisync import errors
+from omisync import daemon, errors
 from omisync.core.model import Fields, Gate
 from omisync.sandbox import READ_ONLY_KEY, Sandbox
 from omisync.store import Store
@@ -346,16 +346,17 @@ async def test_what_a_cycle_told_is_kept_where_the_next_follows_at_once(person: 
     """Linking ``a`` brings its date, so there is one more; status has what the first told."""
     person.sandbox.add("a")
     person.write("- [ ] a due:2030-01-01\n- [ ] b omi:nobody\n")
-    remarks = (await person.once()).remarks
-    assert len(remarks) == 1
-    assert person.omi() == {"a": False, "b": False}
-    last = fact(person, "last")
-    assert isinstance(last, dict)
-    assert last["code"] == errors.OK
-    assert last["remarks"] == [*remarks]
-    person.write("- [x] a due:2030-01-01\n- [ ] b omi:nobody\n")
-    await person.once()
-    assert fact(person, "last") == last | {"remarks": []}
+    async with person.desk() as desk:
+        remarks = (await daemon.once(desk)).remarks
+        assert len(remarks) == 1
+        assert person.omi() == {"a": False, "b": False}
+        last = fact(person, "last")
+        assert isinstance(last, dict)
+        assert last["code"] == errors.OK
+        assert last["remarks"] == [*remarks]
+        person.write("- [x] a due:2030-01-01\n- [ ] b omi:nobody\n")
+        await daemon.once(desk)
+        assert fact(person, "last") == last | {"remarks": []}
 
 
 async def test_a_line_that_has_an_item_cannot_be_tied_to_another(
