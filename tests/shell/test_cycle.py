@@ -316,8 +316,10 @@ async def test_a_new_key_is_no_matter_where_nothing_is_linked(settled: Person) -
     assert settled.omi() == {}
     settled.sandbox.keys[OTHER_KEY] = settled.sandbox.keys[settled.key]
     settled.key = OTHER_KEY
+    settled.sent()
     settled.write("- [ ] new\n")
     assert (await settled.cycle()).counts == {"task.created": 1}
+    assert settled.sent() == [("GET", 200), ("GET", 200), ("POST", 200)]  # as with any first look
 
 
 async def test_the_item_of_a_removed_line_proves_an_account(settled: Person) -> None:
@@ -461,6 +463,23 @@ async def test_a_list_is_bound_to_the_server_that_may_hold_something_of_it(
         person.sandbox = other
         (trouble,) = (await person.cycle()).troubles
     assert isinstance(trouble, errors.ConfigError)
+
+
+@pytest.mark.parametrize(("former", "is_it"), [("abcd", True), ("abcde", False)])
+async def test_a_list_with_half_of_the_lines_of_another_is_that_one(
+    person: Person, former: str, *, is_it: bool
+) -> None:
+    """And whatever its lines are, it is one that is reached by another name."""
+    first = person.todo
+    person.write("".join(f"- [ ] {text}\n" for text in former))
+    await person.cycle()
+    person.name = "other.md"
+    person.write("- [ ] a\n- [ ] b\n- [ ] something else\n")
+    outcome = await person.cycle()
+    assert [type(one) for one in outcome.troubles] == [errors.OtherList] * (not is_it)
+    first.unlink()
+    first.symlink_to(person.todo)
+    assert (await person.cycle()).code == errors.OK
 
 
 # What is told and remembered.
