@@ -183,8 +183,10 @@ async def test_what_is_wrong_after_a_good_sync_is_how_it_ended(
 
 
 async def test_a_file_that_is_back_as_it_was_is_well(settled: Person, clock: Clock) -> None:
-    """The sync is idle, and status hears that all is well again."""
-    text = settled.todo.read_text()
+    """The sync is idle, and status hears that all is well again, and what there was to say."""
+    text = "- [ ] a\n- [ ] b\n- [ ] c omi:nobody\n"
+    settled.write(text)
+    (remark,) = (await settled.cycle()).remarks
     settled.todo.unlink()
     await settled.cycle()
     clock.pass_by(10)
@@ -192,6 +194,7 @@ async def test_a_file_that_is_back_as_it_was_is_well(settled: Person, clock: Clo
     outcome = await settled.cycle()
     assert (outcome.idle, outcome.code) == (True, errors.OK)
     assert fact(settled, "last")["success_at"] == clock.now
+    assert fact(settled, "last")["remarks"] == [remark]
     at = fact(settled, "last")["at"]
     clock.pass_by(10)
     assert (await settled.cycle()).idle
@@ -342,6 +345,9 @@ async def test_lines_that_may_come_back_are_counted(settled: Person) -> None:
         assert outcome.remarks == (() if said is None else (f"{said} {rest}",))
     settled.write("".join(lines))
     assert (await settled.cycle(grace=30)).remarks == ()
+    settled.write("".join(lines[:3]))
+    await settled.cycle(grace=30)
+    assert (await settled.cycle()).counts == {"task.removed": 1}, "nobody gave it any grace"
 
 
 async def test_an_edit_that_is_undone_before_its_answer_is_undone_in_omi(settled: Person) -> None:

@@ -89,6 +89,8 @@ async def test_a_removal_is_given_up_when_asked_for(parked: Person) -> None:
         assert desk.store.fact("settled") is None
         told = Event(5.0, "task.given_up", "feed the cat", row.key, row.remote_id)
         assert desk.store.history(1) == [told]
+        stones = {one.remote_id: one.counted for one in desk.store.tombstones(5.0)}
+        assert stones == {row.remote_id: False}  # the guard counts it with no later removal
         with pytest.raises(errors.UsageError) as none:
             sync.forget(desk.store, "cat", 5.0)
         assert none.value.message == "No parked removal fits 'cat'"
