@@ -928,15 +928,15 @@ async def creates_of(person: Person, batches: int) -> list[str]:
 
 async def test_what_is_written_down_and_not_sent_is_taken_back(person: Person) -> None:
     """A limit in the middle of many batches: nothing of unknown outcome is left."""
-    person.write(many(7))
+    person.write(f"{many(7)}- [ ] task 350\n")
     person.sandbox.fault_next(None, None, "429", method="POST")
     outcome = await person.cycle()
     posts = person.sent().count(("POST", 200))
     assert (outcome.code, outcome.counts["task.created"]) == (errors.TEMPORARY, 50 * posts)
-    assert outcome.waiting == 350 - 50 * posts
+    assert outcome.waiting == 351 - 50 * posts
     assert intents(person) == []
     await person.settle()
-    assert person.omi() == {f"task {n}": False for n in range(350)}
+    assert person.omi() == {f"task {n}": False for n in range(351)}
 
 
 async def test_the_disk_is_waited_for_once_for_many_batches(person: Person) -> None:

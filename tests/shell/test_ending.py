@@ -55,6 +55,15 @@ async def test_a_removed_line_is_told_of_where_its_words_are_no_task_s(
     assert [notice.line for notice in outcome.notices] == lines
 
 
+async def test_words_that_begin_another_line_are_no_lost_task(person: Person) -> None:
+    """Also where nothing else was known: they are the other task's."""
+    person.write("- [ ] mow\n")
+    await person.cycle()
+    person.write("- [ ] call mum\n- [ ] mow the lawn of the neighbours on sunday morning\n")
+    outcome = await person.cycle()
+    assert (outcome.counts["task.removed"], outcome.notices) == (1, ())
+
+
 async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> None:
     """When it was, how it ended, since when it fails, and what there is to do."""
     began = clock.now
