@@ -92,7 +92,7 @@ async def test_a_listing_is_noted_with_its_cost(both: Person, clock: Clock) -> N
     """Those of the last hour, none from a future that a wrong clock wrote."""
     now = clock.now
     spent = [[now - 3600, 2], [now - 3599, 4], [now, 2], [now + 1, 2]]
-    note(both, "listed", {"at": now, "cost": 2, "pause": 150.0, "spent": spent})
+    note(both, "listed", {"at": now - 9, "cost": 4, "pause": 150.0, "spent": spent})
     await both.cycle(now=True)
     assert both.sent() == [("GET", 200), ("GET", 200)]
     listed = fact(both, "listed")
