@@ -345,6 +345,8 @@ def test_a_line_that_comes_back_meets_what_the_app_did() -> None:
     assert op == Adopt(op.link, line, ticked)
     assert (op.link.key, op.link.base) == ("k", Base(Task("a"), Fields("a")))
     assert kinds(made([line], [], [item("a", "a")], tombstones=[stone])) == [Revive]
+    dated = RemoteItem("a", Fields("a", due_at=START), START)
+    assert kinds(made([line], [], [dated], tombstones=[stone])) == [Adopt]  # and no second line
 
 
 def test_a_line_that_comes_back_may_have_lost_its_item() -> None:
@@ -713,6 +715,9 @@ def test_what_says_the_same_as_an_unlisted_item_is_waited_with() -> None:
     assert made([entry("b")], [edited], [item("z", "a")]).beside == 1
     done = there.but(seen=Task("a", completed=True))
     assert kinds(made([entry("a", completed=True)], [done], [item("z", "a")]))[-1] is AddLocal
+    unasked = [link(text, text, missing=1) for text in "ab"]
+    decided = made([entry("a"), entry("b", line=2)], unasked, [item("z", "a")])
+    assert (decided.later, decided.beside) == (True, 0)  # it may yet be the item of the first
 
 
 def test_a_deleted_item_does_not_come_back_edited() -> None:
