@@ -293,11 +293,12 @@ def test_an_item_that_came_back_under_another_id_is_the_same_task() -> None:
 
 def test_a_line_with_another_item_starts_as_at_a_first_meeting() -> None:
     """Beside new lines: what became of its former item is over, and a date is news."""
-    gone = GONE.but(missing=2, probed_at=NOW - 9, made_at=NOW - 99)
+    past = GONE.but(missing=2, probed_at=NOW - 9, made_at=NOW - 99)
+    gone = past.but(failures=3, parked=Parked(422, "no", NOW - 9, Task("a")))
     dated = replace(item("z", "a"), fields=Fields("a", due_at=START))
     ops = made([entry("new"), entry("a", line=2)], [gone], [dated]).ops
     base = Base(Task("a"), Fields("a"))
-    tied = gone.but(remote_id="z", base=base, missing=0, probed_at=None, made_at=None)
+    tied = GONE.but(remote_id="z", base=base)
     assert [op for op in ops if isinstance(op, Adopt)] == [Adopt(tied, entry("a", line=2), dated)]
 
 
@@ -445,8 +446,9 @@ def test_an_id_that_omisync_wrote_is_no_statement() -> None:
     line = Entry(Task("a"), 1, explicit_id="x")
     done = item("x", "a", completed=True)
     inline = replace(POLICY, ids=True)
-    (op,) = made([line], [], [done], inline).ops
-    assert op.link.base == Base(Task("a"), Fields("a"))
+    for known in ([], [link("gone", "a", remote_id=None)]):
+        (op,) = made([line], known, [done], inline).ops
+        assert op.link.base == Base(Task("a"), Fields("a"))
     stone = Tombstone("k", "x", Task("a", True), Fields("a", True), "complete", 0.0, False)
     (op,) = made([line], [], [done], inline, tombstones=[stone]).ops
     assert op.link.base == Base(Task("a", True), Fields("a", True))
