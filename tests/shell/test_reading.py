@@ -503,6 +503,18 @@ async def test_a_shut_gate_is_the_trouble_of_the_cycle(both: Person, clock: Cloc
     assert both.omi() == {"a!": False}
 
 
+async def test_a_reading_that_never_began_costs_nothing(both: Person) -> None:
+    """Where the server is left alone for a while, it is told what failed before."""
+    both.write("- [x] a\n")
+    before = fact(both, "listed")
+    async with both.desk() as desk:
+        desk.rest = "Omi failed often"
+        outcome = await sync.cycle(desk, now=True)
+    (trouble,) = outcome.troubles
+    assert (type(trouble), trouble.message) == (errors.NotAsked, "Omi failed often")
+    assert (both.sent(), fact(both, "listed")) == ([], before)
+
+
 async def test_a_gate_that_shuts_is_the_trouble_of_the_cycle(both: Person, clock: Clock) -> None:
     """Nothing is changed that could overwrite something unseen, and the cost is noted."""
     both.sandbox.retry_after = 700
