@@ -376,8 +376,9 @@ def test_twins_settle_alike_on_both_machines() -> None:
     assert kinds(loser) == [DropTwin]
     assert [row.remote_id for row in loser.rows] == ["x"]
     assert [(stone.how, stone.remote_id) for stone in loser.buried] == [("twin", "y")]
-    winner = made([entry("a")], [link("x", "a", made_at=1.0)], [first, second])
-    assert winner.ops == ()
+    more = [first, second, item("z", "b")]
+    winner = made([entry("a")], [link("x", "a", made_at=1.0)], more)
+    assert [op.link.remote_id for op in winner.ops] == ["z"]
     again = made([entry("a")], [link("x", "a")], [first, second], tombstones=[loser.buried[0]])
     assert kinds(again) == [DropTwin]
 
@@ -1259,8 +1260,8 @@ def test_a_list_is_not_believed_for_a_while_that_has_what_was_gone_twice(
     stone = Tombstone("was-x", "x", Task("alpha"), Fields("alpha"), "gone", NOW + until)
     (op,) = made([entry("alpha")], [], [item("x", "alpha")], tombstones=[stone]).ops
     assert isinstance(op, Adopt if believed else AddRemote)
-    came = made([], [], [item("x", "alpha")], tombstones=[stone])
-    assert kinds(came) == [AddLocal] * (until > GONE_SECONDS)
+    came = made([], [], [item("x", "alpha", age=9), item("y", "beta")], tombstones=[stone])
+    assert [op.link.remote_id for op in came.ops] == ["x", "y"][until <= GONE_SECONDS :]
     assert came.later is (until <= GONE_SECONDS)
 
 
