@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omisync import errors
 from omisync.core import remains
 from omisync.errors import GuardStopped, NoRoom, StoreBusy, StoreUnusable
-from omisync.store.notes import LastRun, Refusal, Settled
+from omisync.store.notes import LastRun, Refusal, RefusedDeparture, Settled
 from omisync.store.schema import VERSION
 from omisync.sync import reading
 from omisync.sync.desk import Outcome
@@ -155,6 +155,7 @@ def idle_outcome(run: Run, settled: Settled) -> Outcome:
     if last is None or last.code != idle.code:
         with run.store.transaction():
             run.store.drop_note(Refusal)
+            run.store.drop_note(RefusedDeparture)
         told = tuple(settled.remarks)
         record_outcome(run.desk, replace(idle, remarks=told))  # status tells it again
     return idle

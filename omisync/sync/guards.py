@@ -87,6 +87,9 @@ def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:
         ImportStopped: a person has to agree first.
     """
     departure = decided.departure
+    if not departure.drastic and run.store.note(RefusedDeparture) is not None:
+        with run.store.transaction():
+            run.store.drop_note(RefusedDeparture)
     if departure.drastic and not _is_allowed(run, departure, allow=allow):
         raise GuardStopped(
             f"Omi lacks {departure.count} of {departure.remaining} open tasks of"

@@ -310,6 +310,30 @@ async def test_more_may_be_allowed_within_the_hour(person: Person) -> None:
         assert person.todo.read_text() == lines(30 - left, 30)
 
 
+@pytest.mark.parametrize("edited", [False, True])
+async def test_a_departure_is_forgotten_when_the_items_are_back(
+    person: Person, *, edited: bool
+) -> None:
+    """What vanishes later has to be seen before it can be allowed."""
+    person.settings = TWO_WAY
+    person.write(lines(0, 20))
+    await person.settle()
+    items = person.sandbox.items
+    away = {name: items.pop(name) for name in [*items][:12]}
+    for _ in range(3):
+        outcome = await person.cycle(now=True)
+    assert outcome.code == errors.BAD_FILE
+    items.update(away)
+    if edited:  # else the list is as it was, and the sync idle
+        person.sandbox.add("new")
+    await person.settle()
+    assert fact(person, "refused_departure") is None
+    for name in [*items][8:20]:
+        del items[name]
+    await person.cycle(now=True)
+    assert (await person.cycle(now=True, allow_removals=True)).code == errors.BAD_FILE
+
+
 async def test_a_permission_ends_after_an_hour(person: Person, clock: Clock) -> None:
     """Then it is asked again."""
     person.settings = TWO_WAY
