@@ -58,7 +58,7 @@ def _is_other_list(store: Store, config: Config, former: Path) -> bool:
     """Return whether the file is not the one that was synced before, nor a copy of that."""
     path = config.todo_path
     try:
-        if former == path or former.samefile(path):
+        if former.samefile(path):
             return False
         said = {entry.task.text for entry in parsed(config, file.read(path)).entries}
     except (OSError, ValueError, OmisyncError):  # one is not there, or cannot be looked at
