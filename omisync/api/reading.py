@@ -13,13 +13,14 @@ each item it creates.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.model import Listing, RemoteItem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 LIMIT = 1000
 """Rows that a page may have; the server clamps to it in silence."""
@@ -36,6 +37,9 @@ MOST_PAGES = 40
 
 THOROUGH_NEAR, THOROUGH_PAGES = 700, 110
 """The same for a first meeting: whatever it does not see is created twice."""
+
+OVERLAP = 50
+"""Rows of a page that are read again with what is behind it: some may be gone meanwhile."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Before any item: what is asked for from then on comes in the order of time."""
@@ -89,62 +93,118 @@ async def read(
 
     An item that several pages show counts once, as the last of them shows it.
     """
-    near, most = (THOROUGH_NEAR, THOROUGH_PAGES) if thorough else (NEAR, MOST_PAGES)
-    found: dict[str, RemoteItem] = {}
-    complete, cut, unreadable, hides, asked = True, False, False, False, 0
+    most = THOROUGH_PAGES if thorough else MOST_PAGES
+    reading = _Thorough(ask, THOROUGH_NEAR) if thorough else _Reading(ask)
     pending = [*windows][::-1]
-    while pending and asked < most:
-        window = pending.pop()
-        pages = [await ask(window)]
-        rows = pages[0].rows
-        behind: Sequence[RemoteItem] = ()
-        if thorough and rows < near:  # it may leave out most of what it counts
-            if rows and not window.is_dated:
-                pending.append(window._replace(start=EPOCH))
-            elif hides or window.start == EPOCH or _lacking(window, pages[0].items, found):
-                pages.append(await ask(window._replace(offset=LIMIT)))
-                if _is_more(*pages):
-                    rows, behind = LIMIT, pages[1].items
-        asked += len(pages)
-        items = [item for page in pages for item in page.items]
-        if thorough and rows < near and (behind := _lacking(window, items, found)):
-            rows, cut = LIMIT, True  # no request shows what else is behind two pages
-        is_short = rows < LIMIT and not window.is_dated
-        hides |= rows >= near and (is_short or window.start == EPOCH)
-        found.update((item.id, item) for item in items)
-        unreadable |= any(page.rows > len(page.items) for page in pages)
-        if rows >= near:
-            parts = _older(window, items, behind) or split(window, items, near)
-            # One item without a time means that others may hide: no window shows them.
-            timed = all(item.created_at is not None for item in items)
-            cut |= rows >= NEAR and not parts
-            complete &= bool(parts) and timed
-            pending += reversed(parts)
-    cut |= bool(pending)
-    complete = complete and not cut and not unreadable
-    return Listing(tuple(found.values()), complete, cut, unreadable)
+    while pending and reading.asked < most:
+        pending += reversed(await reading.parts_of(pending.pop()))
+    cut = reading.cut or bool(pending)
+    complete = reading.complete and not cut and not reading.unreadable
+    return Listing(tuple(reading.found.values()), complete, cut, reading.unreadable)
 
 
-def _is_more(page: Page, behind: Page) -> bool:
-    """Return whether there are rows behind a page; a server may know no offset, and repeat it."""
-    shown = {item.id for item in page.items}
-    return behind.rows > 0 and {item.id for item in behind.items} != shown
+@dataclass(slots=True)
+class _Reading:
+    """What a reading found so far, and what it is known to lack."""
+
+    ask: Callable[[Window], Awaitable[Page]]
+    near: int = NEAR
+    found: dict[str, RemoteItem] = field(default_factory=dict)
+    complete: bool = True
+    cut: bool = False
+    unreadable: bool = False
+    asked: int = 0
+
+    async def page(self, window: Window) -> Page:
+        """Return a page, whose items are found now."""
+        page = await self.ask(window)
+        self.asked += 1
+        self.unreadable |= page.rows > len(page.items)
+        self.found.update((item.id, item) for item in page.items)
+        return page
+
+    async def parts_of(self, window: Window) -> tuple[Window, ...]:
+        """Read a window; return those that it has to be read in instead, or besides."""
+        page = await self.page(window)
+        return () if page.rows < self.near else self.split(window, page.items, page.rows)
+
+    def split(self, window: Window, items: Sequence[RemoteItem], rows: int) -> tuple[Window, ...]:
+        """Return the parts of a window with so many rows, and note what no part would show."""
+        parts = split(window, items, self.near)
+        self.cut |= rows >= NEAR and not parts
+        # One item without a time means that others may hide: no window shows them.
+        self.complete &= bool(parts) and all(item.created_at is not None for item in items)
+        return parts
 
 
-def _lacking(
-    window: Window, items: Iterable[RemoteItem], found: Mapping[str, RemoteItem]
-) -> list[RemoteItem]:
-    """Return what an earlier page showed and those of a dated window lack: they were cut off."""
-    shown = {item.id for item in items}
-    return [
-        item
-        for item in found.values()
-        if item.id not in shown
-        and item.created_at is not None
-        and window.is_dated
-        and window.has_inside(item.created_at)
-        and item.fields.completed == window.completed
-    ]
+@dataclass(slots=True)
+class _Thorough(_Reading):
+    """A reading that does not believe a short page: it may leave out most of what it counts.
+
+    ``hiding`` has the states (``Window.completed``) of which rows were left out.
+    """
+
+    hiding: set[bool | None] = field(default_factory=set)
+
+    async def parts_of(self, window: Window) -> tuple[Window, ...]:
+        """Read a window, and what may be behind its page."""
+        page = await self.page(window)
+        if not window.is_dated and page.rows < self.near:
+            return (window._replace(start=EPOCH),) if page.rows else ()
+        items, behind = page.items, list[RemoteItem]()
+        if self._may_have_more(window, page):
+            more = await self.page(window._replace(offset=LIMIT - OVERLAP))
+            shown = {item.id for item in items}
+            behind = [item for item in more.items if item.id not in shown]
+            items = (*items, *behind)
+        if page.rows < self.near and not behind:
+            behind = await self._cut_off(window, items)
+            self.cut |= bool(behind)  # no request shows what else is behind two pages
+        if page.rows < self.near and not behind:
+            return ()
+        if behind or window.start == EPOCH:
+            self.hiding.add(window.completed)
+        rows = LIMIT if behind else page.rows
+        return _older(window, items, behind) or self.split(window, items, rows)
+
+    def _may_have_more(self, window: Window, page: Page) -> bool:
+        if not window.is_dated:
+            return page.rows < LIMIT
+        hides = window.completed in self.hiding or window.start == EPOCH
+        return page.rows < self.near and (hides or bool(self._lacking(window, page.items)))
+
+    def _lacking(self, window: Window, items: Iterable[RemoteItem]) -> list[RemoteItem]:
+        """Return what an earlier page showed and those of this window lack."""
+        shown = {item.id for item in items}
+        return [
+            item
+            for item in self.found.values()
+            if item.id not in shown
+            and item.fields.completed == window.completed
+            and item.created_at is not None
+            and (window.start is None or item.created_at - window.start > _SLACK)
+            and (window.end is None or window.end - item.created_at > _SLACK)
+        ]
+
+    async def _cut_off(self, window: Window, items: Iterable[RemoteItem]) -> list[RemoteItem]:
+        """Return what was cut off from the pages of a window, for an earlier page showed it.
+
+        One that was finished or deleted since then is not.
+        """
+        lacking = self._lacking(window, items)
+        while lacking:
+            newest = max(lacking, key=_time)
+            start, end = _time(newest) - _SLACK, _time(newest) + _SLACK
+            page = await self.page(Window(window.completed, start, end))
+            if any(item.id == newest.id for item in page.items):
+                break
+            lacking.remove(newest)
+            self.found.pop(newest.id)
+        return lacking
+
+
+def _time(item: RemoteItem) -> datetime:
+    return EPOCH if item.created_at is None else item.created_at
 
 
 def _older(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -134,7 +135,7 @@ async def test_a_thorough_reading_sees_behind_pages_with_many_locked_rows(
     ("count", "locked"),
     [
         (1500, range(500)), (1500, range(1000, 1500)), (1500, range(200, 1300)),
-        (1925, range(1404, 1925)), (2150, range(200, 2150)), (3000, range(1100, 1900)),
+        (1925, range(1404, 1925)), (2100, range(200, 2100)), (3000, range(1100, 1900)),
     ],
 )  # fmt: skip
 async def test_a_thorough_reading_sees_beside_locked_rows(count: int, locked: range) -> None:
@@ -171,7 +172,7 @@ async def test_a_thorough_reading_asks_again_by_time_and_behind(count: int) -> N
         fill(server, count)
         assert len(ids(await omi.listing(thorough=True))) == count
         asked = [(r.query["offset"], "start_date" in r.query) for r in server.requests]
-        again = [("0", True), ("1000", True)] if count else []
+        again = [("0", True), ("950", True)] if count else []
         assert asked == [("0", False), *again, ("0", False)]
 
 
@@ -180,7 +181,50 @@ async def test_a_server_that_knows_no_offset_is_believed() -> None:
     rows = [RemoteItem(str(n), Fields("d"), START + timedelta(minutes=n)) for n in range(9)]
     listing, windows = await asked(rows, thorough=True)
     assert (len(listing.items), listing.complete, listing.cut) == (9, True, False)
-    assert [window.offset for window in windows] == [0, 0, reading.LIMIT]
+    assert [window.offset for window in windows] == [0, 0, reading.LIMIT - reading.OVERLAP]
+
+
+@pytest.mark.parametrize("tick", [True, False])
+@pytest.mark.parametrize("count", [20, 1700])
+async def test_what_went_between_two_pages_cuts_nothing_off(count: int, tick: bool) -> None:
+    """Finished or deleted in the app while the list is read: no other is missed for it."""
+    rows = {n: RemoteItem(f"{n}", Fields("d"), START + timedelta(minutes=n)) for n in range(count)}
+    hidden = {n for n in rows if n % 5 < 2 and count > 1000}
+    gone = count - 3 if count < 1000 else 1289
+    asked = 0
+
+    async def ask(window: Window) -> Page:
+        nonlocal asked
+        asked += 1
+        if asked == (2 if count < 1000 else 3):
+            item = rows.pop(gone)
+            if tick:
+                rows[gone] = replace(item, fields=Fields("d", completed=True))
+        fit = [n for n in sorted(rows, reverse=True) if window.shows(rows[n])]
+        page = [n for n in fit if rows[n].fields.completed == window.completed][window.offset :]
+        shown = tuple(rows[n] for n in page[:1000] if n not in hidden)
+        return Page(shown, len(shown))
+
+    windows = [Window(completed=False), Window(completed=True)]
+    listing = await reading.read(windows, ask, thorough=True)
+    assert (listing.complete, listing.cut) == (True, False)
+    assert ids(listing) == sorted(rows[n].id for n in rows if n not in hidden)
+
+
+async def test_a_server_that_cuts_times_to_seconds_cuts_no_list_off() -> None:
+    """Then a window lacks what was made within the second of its end."""
+    rows = [RemoteItem(f"{n}", Fields("d"), START + timedelta(seconds=n / 7)) for n in range(2000)]
+
+    async def ask(window: Window) -> Page:
+        start, end = ((one and one.replace(microsecond=0)) for one in window[1:3])
+        fit = [one for one in reversed(rows) if window._replace(start=start, end=end).shows(one)]
+        exact = [one for one in fit if one.created_at and (end is None or one.created_at <= end)]
+        page = exact[window.offset :][:1000] if window.completed is False else []
+        return Page(tuple(page), len(page))
+
+    windows = [Window(completed=False), Window(completed=True)]
+    listing = await reading.read(windows, ask, thorough=True)
+    assert (len(listing.items), listing.complete, listing.cut) == (2000, True, False)
 
 
 async def test_rows_behind_a_page_of_one_instant_are_a_part_of_more() -> None:
