@@ -180,9 +180,9 @@ class OmiClient:
         now = self._clock()
         await self.window(now - RECENT, now)
 
-    async def newest_open(self) -> tuple[RemoteItem, ...]:
-        """Read open items, the newest first, as many as one page has: one read."""
-        return (await self._page(Window(completed=False))).items
+    async def newest(self) -> tuple[RemoteItem, ...]:
+        """Read the newest items, open and finished ones, as many as one page has: one read."""
+        return (await self._page(Window(start=reading.EPOCH))).items  # else it is not by time
 
     async def check_writes(self) -> None:
         """Have the server take a write that changes nothing: of an item that cannot exist.

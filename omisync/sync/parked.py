@@ -77,29 +77,31 @@ async def is_poison(run: Run, link: Link, least: int = PATIENCE) -> bool:
 async def _is_well(run: Run) -> bool:
     """Return whether the server carries out a write at this moment, as it was found in this cycle.
 
-    Nothing is asked within a limit.
+    Nothing is asked within a limit; one for reads is none for the writes that wait.
     """
     async with run.asking:
         if run.is_well is None:
-            run.is_well = False
+            run.is_well, until = False, run.retry_at
             try:
                 run.is_well = not (run.shut("write") or run.shut("read")) and await _takes(run)
             except RateLimited as error:
                 run.shut_for(error)
             except OmisyncError:
                 pass
+            run.retry_at = until
+            run.shut("write")
     return run.is_well
 
 
 async def _takes(run: Run) -> bool:
-    """Have an open item called open, of a line that does not fail: that changes nothing.
+    """Have an item said what it says, of a line that does not fail: that changes nothing.
 
     An id that cannot exist would not do: a server that cannot write may still look it up
     first. False where no such item is among the newest; raises what any request may.
     """
     client = await run.desk.client()
     links = {link.remote_id: link for link in run.store.links()}
-    for item in await client.newest_open():
+    for item in sorted(await client.newest(), key=lambda item: item.fields.completed):
         link = links.get(item.id)
         if link and not (link.failures or link.parked or link.doubt or link.is_absent):
             await client.change(item.id, Patch.unchanging(item.fields))

@@ -443,12 +443,12 @@ async def test_tasks_that_fail_for_an_hour_where_nobody_else_writes_are_set_asid
 ) -> None:
     """The server, asked, takes a write about one that is well; without that it may be an outage."""
     texts = ["a b c", "stay", "third thing"]
-    settled.write("".join(f"- [ ] {text}\n" for text in texts))
+    settled.write("- [ ] {}\n- [ ] {}\n- [x] {}\n".format(*texts))
     await settled.settle()
     clock.pass_by(60)
     settled.sandbox.poison.update(f"{text} poison" for text in texts)
     texts = [f"{text} poison" if n < sick else text for n, text in enumerate(texts)]
-    settled.write("".join(f"- [ ] {text}\n" for text in texts))
+    settled.write("- [ ] {}\n- [ ] {}\n- [x] {}\n".format(*texts))
     codes = []
     for _ in range(15):
         codes.append((await settled.cycle()).code)
@@ -457,6 +457,23 @@ async def test_tasks_that_fail_for_an_hour_where_nobody_else_writes_are_set_asid
     assert codes == [errors.TEMPORARY] * 14 + [last]
     parked = [link(settled, text).parked is not None for text in texts]
     assert parked == [n < sick < 3 for n in range(3)]
+
+
+async def test_a_limit_of_reads_lets_no_write_wait(settled: Person, clock: Clock) -> None:
+    """Met where it was asked whether the server is well: the edit is tried as before."""
+    clock.pass_by(1)
+    settled.sandbox.fault_next(*["5xx_before"] * 12, method="PATCH")
+    settled.sandbox.fault_next("429", method="GET")
+    settled.sandbox.retry_after = 3600
+    settled.write("- [x] a b c\n- [ ] stay\n")
+    settled.sent()
+    for _ in range(12):
+        outcome = await settled.cycle()
+        assert (outcome.code, outcome.retry_at) == (errors.TEMPORARY, None)
+        clock.pass_by(1)
+    assert settled.sandbox.reads == 1
+    with Store.open(settled.store_path) as store:
+        assert [*store.gates()] == ["read"]
 
 
 async def test_in_an_outage_of_writes_nothing_is_set_aside(settled: Person, clock: Clock) -> None:
