@@ -182,42 +182,33 @@ def _refused(run: Run, group: Sequence[AddRemote], error: ItemProblem) -> list[l
     Where it names all of a group, each is tried by itself: it may be the server that is odd.
     """
     if len(group) == 1:
-        _refused_alone(run, group[0], error)
+        _park_new(run, group[0], error)
         return []
     bad = {n: what for n, what in error.named.items() if n < len(group)}
     if 0 < len(bad) < len(group):
         for n, what in sorted(bad.items()):
             _park_new(run, group[n], ItemRefused(what, error.status))
-        rest = [op for n, op in enumerate(group) if n not in bad]
-        # The last one, by itself, tells whether the server takes anything: odd ones stand together.
-        last = len(rest) - 1 if len(run.refused) >= REFUSALS else len(rest)
-        return [some for some in (rest[last:], rest[:last]) if some]
+        return [[op for n, op in enumerate(group) if n not in bad]]
     middle = len(group) // 2
     return [list(group[:middle]), list(group[middle:])]
 
 
-def _refused_alone(run: Run, op: AddRemote, error: ItemProblem) -> None:
-    """Park one refused create; so many without any success mean the server, not the tasks.
-
-    Raises:
-        WrongServer: the server refuses whatever it is given.
-    """
-    _park_new(run, op, error)
-    refused = run.refused
-    if len(refused) >= max(REFUSALS, REFUSALS - 1 + run.apart):
-        now = run.desk.clock()
-        with run.store.transaction():
-            run.store.put_links(link.but(parked=None) for link in refused)
-            run.store.record(
-                *(Event(now, "task.retried", link.seen.text, link.key) for link in refused)
-            )
-        run.counts["task.parked"] -= len(refused)
-        run.done -= len(refused)
-        run.parked = []
-        raise WrongServer(
-            f"Omi refuses every new task: {error.message}",
-            "Check omi.base_url, and look for a newer omisync; nothing was created.",
+def all_refused(run: Run) -> WrongServer:
+    """Return that the server refuses whatever it is given; what was parked for that no more is."""
+    now, refused = run.desk.clock(), run.refused
+    reason = run.parked[-1].parked.reason if run.parked and run.parked[-1].parked else ""
+    with run.store.transaction():
+        run.store.put_links(link.but(parked=None) for link in refused)
+        run.store.record(
+            *(Event(now, "task.retried", link.seen.text, link.key) for link in refused)
         )
+    run.counts["task.parked"] -= len(refused)
+    run.done -= len(refused)
+    run.parked = []
+    return WrongServer(
+        f"Omi refuses every new task: {reason}",
+        "Check omi.base_url, and look for a newer omisync; nothing was created.",
+    )
 
 
 def _park_new(run: Run, op: AddRemote, error: ItemProblem) -> None:

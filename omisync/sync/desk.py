@@ -179,9 +179,9 @@ class Run:
     ``retry_at`` is the earliest time at which something temporary is over (Unix
     seconds). ``halt`` stops all further requests of the cycle; ``got_through`` tells that
     the server took a write, ``unlucky`` counts those without a usable answer since,
-    ``refused`` are the creates refused before, ``apart`` how many more were set apart to be
-    tried then. ``counted_removals`` says whether the removal guard of later cycles counts what
-    is removed; what was allowed by hand it does not.
+    ``refused`` are the creates refused before, ``enough`` how many of them speak of the
+    server, as soon as some do. ``counted_removals`` says whether the removal guard of later
+    cycles counts what is removed; what was allowed by hand it does not.
     ``went_on`` is when the last write succeeded, or the first began, by the monotonic clock.
     ``is_well`` tells whether the server, asked (by one at a time: ``asking``), took a write
     about a task that does not fail; None where it was not asked.
@@ -211,7 +211,7 @@ class Run:
     created: list[Created] = field(default_factory=list)
     parked: list[Link] = field(default_factory=list)
     refused: list[Link] = field(default_factory=list)
-    apart: int = 0
+    enough: int = 0
     linked: set[str] = field(default_factory=set)
     unlucky: int = 0
     counted_removals: bool = True

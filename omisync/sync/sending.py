@@ -124,10 +124,22 @@ async def _work(run: Run, queue: deque[Unit]) -> None:
     except (RateLimited, Unreachable, KeyProblem, WrongServer) as error:
         run.halt = True
         run.trouble(error)
-    if refused < len(run.refused) == creates.REFUSALS - 1 and not instead:  # it travelled alone
-        run.apart = _set_apart(run, queue)
+    if len(run.refused) > refused:
+        _doubt_server(run, queue, alone=not instead)
     if run.unlucky >= BAD_LUCK or (run.unlucky and run.is_late()):
         run.halt = True
+
+
+def _doubt_server(run: Run, queue: deque[Unit], *, alone: bool) -> None:
+    """Once the first new tasks are refused, try others; where they are too, it is the server.
+
+    ``alone`` tells that the last one travelled alone, and was not named among others.
+    """
+    if not run.enough and len(run.refused) >= creates.REFUSALS - alone:
+        run.enough = max(creates.REFUSALS, len(run.refused) + _set_apart(run, queue))
+    if run.enough and len(run.refused) >= run.enough:
+        run.halt = True
+        run.trouble(creates.all_refused(run))
 
 
 def _set_apart(run: Run, queue: deque[Unit]) -> int:
