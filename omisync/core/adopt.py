@@ -110,7 +110,7 @@ def tied(
         local = replace(local, completed=True)
     if task.completed and not item.fields.completed:
         local = replace(local, completed=False)
-    if task.due is not None and not (task.completed and item.fields.completed):
+    if task.due is not None and not task.completed:
         same = merge.same_moment(task.due, item.fields.due_at, encoding, loosely=True)
         local = replace(local, due=task.due if same else None)
     if match.normalised(merge.description(task.text)) != match.normalised(item.fields.description):

@@ -243,7 +243,12 @@ def _join_due(joined: Joined, context: _Context, *, reopened: bool) -> None:
     )
     unsent = kept_back and (reopened or not (moved or joined.task.completed))
     here = local != base.local.due or unsent
-    there = moved or (unsent and remote.due_at is not None)  # told as what gives way
+    # Where a date that was kept back stands beside another, either is new to the other side.
+    apart = base.local.completed and None not in {base.local.due, remote.due_at}
+    apart = apart and not same_moment(
+        base.local.due, base.remote.due_at, context.encoding, loosely=True
+    )
+    there = moved or (here and apart)
     edits = _Edits(
         here=here,
         there=there,

@@ -93,8 +93,8 @@ def test_an_id_decides_before_any_text() -> None:
         (Task("a", True), Fields("a", True), Task("a", True)),
         (Task("a", True, "2026-12-24"), Fields("a", True, DUE), Task("a", True, "2026-12-24")),
         (Task("a", True, "2026-12-25"), Fields("a", True, DUE), Task("a", True, "2026-12-25")),
-        # opened again before its tick has left, it would never be sent
-        (Task("a", True, "2026-12-24"), Fields("a", False), Task("a", False)),
+        # its date would ring for what is done
+        (Task("a", True, "2026-12-24"), Fields("a", False), Task("a", False, "2026-12-24")),
     ],
 )
 def test_what_the_line_says_differently_is_left_as_an_edit(

@@ -368,6 +368,28 @@ PARTS = {"description": "text", "completed": "completed", "due_at": "due"}
 unsaids = st.frozensets(st.sampled_from(sorted(PARTS)))
 
 
+@pytest.mark.parametrize(
+    "local",
+    [
+        Task("old"),
+        Task("old", True),
+        Task("old", True, "2027-01-05"),
+        Task("old", False, "2027-01-05"),
+    ],
+)
+def test_an_edit_that_takes_a_date_of_the_app_away_tells_it(local: Task) -> None:
+    """It stood beside the one that was kept back, and nobody had it here."""
+    base = Base(Task("old", True, "2026-12-24"), Fields("old", True, END_OF_YEAR))
+    came = merge.join(local, base, base.remote, ENCODING)
+    assert "due_at" in came.patch.names
+    (clash,) = came.clashes
+    assert (clash.lost, clash.lost_value) == ("remote", "2026-12-31")
+    reply = Fields("old", local.completed, came.patch.due_at)
+    sent = merge.settled(came.task, came.base, came.patch, reply)
+    again = merge.join(came.task, sent, sent.remote, ENCODING)
+    assert (again.patch, again.clashes) == (Patch(), [])
+
+
 END_OF_YEAR = datetime(2026, 12, 31, 9, tzinfo=UTC)
 
 

@@ -557,6 +557,16 @@ def test_a_grave_gives_one_task() -> None:
     assert sorted(type(op).__name__ for op in ops) == ["AddRemote", "Revive"]
 
 
+def test_which_side_is_preferred_has_no_say_in_a_push() -> None:
+    """The date of a line that is opened again goes out, though its item had another."""
+    link = linked(Task("a", True, "2026-12-24"))
+    there = Fields("a", True, datetime(2026, 12, 31, 9, tzinfo=UTC))
+    link = link.but(base=Base(link.seen, there))
+    (op,) = made([entry("a", False, "2026-12-24")], [link], replace(PUSH, prefer="remote")).ops
+    assert isinstance(op, ChangeRemote)
+    assert op.patch.names == {"completed", "due_at"}
+
+
 # The removal guard
 
 
