@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import time
-from datetime import timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ TIMEZONE = Path("/etc/timezone")
 """Where Linux keeps the zone of the machine (localtime(5); Debian's name file)."""
 USUAL_RULES = ",M3.2.0,M11.1.0"
 """When DST begins and ends for the C library where a TZ names one and does not say (tzset(3))."""
+_NAME = re.compile(r"[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>")  # POSIX.1-2017, 8.3
 _UTC_BLOCK = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + bytes(6) + b"UTC\0"
 
 
@@ -38,11 +40,16 @@ def _ruled(rules: str) -> ZoneInfo | None:
     A file of the zone database ends in such a line (RFC 9636, 3.3), so it is read as one
     that has nothing else.
     """
+    if not _NAME.match(rules):
+        return None
     for line in (rules, rules + USUAL_RULES):
         try:
-            return ZoneInfo.from_file(io.BytesIO(2 * _UTC_BLOCK + f"\n{line}\n".encode()))
+            zone = ZoneInfo.from_file(io.BytesIO(2 * _UTC_BLOCK + f"\n{line}\n".encode()))
+            for month in (1, 7):  # a day or more from UTC is no offset to Python
+                datetime(2026, month, 1, tzinfo=zone).utcoffset()
         except ValueError:  # the second may be what was meant
             continue
+        return zone
     return None
 
 
