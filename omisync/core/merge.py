@@ -234,21 +234,15 @@ def _join_text(joined: Joined, context: _Context) -> None:
 
 def _join_due(joined: Joined, context: _Context, *, reopened: bool) -> None:
     local, base, remote = joined.task.due, context.base, context.remote
-    moved = remote.due_at != base.remote.due_at
+    there = remote.due_at != base.remote.due_at
     # The date of a finished line is not sent. It has to be when the task is reopened: by the
     # line in any case, by the app where that sets no other.
     kept_back = base.local.completed and local is not None
     kept_back = kept_back and not same_moment(
         base.local.due, base.remote.due_at, context.encoding, loosely=True
     )
-    unsent = kept_back and (reopened or not (moved or joined.task.completed))
+    unsent = kept_back and (reopened or not (there or joined.task.completed))
     here = local != base.local.due or unsent
-    # Where a date that was kept back stands beside another, either is new to the other side.
-    apart = base.local.completed and None not in {base.local.due, remote.due_at}
-    apart = apart and not same_moment(
-        base.local.due, base.remote.due_at, context.encoding, loosely=True
-    )
-    there = moved or (here and apart)
     edits = _Edits(
         here=here,
         there=there,

@@ -90,10 +90,7 @@ def _base(run: Run, link: Link, intent: Intent, item: RemoteItem) -> Base | None
     task, sent, there = intent.task, intent.fields, item.fields
     if run.desk.config.two_way and there != sent:
         encoding = encoding_of(run.desk.config)
-        base = adopt.tied(link.but(seen=task), item, encoding, both_ways=True).base
-        if base is None or not task.completed:
-            return base
-        return replace(base, remote=replace(base.remote, due_at=sent.due_at))  # it had none
+        return adopt.tied(link.but(seen=task), item, encoding, both_ways=True).base
     if sent.due_at is not None and there.due_at is None:
         task = replace(task, due=None)
     if sent.completed and not there.completed:

@@ -9,7 +9,7 @@ import pytest
 
 from omisync.core import adopt, merge
 from omisync.core.merge import Encoding
-from omisync.core.model import Base, Entry, Fields, Link, RemoteItem, Task
+from omisync.core.model import Base, Entry, Fields, Link, Patch, RemoteItem, Task
 
 ENCODING = Encoding(UTC, time(9))
 DUE = datetime(2026, 12, 24, 9, tzinfo=UTC)
@@ -92,7 +92,6 @@ def test_an_id_decides_before_any_text() -> None:
         (Task("a", False), Fields("a", True), Task("a", False)),
         (Task("a", True), Fields("a", True), Task("a", True)),
         (Task("a", True, "2026-12-24"), Fields("a", True, DUE), Task("a", True, "2026-12-24")),
-        (Task("a", True, "2026-12-25"), Fields("a", True, DUE), Task("a", True, "2026-12-25")),
         # its date would ring for what is done
         (Task("a", True, "2026-12-24"), Fields("a", False), Task("a", False, "2026-12-24")),
     ],
@@ -104,6 +103,25 @@ def test_what_the_line_says_differently_is_left_as_an_edit(
     link = adopt.tied(Link("k", None, task), RemoteItem("r", remote), ENCODING)
     assert link.base == Base(local, remote)
     assert link.remote_id == "r"
+
+
+@pytest.mark.parametrize("both_ways", [True, False])
+def test_another_date_of_a_finished_item_is_not_agreed_on(both_ways: bool) -> None:
+    """The line's would ring; it is sent with the line opened again, Omi's told if it gives way."""
+    task, remote = Task("a", True, "2026-12-25"), Fields("a", True, DUE)
+    link = adopt.tied(Link("k", None, task), RemoteItem("r", remote), ENCODING, both_ways=both_ways)
+    assert link.base == Base(task, Fields("a", True))
+    came = merge.join(task, link.base, remote, ENCODING)
+    assert (came.task, came.patch) == (Task("a", True, "2026-12-24"), Patch())
+    (clash,) = came.clashes
+    assert (clash.lost, clash.lost_value) == ("local", "2026-12-25")
+    opened = replace(task, completed=False)
+    came = merge.join(opened, link.base, link.base.remote, ENCODING)  # as a push does
+    assert came.patch.names == {"completed", "due_at"}
+    came = merge.join(opened, link.base, remote, ENCODING)
+    assert came.patch.names == {"completed", "due_at"}
+    (clash,) = came.clashes
+    assert (clash.lost, clash.lost_value) == ("remote", "2026-12-24")
 
 
 CHRISTMAS = "2026-12-24"
@@ -120,7 +138,8 @@ CHRISTMAS = "2026-12-24"
         (Task("a", False, CHRISTMAS), Fields("a"), Base(Task("a"), Fields("a"))),
         (Task("a", False, "2026-12-25"), Fields("a", False, DUE), Base(Task("a"), Fields("a"))),
         (Task("a", True, CHRISTMAS), Fields("a", True, DUE), None),
-        (Task("a", True, "2026-12-25"), Fields("a", True, DUE), None),  # it would ring
+        (Task("a", True, "2026-12-25"), Fields("a", True, DUE),
+         Base(Task("a", True, "2026-12-25"), Fields("a", True))),  # it would ring
         (Task("a", True), Fields("a", True, DUE), Base(Task("a", True), Fields("a", True))),
         (Task("a"), Fields("b"), Base(Task(""), Fields(""))),
         (Task("a", True, CHRISTMAS), Fields("a", True), None),  # kept back

@@ -368,31 +368,6 @@ PARTS = {"description": "text", "completed": "completed", "due_at": "due"}
 unsaids = st.frozensets(st.sampled_from(sorted(PARTS)))
 
 
-@pytest.mark.parametrize(
-    "local",
-    [
-        Task("old"),
-        Task("old", True),
-        Task("old", True, "2027-01-05"),
-        Task("old", False, "2027-01-05"),
-    ],
-)
-def test_an_edit_that_takes_a_date_of_the_app_away_tells_it(local: Task) -> None:
-    """It stood beside the one that was kept back, and nobody had it here."""
-    base = Base(Task("old", True, "2026-12-24"), Fields("old", True, END_OF_YEAR))
-    came = merge.join(local, base, base.remote, ENCODING)
-    assert "due_at" in came.patch.names
-    (clash,) = came.clashes
-    assert (clash.lost, clash.lost_value) == ("remote", "2026-12-31")
-    reply = Fields("old", local.completed, came.patch.due_at)
-    sent = merge.settled(came.task, came.base, came.patch, reply)
-    again = merge.join(came.task, sent, sent.remote, ENCODING)
-    assert (again.patch, again.clashes) == (Patch(), [])
-
-
-END_OF_YEAR = datetime(2026, 12, 31, 9, tzinfo=UTC)
-
-
 @given(locals_, remotes, prefers, unsaids)
 def test_what_a_line_cannot_say_never_comes_into_it(
     local: Task, remote: Fields, prefer: str, unsaid: frozenset[str]
@@ -451,25 +426,6 @@ def test_a_time_of_the_app_on_the_day_that_was_held_back_stays_there(completed: 
     came = merge.join(done, base, remote, ENCODING)
     assert came.task == replace(done, completed=completed)
     assert (came.patch, came.clashes) == (Patch(), [])
-
-
-@pytest.mark.parametrize(("prefer", "kept"), [("local", "2026-12-24"), ("remote", "2026-12-31")])
-@pytest.mark.parametrize("opened_here", [True, False])
-def test_a_date_that_was_held_back_beside_another_is_told_where_one_gives_way(
-    prefer: str, kept: str, opened_here: bool
-) -> None:
-    """A finished line met a finished item: one of them is opened again, and one date is lost."""
-    done, remote = Task("old", True, "2026-12-24"), Fields("old", True, END_OF_YEAR)
-    base = Base(done, remote)
-    came = merge.join(done, base, remote, ENCODING, prefer=prefer)
-    assert (came.task, came.patch, came.clashes) == (done, Patch(), [])
-    local = replace(done, completed=not opened_here)
-    remote = replace(remote, completed=opened_here)
-    came = merge.join(local, base, remote, ENCODING, prefer=prefer)
-    assert came.task == Task("old", False, kept)
-    (clash,) = came.clashes
-    assert (clash.field, clash.kept_value) == ("due_at", kept)
-    assert ("due_at" in came.patch.names) == (prefer == "local")
 
 
 def test_a_time_that_is_taken_out_of_a_line_is_taken_out_of_its_item() -> None:

@@ -145,7 +145,7 @@ def _joined(draft: Draft, link: Link, entry: Entry) -> Link:
         base,
         remote,
         policy.encoding,
-        prefer=policy.prefer if policy.two_way else "local",
+        prefer=policy.prefer,
         doubt=link.doubt,
         unsaid=unsaid,
     )
