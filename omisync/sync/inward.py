@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from omisync import file
 from omisync.core import order
-from omisync.core.model import GONE, Tombstone
+from omisync.core.model import GONE, LET_GO, Tombstone
 from omisync.core.plan import ChangeLocal, RemoveLocal, buried
 from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
 from omisync.store import Event, Writing, notes
@@ -302,8 +302,14 @@ def _outcome(run: Run, fitted: Fitted, ranks: Sequence[int]) -> _Rewritten:
             _note(written, "line.changed", row, _described(op))
             if op.task != op.entry.task:
                 written.former[op.link.key] = said(op.entry.task)
+            if row.missing == LET_GO:  # ticked, for its item is gone
+                _count(
+                    run, written, row.but(base=row.base and replace(row.base, local=op.entry.task))
+                )
         else:
-            _note_removal(run, written, op.link)
+            written.gone.append(op.link.key)
+            _count(run, written, op.link)
+            written.events.append(Event(0.0, "line.removed", op.link.seen.text, op.link.key))
     for (op, _), at in zip(wishes.adding, rewriting.added, strict=True):
         if at is not None:
             row = op.link.but(section=entries[at].section, rank=ranks[at])
@@ -330,9 +336,8 @@ def _note(written: _Rewritten, event: str, row: Link, detail: str) -> None:
     written.events.append(Event(0.0, event, row.seen.text, row.key, row.remote_id, detail))
 
 
-def _note_removal(run: Run, written: _Rewritten, link: Link) -> None:
-    """Note that a line goes with its item, and count it for the removal guard."""
-    written.gone.append(link.key)
+def _count(run: Run, written: _Rewritten, link: Link) -> None:
+    """Count for the removal guard that a line went, or was ticked, with its item."""
     if link.base is not None:
         counted = not link.base.local.completed and run.counted_removals
         written.stones.append(
@@ -340,7 +345,6 @@ def _note_removal(run: Run, written: _Rewritten, link: Link) -> None:
                 f"gone-{link.key}", "", link.base.local, link.base.remote, GONE, run.now, counted
             )
         )
-    written.events.append(Event(0.0, "line.removed", link.seen.text, link.key))
 
 
 def _settle(run: Run, written: _Rewritten, made: Writing | None = None) -> None:

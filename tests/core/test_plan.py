@@ -673,6 +673,20 @@ def test_what_an_undo_brings_back_is_lost_no_more(lines: int) -> None:
     assert removal == Removal(lines, lines, 2 * lines + 3, drastic=True)
 
 
+@pytest.mark.parametrize("how", ["complete", "delete", "keep"])
+@pytest.mark.parametrize(("gone", "stands"), [("ab", "cde"), ("mn", "abc"), ("abcde", "vwxyz")])
+def test_two_lists_in_turns_lose_nothing_for_good(gone: str, stands: str, how: str) -> None:
+    """What was removed within the hour is there again; a deleted item is made anew."""
+    graves = [replace(stone(text, False), key=text, remote_id=text, how=how) for text in gone]
+    links = [linked(Task(text), n) for n, text in enumerate(stands)]
+    entries = [entry(text, line=n) for n, text in enumerate(gone, 1)]
+    removal = made(entries, links, replace(PUSH, on_removal=how), tombstones=graves).removal
+    assert not removal.drastic
+    other = [entry("foreign")]
+    removal = made(other, links, replace(PUSH, on_removal=how), tombstones=graves).removal
+    assert removal.drastic == (how != "keep")
+
+
 # What holds of any plan
 
 texts = st.sampled_from(

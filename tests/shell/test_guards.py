@@ -286,7 +286,9 @@ async def test_lines_that_went_before_count_for_the_permission_too(
     outcome = await person.cycle(now=True)
     assert outcome.code == errors.BAD_FILE
     (trouble,) = outcome.troubles
-    assert f"Omi lacks 8 of 16 open tasks of {person.todo};" in str(trouble)
+    assert f"Omi lacks 8 of 16 open tasks of {person.todo} (4 more within the last hour);" in str(
+        trouble
+    )
     await person.cycle(now=True, allow_removals=True)
     assert fact(person, "allowed_departure") == {"count": 12, "until": clock.now + 3600}
     for _ in range(3):
@@ -332,6 +334,27 @@ async def test_a_departure_is_forgotten_when_the_items_are_back(
         del items[name]
     await person.cycle(now=True)
     assert (await person.cycle(now=True, allow_removals=True)).code == errors.BAD_FILE
+
+
+@pytest.mark.parametrize("how", ["remove", "check"])
+async def test_lines_that_go_in_slices_add_up_in_two_way(person: Person, how: str) -> None:
+    """Taken out or ticked because their items were deleted, two at a time."""
+    person.settings = f'[sync]\ndirection = "two-way"\non_remote_removal = "{how}"\n'
+    person.write(lines(0, 12))
+    await person.settle()
+    for _ in range(3):
+        for name in [*person.sandbox.items][:2]:
+            del person.sandbox.items[name]
+        for _ in range(3):
+            assert (await person.cycle(now=True)).code != errors.BAD_FILE
+    for name in [*person.sandbox.items][:2]:
+        del person.sandbox.items[name]
+    for _ in range(3):
+        outcome = await person.cycle(now=True)
+    assert outcome.code == errors.BAD_FILE
+    assert "2 of 6 open tasks" in outcome.troubles[0].message
+    assert "(6 more within the last hour)" in outcome.troubles[0].message
+    assert person.todo.read_text().count("- [ ]") == 6
 
 
 async def test_a_permission_ends_after_an_hour(person: Person, clock: Clock) -> None:

@@ -121,10 +121,7 @@ def make(seen: Observation, policy: Policy, keys: Iterator[str]) -> Plan:
         unsure=tuple(draft.unsure),
         grace_ends=min(draft.grace_ends, default=None),
         removal=guard.removal(
-            [link for link in removed if link is not None],
-            {op.link.key for op in draft.ops if isinstance(op, Revive | Adopt)},
-            seen,
-            policy,
+            [link for link in removed if link is not None], draft.ops, seen, policy
         ),
         departure=guard.departure(draft.departing, seen, policy),
         clashes=tuple(draft.clashes),

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omisync.core.model import EXISTENCE, GONE
-from omisync.core.plan.steps import Removal
+from omisync.core.plan.steps import AddRemote, Adopt, Removal, Revive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from collections.abc import Set as AbstractSet
 
     from omisync.core.model import Link
-    from omisync.core.plan.steps import Observation, Policy
+    from omisync.core.plan.steps import Observation, Op, Policy
 
 SMALL_REMOVAL = 5
 """Up to this many removals are never drastic by share."""
@@ -27,17 +26,20 @@ ROLLING = 3600.0
 
 
 def removal(
-    removed: Sequence[Link], back: AbstractSet[str], seen: Observation, policy: Policy
+    removed: Sequence[Link], ops: Sequence[Op], seen: Observation, policy: Policy
 ) -> Removal:
     """Count what the removals would change on the server, and judge it.
 
     Absent lines count from the first look, before their grace ends: a truncated
-    file also looks like edits, and those must not be sent meanwhile. ``back`` are the keys
-    of tasks that the same plan gives their lines again: what they lost is taken back.
+    file also looks like edits, and those must not be sent meanwhile. What ``ops`` of the
+    same plan bring back is lost no more; a deleted item is made anew.
     """
     count = sum(_counts(link, policy) for link in removed)
     if not count:
         return Removal()
+    back = {op.link.key for op in ops if isinstance(op, Revive | Adopt)}
+    added = {op.entry.task.text for op in ops if isinstance(op, AddRemote)}
+    anew = added if policy.on_removal == "delete" else set()
     stones = [
         stone
         for stone in seen.tombstones
@@ -45,15 +47,16 @@ def removal(
         and stone.how == policy.on_removal
         and abs(seen.now - stone.removed_at) < ROLLING  # whatever the clock was set to since
     ]
-    recent = sum(stone.key not in back for stone in stones)
+    recent = sum(stone.key not in back and stone.task.text not in anew for stone in stones)
     gone = {link.key for link in removed}  # of which more is known than of the links as they were
     stays = sum(_counts(link, policy) for link in seen.links if link.key not in gone)
     total = recent + count + stays
+    stays += len(stones) - recent
     finished = policy.on_removal == "delete"
     fills = any(finished or not entry.task.completed for entry in seen.entries)
     drastic = (
         seen.blank
-        or _is_much(count + recent, stays + len(stones) - recent, policy)
+        or _is_much(count + recent, stays, policy)
         # One task after the other in the place of the last is no list that goes in slices.
         or (total >= SMALL_LIST and not stays and (count >= SMALL_LIST or not fills))
     )
