@@ -189,17 +189,19 @@ class _Thorough(_Reading):
     async def _cut_off(self, window: Window, items: Iterable[RemoteItem]) -> list[RemoteItem]:
         """Return what was cut off from the pages of a window, for an earlier page showed it.
 
-        One that was finished or deleted since then is not.
+        One that was finished, opened or deleted since then is not.
         """
         lacking = self._lacking(window, items)
         while lacking:
             newest = max(lacking, key=_time)
             start, end = _time(newest) - _SLACK, _time(newest) + _SLACK
-            page = await self.page(Window(window.completed, start, end))
-            if any(item.id == newest.id for item in page.items):
+            page = await self.page(Window(None, start, end))
+            now = next((item for item in page.items if item.id == newest.id), None)
+            if now is not None and now.fields.completed == window.completed:
                 break
             lacking.remove(newest)
-            self.found.pop(newest.id)
+            if now is None:
+                self.found.pop(newest.id)
         return lacking
 
 

@@ -115,10 +115,7 @@ def tied(
         local = replace(local, due=task.due if same else None)
     if match.normalised(merge.description(task.text)) != match.normalised(item.fields.description):
         local = replace(local, text=item.fields.description)
-    agreed = item.fields
-    if task.completed and agreed.completed and task.due is not None:
-        agreed = _without_other(task, agreed, encoding)
-    return link.but(remote_id=item.id, base=Base(local, agreed))
+    return link.but(remote_id=item.id, base=Base(local, item.fields))
 
 
 def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:
@@ -127,7 +124,9 @@ def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:
     if task.completed != remote.completed:  # the tick crosses, whichever side has it
         local, agreed = replace(local, completed=False), replace(agreed, completed=False)
     if task.completed and remote.completed and task.due is not None:
-        agreed = _without_other(task, agreed, encoding)
+        # The line's is kept back, for it would ring; another one of the item is news.
+        if not merge.same_moment(task.due, remote.due_at, encoding, loosely=True):
+            agreed = replace(agreed, due_at=None)
     elif task.due is not None or remote.due_at is not None:
         same = not task.completed and merge.encode(task, encoding).due_at == remote.due_at
         if not same:
@@ -135,15 +134,6 @@ def _unmet(task: Task, remote: Fields, encoding: Encoding) -> Base:
     if match.normalised(merge.description(task.text)) not in _readings(remote, encoding):
         local, agreed = replace(local, text=""), replace(agreed, description="")
     return Base(local, agreed)
-
-
-def _without_other(task: Task, remote: Fields, encoding: Encoding) -> Fields:
-    """Return what a finished item says without a date that is not that of its finished line.
-
-    The line's is kept back, for it would ring; Omi's is news, where that is to reach the line.
-    """
-    same = merge.same_moment(task.due, remote.due_at, encoding, loosely=True)
-    return remote if same else replace(remote, due_at=None)
 
 
 def _readings(fields: Fields, encoding: Encoding) -> set[str]:

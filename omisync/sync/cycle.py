@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync import file
 from omisync.core import plan
-from omisync.core.model import TWIN, Base
+from omisync.core.model import TWIN, WRITABLE_ID, Base
 from omisync.errors import (
     FileChanged,
     KeyProblem,
@@ -237,7 +237,10 @@ async def _two_way(
 def _lost_ids(decided: Plan) -> bool:
     """Return whether a line was edited without the id that it had: it gets that again."""
     changes = [op for op in decided.ops if isinstance(op, plan.ChangeRemote)]
-    return any(op.entry.explicit_id != op.link.remote_id for op in changes)
+    return any(
+        op.entry.explicit_id != op.link.remote_id and WRITABLE_ID.fullmatch(op.link.remote_id or "")
+        for op in changes
+    )
 
 
 async def _written(

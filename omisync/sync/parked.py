@@ -81,16 +81,21 @@ async def _is_well(run: Run) -> bool:
     """
     async with run.asking:
         if run.is_well is None:
-            run.is_well, until = False, run.retry_at
+            run.is_well = False
             try:
-                run.is_well = not (run.shut("write") or run.shut("read")) and await _takes(run)
+                run.is_well = not (run.shut("write") or _reads_are_shut(run)) and await _takes(run)
             except RateLimited as error:
+                until = run.retry_at
                 run.shut_for(error)
+                run.retry_at = until if error.bucket == "read" else run.retry_at
             except OmisyncError:
                 pass
-            run.retry_at = until
-            run.shut("write")
     return run.is_well
+
+
+def _reads_are_shut(run: Run) -> bool:
+    gate = run.gates.get("read")
+    return gate is not None and gate.wait(run.desk.clock()) > 0
 
 
 async def _takes(run: Run) -> bool:

@@ -650,9 +650,10 @@ def test_one_task_after_the_other_is_no_list_that_goes_in_slices(texts: str, dra
     """Each in the place of the last, all within the hour; finished ones fill no place."""
     graves = [replace(stone(text, False), key=text) for text in "ab"]
     entries = [entry(text, text == "x", line=n) for n, text in enumerate(texts.split(), 1)]
-    removal = made(entries, [linked(Task("c"))], tombstones=graves).removal
-    assert (removal.count, removal.recent, removal.total) == (1, 2, 3)
-    assert removal.drastic == drastic
+    for made_at, refused in ((NOW - 10, drastic), (NOW - 90, True), (None, True)):
+        removal = made(entries, [linked(Task("c"), made_at=made_at)], tombstones=graves).removal
+        assert (removal.count, removal.recent, removal.total) == (1, 2, 3)
+        assert removal.drastic == refused  # what stood beside them is no later one
 
 
 @pytest.mark.parametrize("lines", [3, 4, 9, 20])

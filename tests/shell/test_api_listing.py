@@ -211,6 +211,28 @@ async def test_what_went_between_two_pages_cuts_nothing_off(count: int, tick: bo
     assert {*ids(listing)} - {f"{gone}"} == {f"{n}" for n in rows if n not in hidden | {gone}}
 
 
+async def test_an_item_opened_again_while_the_list_is_read_is_in_it() -> None:
+    """Its second page has it no more; as an open one it came too late for the open ones."""
+    rows = {
+        n: RemoteItem(f"{n}", Fields("d", True), START + timedelta(minutes=n)) for n in range(9)
+    }
+    asked = 0
+
+    async def ask(window: Window) -> Page:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            rows[4] = replace(rows[4], fields=Fields("d"))
+        fit = [one for one in reversed(rows.values()) if window.shows(one)]
+        page = [one for one in fit if window.completed in {None, one.fields.completed}]
+        return Page(tuple(page[window.offset :]), len(page[window.offset :]))
+
+    windows = [Window(completed=False), Window(completed=True)]
+    listing = await reading.read(windows, ask, thorough=True)
+    assert (listing.complete, listing.cut) == (True, False)
+    assert {one.id: one.fields.completed for one in listing.items} == {f"{n}": n != 4 for n in rows}
+
+
 async def test_a_server_that_cuts_times_to_seconds_cuts_no_list_off() -> None:
     """Then a window lacks what was made within the second of its end."""
     rows = [RemoteItem(f"{n}", Fields("d"), START + timedelta(seconds=n / 7)) for n in range(2000)]

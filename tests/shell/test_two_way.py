@@ -658,6 +658,18 @@ async def test_a_line_edited_without_its_id_has_it_again_at_once(both: Person, l
     assert [method for method, _ in both.sent()] == ["GET", "GET", "PATCH"]  # and no look more
 
 
+async def test_an_id_that_no_line_can_have_costs_no_look_more(both: Person) -> None:
+    """It is lost from no line."""
+    both.settings += 'ids = "inline"\n'
+    both.sandbox.add("a", item_id="x.y")
+    both.write("- [ ] a\n")
+    await both.settle()
+    both.write("- [x] a\n")
+    both.sent()
+    await both.once()
+    assert [method for method, _ in both.sent()] == ["GET", "GET", "PATCH"]
+
+
 async def test_an_id_that_is_no_more_is_replaced(both: Person) -> None:
     """The item was made anew: its line has the new id, and is the same task when reworded."""
     both.settings += 'ids = "inline"\n'
