@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from omisync import config as configs
@@ -62,7 +63,7 @@ def _checks(options: Namespace) -> Iterator[Check]:
     except OmisyncError as error:
         yield _failed("config", error)
         return
-    yield Check("config", errors.OK, str(config_file))
+    yield Check("config", errors.OK, f"{config_file}; {_meaning_of_a_date(config)}")
     yield _guarded("file", lambda: _todo(config))
     if config.two_way:
         yield _guarded("writing", lambda: _writable(config))
@@ -80,6 +81,12 @@ def _checks(options: Namespace) -> Iterator[Check]:
         return
     yield Check("key", errors.OK, f"{key} from {key.where}")
     yield from threads.run(_server(config, key))
+
+
+def _meaning_of_a_date(config: Config) -> str:
+    """Return when a date alone is due: a TZ that names no zone is UTC, and shows here."""
+    now = datetime.now(config.zone())
+    return f"a date alone is due at {config.sync.due_time} {now:%Z} (now UTC{now:%z})"
 
 
 def _alarm(config: Config) -> Check:

@@ -6,13 +6,14 @@ import io
 import re
 import struct
 import time
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 LOCALTIME = Path("/etc/localtime")
 TIMEZONE = Path("/etc/timezone")
 """Where Linux keeps the zone of the machine (localtime(5); Debian's name file)."""
+DAY = timedelta(days=1)
 USUAL_RULES = ",M3.2.0,M11.1.0"
 """When DST begins and ends for the C library where a TZ names one and does not say (tzset(3))."""
 _NAME = re.compile(r"[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>")  # POSIX.1-2017, 8.3
@@ -31,7 +32,8 @@ def local_zone(tz: str | None, localtime: Path = LOCALTIME, name_file: Path = TI
         found = _zone_of_file(Path(name)) if name.startswith("/") else named(name) or _ruled(name)
     else:
         found = _linked_zone(localtime) or _zone_of_name_file(name_file) or _zone_of_file(localtime)
-    return found or timezone(timedelta(seconds=-time.timezone), time.tzname[0])
+    offset = timedelta(seconds=-time.timezone)  # a day where TZ says one or more: none to Python
+    return found or (timezone(offset, time.tzname[0]) if abs(offset) < DAY else UTC)
 
 
 def _ruled(rules: str) -> ZoneInfo | None:

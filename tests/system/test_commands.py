@@ -1134,3 +1134,14 @@ def test_a_config_elsewhere(machine: Machine, omi: Omi) -> None:
     assert machine.run("status", "-c", "work.toml").code == 0
     assert machine.once(OMISYNC_CONFIG=str(elsewhere)).code == 0
     assert omi.writes() == ["POST"]
+
+
+@pytest.mark.parametrize(
+    ("tz", "said"), [("UTC-25", "UTC (now UTC+0000)"), ("JST-9", "JST (now UTC+0900)")]
+)
+def test_doctor_tells_which_zone_dates_are_of(machine: Machine, tz: str, said: str) -> None:
+    """One that is a day from UTC is none, and stops nothing."""
+    machine.real = True  # the process has its zone from its start
+    machine.environ["TZ"] = tz
+    machine.write("- [ ] a 📅 2027-01-01\n")
+    assert f"a date alone is due at 09:00 {said}" in machine.run("doctor").out
