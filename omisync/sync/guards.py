@@ -50,8 +50,8 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
         again = " again: it allows what was refused last, and this had not been refused before"
     raise GuardStopped(
         f"{path} lost {removal.share}" + f"{_lately(removal)}; nothing was sent",
-        "If the file is wrong, bring it back and all is well. If you meant it, run"
-        f" `omisync --once --allow-removals`{again}.",
+        "If the file is wrong, bring it back and all is well. If you meant it (`omisync --dry-run`"
+        f" shows which tasks), run `omisync --once --allow-removals`{again}.",
     )
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 TWO_WAY = '[sync]\ndirection = "two-way"\non_remote_removal = "remove"\n'
 ADVICE = (
-    "If the file is wrong, bring it back and all is well. If you meant it, run"
-    " `omisync --once --allow-removals`."
+    "If the file is wrong, bring it back and all is well. If you meant it (`omisync --dry-run`"
+    " shows which tasks), run `omisync --once --allow-removals`."
 )
 
 
