@@ -233,11 +233,10 @@ def _archived(decided: Plan) -> int:
 
 
 def _write_guard(paper: Paper, removal: Removal, todo_path: Path) -> None:
-    recent = f" ({removal.recent} more within the last hour)" if removal.recent else ""
     paper.say(
         Piece("The removal guard stops this: ", "red"),
         Piece(f"{todo_path} lost {removal.share}"),
-        Piece(f"{recent}; nothing would be sent."),
+        Piece(f"{removal.lately}; nothing would be sent."),
     )
     paper.say(
         Piece("→ If the file is wrong, bring it back and all is well. If you meant it, run"),

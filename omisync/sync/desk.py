@@ -253,14 +253,17 @@ class Run:
             return self.desk.find_key().fingerprint
         return None
 
+    def gate_wait(self, bucket: str) -> float:
+        """Return the seconds until this bucket may be called, 0 where it may be now."""
+        gate = self.gates.get(bucket)
+        return gate.wait(self.desk.clock()) if gate else 0.0
+
     def shut(self, bucket: str) -> bool:
         """Return whether this bucket must not be called now; if so, note until when."""
-        gate = self.gates.get(bucket)
-        wait = gate.wait(self.desk.clock()) if gate else 0.0
-        if gate is not None and wait > 0:
+        wait = self.gate_wait(bucket)
+        if wait > 0:
             self.look_again(self.desk.clock() + wait)
-            return True
-        return False
+        return wait > 0
 
     def pass_gate(self, bucket: str) -> None:
         """Go on if this bucket may be called now.

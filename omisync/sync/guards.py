@@ -49,7 +49,7 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
     if allow:  # what it was meant for was another version of the file, or nothing
         again = " again: it allows what was refused last, and this had not been refused before"
     raise GuardStopped(
-        f"{path} lost {removal.share}" + f"{_lately(removal)}; nothing was sent",
+        f"{path} lost {removal.share}{removal.lately}; nothing was sent",
         "If the file is wrong, bring it back and all is well. If you meant it (`omisync --dry-run`"
         f" shows which tasks), run `omisync --once --allow-removals`{again}.",
     )
@@ -77,10 +77,6 @@ def _still_allowed(store: Store, removal: Removal, version: str) -> bool:
     return False
 
 
-def _lately(removal: Removal) -> str:
-    return f" ({removal.recent} more within the last hour)" if removal.recent else ""
-
-
 def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:
     """Refuse a plan that empties the file, or floods it at the first meeting.
 
@@ -95,7 +91,7 @@ def arrivals(run: Run, decided: Plan, *, allow: bool, yes: bool) -> None:
     if departure.drastic and not _is_allowed(run, departure, allow=allow):
         raise GuardStopped(
             f"Omi lacks {departure.count} of {departure.remaining} open tasks of"
-            f" {run.desk.config.todo_path}{_lately(departure)}; nothing was changed",
+            f" {run.desk.config.todo_path}{departure.lately}; nothing was changed",
             "If that is wrong, nothing is lost: try again later. If you deleted them, run"
             " `omisync --once --allow-removals`.",
         )

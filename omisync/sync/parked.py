@@ -83,7 +83,7 @@ async def _is_well(run: Run) -> bool:
         if run.is_well is None:
             run.is_well = False
             try:
-                run.is_well = not (run.shut("write") or _reads_are_shut(run)) and await _takes(run)
+                run.is_well = not (run.shut("write") or run.gate_wait("read")) and await _takes(run)
             except RateLimited as error:
                 until = run.retry_at
                 run.shut_for(error)
@@ -91,11 +91,6 @@ async def _is_well(run: Run) -> bool:
             except OmisyncError:
                 pass
     return run.is_well
-
-
-def _reads_are_shut(run: Run) -> bool:
-    gate = run.gates.get("read")
-    return gate is not None and gate.wait(run.desk.clock()) > 0
 
 
 async def _takes(run: Run) -> bool:

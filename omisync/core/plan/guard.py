@@ -14,7 +14,7 @@ from omisync.core.plan.steps import AddRemote, Adopt, Removal, Revive
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from omisync.core.model import Link, Tombstone
+    from omisync.core.model import Link
     from omisync.core.plan.steps import Observation, Op, Policy
 
 SMALL_REMOVAL = 5
@@ -40,33 +40,29 @@ def removal(
     back = {op.link.key for op in ops if isinstance(op, Revive | Adopt)}
     added = {op.entry.task.text for op in ops if isinstance(op, AddRemote)}
     anew = added if policy.on_removal == "delete" else set()
-    stones = [
+    recent = [
         stone
         for stone in seen.tombstones
         if stone.counted
         and stone.how == policy.on_removal
         and abs(seen.now - stone.removed_at) < ROLLING  # whatever the clock was set to since
     ]
-
-    def returns(stone: Tombstone) -> bool:
-        return stone.key in back or stone.task.text in anew
-
-    recent = sum(not returns(stone) for stone in stones)
+    lost = [one for one in recent if one.key not in back and one.task.text not in anew]
     gone = {link.key for link in removed}  # of which more is known than of the links as they were
     stays = sum(_counts(link, policy) for link in seen.links if link.key not in gone)
-    total = recent + count + stays
-    stays += len(stones) - recent
+    total = len(lost) + count + stays
+    stays += len(recent) - len(lost)
     made_at = min(link.made_at or 0.0 for link in removed if _counts(link, policy))
-    beside = sum(stone.removed_at > made_at for stone in stones if not returns(stone))
+    beside = sum(stone.removed_at > made_at for stone in lost)
     finished = policy.on_removal == "delete"
     fills = any(finished or not entry.task.completed for entry in seen.entries)
     drastic = (
         seen.blank
-        or _is_much(count + recent, stays, policy)
+        or _is_much(count + len(lost), stays, policy)
         # One task after the other, made in the place of the last, is no list that goes in slices.
         or (total >= SMALL_LIST and not stays and (count + beside >= SMALL_LIST or not fills))
     )
-    return Removal(count, recent, total, drastic, finished)
+    return Removal(count, len(lost), total, drastic, finished)
 
 
 def _is_much(gone: int, stays: int, policy: Policy) -> bool:

@@ -220,6 +220,11 @@ class Removal:
         return f"{self.count} of {self.remaining} tasks that are {are}in Omi"
 
     @property
+    def lately(self) -> str:
+        """Return what follows the share where removals of the hour count too, else nothing."""
+        return f" ({self.recent} more within the last hour)" if self.recent else ""
+
+    @property
     def remaining(self) -> int:
         """Return how many of the tasks that count are not removed yet."""
         return self.total - self.recent
