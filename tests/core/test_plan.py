@@ -618,6 +618,7 @@ def test_a_removal_adds_up_for_an_hour(age: float, how: str, counted: bool, rece
     links = [linked(Task("a"), 1), linked(Task("b"), 2)]
     decided = made([entry("a")], links, tombstones=[grave])
     assert decided.removal == Removal(1, recent, 2 + recent)
+    assert decided.removal.lately == (" (1 more within the last hour)" if recent else "")
     assert decided.removal.remaining == 2
     assert decided.tasks == 1
 
