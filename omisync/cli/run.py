@@ -161,6 +161,8 @@ def _progress(options: Namespace) -> contextlib.AbstractContextManager[show.Prog
 
 def _synced(desk: Desk, options: Namespace) -> Outcome:
     """Run the loop to its end, with progress shown."""
+    import asyncio
+
     from omisync import daemon
     from omisync.daemon import threads
 
@@ -173,6 +175,10 @@ def _synced(desk: Desk, options: Namespace) -> Outcome:
                 bar.wait(seconds, outcome.troubles[0].message)
 
         async def run() -> Outcome:
+            if bar is not None:
+                asyncio.get_running_loop().call_later(
+                    bar.patience, bar.asking, desk.config.omi.base_url
+                )
             try:
                 return await daemon.once(
                     desk,
@@ -327,7 +333,7 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bo
         OtherAccount: what Omi has is somebody else's.
         OmisyncError: the file or the store cannot be used.
     """
-    from omisync import sync
+    from omisync import show, sync
 
     listing: Listing | None = None
     now = time.time()
@@ -341,6 +347,9 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bo
         except errors.OtherAccount:
             raise
         except errors.OmisyncError as error:
+            if isinstance(error, errors.RateLimited):
+                until = show.clock_time(now + error.retry_after)
+                error.advice = f"It may be asked again at {until}."
             sys.stderr.write(
                 f"Omi could not be asked, so only what would be sent is shown: {error.message}\n"
                 + (f"→ {error.advice}\n" if error.advice else "")

@@ -43,6 +43,12 @@ class Progress:
         self._from = (clock(), 0)
         self._said_at = self._began = clock()
         self._gate: tuple[float, str] | None = None
+        self._asked = ""
+
+    @property
+    def patience(self) -> float:
+        """Return the seconds without any report after which it is worth a word who is asked."""
+        return SHORT if self._terminal else EVERY
 
     def __enter__(self) -> Self:
         return self
@@ -57,12 +63,23 @@ class Progress:
         now = self._clock()
         if done < self._done or self._gate is not None:  # another plan, or after a wait
             self._from = (now, done)
-        self._gate = None
+        self._gate, self._asked = None, ""
         self._done, self._total = done, total
         if self._terminal:
             if total > 1 and now - self._began >= SHORT:
                 self._draw()
         elif now - self._said_at >= EVERY:
+            self._say(self._words(now), now)
+
+    def asking(self, server: str) -> None:
+        """Tell that this server has not answered yet, unless more than that was told."""
+        if self._done or self._gate is not None:
+            return
+        self._asked = server
+        if self._terminal:
+            self._draw()
+        else:
+            now = self._clock()
             self._say(self._words(now), now)
 
     def wait(self, seconds: float, why: str) -> None:
@@ -88,6 +105,8 @@ class Progress:
             until, why = self._gate
             standstill = f"waiting {words.countdown(until - now)}: {why}"
             return f"{so_far}, {standstill}" if self._total else standstill
+        if self._asked:
+            return f"waiting for an answer from {self._asked}"
         since, before = self._from
         passed, sent = now - since, self._done - before
         if passed <= 0 or sent <= 0:

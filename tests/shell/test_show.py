@@ -631,7 +631,7 @@ def test_outcome_data() -> None:
         {
             "kind": "RateLimited",
             "code": 75,
-            "message": "Omi's write limit is reached for 300 s",
+            "message": "Omi's write limit is reached",
             "advice": "",
         }
     ]
@@ -947,6 +947,39 @@ def test_a_terminal_gets_a_bar_and_a_countdown() -> None:
     assert "50 of 200 changes sent, 5 a second, about 30 seconds left" in text
     assert "50 of 200 changes sent, waiting 12:34: [red]limit" in text
     assert "\x1b[2J" not in text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_server_that_takes_its_time_is_named(terminal: bool) -> None:
+    """Who is asked is told until there is more to tell."""
+    told = "waiting for an answer from https://omi.example"
+
+    def run(progress: show.Progress, ticks: Clock) -> None:
+        ticks.now += progress.patience
+        progress.asking("https://omi.example")
+
+    assert told in progressed(run, terminal=terminal)
+
+    def counts(progress: show.Progress, ticks: Clock) -> None:
+        progress.report(1, 200)
+        run(progress, ticks)
+
+    assert told not in progressed(counts, terminal=terminal)
+
+    def waits(progress: show.Progress, ticks: Clock) -> None:
+        progress.wait(0.2, "the connection broke")
+        run(progress, ticks)
+
+    assert told not in progressed(waits, terminal=terminal)
+
+    def answered(progress: show.Progress, ticks: Clock) -> None:
+        run(progress, ticks)
+        ticks.now += 10
+        progress.report(50, 200)
+
+    last = progressed(answered, terminal=terminal).rpartition("sent")
+    assert last[0].endswith("50 of 200 changes ")
+    assert told not in last[2]
 
 
 def test_a_new_plan_starts_the_rate_anew() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import sqlite3
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from machine import OTHER_KEY, PATIENCE, ended, lines
+from machine import OTHER_KEY, PATIENCE, ended, lines, started
 
 import omisync
 from omisync import errors, file
@@ -400,6 +402,31 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(machine: Machine, omi
     omi.release()
     assert machine.once().code == 0
     assert omi.items() == {"task 1": True}
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_at_a_terminal_a_silent_server_is_named(heard: bool, machine: Machine, omi: Omi) -> None:
+    """Who is asked shows before the answer comes, and is wiped out by it; not with -q."""
+    machine.write(lines(0))
+    omi.fail("slow")
+    omi.sandbox.slow_seconds = PATIENCE
+    ours, theirs = pty.openpty()
+    around = machine.surroundings(TERM="xterm", COLUMNS="120")
+    arguments = ("--once",) if heard else ("--once", "-q")
+    with started(arguments, machine.home, around, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        while heard and omi.sandbox.url.encode() not in said:
+            said += os.read(ours, 10_000)
+        omi.until(lambda sandbox: len(sandbox.waiting) > 0)
+        omi.release()
+        assert process.wait(PATIENCE) == 0
+    with contextlib.suppress(OSError):  # the end of what a terminal says
+        while more := os.read(ours, 10_000):
+            said += more
+    os.close(ours)
+    assert (b"waiting for an answer from" in said) == heard
+    assert said.endswith(b"\x1b[2K") if heard else said == b""
 
 
 @pytest.mark.parametrize("fault", ["5xx_before", "5xx_after", "reset_after", "hang_after"])
