@@ -203,7 +203,7 @@ class RateLimited(OmisyncError):
     """429: nothing was done. ``retry_after`` in seconds, ``bucket`` is read or write."""
 
     def __init__(self, bucket: str, retry_after: float, limit: int | None = None) -> None:
-        super().__init__(f"Omi's {bucket} limit is reached for {retry_after:.0f} s")
+        super().__init__(f"Omi's {bucket} limit is reached")
         self.bucket = bucket
         self.retry_after = retry_after
         self.limit = limit

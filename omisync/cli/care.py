@@ -216,7 +216,8 @@ def _repaired(
             try:
                 return await sync.repair(desk, accept_account=options.accept_account)
             except errors.RateLimited as error:
-                error.advice = "Run `omisync repair` again then; until then nothing is changed."
+                then = show.clock_time(time.time() + error.retry_after)
+                error.advice = f"Run `omisync repair` again at {then}; nothing was changed."
                 raise
             finally:
                 await desk.close()

@@ -981,6 +981,19 @@ def test_doctor_waits_as_long_as_the_server_asks(
     assert f"not asked: {told}" in ran.out
 
 
+def test_repair_says_when_the_list_may_be_read(machine: Machine, omi: Omi) -> None:
+    """A limit is told with its end, by the run that met it and by the next."""
+    machine.synced("- [ ] a\n")
+    omi.sandbox.retry_after = 3600
+    omi.sandbox.fault_next("429", method="GET")
+    for asked in (["GET"], []):
+        ran = machine.run("repair")
+        assert ran.code == 75
+        told = r"Omi's read limit is reached\n→ Run `omisync repair` again at [-0-9 ]*\d\d:\d\d; "
+        assert re.match(told, ran.err)
+        assert [one for one, _ in omi.sent()] == asked
+
+
 def test_status_tells_what_is_not_done_yet(machine: Machine, omi: Omi) -> None:
     """What was asked for since the last sync, and a file that is gone, is not in sync."""
     machine.synced(lines(1, 2))

@@ -177,7 +177,8 @@ def test_a_plan_minds_the_limit(both: Machine, omi: Omi) -> None:
     ran = both.run("--dry-run")
     assert (ran.code, omi.sent()) == (0, [])
     assert "1 to change." in ran.out
-    assert "only what would be sent is shown: Omi's read limit is reached" in ran.err
+    assert "only what would be sent is shown: Omi's read limit is reached\n" in ran.err
+    assert "→ It may be asked again at " in ran.err
     assert both.run("--dry-run", "--json").data["listed"] is False
 
 
