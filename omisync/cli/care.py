@@ -71,7 +71,7 @@ def _facts(config: Config) -> show.StatusFacts:
         base_url=config.omi.base_url,
         tasks=last.tasks,
         linked=sum(link.remote_id is not None for link in links),
-        absent=sum(link.is_absent and link.parked is None for link in links),
+        absent=tuple(link for link in links if link.is_absent and link.parked is None),
         parked=tuple(link for link in links if link.parked is not None),
         gone=tuple(link for link in links if _is_gone(link)),
         lines=_lines(document, links),

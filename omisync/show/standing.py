@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LABEL = 10
 """Cells of the column that says what each line is about."""
 AT_MOST = 5
-"""Warnings shown; the rest is counted."""
+"""Warnings, and tasks whose line is gone, that are shown; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class StatusFacts:
     last: LastRun
     tasks: int | None = None
     linked: int = 0
-    absent: int = 0
+    absent: Sequence[Link] = ()
     parked: Sequence[Link] = ()
     gone: Sequence[Link] = ()
     intents: int = 0
@@ -178,9 +178,14 @@ def _write_pending(paper: Paper, facts: StatusFacts) -> None:
             paper, "unsure", f"{said} without an answer yet; Omi is asked before any is repeated"
         )
     if facts.absent:
-        said = words.count(facts.absent, "line")
-        it = "it comes" if facts.absent == 1 else "they come"
-        _write(paper, "absent", f"{said} gone from the file: removed soon, unless {it} back")
+        number = len(facts.absent)
+        it = "it comes" if number == 1 else "they come"
+        said = f"{words.count(number, 'line')} gone from the file: removed soon, unless {it} back"
+        _write(paper, "absent", said)
+        for link in facts.absent[:AT_MOST]:
+            _write_named(paper, "", link, facts)
+        if number > AT_MOST:
+            _write(paper, "", f"… and {number - AT_MOST} more; `omisync --dry-run` shows all")
 
 
 def _guarded(facts: StatusFacts) -> Refusal | None:
@@ -242,7 +247,8 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
         "running": facts.running,
         "tasks": facts.tasks,
         "linked": facts.linked,
-        "absent": facts.absent,
+        "absent": len(facts.absent),
+        "absent_tasks": [link.seen.text for link in facts.absent],
         "gone": [link.seen.text for link in facts.gone],
         "waiting": last.waiting,
         "unsure": facts.intents,

@@ -739,7 +739,7 @@ def test_status_of_a_long_failure() -> None:
         failing_since=NOON - 7200,
         troubles=(("Omi cannot be reached", "Check the network."),),
     )
-    text = stand(facts(last=last, gates={"write": 300.0}, intents=2, absent=1))
+    text = stand(facts(last=last, gates={"write": 300.0}, intents=2, absent=[link(1, "Buy milk")]))
     assert text.startswith("Not in sync yet; the next sync goes on.\n")
     running = stand(facts(last=last, running="the omisync daemon (process 7)"))
     assert running.startswith("Not in sync yet; it will be tried again at 12:05.\n")
@@ -757,6 +757,18 @@ def test_status_of_a_long_failure() -> None:
     assert "limit     writes are rate limited until 12:05\n" in text
     assert "unsure    2 creates without an answer yet" in text
     assert "absent    1 line gone" in text
+    assert "unless it comes back\n          Buy milk\n" in text
+
+
+def test_status_names_the_first_of_many_lines_that_are_gone() -> None:
+    """`omisync forget` needs their words; a program reads all of them."""
+    found = facts(absent=[link(n, f"task {n}") for n in range(7)])
+    text = stand(found)
+    assert "absent    7 lines gone from the file: removed soon, unless they come back\n" in text
+    assert "          task 4\n          … and 2 more; `omisync --dry-run` shows all\n" in text
+    data = show.status_data(found)
+    assert data["absent"] == 7
+    assert data["absent_tasks"] == [f"task {n}" for n in range(7)]
 
 
 def test_status_names_what_the_guard_refused() -> None:
