@@ -5,60 +5,79 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omisync.show import words
+from omisync.show.paper import Paper, Piece
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import TextIO
 
+    from omisync.core.model import Entry
     from omisync.sync import Repaired
 
+AT_MOST = 20
+"""Lines and items shown of each kind; the rest is counted."""
 
-def repaired(result: Repaired, aside: Path | None, todo: Path, stream: TextIO) -> None:
+
+def repaired(
+    result: Repaired, aside: Path | None, todo: Path, stream: TextIO, terminal: bool | None = None
+) -> None:
     """Write what a repair found, and what is left; ``aside`` is where a damaged store is kept."""
-    say = stream.write
+    paper = Paper(stream, terminal)
     if aside is not None:
-        say(f"The damaged store is kept as {aside}\n")
+        _say(paper, f"The damaged store is kept as {aside}")
     linked = words.count(len(result.linked), "task")
-    say(f"{words.count(result.kept, 'link')} kept, {linked} linked by text.\n")
+    _say(paper, f"{words.count(result.kept, 'link')} kept, {linked} linked by text.")
     if not result.complete:
-        say("Omi's list could not be read in full: some items may not have been seen.\n")
-    _write_doubtful(result, todo, stream)
+        _say(paper, "Omi's list could not be read in full: some items may not have been seen.")
+    _write_doubtful(paper, result, todo)
     if result.lines:
         lines = words.count(len(result.lines), "line")
-        say(f"{lines} without an item in Omi; the next sync creates:\n")
-        for entry in result.lines:
-            say(f"  {words.safe(entry.task.text)}  {todo}:{entry.line}\n")
+        _say(paper, f"{lines} without an item in Omi; the next sync creates:")
+        _write_lines(paper, result.lines, todo)
     if result.items:
-        say(f"{words.count(len(result.items), 'open item')} in Omi without a line here:\n")
-        for item in result.items:
-            say(f"  {words.safe(item.fields.description)}\n")
+        _say(paper, f"{words.count(len(result.items), 'open item')} in Omi without a line here:")
+        _write_list(paper, [item.fields.description for item in result.items])
     if result.lines and result.items:
-        hint = (
+        _say(
+            paper,
             "If one of those lines is one of these items, reworded, a sync would create it a second"
             " time: give the line the item's exact text, run `omisync repair` again, and edit it"
-            " afterwards.\n"
+            " afterwards.",
         )
-        say(words.commands(hint))
-    say(words.commands("Next: `omisync --dry-run` shows what the next sync will do.\n"))
+    _say(paper, "Next: `omisync --dry-run` shows what the next sync will do.")
 
 
-def _write_doubtful(result: Repaired, todo: Path, stream: TextIO) -> None:
+def _write_doubtful(paper: Paper, result: Repaired, todo: Path) -> None:
     """Write which links a person should look at."""
-    say = stream.write
     behind = [
         entry for entry, item in result.linked if item.fields.completed and not entry.task.completed
     ]
     if behind:
         lines = words.count(len(behind), "open line")
-        say(f"{lines} linked with what is finished in Omi (two-way ticks that next). Where a new\n")
-        say("round is meant: remove the line, sync, and write it again.\n")
-        for entry in behind:
-            say(f"  {words.safe(entry.task.text)}  {todo}:{entry.line}\n")
+        _say(paper, f"{lines} linked with what is finished in Omi (two-way ticks that next).")
+        _say(paper, "Where a new round is meant: remove the line, sync, and write it again.")
+        _write_lines(paper, behind, todo)
     if result.unlisted:
         links = words.count(len(result.unlisted), "link")
-        say(f"{links} to what Omi does not list (deleted, or locked):\n")
-        for link in result.unlisted:
-            say(f"  {words.safe(link.seen.text)}\n")
+        _say(paper, f"{links} to what Omi does not list (deleted, or locked):")
+        _write_list(paper, [link.seen.text for link in result.unlisted])
+
+
+def _say(paper: Paper, text: str) -> None:
+    paper.say(Piece(text))
+
+
+def _write_lines(paper: Paper, entries: Sequence[Entry], todo: Path) -> None:
+    _write_list(paper, [f"{entry.task.text}  {todo}:{entry.line}" for entry in entries])
+
+
+def _write_list(paper: Paper, found: Sequence[str]) -> None:
+    """Write the first of these, one a line, and how many more there are."""
+    for one in found[:AT_MOST]:
+        paper.say(Piece(f"  {one}"), quotes=True)
+    if len(found) > AT_MOST:
+        _say(paper, f"  … and {len(found) - AT_MOST} more; `omisync repair --json` shows all")
 
 
 def repaired_data(result: Repaired, aside: Path | None) -> dict[str, object]:

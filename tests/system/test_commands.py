@@ -534,6 +534,18 @@ def test_repair_tells_what_is_left_over(machine: Machine, omi: Omi) -> None:
     assert omi.writes() == []
 
 
+def test_repair_shows_the_first_of_many(machine: Machine, omi: Omi) -> None:
+    """An account with many items beside the list is counted; a program gets all of it."""
+    machine.synced(lines(0))
+    for n in range(1, 24):
+        omi.sandbox.add(f"`omisync` {n}")
+    ran = machine.run("repair", "-c", str(machine.config_file))
+    assert ran.out.count("  `omisync` ") == 20, "and none of them is a command of ours"
+    (more,) = (line for line in ran.out.splitlines() if "… and" in line)
+    assert more.startswith("  … and 3 more; `omisync -c ")
+    assert len(machine.run("repair", "--json").data["other_items"]) == 23
+
+
 def test_repair_of_a_sound_store_changes_nothing(machine: Machine, omi: Omi) -> None:
     """Links stay, nothing is kept aside, nothing is sent."""
     machine.synced(lines(1, 2, 3))
