@@ -161,6 +161,7 @@ class Replacement:
         self._held = contextlib.ExitStack()
         self._over = False
         self._replaced: int | None = None
+        self._was_in = False
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
@@ -266,7 +267,10 @@ class Replacement:
         first = True
         while True:
             put = self._inode(self._hidden)
-            _swap(self._folder, self._hidden, self._name)
+            try:
+                _swap(self._folder, self._hidden, self._name)
+            finally:
+                self._was_in = self._was_in or self._may_be_in()
             if (out := self._inode(self._hidden)) in {expected, None}:
                 self._replaced = out
                 return first
@@ -301,16 +305,27 @@ class Replacement:
         """Return whether a program has this file open for writing, as far as can be known."""
         return self._leases and _is_open_for_writing(descriptor) is True
 
+    def _may_be_in(self) -> bool:
+        """Return whether our file has its name: yes where that cannot be seen."""
+        try:
+            return self._inode(self._name) == self._new_inode
+        except OSError:
+            return True
+
     def _remove_hidden(self) -> None:
         """Remove the hidden name, unless it has a save that could not be put back."""
-        if self._inode(self._hidden) in {self._new_inode, self._replaced}:
-            writing.remove(self._folder, self._hidden)
+        with contextlib.suppress(OSError):  # it may be seen to later, see `writing.sweep`
+            if self._inode(self._hidden) in {self._new_inode, self._replaced}:
+                writing.remove(self._folder, self._hidden)
 
     def _changed(self, aside: bytes = b"") -> FileChanged:
         return FileChanged(f"{self._path} was saved meanwhile", NOTHING_TO_DO, aside=aside)
 
     def _refusal(self, error: OSError | ValueError) -> OmisyncError:
         """Return what an error of the system means for the person."""
+        reason = getattr(error, "strerror", None) or str(error)
+        if self._was_in:  # whatever is there now tells what holds
+            return FileChanged(f"{self._path} was replaced, and then: {reason}", NOTHING_TO_DO)
         code = getattr(error, "errno", None)
         if code in NO_ROOM:
             return NoRoom(
@@ -320,7 +335,6 @@ class Replacement:
         if code in {errno.ENOENT, errno.ELOOP}:
             return self._changed()  # it was there when its path was followed
         folder = self._target.parent
-        reason = getattr(error, "strerror", None) or str(error)
         if code in {errno.EACCES, errno.EPERM, errno.EROFS}:
             return _folder_refused(self._path, folder, reason)
         what = f"{self._path} cannot be replaced in the folder {folder}: {reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import multiprocessing
 import os
@@ -51,16 +52,16 @@ def todo(tmp_path: Path) -> Path:
     return path
 
 
+class Old:
+    """A C library from before renameat2."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+
 @pytest.fixture(params=["swap", "no swap"])
 def any_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Systems with and without a call that swaps two names."""
     if request.param == "no swap":
-
-        class Old:
-            """A C library from before renameat2."""
-
-            def __init__(self, *_: object, **__: object) -> None: ...
-
         monkeypatch.setattr(ctypes, "CDLL", Old)
     return str(request.param)
 
@@ -482,6 +483,35 @@ def test_a_file_deleted_meanwhile_stays_deleted(todo: Path) -> None:
     with pytest.raises(FileChanged), file.replacing(todo, NEW, file.read(todo), trace=trace):
         pass
     assert names(todo.parent) == []
+
+
+@pytest.mark.parametrize("failing", ["fsync", "stat", "rename"])
+def test_a_failure_after_the_swap_does_not_say_that_nothing_was_done(
+    todo: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Our file is in place: it is to be read again, not told as a file that cannot be replaced."""
+    real = getattr(os, failing)
+    done = []
+
+    def worn_out(*arguments: object, **more: object) -> object:
+        if failing == "rename" and not done:  # of three steps the second goes well
+            done.append(True)
+            return real(*arguments, **more)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def wear_out() -> None:
+        monkeypatch.setattr(os, failing, worn_out)
+
+    if failing == "rename":
+        monkeypatch.setattr(ctypes, "CDLL", Old)
+    trace = at("file.checked" if failing == "rename" else "file.swapped", wear_out)
+    with (
+        pytest.raises(FileChanged, match="was replaced, and then: Input/output error"),
+        file.replacing(todo, NEW, file.read(todo), trace=trace),
+    ):
+        pass
+    monkeypatch.undo()
+    assert todo.read_bytes() == NEW
 
 
 # Saves without end.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import resource
 import sqlite3
 from contextlib import ExitStack, closing, suppress
@@ -689,6 +691,30 @@ async def test_a_write_that_is_refused_leaves_nothing(both: Person) -> None:
     assert [type(one) for one in outcome.troubles] == [errors.FileUnusable]
     assert (writes(both), copies(both)) == ([], [])
     assert read(both) == BEFORE
+
+
+async def test_a_disk_that_fails_once_the_file_is_replaced(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is found again: no line of the app becomes an item of its own."""
+    person.settings = TWO_WAY + "adopt = false\n"
+    person.write("- [ ] ours\n")
+    await person.settle()
+    person.sandbox.add("theirs")
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == person.home.stat().st_ino:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    outcome = await person.cycle(now=True)
+    monkeypatch.undo()
+    assert outcome.code == errors.OK
+    assert sorted(read(person).split("\n")) == ["", "- [ ] ours", "- [ ] theirs"]
+    await person.settle()
+    assert person.omi() == {"ours": False, "theirs": False}
 
 
 async def test_without_room_for_a_copy_nothing_is_written(person: Person) -> None:
