@@ -13,6 +13,7 @@ import re
 import socket
 import unicodedata
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -102,7 +103,9 @@ THERE = "and put it in the place of this one, which `omisync status` names"
 def http_date(text: str) -> float | None:
     """Return an HTTP date (RFC 9110, 5.6.7) in Unix seconds, None for anything else."""
     try:
-        return parsedate_to_datetime(text).timestamp()
+        date = parsedate_to_datetime(text)
+        # The form of asctime names no zone, and means UTC.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
 

@@ -219,6 +219,8 @@ async def test_an_unknown_key_is_named_but_not_shown() -> None:
         ({"Retry-After": "Sat, 31 Jan 2026 17:02:05 GMT", "Date": DATE}, 125),
         ({"Retry-After": "Sat, 31 Jan 2026 16:00:00 GMT", "Date": DATE}, 1),
         ({"Retry-After": "Sat, 99 Jan 2026 16:00:00 GMT", "Date": DATE}, 60),
+        ({"Retry-After": "Sat Jan 31 17:02:05 2026", "Date": DATE}, 125),
+        ({"Retry-After": "Sat, 31 Jan 2026 17:02:05 -0000", "Date": DATE}, 125),
     ],
 )
 async def test_a_rate_limit_says_for_how_long(headers: dict[str, str], seconds: float) -> None:
