@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omisync.core import plan
+from omisync.core import match, plan
 from omisync.core.model import FORGOTTEN, Parked, Patch
 from omisync.errors import ItemLocked, OmisyncError, RateLimited, UsageError
 from omisync.store import Event
@@ -115,7 +115,7 @@ def retry(store: Store, text: str, now: float) -> list[str]:
     Raises:
         UsageError: no parked task fits.
     """
-    links = [link for link in store.links() if link.parked and text in link.seen.text]
+    links = [link for link in store.links() if link.parked and _says(link, text)]
     if not links:
         what = f"No parked task has {text!r} in its text" if text else "No task is parked"
         raise UsageError(what, "`omisync status` tells how things stand.")
@@ -124,15 +124,22 @@ def retry(store: Store, text: str, now: float) -> list[str]:
         return _noted(store, "task.retried", links, now)
 
 
+def _says(link: Link, text: str) -> bool:
+    """Return whether this is in a task's text, as it is shown and typed: line ends are spaces."""
+    return match.normalised(text) in match.normalised(link.seen.text)
+
+
 def forget(store: Store, text: str, now: float) -> list[str]:
     """Give up the removals with this in their text that are parked, or wait; return their texts.
 
     Their items stay in Omi as they are, and no line is made of them again.
 
     Raises:
-        UsageError: no such removal fits.
+        UsageError: no such removal fits, or all would.
     """
-    links = [link for link in store.links() if link.is_absent and text in link.seen.text]
+    if not text.strip():  # as of a variable that is not set: it would fit them all
+        raise UsageError("An empty text names no removal", "`omisync status` lists them.")
+    links = [link for link in store.links() if link.is_absent and _says(link, text)]
     if not links:
         raise UsageError(
             f"No parked removal fits {text!r}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +79,32 @@ async def test_a_removal_that_is_to_be_tried_again_is_given_up(parked: Person) -
         assert sync.forget(desk.store, "feed the cat", 6.0) == ["feed the cat"]
     assert (await parked.cycle()).code == errors.PARKED
     assert parked.omi()["feed the cat"] is False
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n"])
+async def test_an_empty_text_gives_nothing_up(parked: Person, text: str) -> None:
+    """It stands in the text of each removal; a shell gives it for a variable that is not set."""
+    async with parked.desk() as desk:
+        with pytest.raises(errors.UsageError) as none:
+            sync.forget(desk.store, text, 5.0)
+        assert none.value.message == "An empty text names no removal"
+        assert len([link for link in desk.store.links() if link.is_absent]) == 2
+
+
+@pytest.mark.parametrize("written", ["call\nBob", "cafe\u0301  au lait", "\u2733\ufe0f star"])
+async def test_a_text_is_named_as_it_is_shown_and_typed(person: Person, written: str) -> None:
+    """With its line ends as spaces, and whichever way its accents are encoded."""
+    person.name = "todo.toml"
+    stays = '[[todo]]\ntext = "walk"\n'
+    person.write(f"[[todo]]\ntext = {json.dumps(written)}\n{stays}")
+    await person.cycle()
+    person.write(stays)
+    person.sandbox.fault_next("422", method="PATCH")
+    assert (await person.cycle()).code == errors.PARKED
+    typed = " ".join(unicodedata.normalize("NFC", written).replace("\ufe0f", "").split())
+    async with person.desk() as desk:
+        assert sync.retry(desk.store, typed, 5.0) == [written]
+        assert sync.forget(desk.store, typed, 5.0) == [written]
 
 
 async def test_a_removal_is_given_up_when_asked_for(parked: Person) -> None:
