@@ -290,6 +290,17 @@ async def test_new_lines_have_their_place(both: Person) -> None:
     assert write["added"] == [row.key for row in rows[4:]]
 
 
+async def test_a_heading_is_found_however_its_accents_are_encoded(person: Person) -> None:
+    """A file from a Mac, say, and a config from elsewhere: no second heading is made."""
+    person.settings = TWO_WAY + 'inbox_heading = "Eing\u00e4nge"\n'
+    heading = "# Einga\u0308nge"
+    person.write(f"{heading}\n- [ ] a\n\n# Later\n")
+    await person.settle()
+    person.sandbox.add("theirs")
+    await person.settle()
+    assert read(person) == f"{heading}\n- [ ] a\n- [ ] theirs\n\n# Later\n"
+
+
 @pytest.mark.parametrize("name", ["todo.md", "todo.toml"])
 @pytest.mark.parametrize("heading", ["", "Inbox"])
 async def test_a_new_line_stands_in_order_with_those_that_are_new_here(

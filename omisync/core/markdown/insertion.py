@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import normalize
 
 from omisync.core.markdown import blocks
 from omisync.core.markdown.blocks import LINE_END
@@ -65,7 +66,7 @@ def choose(document: Document, bullet: bytes, heading: str) -> Place:
     written, title = _heading(heading)
     outer = [*_outer(outline)]
     for block in outer:
-        if title and block.heading and block.heading.title == title:
+        if title and block.heading and _same(block.heading.title, title):
             return _in_section(source, outline, block, tasks, bullet)
     last = outer[-1] if outer else None
     if last and not written and _goes_on(source, last, bullet):
@@ -78,6 +79,11 @@ def choose(document: Document, bullet: bytes, heading: str) -> Place:
         if block.kind == "Item" and _bullet(source, block) in starts:
             return _behind(source, block, block, bullet, written)
     return Place(body, after=_is_text_below(source, body), heading=written)
+
+
+def _same(one: str, other: str) -> bool:
+    """Return whether two titles are one to a person, however their accents are encoded."""
+    return normalize("NFC", one) == normalize("NFC", other)
 
 
 def end_of_text(source: bytes, tasks: Sequence[int]) -> int:
