@@ -97,6 +97,7 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
     # Holding back is no failure; whoever is told of those that last is not told of it.
     paced = {type(error) for error in outcome.troubles} == {errors.ListUnread}
     since = former.failing_since or (None if paced else now)
+    since = since and min(since, now)  # the clock may have been set back
     troubles = tuple((error.message, error.advice) for error in outcome.troubles)
     if outcome.code == former.code == errors.TEMPORARY and store.intents():
         troubles = troubles or former.troubles  # a create without an answer is still looked for

@@ -173,6 +173,21 @@ async def test_a_first_sync_that_fails_knows_no_success(person: Person, clock: C
     assert (last["tasks"], last["success_at"], last["failing_since"]) == (None, None, clock.now)
 
 
+async def test_a_failure_has_lasted_since_no_time_to_come(settled: Person, clock: Clock) -> None:
+    """It was noted while the clock was ahead; an alarm would wait until it is as late again."""
+    settled.write("- [ ] a\n- [x] b\n- [ ] c\n")
+    settled.sandbox.fault_rate({"5xx_before": 1.0})
+    clock.pass_by(86_400)
+    await settled.cycle()
+    assert fact(settled, "last")["failing_since"] == clock.now
+    clock.pass_by(-86_400)
+    await settled.cycle()
+    assert fact(settled, "last")["failing_since"] == clock.now
+    clock.pass_by(60)
+    await settled.cycle()
+    assert fact(settled, "last")["failing_since"] == clock.now - 60
+
+
 async def test_what_is_wrong_after_a_good_sync_is_how_it_ended(
     settled: Person, clock: Clock
 ) -> None:
