@@ -137,7 +137,7 @@ def _short(name: str) -> str:
     stem = os.fsencode(path.stem)
     if len(stem) <= spare or spare < 1:
         return path.name
-    return os.fsdecode(stem[:spare]) + path.suffix
+    return stem[:spare].decode(errors="ignore") + path.suffix
 
 
 def _refusal(folder: Path, name: str, error: OSError) -> NoRoom | FileUnusable:

@@ -205,7 +205,7 @@ def announce(desk: Desk, snapshot: Snapshot, planned: Writing) -> Writing:
     try:
         with desk.store.transaction():
             desk.store.put_writing(noted)
-    except OmisyncError:
+    except BaseException:
         file.drop_copy(copy)
         raise
     return noted

@@ -766,11 +766,12 @@ def test_order_by_number_not_by_letters(tmp_path: Path) -> None:
     assert file.copies(tmp_path, "todo.md")[-1] == newest
 
 
-def test_a_long_name_keeps_its_suffix(tmp_path: Path) -> None:
-    """A name as long as names get is cut in its stem."""
-    name = "ä" * 126 + ".md"
+@pytest.mark.parametrize("name", ["ä" * 126 + ".md", "x" + "ä" * 125 + ".md", "你" * 70 + ".md"])
+def test_a_long_name_keeps_its_suffix(tmp_path: Path, name: str) -> None:
+    """A name as long as names get is cut in its stem, between two characters."""
     kept = file.keep_copy(tmp_path, name, b"a")
     assert kept.suffix == ".md"
+    assert re.fullmatch(rf"[0-9]+-x?[{name[1]}]+\.md", kept.name)
     assert file.copies(tmp_path, name) == [kept]
 
 
