@@ -484,7 +484,7 @@ class Store:
 
     def put_fact(self, name: str, value: object) -> None:
         """Store a small JSON value under ``name``; call inside ``transaction``."""
-        self._put("meta", [(name, json.dumps(value, ensure_ascii=False))])
+        self._put("meta", [(name, json.dumps(value))])
 
     def note(self, kind: type[N]) -> N | None:
         """Return the note of this kind, None where there is none, or one of another shape."""

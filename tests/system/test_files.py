@@ -28,6 +28,12 @@ def dangling(todo: Path) -> None:
     todo.symlink_to("nowhere.md")
 
 
+def dangling_at_bytes(todo: Path) -> None:
+    """Make it a symlink to a name that is no UTF-8."""
+    todo.unlink()
+    todo.symlink_to(os.fsdecode(b"\xff-gone.md"))
+
+
 def folder(todo: Path) -> None:
     """Put a folder in its place."""
     todo.unlink()
@@ -53,6 +59,7 @@ LATIN = (TEN + "- [ ] café\n").encode("latin-1")
 SPOILT: dict[str, tuple[Callable[[Path], None], int, list[str]]] = {
     "missing": (gone, 66, ["no todo file", "create it", "[todo]"]),
     "a symlink to nowhere": (dangling, 66, ["symlink to nowhere.md", "does not exist"]),
+    "a symlink to bytes": (dangling_at_bytes, 66, ["-gone.md", "does not exist"]),
     "empty": (holding(b""), 65, ["lost 10 of 10 tasks", "bring it back", "--allow-removals"]),
     "blank": (holding(b"\xef\xbb\xbf \r\n\n"), 65, ["lost 10 of 10 tasks", "bring it back"]),
     "without tasks": (holding(b"# Shopping\n\nmilk\n"), 65, ["lost 10 of 10", "bring it back"]),
