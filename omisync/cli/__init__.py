@@ -63,13 +63,15 @@ def _hold_streams() -> None:
 def _outliving(stream: TextIO) -> TextIO:
     """Return the stream so that the end of its reader (``| head``) ends nothing here.
 
-    The sync goes on, and its exit code is that of its result.
+    The sync goes on, and its exit code is that of its result. Neither does a text that the
+    encoding of the stream cannot say.
     """
     for_messages = stream is sys.__stderr__
     kind = _Untold if for_messages else _Unread
     raw = io.BufferedWriter(kind(stream.fileno(), "w", closefd=False))
     lines = for_messages or stream.isatty()
-    return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=lines)
+    unsayable = "replace" if stream.errors == "strict" else stream.errors
+    return io.TextIOWrapper(raw, stream.encoding, unsayable, line_buffering=lines)
 
 
 class _Unread(io.FileIO):

@@ -887,6 +887,24 @@ def test_nobody_reads_the_output(command: str, machine: Machine) -> None:
     assert (ran.code, ran.err) == (0, "")
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+@pytest.mark.parametrize("command", ["repair", "retry", "forget old", "demo {}"])
+def test_an_output_that_cannot_say_a_text(
+    encoding: str, command: str, machine: Machine, omi: Omi
+) -> None:
+    """What it lacks is a question mark; the work is done, and told."""
+    machine.synced("- [ ] buy 🥛\n- [ ] old 🥛\n- [ ] c\n")
+    for item in omi.sandbox.items.values():
+        item.locked = "🥛" in item.description
+    omi.sandbox.add("the app's 🥛")
+    machine.write("- [x] buy 🥛\n- [ ] c\n")
+    assert machine.once().code == 1
+    arguments = command.format(machine.name).split()
+    ran = machine.run(*arguments, PYTHONIOENCODING=encoding)
+    assert (ran.code, ran.err) == (0, "")
+    assert "?" in ran.out
+
+
 def test_nobody_reads_what_went_wrong(machine: Machine) -> None:
     """The exit code is told also where the message cannot be."""
     machine.config_file.write_text("x")
