@@ -49,7 +49,7 @@ def lock(path: Path, holder: str) -> Iterator[Callable[[], bool]]:
     Raises:
         StoreBusy: another process holds it; the message says which.
         NoRoom: the disk is full.
-        StoreUnusable: the folder cannot be written.
+        StoreUnusable: the folder cannot be written, or its file system has no locks.
     """
     try:
         places.make_private(path.parent)
@@ -57,13 +57,13 @@ def lock(path: Path, holder: str) -> Iterator[Callable[[], bool]]:
         unwritable(path, error)
     descriptor = _opened_lock(path, LOCK_FLAGS | os.O_CREAT)
     try:
-        if not _taken(descriptor):
+        if not _taken(path, descriptor):
             raise StoreBusy(
                 f"{_who(descriptor)} already works on {path}",
                 "One omisync at a time: stop it first, or wait for a run that ends by itself.",
             )
-        os.ftruncate(descriptor, 0)
         try:
+            os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{holder} (process {os.getpid()})\n".encode())
         except OSError as error:
             unwritable(path, error)
@@ -72,7 +72,7 @@ def lock(path: Path, holder: str) -> Iterator[Callable[[], bool]]:
         os.close(descriptor)
 
 
-def _taken(descriptor: int) -> bool:
+def _taken(path: Path, descriptor: int) -> bool:
     """Return whether the lock is ours now; who only looks (``holder``) is waited for."""
     until = time.monotonic() + GLANCE
     while True:
@@ -82,6 +82,11 @@ def _taken(descriptor: int) -> bool:
             if time.monotonic() >= until:
                 return False
             time.sleep(GLANCE / 50)
+        except OSError as error:  # as ENOLCK of a network file system
+            raise StoreUnusable(
+                f"The state store {path} cannot be locked: {error.strerror}",
+                "Move it to a local disk, and set [state] path in the config to its new place.",
+            ) from error
         else:
             return True
 
@@ -136,6 +141,8 @@ def holder(path: Path) -> str | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _who(descriptor)
+    except OSError:  # it cannot be locked: then nobody does
+        return None
     finally:
         os.close(descriptor)
     return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -642,6 +644,27 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
             pass
     with store.lock(path, "the second"):
         pass
+    assert store.holder(path) is None
+
+
+def test_a_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some of a network: 74 with the reason and a way out, and nobody holds what is there."""
+    path = tmp_path / "s.db"
+    with store.lock(path, "the first"):
+        pass
+
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with (
+        pytest.raises(StoreUnusable, match="cannot be locked: No locks available") as caught,
+        store.lock(path, "the second"),
+    ):
+        pass
+    assert "[state] path" in caught.value.advice
     assert store.holder(path) is None
 
 
