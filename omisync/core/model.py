@@ -43,6 +43,11 @@ class Task:
     completed: bool = False
     due: str | None = None
 
+    @property
+    def quoted(self) -> str:
+        """Return the text as a sentence has it; nothing of it is escaped."""
+        return f"“{self.text}”"
+
 
 @dataclass(frozen=True, slots=True)
 class Fields:

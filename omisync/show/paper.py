@@ -42,6 +42,8 @@ PLAINER = {
     ord("→"): "->",
     ord("↺"): "<",
     ord("·"): ".",
+    ord("“"): '"',
+    ord("”"): '"',
 }
 """For streams in an encoding without these."""
 

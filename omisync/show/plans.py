@@ -215,7 +215,8 @@ def _write_remarks(paper: Paper, decided: Plan, *, may_link: bool) -> None:
         paper.say(Piece(f"{said} one for each due date it is given."))
     for clash in decided.clashes:
         side = "the file" if clash.lost == "local" else "Omi"
-        lost = f"{clash.text}: both sides changed it; {clash.lost_value or 'none'!r} of {side}"
+        value = f"“{clash.lost_value}”" if clash.lost_value else "none"
+        lost = f"{clash.text}: both sides changed it; {value} of {side}"
         paper.say(Piece("clash: ", "magenta"), Piece(f"{lost} gives way, and is kept in the log."))
     if decided.mute:
         number = words.count(decided.mute, "item")

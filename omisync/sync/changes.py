@@ -162,7 +162,7 @@ def _date_stays(run: Run, link: Link) -> None:
 def _say_date_stays(run: Run, link: Link) -> None:
     if not link.clear_due:
         run.remarks.append(
-            f"Omi's server does not clear due dates yet: {link.seen.text!r} keeps its date there."
+            f"Omi's server does not clear due dates yet: {link.seen.quoted} keeps its date there."
             " Remove it in the Omi app if it matters."
         )
 
@@ -252,7 +252,7 @@ async def drop_twin(run: Run, op: DropTwin) -> None:
     except ItemGone:
         pass  # the other machine, or a request without an answer
     except ItemProblem as error:
-        run.remarks.append(f"{op.stone.task.text!r} is twice in Omi: {error.message}")
+        run.remarks.append(f"{op.stone.task.quoted} is twice in Omi: {error.message}")
         _put_off(run, op.stone, DAY)
         run.finished()
         return

@@ -167,7 +167,7 @@ def _own(entry: Entry, names: Sequence[str]) -> Notice:
     what = " and the ".join(WORDS[name] for name in names)
     return Notice(
         entry.line,
-        f"what Omi says of the {what} of {entry.task.text!r} cannot be written into this"
+        f"what Omi says of the {what} of {entry.task.quoted} cannot be written into this"
         " line; there each side keeps its own",
     )
 
@@ -177,11 +177,11 @@ def _left(op: LocalOp) -> Notice:
     match op:
         case AddLocal(link):
             return Notice(
-                0, f"no line could be added for {link.seen.text!r}; it stays in Omi alone"
+                0, f"no line could be added for {link.seen.quoted}; it stays in Omi alone"
             )
         case RemoveLocal(link, entry):
-            said = f"{link.seen.text!r} was deleted in Omi, and its line cannot go without harm"
+            said = f"{link.seen.quoted} was deleted in Omi, and its line cannot go without harm"
             return Notice(entry.line, f"{said} to others; it stays")
         case ChangeLocal(_, entry, _, _, why):
-            said = f"{entry.task.text!r} cannot be written anew here ({why})"
+            said = f"{entry.task.quoted} cannot be written anew here ({why})"
             return Notice(entry.line, f"{said}; the line stays as it is")

@@ -117,7 +117,7 @@ def retry(store: Store, text: str, now: float) -> list[str]:
     """
     links = [link for link in store.links() if link.parked and _says(link, text)]
     if not links:
-        what = f"No parked task has {text!r} in its text" if text else "No task is parked"
+        what = f"No parked task has “{text}” in its text" if text else "No task is parked"
         raise UsageError(what, "`omisync status` tells how things stand.")
     with store.transaction():
         store.put_links(link.but(parked=None, failures=0) for link in links)
@@ -142,7 +142,7 @@ def forget(store: Store, text: str, now: float) -> list[str]:
     links = [link for link in store.links() if link.is_absent and _says(link, text)]
     if not links:
         raise UsageError(
-            f"No parked removal fits {text!r}",
+            f"No parked removal fits “{text}”",
             "`omisync status` lists them. A task that still has its line: remove the line first.",
         )
     kept = [link for link in links if link.remote_id is not None and link.base is not None]

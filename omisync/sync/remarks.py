@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from omisync.core import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from omisync.core.model import Link
     from omisync.core.plan import Plan
     from omisync.sync.desk import Run
 
@@ -23,7 +24,7 @@ def left(run: Run, decided: Plan) -> Iterator[str]:
     if decided.beside:
         yield _beside(decided.beside)
     waiting = {op.link.key for op in decided.ops}  # what is done about these tells more
-    missed = sum(link.missing == 1 and link.key not in waiting for link in decided.rows)
+    missed = [row for row in decided.rows if row.missing == 1 and row.key not in waiting]
     if missed and not run.again:  # else the next cycle comes at once, and misses them too
         yield _missed(missed)
     for entry in decided.deferred[:FEW]:
@@ -47,11 +48,11 @@ def strays(run: Run, decided: Plan) -> Iterator[str]:
         for op in decided.ops
         if isinstance(op, plan.AddRemote) and op.entry.explicit_id and op.link.base is None
     ]
-    holders = {link.remote_id: link.seen.text for link in run.store.links()} if created else {}
+    holders = {link.remote_id: link.seen.quoted for link in run.store.links()} if created else {}
     for op in created:
         if op.link.key in run.written:
             holder = holders.get(op.entry.explicit_id)
-            whose = "no item of Omi's list" if holder is None else f"the item of {holder!r}"
+            whose = "no item of Omi's list" if holder is None else f"the item of {holder}"
             yield f"{path}:{op.entry.line}: {op.entry.explicit_id} is {whose}; this is a new task"
 
 
@@ -68,6 +69,11 @@ def _beside(items: int) -> str:
     )
 
 
-def _missed(tasks: int) -> str:
-    what, them = ("1 task is", "it") if tasks == 1 else (f"{tasks} tasks are", "them")
-    return f"{what} missing from Omi's list; the next sync that misses {them} too asks for {them}."
+def _missed(rows: Sequence[Link]) -> str:
+    texts = [row.seen.quoted for row in rows[:FEW]]
+    more = [f"{len(rows) - FEW} more"] if len(rows) > FEW else []
+    *first, last = texts + more
+    what = f"{', '.join(first)} and {last}" if first else last
+    are, them = ("is", "it") if len(rows) == 1 else ("are", "them")
+    then = f"the next sync that misses {them} too asks for {them}"
+    return f"{what} {are} missing from Omi's list; {then}."

@@ -653,23 +653,35 @@ async def test_ids_in_lines_are_by_hand_in_a_push(person: Person) -> None:
     assert person.omi() == {"fix the roof": False}
 
 
-async def test_what_cannot_be_shown_is_counted(both: Person) -> None:
+async def test_what_cannot_be_shown_is_told(both: Person) -> None:
     """Items without a text, and tasks that the list lacks: in words, once each."""
     both.sandbox.add(" ")
     gone = item(both, "a")
     gone.hidden = True
     assert (await both.cycle(now=True)).remarks == (
         "1 item of Omi has no text that a line could hold; nothing was written for it.",
-        "1 task is missing from Omi's list; the next sync that misses it too asks for it.",
+        "“a” is missing from Omi's list; the next sync that misses it too asks for it.",
     )
     both.sandbox.add("\t")
     gone.hidden = False
     for text in "bc":
         item(both, text).hidden = True
+    then = "the next sync that misses them too asks for them"
     assert (await both.cycle(now=True)).remarks == (
         "2 items of Omi have no text that a line could hold; nothing was written for it.",
-        "2 tasks are missing from Omi's list; the next sync that misses them too asks for them.",
+        f"“b” and “c” are missing from Omi's list; {then}.",
     )
+
+
+async def test_of_many_that_are_missing_the_first_are_named(person: Person) -> None:
+    """The rest is counted."""
+    person.settings = TWO_WAY
+    person.write("".join(f"- [ ] {text}\n" for text in "abcdefghijklmn"))
+    await person.settle()
+    for text in "cdefg":
+        item(person, text).hidden = True
+    (told,) = (await person.cycle(now=True)).remarks
+    assert told.startswith("“c”, “d”, “e” and 2 more are missing from Omi's list; ")
 
 
 async def test_what_is_new_in_omi_may_stay_there(both: Person) -> None:

@@ -540,7 +540,7 @@ async def test_a_date_that_omi_refuses_to_clear_stays_there(person: Person) -> N
     outcome = await person.cycle()
     (remark,) = outcome.remarks
     assert remark == (
-        "Omi's server does not clear due dates yet: 'a' keeps its date there."
+        "Omi's server does not clear due dates yet: “a” keeps its date there."
         " Remove it in the Omi app if it matters."
     )
     assert history(person)[-1] == ("task.changed", "a", "the date stays in Omi")
@@ -611,7 +611,7 @@ async def test_a_twin_is_taken_back_in_the_end(
         assert outcome.counts.get("twin.removed", 0) == 0
         if fault == "422":
             (remark,) = outcome.remarks
-            assert remark.startswith("'new' is twice in Omi: ")
+            assert remark.startswith("“new” is twice in Omi: ")
             outcome = await other.cycle(now=True)
             assert (outcome.remarks, outcome.counts) == ((), {})
             person.clock.pass_by(86_400)  # then it is asked for again

@@ -399,7 +399,7 @@ async def test_what_has_no_place_in_the_file_waits_for_one(person: Person) -> No
         person.sandbox.add(text)
     outcome = await person.cycle(now=True)
     assert outcome.remarks == tuple(
-        f"{person.todo}: no line could be added for {text!r}; it stays in Omi alone."
+        f"{person.todo}: no line could be added for “{text}”; it stays in Omi alone."
         for text in ("b", "c")
     )
     assert (outcome.counts, read(person)) == ({}, "> - [ ] a\n~~~\n")
@@ -439,10 +439,10 @@ async def test_what_the_file_cannot_say_stays_on_both_sides(
     line = next(n for n, text in enumerate(lines.splitlines(), 1) if "] b" in text)
     (remark,) = outcome.remarks
     assert remark == f"{person.todo}:{line}: " + (
-        "what Omi says of the text of 'b' cannot be written into this line; there each side keeps"
+        "what Omi says of the text of “b” cannot be written into this line; there each side keeps"
         " its own."
         if edit
-        else "'b' was deleted in Omi, and its line cannot go without harm to others; it stays."
+        else "“b” was deleted in Omi, and its line cannot go without harm to others; it stays."
     )
     assert outcome.counts == {"line.changed": 1}
     assert read(person) == lines.replace("[ ] a", "[x] a")
@@ -532,7 +532,7 @@ async def test_what_the_file_cannot_say_keeps_nothing_back(person: Person) -> No
     item(person, "buy milk").description = "x ` y"
     person.write("- [ ] a\n\n# Home\n\n- [x] buy milk <!-- ` -->\n")
     (told,) = (await person.cycle(now=True)).remarks
-    assert "of the text of 'buy milk' cannot be written" in told
+    assert "of the text of “buy milk” cannot be written" in told
     assert person.omi() == {"a": False, "x ` y": True}
     assert (await person.cycle(now=True)).counts == {}
     reworded = read(person).replace("milk <", "oat milk <")
@@ -593,7 +593,7 @@ async def test_of_all_that_changed_only_what_cannot_be_written_is_left_out(perso
     one = item(person, "buy milk")
     one.description, one.completed, one.due_at = "x ` y", True, DUE
     (told,) = (await person.cycle(now=True)).remarks
-    assert "what Omi says of the text of 'buy milk' cannot be written" in told
+    assert "what Omi says of the text of “buy milk” cannot be written" in told
     assert read(person) == "- [x] buy milk 📅 2026-05-01 <!-- ` -->\n"
 
 
@@ -607,7 +607,7 @@ async def test_a_tick_is_written_where_neither_text_nor_date_can_be(person: Pers
     said = paid.description
     paid.description, paid.completed, paid.due_at = "x ` y", True, None
     (told,) = (await person.cycle(now=True)).remarks
-    assert f"what Omi says of the date and the text of {said!r} cannot be written" in told
+    assert f"what Omi says of the date and the text of “{said}” cannot be written" in told
     assert read(person) == line.replace("[ ]", "[x]")
 
 
@@ -636,7 +636,7 @@ async def test_an_id_that_cannot_be_written_is_told(person: Person) -> None:
     person.settings += 'ids = "inline"\n'
     outcome = await person.cycle(now=True)
     assert outcome.remarks == tuple(
-        f"{person.todo}:{line}: {text!r} cannot be written anew here (its id); the line stays as"
+        f"{person.todo}:{line}: “{text}” cannot be written anew here (its id); the line stays as"
         " it is."
         for line, text in ((1, "due:2026-01-01"), (2, "📅 2026-01-02"))
     )
@@ -675,7 +675,7 @@ async def test_each_field_is_written_for_itself_where_one_cannot(
     outcome = await person.cycle(now=True)
     (told,) = outcome.remarks
     assert told == (
-        f"{person.todo}:1: what Omi says of the date of {said!r} cannot be written into this"
+        f"{person.todo}:1: what Omi says of the date of “{said}” cannot be written into this"
         " line; there each side keeps its own."
     )
     assert outcome.counts == {"line.changed": 1}
@@ -1178,7 +1178,7 @@ async def test_a_text_of_omi_that_no_line_can_say_is_told(both: Person, text: st
     item(both, "call Bob").description = text
     (told,) = (await both.cycle(now=True)).remarks
     assert told == (
-        f"{both.todo}:1: what Omi says of the text of 'call Bob' cannot be written into this"
+        f"{both.todo}:1: what Omi says of the text of “call Bob” cannot be written into this"
         " line; there each side keeps its own."
     )
     both.sandbox.fault_next("reset_before")

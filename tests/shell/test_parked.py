@@ -43,7 +43,7 @@ async def test_a_task_is_tried_again_when_asked_for(parked: Person) -> None:
         assert desk.store.history(1) == [Event(parked.clock.now, "task.retried", "rent", key)]
         with pytest.raises(errors.UsageError) as none:
             sync.retry(desk.store, "jog", 0.0)
-        assert none.value.message == "No parked task has 'jog' in its text"
+        assert none.value.message == "No parked task has “jog” in its text"
         assert none.value.advice == "`omisync status` tells how things stand."
         assert "rent" not in parked.omi()
         assert (await sync.cycle(desk)).counts == {"task.created": 1}
@@ -121,7 +121,7 @@ async def test_a_removal_is_given_up_when_asked_for(parked: Person) -> None:
         assert stones == {row.remote_id: False}  # the guard counts it with no later removal
         with pytest.raises(errors.UsageError) as none:
             sync.forget(desk.store, "cat", 5.0)
-        assert none.value.message == "No parked removal fits 'cat'"
+        assert none.value.message == "No parked removal fits “cat”"
         assert none.value.advice == (
             "`omisync status` lists them. A task that still has its line: remove the line first."
         )

@@ -179,7 +179,7 @@ async def test_a_plan_leaves_out_what_the_file_cannot_say(person: Person) -> Non
     assert ops(decided) == []
     (told,) = document.notices
     assert outcome.remarks == (f"{person.todo}:2: {told.message}.",)
-    assert "'unpack' was deleted in Omi, and its line cannot go" in told.message
+    assert "“unpack” was deleted in Omi, and its line cannot go" in told.message
 
 
 async def test_a_plan_tells_all_in_the_order_of_the_lines(person: Person) -> None:

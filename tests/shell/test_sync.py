@@ -322,7 +322,7 @@ async def test_an_id_that_is_nobodys_is_told(person: Person) -> None:
         f"{person.todo}:{line}: {named} is {whose}; this is a new task"
         for line, named, whose in (
             (1, f"{item.id}x", "no item of Omi's list"),
-            (3, item.id, "the item of 'one'"),
+            (3, item.id, "the item of “one”"),
         )
     )
     assert (await person.settle()).remarks == ()

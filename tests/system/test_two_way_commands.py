@@ -222,7 +222,7 @@ def test_a_plan_shows_both_directions(both: Machine, omi: Omi) -> None:
         "« write     fresh  (new in Omi, due 2031-01-02)",
         "~ change    d  (reworded)  todo.md:4\n          → d here",
         "1 to change, 1 to write into the file, 2 to edit in the file.",
-        "clash: d here: both sides changed it; 'd in Omi' of Omi gives way",
+        "clash: d here: both sides changed it; “d in Omi” of Omi gives way",
     ):
         assert words in ran.out
     data = both.run("--dry-run", "--json").data
