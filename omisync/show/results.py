@@ -37,6 +37,8 @@ DONE = {
 
 AT_MOST = 20
 """Parked tasks and warnings shown of each; the rest is counted."""
+FEW = 3
+"""Tasks without an answer that are shown: it is seldom their fault, and a batch has many."""
 
 
 def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to each
@@ -60,6 +62,7 @@ def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to e
     for trouble in result.troubles:
         if not isinstance(trouble, errors.RateLimited):  # the headline says all of it
             _write_error(paper, trouble)
+    _write_failed(paper, result, todo_path)
     _write_parked(paper, result, todo_path, whole=verbose > 0)
     if quiet:
         return
@@ -145,6 +148,16 @@ def _write_parked(paper: Paper, result: Outcome, todo_path: Path, *, whole: bool
     _write_more(paper, len(result.parked) - len(shown), "parked task", "`omisync status`")
 
 
+def _write_failed(paper: Paper, result: Outcome, todo_path: Path) -> None:
+    """Name the tasks that got no usable answer; with the next sync they get another try."""
+    lines = _lines(result)
+    for link in result.failed[:FEW]:
+        line = lines.get(link.key)
+        where = f"  {todo_path}:{line}" if line is not None else ""
+        paper.line([Piece("  ")], [Piece(link.seen.text)], [Piece(where, "dim")])
+    _write_more(paper, len(result.failed) - FEW, "such task", "`omisync --dry-run`")
+
+
 def _write_more(paper: Paper, number: int, noun: str, command: str) -> None:
     if number > 0:
         said = f"… and {words.count(number, f'more {noun}')}; {command} shows all"
@@ -155,9 +168,9 @@ def _lines(result: Outcome) -> dict[str, int]:
     """Return the lines of the tasks that the plan names, by key."""
     if result.plan is None:
         return {}
-    parked = [(link.key, entry) for link, entry in result.plan.parked]
+    named = [(link.key, entry) for link, entry in (*result.plan.parked, *result.plan.unsure)]
     planned = [(op.link.key, getattr(op, "entry", None)) for op in result.plan.ops]
-    return {key: entry.line for key, entry in (*parked, *planned) if entry is not None}
+    return {key: entry.line for key, entry in (*named, *planned) if entry is not None}
 
 
 def outcome_data(result: Outcome) -> dict[str, object]:
@@ -178,6 +191,10 @@ def outcome_data(result: Outcome) -> dict[str, object]:
         "look_at": words.instant(result.look_at),
         "troubles": [error_data(trouble) for trouble in result.troubles],
         "parked_tasks": [parked_data(link, lines.get(link.key)) for link in parked],
+        "failed_tasks": [
+            {"key": link.key, "text": link.seen.text, "line": lines.get(link.key)}
+            for link in result.failed
+        ],
         "remarks": list(result.remarks),
         "notices": [{"line": n.line, "message": n.message} for n in result.notices],
     }

@@ -213,6 +213,7 @@ async def _unlucky(run: Run, link: Link, error: ServerTrouble) -> None:
         run.store.put_links([link])
         run.store.record(event)
     run.written.add(link.key)
+    run.failed.append(link)
     run.trouble(error)
 
 

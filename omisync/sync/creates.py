@@ -70,6 +70,7 @@ async def send(
     except OutcomeUnknown as error:
         _unknown(run, intents, error.failure, error.message)
         run.unlucky += 1
+        run.failed += (op.link for op in group)
         run.trouble(error)
         return []
     except ItemProblem as error:

@@ -210,6 +210,7 @@ class Run:
     ahead: dict[str, Intent] = field(default_factory=dict)
     created: list[Created] = field(default_factory=list)
     parked: list[Link] = field(default_factory=list)
+    failed: list[Link] = field(default_factory=list)
     refused: list[Link] = field(default_factory=list)
     enough: int = 0
     linked: set[str] = field(default_factory=set)
@@ -370,8 +371,9 @@ class Outcome:
     still have to reach the server. ``retry_at`` says when something temporary
     may be over (None: unknown, use the backoff), ``look_at`` when something is
     due anyway (a grace, a probe); both in Unix seconds. ``still_parked`` are
-    the parked tasks of an idle cycle, which did nothing about them. ``again`` asks for the
-    next cycle at once. ``progress`` tells whether anything was settled.
+    the parked tasks of an idle cycle, which did nothing about them. ``failed`` are those
+    whose write got no usable answer. ``again`` asks for the next cycle at once.
+    ``progress`` tells whether anything was settled.
     """
 
     code: int
@@ -383,6 +385,7 @@ class Outcome:
     notices: tuple[Notice, ...] = ()
     parked: tuple[Link, ...] = ()
     still_parked: tuple[Link, ...] = ()
+    failed: tuple[Link, ...] = ()
     waiting: int = 0
     tasks: int | None = None
     retry_at: float | None = None
@@ -402,9 +405,11 @@ class Outcome:
         What a write without an answer met stays the reason as long as it is looked for.
         """
         met = tuple(t for t in self.troubles if isinstance(t, OutcomeUnknown))
+        lasts = bool(met) and not later.troubles and later.code == errors.TEMPORARY
         return replace(
             later,
-            troubles=later.troubles or (met if later.code == errors.TEMPORARY else ()),
+            troubles=met if lasts else later.troubles,
+            failed=self.failed if lasts else later.failed,
             counts=Counter(self.counts) + Counter(later.counts),
             remarks=(*self.remarks, *(r for r in later.remarks if r not in self.remarks)),
             progress=self.progress or later.progress,

@@ -62,6 +62,7 @@ def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcom
         remarks=(*run.remarks, *_held(decided)),
         notices=notices(document, decided),
         parked=tuple(parked.values()),
+        failed=tuple(run.failed),
         waiting=waiting,
         tasks=decided.tasks if decided is not None else None,
         retry_at=run.retry_at,

@@ -452,6 +452,32 @@ def test_a_failing_server_is_temporary(fault: Fault, machine: Machine, omi: Omi)
     machine.settled()
 
 
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+def test_what_got_no_answer_is_named(method: str, machine: Machine, omi: Omi) -> None:
+    """With its text and its line, below what the server said; of a batch the first ones."""
+    machine.synced(lines(1, 2))
+    fresh = "".join(f"- [ ] new {n}\n" for n in range(5))
+    machine.write(lines(1) + ("- [x] task 2\n" if method == "PATCH" else lines(2) + fresh))
+    omi.sandbox.fault_next("5xx_before", method=method)
+    ran = machine.once("--timeout", "0")
+    assert ran.code == 75
+    said, told, *rest = ran.err.splitlines()
+    assert said.startswith("the server answered the c")
+    if method == "PATCH":
+        assert told == f"  task 2  {machine.todo}:2"
+    else:
+        assert [told, *rest[:3]] == [
+            *(f"  new {n}  {machine.todo}:{n + 3}" for n in range(3)),
+            "… and 2 more such tasks; `omisync --dry-run` shows all",
+        ]
+        assert machine.run("--dry-run").out.count("? unsure") == 5
+    assert machine.once("--json").data["failed_tasks"] == []
+    machine.write("- [ ] zebra\n" + machine.todo.read_text())
+    omi.sandbox.fault_next("5xx_before", method="POST")
+    (facts,) = machine.once("--timeout", "0", "--json").data["failed_tasks"]
+    assert (facts["text"], facts["line"]) == ("zebra", 1)
+
+
 def test_a_server_that_never_recovers_is_given_up(machine: Machine, omi: Omi) -> None:
     """5xx for ever: the run ends by itself with 75 and names what the server said."""
     machine.write(lines(1))
