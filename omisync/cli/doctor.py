@@ -197,6 +197,13 @@ def _unit(options: Namespace) -> Check:
 
 async def _server(config: Config, key: places.Key) -> list[Check]:
     """Ask the server whether the key may read and write, and what time it is."""
+    try:
+        return await _asked(config, key)
+    except OmisyncError as error:  # before any request, as of a proxy that is none
+        return [_failed("server", error)]
+
+
+async def _asked(config: Config, key: places.Key) -> list[Check]:
     from omisync.api import OmiClient
 
     waits = _waits(config)

@@ -1011,6 +1011,18 @@ def test_doctor_waits_as_long_as_the_server_asks(
     assert f"not asked: {told}" in ran.out
 
 
+def test_doctor_shows_what_it_saw_where_no_request_can_be_made(machine: Machine) -> None:
+    """A proxy that is none is one check of many."""
+    around = {"HTTPS_PROXY": "socks5://127.0.0.1:9", "OMI_API_BASE": "https://omi.invalid"}
+    machine.write("- [ ] a\n")
+    ran = machine.run("doctor", **around)
+    assert ran.code == 78
+    assert "ok config" in ran.out.replace("✓", "ok")
+    assert "✗ server" in ran.out
+    told = machine.run("doctor", "--json", **around).data
+    assert [one["name"] for one in told["checks"] if one["code"]] == ["server"]
+
+
 def test_repair_says_when_the_list_may_be_read(machine: Machine, omi: Omi) -> None:
     """A limit is told with its end, by the run that met it and by the next."""
     machine.synced("- [ ] a\n")
