@@ -59,7 +59,6 @@ WHY = {
     ("clash.decided", "description"): "reworded on both sides: `omisync log --clashes`",
     ("clash.decided", "completed"): "ticked and reopened: `omisync log --clashes`",
     ("clash.decided", "due_at"): "two due dates: `omisync log --clashes`",
-    ("guard.stopped", ""): "the removal guard",
     ("create.voided", ""): "the answer was lost, Omi does not have it; it is made anew",
 }
 """Details that say more in other words."""

@@ -40,7 +40,7 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
                 run.store.drop_note(Refusal)
         return
     if former != refusal:  # once, not with every look at the same file
-        detail = f"{removal.count} of {removal.remaining} removals"
+        detail = f"the removal guard: {removal.count} of {removal.remaining} tasks"
         with run.store.transaction():
             run.store.put_note(refusal)
             run.store.record(Event(run.now, "guard.stopped", detail=detail))
@@ -124,7 +124,7 @@ def _is_allowed(run: Run, departure: Removal, *, allow: bool) -> bool:
     if allowed is not None and run.now < allowed.until and going <= allowed.count:
         return True
     if former != refusal:
-        detail = f"{departure.count} of {departure.total} lines"
+        detail = f"the removal guard: {departure.count} of {departure.total} lines"
         with run.store.transaction():
             run.store.put_note(refusal)
             run.store.record(Event(run.now, "guard.stopped", detail=detail))

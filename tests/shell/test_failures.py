@@ -723,7 +723,7 @@ async def test_the_history_tells_what_the_guard_stopped(person: Person) -> None:
         outcome = await person.cycle(now=True)
     assert outcome.code == errors.BAD_FILE
     told = [one for one in history(person) if one[0] == "guard.stopped"]
-    assert told == [("guard.stopped", "", "8 of 8 lines")]
+    assert told == [("guard.stopped", "", "the removal guard: 8 of 8 lines")]
     with Store.open(person.store_path) as store, store.transaction():
         store.put_fact("refused_departure", [7, 8])
     outcome = await person.cycle(now=True, allow_removals=True)

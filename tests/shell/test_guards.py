@@ -47,14 +47,19 @@ async def test_a_refusal_tells_the_numbers(person: Person, clock: Clock) -> None
             " (4 more within the last hour); nothing was sent"
         )
         assert trouble.advice == ADVICE
-    assert history(person) == [Event(clock.now, "guard.stopped", detail="8 of 16 removals")]
+    assert history(person) == [
+        Event(clock.now, "guard.stopped", detail="the removal guard: 8 of 16 tasks")
+    ]
     clock.pass_by(3601)
     person.write(lines(0, 2))
     (trouble,) = (await person.cycle()).troubles
     assert trouble.message == (
         f"{person.todo} lost 14 of 16 tasks that are open in Omi; nothing was sent"
     )
-    assert [one.detail for one in history(person)] == ["8 of 16 removals", "14 of 16 removals"]
+    assert [one.detail for one in history(person)] == [
+        "the removal guard: 8 of 16 tasks",
+        "the removal guard: 14 of 16 tasks",
+    ]
 
 
 async def test_who_allowed_ticks_did_not_allow_deletions(person: Person) -> None:
@@ -231,7 +236,9 @@ async def test_items_that_vanish_together_are_not_taken_for_deleted(
         " `omisync --once --allow-removals`."
     )
     assert fact(person, "refused_departure") == [12, 20]
-    assert history(person) == [Event(clock.now, "guard.stopped", detail="12 of 20 lines")]
+    assert history(person) == [
+        Event(clock.now, "guard.stopped", detail="the removal guard: 12 of 20 lines")
+    ]
     with Store.open(person.store_path) as store, store.transaction():
         store.put_fact("allowed_departure", {"count": 11, "until": clock.now + 100})
     assert (await person.cycle(now=True)).code == errors.BAD_FILE
