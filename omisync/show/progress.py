@@ -25,7 +25,8 @@ EVERY = 10.0
 class Progress:
     """Tells how far a run has come, while its block is open. Silent about short runs.
 
-    ``clock`` gives Unix seconds. ``terminal`` overrides what the stream says it is.
+    ``clock`` gives seconds that nobody sets back. ``terminal`` overrides what the stream says
+    it is.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Progress:
         stream: TextIO,
         *,
         terminal: bool | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._terminal = stream.isatty() if terminal is None else terminal
@@ -90,7 +91,7 @@ class Progress:
             if seconds >= SHORT:
                 self._draw()
         elif seconds >= EVERY:
-            until = words.clock_time(now + seconds, now)
+            until = words.clock_time(time.time() + seconds)
             self._say(f"waiting until {until} ({words.duration(seconds)}): {why}", now)
 
     def _say(self, text: str, now: float) -> None:
