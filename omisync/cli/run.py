@@ -351,10 +351,10 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bo
             if isinstance(error, errors.RateLimited):
                 until = show.clock_time(now + error.retry_after)
                 error.advice = f"It may be asked again at {until}."
-            sys.stderr.write(
-                f"Omi could not be asked, so only what would be sent is shown: {error.message}\n"
-                + (f"→ {error.advice}\n" if error.advice else "")
+            error.message = (
+                f"Omi could not be asked, so only what would be sent is shown: {error.message}"
             )
+            show.error(error, sys.stderr)
     document, decided = sync.preview(config, opened, now, listing)
     return document, decided, listing is not None
 

@@ -507,7 +507,7 @@ class Store:
     def forget_account(self) -> None:
         """Forget all that an account was known by; call inside ``transaction``.
 
-        The history, lost values and copies of the file stay: they are the person's.
+        The history, lost values and copies of the file stay for their time: they are the person's.
         """
         for table in ("links", "intents", "tombstones", "gates"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - named above
@@ -517,7 +517,8 @@ class Store:
     def record(self, *events: Event) -> None:
         """Append to the history; call inside ``transaction``.
 
-        What is older than 90 days, or beyond 50,000 rows, goes now and then.
+        What is older than 90 days, or beyond 50,000 rows, goes now and then; so do lost values
+        as old.
         """
         self._db.executemany(
             "INSERT INTO history (at, event, text, key, remote_id, detail)"
@@ -529,7 +530,7 @@ class Store:
             self.prune(events[-1].at)
 
     def prune(self, now: float) -> None:
-        """Forget history and tombstones that are past their time; call inside ``transaction``."""
+        """Forget history, lost values and tombstones of old; call inside ``transaction``."""
         self._unpruned = 0
         (oldest,) = self._db.execute("SELECT at FROM history ORDER BY number").fetchone() or (now,)
         if oldest < now - HISTORY_SECONDS:  # the others need not be looked at

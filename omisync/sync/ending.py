@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REMARKS = 20
 """That many of a cycle are kept for status."""
 UNKEPT = (NoRoom, StoreBusy, StoreUnusable)
-"""Troubles with the store itself, after which nothing more is written to it."""
+"""Troubles with the disk or the store, after which nothing more is written to it."""
 
 
 def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcome:
