@@ -251,8 +251,8 @@ def _write_inward_guards(paper: Paper, decided: Plan, todo_path: Path, *, asks: 
     if gone.drastic:
         paper.say(
             Piece("The removal guard stops this: ", "red"),
-            Piece(f"Omi lacks {gone.count} of {gone.remaining} open tasks of {todo_path};"),
-            Piece(" nothing would be changed."),
+            Piece(f"Omi lacks {gone.count} of {gone.remaining} open tasks of {todo_path}"),
+            Piece(f"{gone.lately}; nothing would be changed."),
         )
         paper.say(
             Piece("→ If you deleted them, run `omisync --once`, which notes what it refuses,"),

@@ -259,6 +259,15 @@ def test_warnings_have_a_place() -> None:
     assert "warning: /home/ann/todo.md:12: `due:soon` is not a date\n" in text
 
 
+def test_what_the_hour_took_counts_in_what_is_told_of_both_guards() -> None:
+    """Else the numbers of a few more would not look like many."""
+    many = core_plan.Removal(count=8, recent=4, total=20, drastic=True)
+    plan = replace(decided([entry("a", 1)], [link(1, "a")]), removal=many, departure=many)
+    told_of = " (4 more within the last hour); nothing would be "
+    assert f"lost 8 of 16 tasks that are open in Omi{told_of}sent.\n" in told(plan)
+    assert f"Omi lacks 8 of 16 open tasks of {TODO}{told_of}changed.\n" in told(plan)
+
+
 def test_plan_data_is_json_and_complete() -> None:
     """Programs get every op with old and new values, the summary and the rest."""
     refused = Parked(402, "locked", NOON, Task("Locked"), NOON + 60)
