@@ -253,6 +253,13 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="N",
         help="allow N reads and N writes an hour, as Omi allows 120 (default: no limit)",
     )
+    sandbox.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND=SHARE",
+        help="let this share of the requests fail so, as 5xx_after=0.3; can be given again",
+    )
 
 
 INIT = """\
@@ -309,4 +316,8 @@ folder is touched.
 SANDBOX = """\
 Behaves like the real server, its traps included, and shows each request as it
 comes. Point OMI_API_BASE and OMI_API_KEY at what it prints.
+
+With --fault requests fail, to see what becomes of them: 5xx_before and
+reset_before before anything was done, 5xx_after, reset_after and garbage after
+it was; hang, slow, html, redirect, or a status such as 429.
 """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from omisync import errors
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
+
+    from omisync.sandbox.faults import Fault
 
 
 def sandbox(options: Namespace) -> int:
@@ -24,5 +27,40 @@ def sandbox(options: Namespace) -> int:
             "Make it, or name a file in another one.",
         )
     limit = options.limit
-    asyncio.run(serve(options.port, state, reads_per_hour=limit, writes_per_hour=limit))
+    asyncio.run(
+        serve(
+            options.port,
+            state,
+            reads_per_hour=limit,
+            writes_per_hour=limit,
+            fault_rates=_fault_rates(options.fault),
+        )
+    )
     return errors.OK
+
+
+def _fault_rates(given: Sequence[str]) -> dict[Fault, float]:
+    """Return the share of the requests that fail in each of these ways.
+
+    Raises:
+        UsageError: one is no way to fail, or no share; or together they are more than all.
+    """
+    from omisync.sandbox.faults import Fault
+
+    kinds: dict[str, Fault] = {kind: kind for kind in get_args(Fault)}
+    rates: dict[Fault, float] = {}
+    for word in given:
+        kind, _, share = word.partition("=")
+        if kind not in kinds:
+            known = ", ".join(kinds)
+            raise errors.UsageError(f"The sandbox knows no fault {kind!r}", f"It knows {known}.")
+        try:
+            rates[kinds[kind]] = float(share)
+        except ValueError:
+            rates[kinds[kind]] = -1.0
+    if not (all(0 <= rate <= 1 for rate in rates.values()) and sum(rates.values()) <= 1):
+        raise errors.UsageError(
+            f"{' '.join(given)}: these are no shares of all requests",
+            "Each is a number from 0 to 1, and all of them are 1 at most: --fault 5xx_after=0.3",
+        )
+    return rates

@@ -13,23 +13,27 @@ from urllib.parse import quote, urlencode
 from omisync.sandbox.server import KEY, Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from omisync.sandbox.faults import Fault
     from omisync.sandbox.server import Request
 
 
-async def serve(
+async def serve(  # noqa: PLR0913 - what a person can say of the server
     port: int = 0,
     state: Path | None = None,
     *,
     reads_per_hour: int | None = None,
     writes_per_hour: int | None = None,
+    fault_rates: Mapping[Fault, float] | None = None,
     out: TextIO | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Prints the address and the key first, as shell assignments, then one line
-    for each request. ``port`` 0 takes a free one.
+    for each request. ``port`` 0 takes a free one. ``fault_rates`` are shares of the requests
+    that fail so, other ones in each run.
 
     Raises:
         UsageError: the port is taken, or the state file is not one.
@@ -42,6 +46,8 @@ async def serve(
         reads_per_hour=reads_per_hour,
         writes_per_hour=writes_per_hour,
     )
+
+    sandbox.fault_rate(fault_rates or {}, secrets.randbits(64))
 
     def say(text: str) -> None:
         output.write(f"{text}\n")

@@ -697,6 +697,30 @@ def test_the_sandbox_serves_until_told_to_stop(number: signal.Signals, machine: 
     assert [item["description"] for item in items] == ["task 1"]
 
 
+def test_a_sandbox_fails_as_it_is_told_to(machine: Machine) -> None:
+    """Each request with this fault, after it was done; and omisync survives it."""
+    process = machine.start("sandbox", "--fault", "garbage=1", "--fault", "429=0")
+    assert process.stdout is not None
+    address = process.stdout.readline().strip().partition("=")[2]
+    machine.write("- [ ] a\n")
+    assert machine.once("--timeout", "0", OMI_API_BASE=address).code == 75
+    process.terminate()
+    ran = ended(process)
+    assert "[garbage]" in ran.out
+    assert ran.code == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["teapot=1"], ["429=many"], ["429=-1"], ["429=nan"], ["429"], ["429=0.6", "hang=0.6"]],
+)
+def test_a_fault_that_is_none_is_told(wrong: list[str], machine: Machine) -> None:
+    """2, with the kinds there are or how a share is written."""
+    ran = machine.run("sandbox", *(word for one in wrong for word in ("--fault", one)))
+    assert ran.code == 2
+    assert ("5xx_after, reset_before" if "teapot" in wrong[0] else "from 0 to 1") in ran.err
+
+
 def test_a_sandbox_that_cannot_start(machine: Machine, omi: Omi) -> None:
     """2 and what to choose instead: a port in use, a state file in no folder or of another kind."""
     taken = machine.run("sandbox", "--port", str(omi.sandbox.port))
