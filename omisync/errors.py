@@ -186,9 +186,14 @@ class WrongServer(OmisyncError):
     """The server refuses this client for good (404, 405, 413, 426, a redirect).
 
     So does any 4xx for a read that has no class of its own. A 404 about one item is ``ItemGone``.
+    ``may_pass`` tells that something before a server that is Omi's may have answered in its place.
     """
 
     exit_code = WRONG_SERVER
+
+    def __init__(self, message: str, advice: str = "", *, may_pass: bool = False) -> None:
+        super().__init__(message, advice)
+        self.may_pass = may_pass
 
 
 class Unreachable(OmisyncError):

@@ -41,6 +41,8 @@ RETRY_LONGEST = 86_400.0
 
 _READ_AT_MOST = 4_000  # code points looked at for SHOWN of them
 _NOT_THIS_API = frozenset({404, 405, 413, 426})
+_OTHER_METHODS = _NOT_THIS_API - {404}
+"""What no proxy says for a server that takes the request; it speaks of both ends for good."""
 _NO_ROUTE = "Not Found"
 """FastAPI's word for an address that is none of the server's, too."""
 _SCOPE = re.compile(r"action_items:\w+")
@@ -147,7 +149,8 @@ def refusal(request: Request, reply: Reply, key: str, now: float) -> OmisyncErro
         case 429:
             return _limited(request, reply, now)
         case status if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110, 15.4
-            return _wrong(f"it answers {request} with a redirect to {_place(reply, key)}")
+            where = _place(reply, key)
+            return _wrong(f"it answers {request} with a redirect to {where}", may_pass=True)
         case _:
             return _BY_METHOD[request.method](request, reply.status, said)
 
@@ -244,16 +247,22 @@ def _place(reply: Reply, key: str) -> str:
     return plain(f"{to.scheme}://{to.hostname}" if to.hostname else "another path", key)
 
 
-def _wrong(what: str) -> errors.WrongServer:
+def _wrong(what: str, *, may_pass: bool) -> errors.WrongServer:
     return errors.WrongServer(
         f"this server does not speak Omi's API for action items: {what}",
         "check omi.base_url (or OMI_API_BASE, which wins), and whether a newer omisync exists",
+        may_pass=may_pass,
     )
+
+
+def _other_api(request: Request, status: int, said: _Said) -> errors.WrongServer:
+    what = f"it answers {request} with {status}{said.tail}"
+    return _wrong(what, may_pass=status not in _OTHER_METHODS)
 
 
 def _create_refused(request: Request, status: int, said: _Said) -> OmisyncError:
     if status in _NOT_THIS_API:
-        return _wrong(f"it answers {request} with {status}{said.tail}")
+        return _other_api(request, status, said)
     if status == 408:  # noqa: PLR2004 - Request Timeout: it may still have been read
         return errors.OutcomeUnknown("the server timed out on the create", "timeout")
     if status == 402:  # noqa: PLR2004 - Payment Required
@@ -270,7 +279,7 @@ def _item_refused(request: Request, status: int, said: _Said) -> OmisyncError:
     if status == 404:  # noqa: PLR2004 - not as Omi says it: cut off, or of something before it
         return errors.ServerTrouble(_trouble(request, status, said))
     if status in _NOT_THIS_API:
-        return _wrong(f"it answers {request} with {status}{said.tail}")
+        return _other_api(request, status, said)
     if status == 402:  # noqa: PLR2004 - Payment Required
         return _locked(status, said)
     if 400 <= status < 500 and status != 408:  # noqa: PLR2004 - 408 may be repeated
@@ -281,7 +290,7 @@ def _item_refused(request: Request, status: int, said: _Said) -> OmisyncError:
 def _list_refused(request: Request, status: int, said: _Said) -> OmisyncError:
     """A list has no content to be refused for: the server is another one."""
     if 400 <= status < 500 and status != 408:  # noqa: PLR2004 - 408 may be repeated
-        return _wrong(f"it answers {request} with {status}{said.tail}")
+        return _other_api(request, status, said)
     return errors.ServerTrouble(_trouble(request, status, said))
 
 

@@ -24,7 +24,8 @@ from omisync.daemon.alarm import Alarm
 from omisync.daemon.asked import Asked
 from omisync.daemon.pace import delay
 from omisync.daemon.signals import Signals
-from omisync.errors import OmisyncError, RateLimited, StoreBusy
+from omisync.errors import OmisyncError, RateLimited, StoreBusy, WrongServer
+from omisync.store.notes import LastRun
 from omisync.watch import Watch
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ CURABLE = {errors.BAD_KEY, errors.BAD_CONFIG}
 A key file is also empty, or readable by others, for a moment while it is replaced."""
 REFUSED_SECONDS = 900.0
 """Without a change a refused key is tried again: it may have been the server's fault."""
+WRONG_TRIES = 6
+"""Tries, within half a minute, after which a server that was Omi's is another one: a proxy, or a
+gateway while Omi is renewed, may answer in its place."""
 FIRST = asyncio.FIRST_COMPLETED
 RELOAD = -1
 GONE = "it was deleted or replaced: what there is now is read, or begun anew"
@@ -122,6 +126,7 @@ class Daemon:
     until: float | None = None
     failure: str = ""
     failed_at: float = 0.0
+    wrong: int = 0
     refused: bool = False
     refused_at: float = 0.0
     said: tuple[int, tuple[str, ...]] = (errors.OK, ())
@@ -208,9 +213,11 @@ class Daemon:
                     requests = [request for request, _ in asking]
                     self.desk.rest = "" if asking or now else self._rest()
                     outcome = await self._cycle(saved, requests, now=now)
+                    asked.answer(asking, outcome, self.config.todo_path)
+                    if self._may_pass(outcome):
+                        outcome = replace(outcome, code=errors.TEMPORARY)
                     self._tell(outcome)
                     self.alarm.ring()
-                    asked.answer(asking, outcome, self.config.todo_path)
                 if outcome is not None and outcome.code in FATAL:
                     return outcome.code
                 self.until = self._due(outcome)
@@ -311,6 +318,16 @@ class Daemon:
             self.attempt = 0
         elif not self.desk.rest and (self.failure or not outcome.again):
             self.attempt += 1
+
+    def _may_pass(self, outcome: Outcome) -> bool:
+        """Return whether another server than Omi's answered, and it may be for a moment."""
+        met = [error.may_pass for error in outcome.troubles if isinstance(error, WrongServer)]
+        last = self.desk.store.note(LastRun)
+        if any(met) and last is not None and last.success_at is not None:
+            self.wrong += 1
+        else:
+            self.wrong = 0
+        return 0 < self.wrong < WRONG_TRIES
 
     def _rest(self) -> str:
         """Return what failed just before, empty once the server may be asked again.

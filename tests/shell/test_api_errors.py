@@ -247,6 +247,17 @@ async def test_a_rate_limit_is_of_one_bucket(operation: str) -> None:
     assert raised.limit == 120
 
 
+@pytest.mark.parametrize(
+    ("status", "may_pass"),
+    [(302, True), (400, True), (404, True), (451, True), (405, False), (413, False), (426, False)],
+)
+async def test_what_may_answer_for_a_server_is_told_apart(status: int, may_pass: bool) -> None:
+    """A proxy, a login page or a gateway; what speaks of both ends does not pass."""
+    raised = await failure("list", http(status, b"<h1>no</h1>"))
+    assert isinstance(raised, errors.WrongServer)
+    assert raised.may_pass == may_pass
+
+
 @pytest.mark.parametrize("limit", ["", "many", "-1", "1e3", "٣"])
 async def test_a_garbled_limit_is_no_limit(limit: str) -> None:
     """The number of allowed requests is known or it is not."""

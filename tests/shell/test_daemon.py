@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from person import Clock, link
+from person import Clock, fact, link
 from test_watch import STYLES
 
 from omisync import config as configs
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from test_watch import Save
 
     from omisync.sandbox import Sandbox
+    from omisync.sandbox.faults import Fault
 
 LONG = 20.0
 """Seconds after which something that should have happened is missing."""
@@ -1415,10 +1416,37 @@ async def test_a_daemon_without_a_door_syncs_all_the_same(
 # The end.
 
 
-async def test_a_wrong_server_ends_the_daemon(person: Person) -> None:
+@pytest.mark.parametrize("fault", ["html", "redirect", "404"])
+async def test_what_answers_for_the_server_for_a_moment_ends_nothing(
+    person: Person, fault: Fault
+) -> None:
+    """A proxy, or the gateway while Omi is renewed: told, and tried again; not for ever."""
+    person.write("- [ ] buy milk\n")
+    async with living(person, ends=errors.WRONG_SERVER) as daemon:
+        await daemon.log.until("cycle.done", code=errors.OK)
+        person.sandbox.fault_next(fault, fault, method="POST")
+        person.write("- [ ] buy milk\n- [ ] walk\n")
+        await daemon.log.until("cycle.trouble")
+        await daemon.log.until("cycle.done", code=errors.OK)
+        await daemon.holds(buy_milk=False, walk=False)
+        assert daemon.daemon.wrong == 0
+        daemon.daemon.wrong = serve.WRONG_TRIES - 2
+        person.sandbox.fault_rate({fault: 1.0})
+        person.write("- [ ] buy milk\n- [ ] walk\n- [ ] read\n")
+        await asyncio.wait({daemon.task}, timeout=LONG)
+        assert daemon.task.done()
+        last = fact(person, "last")
+        assert (last["code"], last["success_at"] is None) == (errors.WRONG_SERVER, False)
+
+
+@pytest.mark.parametrize(("fault", "synced"), [("405", True), ("426", True), ("html", False)])
+async def test_a_wrong_server_ends_the_daemon(person: Person, fault: Fault, synced: bool) -> None:
     """69: neither time nor a changed file can cure it."""
     person.write("- [ ] buy milk\n")
-    person.sandbox.fault_next("405")
+    if synced:
+        await person.cycle()
+        person.write("- [ ] buy milk\n- [ ] walk\n")
+    person.sandbox.fault_next(fault)
     async with living(person, ends=errors.WRONG_SERVER) as daemon:
         await daemon.log.until("cycle.trouble")
         await asyncio.wait({daemon.task}, timeout=LONG)
