@@ -200,6 +200,10 @@ class Unreachable(OmisyncError):
     """Nothing left this machine (DNS, refused, connect timeout, TLS): safe to repeat."""
 
 
+class Intercepted(Unreachable):
+    """A proxy or gateway refused the request in Omi's place: nothing was done, safe to repeat."""
+
+
 class NotAsked(Unreachable):
     """The server failed just before, and is left alone for now. The message is that failure's."""
 

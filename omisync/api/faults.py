@@ -42,7 +42,7 @@ RETRY_LONGEST = 86_400.0
 _READ_AT_MOST = 4_000  # code points looked at for SHOWN of them
 _NOT_THIS_API = frozenset({404, 405, 413, 426})
 _OTHER_METHODS = _NOT_THIS_API - {404}
-"""What no proxy says for a server that takes the request; it speaks of both ends for good."""
+"""What Omi says of a request that it does not know: it speaks of both ends, and for good."""
 _NO_ROUTE = "Not Found"
 """FastAPI's word for an address that is none of the server's, too."""
 _SCOPE = re.compile(r"action_items:\w+")
@@ -257,7 +257,16 @@ def _wrong(what: str, *, may_pass: bool) -> errors.WrongServer:
 
 def _other_api(request: Request, status: int, said: _Said) -> errors.WrongServer:
     what = f"it answers {request} with {status}{said.tail}"
-    return _wrong(what, may_pass=status not in _OTHER_METHODS)
+    foreign = said.detail is None and status != 426  # noqa: PLR2004 - Upgrade Required
+    return _wrong(what, may_pass=foreign or status not in _OTHER_METHODS)
+
+
+def _intercepted(request: Request, status: int, said: _Said) -> errors.Intercepted:
+    """Return that it was not Omi who answered: each refusal of its own has a detail."""
+    return errors.Intercepted(
+        f"something before Omi answers {request} with {status}{said.tail}",
+        "a proxy, a firewall or a gateway refused it; if that lasts, look at the network",
+    )
 
 
 def _create_refused(request: Request, status: int, said: _Said) -> OmisyncError:
@@ -268,7 +277,7 @@ def _create_refused(request: Request, status: int, said: _Said) -> OmisyncError:
     if status == 402:  # noqa: PLR2004 - Payment Required
         return _locked(status, said)
     if 400 <= status < 500:  # noqa: PLR2004 - client errors, RFC 9110, 15.5
-        return _refused(status, said)
+        return _refused(request, status, said)
     return errors.OutcomeUnknown(_trouble(request, status, said), "5xx")
 
 
@@ -283,13 +292,15 @@ def _item_refused(request: Request, status: int, said: _Said) -> OmisyncError:
     if status == 402:  # noqa: PLR2004 - Payment Required
         return _locked(status, said)
     if 400 <= status < 500 and status != 408:  # noqa: PLR2004 - 408 may be repeated
-        return _refused(status, said)
+        return _refused(request, status, said)
     return errors.ServerTrouble(_trouble(request, status, said))
 
 
 def _list_refused(request: Request, status: int, said: _Said) -> OmisyncError:
-    """A list has no content to be refused for: the server is another one."""
+    """A list has no content to be refused for: the server is another one, or did not get it."""
     if 400 <= status < 500 and status != 408:  # noqa: PLR2004 - 408 may be repeated
+        if said.detail is None and status not in _NOT_THIS_API:
+            return _intercepted(request, status, said)
         return _other_api(request, status, said)
     return errors.ServerTrouble(_trouble(request, status, said))
 
@@ -306,7 +317,9 @@ def _locked(status: int, said: _Said) -> errors.ItemLocked:
     return errors.ItemLocked(f"Omi has locked the item by the account's plan{said.tail}", status)
 
 
-def _refused(status: int, said: _Said) -> errors.ItemRefused:
+def _refused(request: Request, status: int, said: _Said) -> OmisyncError:
+    if said.detail is None and status != 422:  # noqa: PLR2004 - Unprocessable Content
+        return _intercepted(request, status, said)
     refusal = f"Omi does not accept the task ({status})"
     named = {index: f"{refusal}: {what}" for index, what in said.named.items()}
     return errors.ItemRefused(f"{refusal}{said.tail}", status, named)

@@ -319,5 +319,5 @@ comes. Point OMI_API_BASE and OMI_API_KEY at what it prints.
 
 With --fault requests fail, to see what becomes of them: 5xx_before and
 reset_before before anything was done, 5xx_after, reset_after and garbage after
-it was; hang, slow, html, redirect, or a status such as 429.
+it was; hang, slow, html, intercepted, redirect, or a status such as 429.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,8 @@ def _refusal(desk: Desk, request: Request) -> Answer | None:
 
 def _is_same(path: Path, other: Path) -> bool:
     with contextlib.suppress(OSError, ValueError):  # ValueError: no path can be so
-        return path.resolve() == other.resolve() or path.samefile(other)
+        # Not Path.resolve: it raises for a loop of links, or not, as Python likes.
+        return os.path.realpath(path) == os.path.realpath(other) or path.samefile(other)
     return False
 
 

@@ -54,9 +54,6 @@ CURABLE = {errors.BAD_KEY, errors.BAD_CONFIG}
 A key file is also empty, or readable by others, for a moment while it is replaced."""
 REFUSED_SECONDS = 900.0
 """Without a change a refused key is tried again: it may have been the server's fault."""
-WRONG_TRIES = 6
-"""Tries, within half a minute, after which a server that was Omi's is another one: a proxy, or a
-gateway while Omi is renewed, may answer in its place."""
 FIRST = asyncio.FIRST_COMPLETED
 RELOAD = -1
 GONE = "it was deleted or replaced: what there is now is read, or begun anew"
@@ -126,7 +123,6 @@ class Daemon:
     until: float | None = None
     failure: str = ""
     failed_at: float = 0.0
-    wrong: int = 0
     refused: bool = False
     refused_at: float = 0.0
     said: tuple[int, tuple[str, ...]] = (errors.OK, ())
@@ -320,14 +316,10 @@ class Daemon:
             self.attempt += 1
 
     def _may_pass(self, outcome: Outcome) -> bool:
-        """Return whether another server than Omi's answered, and it may be for a moment."""
+        """Return whether a server that was Omi's may be so again: who answers stands before it."""
         met = [error.may_pass for error in outcome.troubles if isinstance(error, WrongServer)]
         last = self.desk.store.note(LastRun)
-        if any(met) and last is not None and last.success_at is not None:
-            self.wrong += 1
-        else:
-            self.wrong = 0
-        return 0 < self.wrong < WRONG_TRIES
+        return any(met) and all(met) and last is not None and last.success_at is not None
 
     def _rest(self) -> str:
         """Return what failed just before, empty once the server may be asked again.

@@ -26,6 +26,7 @@ Fault = Literal[
     "garbage",  # the change is made, the 200 holds half of its JSON
     "redirect",  # 307 to another path, nothing was done
     "html",  # 404 with a page of HTML, as from a wrong address
+    "intercepted",  # 421 with a page of HTML, as from a gateway
     "429",  # nothing was done; `retry_after` says how long to wait
     "401",  # the other numbers: this status with a string detail, nothing was done
     "402",
@@ -38,7 +39,7 @@ Fault = Literal[
     "426",
 ]
 
-BEFORE = frozenset({"5xx_before", "reset_before", "hang", "redirect", "html"})
+BEFORE = frozenset({"5xx_before", "reset_before", "hang", "redirect", "html", "intercepted"})
 """Faults, besides the statuses, that keep the request from being carried out."""
 
 SILENT = frozenset({"reset_before", "reset_after", "hang", "hang_after"})
@@ -113,6 +114,8 @@ def _instead(fault: Fault, url: str, retry_after: int | str) -> wire.Reply | Non
         return wire.Reply(307, b"", {"Location": f"{url}/elsewhere"})
     if fault == "html":
         return wire.Reply(404, _PAGE, content_type="text/html")
+    if fault == "intercepted":
+        return wire.Reply(421, _PAGE, content_type="text/html")
     if fault == "429":
         return rate_limited(retry_after, 120)
     if fault.isdigit():

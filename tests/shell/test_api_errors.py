@@ -247,15 +247,45 @@ async def test_a_rate_limit_is_of_one_bucket(operation: str) -> None:
     assert raised.limit == 120
 
 
+SAID = {"detail": "Because"}
+PAGE = b"<h1>no</h1>"
+
+
 @pytest.mark.parametrize(
-    ("status", "may_pass"),
-    [(302, True), (400, True), (404, True), (451, True), (405, False), (413, False), (426, False)],
+    ("status", "body", "may_pass"),
+    [
+        (302, PAGE, True),
+        (404, PAGE, True),
+        (404, {"detail": "Not Found"}, True),
+        (400, SAID, True),
+        (405, PAGE, True),
+        (413, b"", True),
+        (405, {"detail": "Method Not Allowed"}, False),
+        (413, SAID, False),
+        (426, SAID, False),
+        (426, PAGE, False),
+    ],
 )
-async def test_what_may_answer_for_a_server_is_told_apart(status: int, may_pass: bool) -> None:
-    """A proxy, a login page or a gateway; what speaks of both ends does not pass."""
-    raised = await failure("list", http(status, b"<h1>no</h1>"))
+async def test_what_may_answer_for_a_server_is_told_apart(
+    status: int, body: object, may_pass: bool
+) -> None:
+    """A proxy, a login page or a gateway; what Omi says of both ends does not pass."""
+    raised = await failure("list", http(status, body))
     assert isinstance(raised, errors.WrongServer)
     assert raised.may_pass == may_pass
+
+
+@pytest.mark.parametrize("body", [b"", PAGE, b"Bad Request", b"{}", b'{"message": "no"}'])
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("status", [400, 407, 409, 421, 425, 431, 451, 499])
+async def test_a_refusal_without_omi_s_detail_is_of_something_before_it(
+    operation: str, status: int, body: bytes
+) -> None:
+    """It says nothing of the task, nor of the server, and nothing was done: to be repeated."""
+    raised = await failure(operation, http(status, body))
+    assert type(raised) is errors.Intercepted
+    assert f"with {status}" in raised.message
+    assert raised.exit_code == errors.TEMPORARY
 
 
 @pytest.mark.parametrize("limit", ["", "many", "-1", "1e3", "٣"])

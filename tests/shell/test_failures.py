@@ -44,6 +44,24 @@ def stones(person: Person) -> list[Tombstone]:
         return list(store.tombstones(person.clock.now))
 
 
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+async def test_what_a_gateway_refuses_is_no_refusal_of_a_task(
+    settled: Person, direction: str
+) -> None:
+    """Nothing is parked for it, and all goes out as soon as it is over."""
+    settled.settings = f'[sync]\ndirection = "{direction}"\n'
+    settled.write("- [x] a b c\n- [ ] stay\n- [ ] new\n- [ ] newer\n")
+    settled.sandbox.fault_rate({"intercepted": 1.0})
+    for _ in range(6):
+        outcome = await settled.cycle(now=True)
+        assert outcome.code == errors.TEMPORARY
+        assert [type(one) for one in outcome.troubles] == [errors.Intercepted]
+        assert outcome.parked == ()
+    settled.sandbox.fault_rate({})
+    await settled.settle()
+    assert settled.omi() == {"a b c": True, "stay": False, "new": False, "newer": False}
+
+
 @pytest.mark.parametrize(("how", "method"), [("complete", "PATCH"), ("delete", "DELETE")])
 @pytest.mark.parametrize(("status", "wait"), [("422", None), ("402", DAY)])
 async def test_a_removal_that_is_refused_is_parked(

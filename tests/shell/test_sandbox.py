@@ -764,7 +764,18 @@ async def test_the_date_header_follows_the_clock() -> None:
 
 # Faults.
 
-BEFORE = ["5xx_before", "reset_before", "redirect", "html", "429", "402", "408", "413", "426"]
+BEFORE = [
+    "5xx_before",
+    "reset_before",
+    "redirect",
+    "html",
+    "intercepted",
+    "429",
+    "402",
+    "408",
+    "413",
+    "426",
+]
 AFTER = ["5xx_after", "reset_after", "garbage"]
 
 

@@ -33,7 +33,7 @@ MEANWHILE = ("add", "tick", "delete", "reprocess", "hide")
 of the same field would overwrite, for the API knows no condition."""
 FAULTS = (
     "5xx_before", "5xx_after", "reset_before", "reset_after", "slow", "garbage", "redirect",
-    "html", "429", "401", "402", "403", "405", "408", "413", "422", "426",
+    "html", "intercepted", "429", "401", "402", "403", "405", "408", "413", "422", "426",
 )  # fmt: skip
 SEEDS = st.integers(0, 2**32)
 

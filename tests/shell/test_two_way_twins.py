@@ -31,8 +31,8 @@ LINE_EDITS = ("add", "add", "copy", "reword", "tick", "date", "remove", "move", 
 ITEM_EDITS = (("add", "add", "reword", "tick", "date"), ("delete",))
 """Those of one round: what was deleted and made again is taken for the same."""
 FAULTS = (
-    "5xx_before", "5xx_after", "reset_before", "reset_after", "slow", "garbage", "html", "429",
-    "408",
+    "5xx_before", "5xx_after", "reset_before", "reset_after", "slow", "garbage", "html",
+    "intercepted", "429", "408",
 )  # fmt: skip
 
 
