@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from omisync import errors, sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from omisync.sync import Desk, Outcome
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 300.0
+UNREACHED_DELAY = 60.0
+"""Seconds at most to the next try where nothing got as far as the server: it costs no request
+there, and a person whose network is back waits for it."""
 HELD_DELAY = 15.0
 """Seconds at most to the next try where a program has the file open: nothing tells when it
 closes it without a save, and to look costs no request."""
@@ -44,11 +47,19 @@ def delay(outcome: Outcome, attempt: int, now: float, chance: float) -> float:
         return 0.0
     wait = max(0.0, outcome.retry_at - now) if outcome.retry_at is not None else 0.0
     timed = errors.RateLimited | errors.ListUnread
-    vague = any(not isinstance(error, timed) for error in outcome.troubles)
+    vague = [error for error in outcome.troubles if not isinstance(error, timed)]
     if vague or outcome.retry_at is None:
-        held = any(isinstance(error, errors.FileHeld) for error in outcome.troubles)
-        wait = max(wait, backoff(attempt, chance, HELD_DELAY if held else LONGEST_DELAY))
+        wait = max(wait, backoff(attempt, chance, _longest(vague)))
     return wait
+
+
+def _longest(troubles: Sequence[errors.OmisyncError]) -> float:
+    """Return the seconds that a try of these may be put off at most."""
+    if any(isinstance(error, errors.FileHeld) for error in troubles):
+        return HELD_DELAY
+    kept = [isinstance(error, errors.Unreachable) for error in troubles]
+    rested = any(isinstance(error, errors.NotAsked) for error in troubles)
+    return UNREACHED_DELAY if any(kept) and all(kept) and not rested else LONGEST_DELAY
 
 
 async def once(  # noqa: PLR0913 - what a person can say besides --once

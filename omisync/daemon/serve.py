@@ -120,6 +120,7 @@ class Daemon:
     patience: float = HURRY_SECONDS
     pardon: float = REFUSED_SECONDS
     attempt: int = 0
+    timed: bool = True
     until: float | None = None
     failure: str = ""
     failed_at: float = 0.0
@@ -223,6 +224,8 @@ class Daemon:
                 code = await self._pause(saved)
                 if code is not None:
                     return code
+                asked_for = self.signals.now.is_set() or self.asked.came.is_set()
+                self.timed = not (saved.done() or asked_for)
                 if saved.done():
                     self.log.debug("watch.woke", why=saved.result())
                     saved = asyncio.create_task(watch.changed())
@@ -312,8 +315,8 @@ class Daemon:
             self.failure, self.failed_at = _failure(outcome), self.desk.clock()
         if outcome.progress or not outcome.temporary:
             self.attempt = 0
-        elif not self.desk.rest and (self.failure or not outcome.again):
-            self.attempt += 1
+        elif self.timed and not self.desk.rest and (self.failure or not outcome.again):
+            self.attempt += 1  # a save or a person says nothing of how long an outage lasts
 
     def _may_pass(self, outcome: Outcome) -> bool:
         """Return whether a server that was Omi's may be so again: who answers stands before it."""

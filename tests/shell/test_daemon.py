@@ -411,6 +411,25 @@ async def test_someone_who_types_through_an_outage_is_in_sync_after_it(person: P
         await daemon.holds(plants_at_last=False)
 
 
+async def test_saves_in_an_outage_put_the_next_try_off_no_further(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a try that time alone asked for tells that the outage goes on."""
+    monkeypatch.setattr(random, "random", lambda: 1.0)  # none of those is due meanwhile
+    await person.sandbox.__aexit__()
+    async with living(person, attempt=1000) as daemon:
+        person.write("- [ ] a\n")
+        await daemon.log.until("cycle.trouble")
+        before = daemon.daemon.attempt
+        for text in "bcd":
+            answer = await daemon.ask(do="cycle")
+            assert answer["temporary"]
+            person.write(f"- [ ] {text}\n")
+        assert (await daemon.ask(do="cycle"))["temporary"]
+        assert daemon.daemon.attempt == before
+    await person.sandbox.__aenter__()
+
+
 async def test_a_save_that_cuts_a_failing_cycle_hastens_nothing(person: Person) -> None:
     """What comes in while a request fails asks for the next cycle; it waits as any other."""
     async with living(person) as daemon:
