@@ -430,6 +430,20 @@ async def test_saves_in_an_outage_put_the_next_try_off_no_further(
     await person.sandbox.__aenter__()
 
 
+async def test_who_asks_about_a_loop_of_links_is_answered(person: Person) -> None:
+    """A link to itself at the file's place is a file that cannot be read, for who asks too."""
+    person.write("- [ ] a\n")
+    async with living(person) as daemon:
+        await daemon.holds(a=False)
+        person.todo.unlink()
+        person.todo.symlink_to(person.todo)
+        answer = await daemon.ask(do="cycle", todo=str(person.todo))
+        assert answer["code"] == errors.BAD_FILE
+        person.todo.unlink()
+        person.write("- [x] a\n")
+        await daemon.holds(a=True)
+
+
 async def test_a_save_that_cuts_a_failing_cycle_hastens_nothing(person: Person) -> None:
     """What comes in while a request fails asks for the next cycle; it waits as any other."""
     async with living(person) as daemon:
