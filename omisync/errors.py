@@ -8,7 +8,7 @@ ever holds a key.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,15 @@ WELL = frozenset({OK, PARKED})
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A full disk, or one that can hold no more files; a full quota; a limit on the size of files."""
+
+SCARCE = {
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`), or close what has them",
+    errno.ENFILE: "close what has so many files open",
+    errno.ENOMEM: "close what has so much memory",
+    errno.EIO: "look at the disk, or at the network that it is on",
+    errno.ESTALE: "look at the disk, or at the network that it is on",
+}
+"""What an error of the system says of the machine, not of the file that met it; what to do."""
 
 
 def worst(*codes: int) -> int:
@@ -175,7 +184,19 @@ class StoreBusy(OmisyncError):
     """Another process holds the store, or SQLite found the disk full. Passes by itself."""
 
 
-class NoRoom(OmisyncError):
+class Strained(OmisyncError):
+    """The machine lacks what it takes to open or read a file (``SCARCE``). Passes by itself."""
+
+    @classmethod
+    def of(cls, what: str, error: Exception) -> Self | None:
+        """Return that ``what`` met this; None for an error that speaks of the file itself."""
+        cure = SCARCE.get(error.errno or 0) if isinstance(error, OSError) else None
+        if cure is None or not isinstance(error, OSError):
+            return None
+        return cls(f"{what}: {error.strerror}", f"{cure}; it is tried again by itself")
+
+
+class NoRoom(Strained):
     """The disk, a quota or a size limit has no room for a file; what was there still is."""
 
 

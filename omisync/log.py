@@ -13,7 +13,8 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping
+    import asyncio
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
     from typing import TextIO
 
     from structlog.typing import Processor
@@ -79,6 +80,26 @@ def configure(
     )
     logger: structlog.stdlib.BoundLogger = structlog.get_logger()
     return logger
+
+
+def loop_trouble(
+    logger: structlog.stdlib.BoundLogger,
+) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return what tells of errors of the system that an event loop met, once each in one line.
+
+    Too few descriptors for a connection, say, it would tell with a traceback each second.
+    """
+    told: set[str] = set()
+
+    def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError):
+            loop.default_exception_handler(context)
+        elif (what := context["message"]) not in told:
+            told.add(what)
+            logger.warning("loop.trouble", what=what, why=error.strerror)
+
+    return tell
 
 
 class _Unfailing:

@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.errors import ConfigError, KeyProblem
+from omisync.errors import ConfigError, KeyProblem, Strained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -223,6 +223,7 @@ def find_key(key_file: str, environ: Mapping[str, str], base_url: str) -> Key:
     Raises:
         KeyProblem: There is no key, or what is there cannot be one.
         ConfigError: The configured key file cannot be used.
+        Strained: The machine cannot open a file now.
     """
     if value := environ.get("OMI_API_KEY", "").strip():
         return _checked(value, "OMI_API_KEY")
@@ -393,6 +394,8 @@ def _secret(path: Path) -> _Secret:
     except PermissionError:
         return _Secret(problem=UNREADABLE)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        if strained := Strained.of(f"{path} cannot be read", error):
+            raise strained from None
         reason = getattr(error, "strerror", None) or "no file can have this name"
         return _Secret(problem=f"cannot be opened: {reason}")
     try:

@@ -139,9 +139,15 @@ def _run(argv: Sequence[str] | None) -> int:
         go_on = "; the next run goes on from here" if options.once else ""
         return _interrupted(f"Interrupted{go_on}.")
     except OSError as error:
-        if error.errno not in errors.NO_ROOM:
+        cure = errors.SCARCE.get(error.errno or 0)
+        if error.errno in errors.NO_ROOM:
+            return _explained(_full(error), as_json=False)
+        if cure is None:
             raise
-        return _explained(_full(error), as_json=False)
+        told = errors.Strained(
+            f"omisync cannot go on: {error.strerror}", f"{cure}; then run it again"
+        )
+        return _explained(told, as_json=False)
     return code
 
 

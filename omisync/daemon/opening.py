@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omisync import show, store
 from omisync.daemon import supervisor
-from omisync.errors import NoRoom, StoreBusy
+from omisync.errors import StoreBusy, Strained
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -54,7 +54,7 @@ def check_free(path: Path, held: Path) -> None:
     with contextlib.suppress(OSError):
         if path.samefile(held):
             return
-    with contextlib.suppress(NoRoom):
+    with contextlib.suppress(Strained):
         try:
             with store.lock(path, HOLDER):
                 pass
@@ -75,7 +75,7 @@ async def locked(path: Path, waits: Waits) -> AsyncIterator[Callable[[], bool]]:
             try:
                 held = stack.enter_context(store.lock(path, HOLDER))
                 break
-            except NoRoom as error:
+            except Strained as error:
                 await waits.out(error.message, ROOM_SECONDS, error.advice)
             except StoreBusy:
                 who = store.holder(path) or "another run"
@@ -90,6 +90,6 @@ async def opened(path: Path, waits: Waits) -> store.Store | None:
     while not waits.signals.stop.is_set():
         try:
             return store.Store.open(path)
-        except (NoRoom, StoreBusy) as error:
+        except (Strained, StoreBusy) as error:
             await waits.out(error.message, ROOM_SECONDS, error.advice)
     return None

@@ -88,6 +88,7 @@ async def serve(
         while True:
             config = basis.config
             logger = log.configure(level or config.log.level, config.log.format, environ)
+            asyncio.get_running_loop().set_exception_handler(log.loop_trouble(logger))
             waits = opening.Waits(signals, environ, logger)
             async with opening.locked(config.store_path, waits) as held:
                 opened = await opening.opened(config.store_path, waits)

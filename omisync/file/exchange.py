@@ -25,7 +25,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from omisync import libc
-from omisync.errors import NO_ROOM, FileChanged, FileHeld, FileUnusable, NoRoom, OmisyncError
+from omisync.errors import (
+    NO_ROOM,
+    FileChanged,
+    FileHeld,
+    FileUnusable,
+    NoRoom,
+    OmisyncError,
+    Strained,
+)
 from omisync.file import rights, writing
 from omisync.file.reading import Snapshot, missing, quoted, unreadable
 
@@ -337,8 +345,10 @@ class Replacement:
         folder = self._target.parent
         if code in {errno.EACCES, errno.EPERM, errno.EROFS}:
             return _folder_refused(self._path, folder, reason)
-        what = f"{self._path} cannot be replaced in the folder {folder}: {reason}"
-        return FileUnusable(what, f"check the disk and its folder {folder}")
+        what = f"{self._path} cannot be replaced in the folder {folder}"
+        if strained := Strained.of(what, error):
+            return strained
+        return FileUnusable(f"{what}: {reason}", f"check the disk and its folder {folder}")
 
 
 def _swap(folder: int, one: str, two: str) -> None:

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.errors import FileMissing, FileUnusable, OmisyncError
+from omisync.errors import FileMissing, FileUnusable, OmisyncError, Strained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,7 @@ def read(path: Path) -> Snapshot:
         FileMissing: There is no file.
         FileUnusable: It is no file, not readable, larger than 20 MB, not UTF-8,
             or mostly NUL bytes.
+        Strained: The machine cannot read it now.
     """
     with _opened(path) as descriptor:
         data, signature = _read_steadily(path, descriptor)
@@ -153,11 +154,13 @@ def missing(path: Path) -> FileMissing:
     return FileMissing(f"there is no todo file {path}", advice)
 
 
-def unreadable(path: Path, error: OSError | ValueError) -> FileUnusable:
+def unreadable(path: Path, error: OSError | ValueError) -> FileUnusable | Strained:
     """Return why the file cannot be opened or read, in words for a person."""
     if isinstance(error, PermissionError):
         advice = f"give this user the right to read it and its folders: ls -ld {quoted(path)}"
         return FileUnusable(f"no permission to read {path}", advice)
+    if strained := Strained.of(f"{path} cannot be read", error):
+        return strained
     reason = getattr(error, "strerror", None) or str(error)
     return FileUnusable(f"{path} cannot be read: {reason}", "check path under [todo] in the config")
 

@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omisync.errors import NO_ROOM, FileUnusable, NoRoom
+from omisync.errors import NO_ROOM, FileUnusable, NoRoom, Strained
 from omisync.file import writing
 
 if TYPE_CHECKING:
@@ -140,13 +140,14 @@ def _short(name: str) -> str:
     return stem[:spare].decode(errors="ignore") + path.suffix
 
 
-def _refusal(folder: Path, name: str, error: OSError) -> NoRoom | FileUnusable:
+def _refusal(folder: Path, name: str, error: OSError) -> Strained | FileUnusable:
     if error.errno in NO_ROOM:
         return NoRoom(
             f"no room on the disk to keep the old version of {name} in {folder}",
             "free some space, or raise the quota",
         )
-    return FileUnusable(
-        f"the old version of {name} cannot be kept in {folder}: {error.strerror}",
+    what = f"the old version of {name} cannot be kept in {folder}"
+    return Strained.of(what, error) or FileUnusable(
+        f"{what}: {error.strerror}",
         "make it a folder of this user's, and only this user's",
     )

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from omisync import places
-from omisync.errors import NO_ROOM, NoRoom, StoreBusy, StoreUnusable
+from omisync.errors import NO_ROOM, NoRoom, StoreBusy, StoreUnusable, Strained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,6 +102,8 @@ def _opened_lock(path: Path, flags: int) -> int:
     try:
         descriptor = os.open(place, flags, 0o600)
     except OSError as error:
+        if strained := Strained.of(f"The state store {path} cannot be locked", error):
+            raise strained from None
         if error.errno in _NO_FILE:
             _not_ours(place, "is no file of its own")
         if os.path.lexists(place) and error.errno not in NO_ROOM | {errno.EROFS}:
@@ -266,6 +268,7 @@ def unwritable(path: Path, error: OSError, part: Path | None = None) -> NoReturn
 
     Raises:
         NoRoom: the disk is full; that passes.
+        Strained: the machine lacks something else; that passes too.
         StoreUnusable: otherwise.
     """
     if error.errno in NO_ROOM:
@@ -273,6 +276,8 @@ def unwritable(path: Path, error: OSError, part: Path | None = None) -> NoReturn
             f"No room on the disk for the state store {path} ({error.strerror})",
             "Free some space; nothing is lost, and the next sync goes on.",
         ) from error
+    if strained := Strained.of(f"The state store {path} cannot be written", error):
+        raise strained from None
     raise StoreUnusable(
         f"The state store {path} cannot be written: {error.strerror}",
         f"Make {part or path.parent} writable for you{OR_ELSEWHERE}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
 from omisync import places
-from omisync.errors import StoreBusy, StoreUnusable
+from omisync.errors import StoreBusy, StoreUnusable, Strained
 from omisync.store.holding import OR_ELSEWHERE, check_owner, files, unwritable
 from omisync.store.schema import APPLICATION_ID, SCHEMA, VERSION
 
@@ -132,10 +132,24 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
             timeout=BUSY_SECONDS,
         )
     except (OSError, sqlite3.Error) as error:
+        check_strained(path)
         raise StoreUnusable(
             f"The state store {path} cannot be opened ({error})",
             f"Make it and {path.parent} readable and writable for you{OR_ELSEWHERE}",
         ) from error
+
+
+def check_strained(path: Path) -> None:
+    """See whether the machine can open a file now, where SQLite does not say what kept it.
+
+    Raises:
+        StoreBusy: it cannot.
+    """
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        if strained := Strained.of(f"The state store {path} cannot be opened", error):
+            raise StoreBusy(strained.message, strained.advice) from None
 
 
 @contextlib.contextmanager
@@ -154,9 +168,11 @@ def mapped(path: Path) -> Iterator[None]:
             ) from error
         if "full" in text or "disk I/O" in text:  # a full disk can be either
             raise StoreBusy(
-                f"No room on the disk for the state store {path} ({text})",
-                "Free some space; nothing is lost, and the next sync goes on.",
+                f"No room on the disk for the state store {path}, or it fails ({text})",
+                "Free some space, or look at the disk; nothing is lost, and the next sync goes on.",
             ) from error
+        if "unable to open" in text:
+            check_strained(path)
         if "readonly" in text or "unable to open" in text:
             closed = path.parent if not path.exists() or os.access(path, os.W_OK) else path
             raise StoreUnusable(

@@ -17,7 +17,7 @@ from omisync import file
 from omisync.core import order
 from omisync.core.model import GONE, LET_GO, Tombstone
 from omisync.core.plan import ChangeLocal, RemoveLocal, buried
-from omisync.errors import FileChanged, FileUnusable, NoRoom, OmisyncError
+from omisync.errors import FileChanged, FileUnusable, OmisyncError, Strained
 from omisync.store import Event, Writing, notes
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ async def write(
         file.check_replaceable(path)  # else nothing gives way
         noted = announce(run.desk, snapshot, noted)
         record_clashes(run, decided)
-    except (FileUnusable, NoRoom) as error:
+    except (FileUnusable, Strained) as error:
         _stopped(run, error)
         return snapshot, document
     try:
@@ -176,7 +176,7 @@ async def write(
     except FileChanged as error:  # `recover` finds out what came of it
         run.remarks += keep_aside(run.desk, error)
         raise
-    except (FileUnusable, NoRoom) as error:
+    except (FileUnusable, Strained) as error:
         withdraw(run.desk, noted)
         _stopped(run, error)
         return snapshot, document

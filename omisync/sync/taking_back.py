@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from omisync import file
 from omisync.core import match
 from omisync.core.model import Change, Task
-from omisync.errors import FileChanged, FileUnusable, NoRoom, UsageError
+from omisync.errors import FileChanged, FileUnusable, Strained, UsageError
 from omisync.store import Event, Writing
 from omisync.store.notes import Written
 from omisync.sync import formats, inward
@@ -76,7 +76,7 @@ def undo(desk: Desk) -> str:
         store.unsettle()
     try:
         _put(desk, former, snapshot)
-    except (FileUnusable, NoRoom):  # it can be undone later
+    except (FileUnusable, Strained):  # it can be undone later
         inward.withdraw(desk, noted)
         raise
     inward.settle_undo(desk, noted)
@@ -187,7 +187,7 @@ def _rewritten(
     noted = inward.announce(desk, snapshot, planned)
     try:
         _put(desk, data, snapshot)
-    except (FileUnusable, NoRoom):
+    except (FileUnusable, Strained):
         inward.withdraw(desk, noted)
         raise
     return noted

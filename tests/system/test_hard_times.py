@@ -9,22 +9,26 @@ from __future__ import annotations
 import os
 import random
 import re
+import resource
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from machine import PATIENCE, Machine, ended, lines
 from running import Daemon
 
+from omisync.sandbox import KEY
+
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
-    from pathlib import Path
 
     from machine import Omi
 
@@ -165,6 +169,56 @@ def test_a_daemon_whose_disk_is_full_goes_on_by_itself(
         assert daemon.end().code == 0
     assert omi.items() == {f"task {n}": False for n in range(1, 300)}
     machine.settled()
+
+
+# No descriptors.
+
+
+def test_a_daemon_that_can_open_no_file_for_a_while_goes_on_by_itself(
+    machine: Machine, omi: Omi
+) -> None:
+    """It is no fault of the file, the key or the config: told as what it is, and tried again."""
+    key = machine.home / "key"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    machine.environ.pop("OMI_API_KEY")
+    machine.configure(omi=f'api_key_file = "{key}"\n')
+    machine.write(lines(1))
+    with Daemon(machine) as daemon:
+        daemon.until(r"cycle\.done .*code=0")
+        number = daemon.process.pid
+        open_ones = max(int(one.name) for one in Path(f"/proc/{number}/fd").iterdir())
+        before = resource.prlimit(number, resource.RLIMIT_NOFILE)
+        resource.prlimit(number, resource.RLIMIT_NOFILE, (open_ones + 1, before[1]))
+        machine.write(lines(1, 2))
+        said = daemon.until(r"cycle\.trouble.*todo\.md cannot be read: Too many open files")
+        assert "ulimit -n" in said
+        resource.prlimit(number, resource.RLIMIT_NOFILE, before)
+        omi.until(lambda _: omi.items() == {"task 1": False, "task 2": False})
+        assert daemon.end().code == 0
+    assert daemon.said.count("\n") == len(daemon.lines)
+    assert "Traceback" not in daemon.said
+
+
+def test_too_few_descriptors_are_told_as_such(machine: Machine, omi: Omi) -> None:
+    """75 and the limit to raise, however early they run out; the state is not blamed."""
+    machine.synced(lines(1))
+    machine.write(lines(1, 2))
+    for few in (6, 8, 10):
+        command = f"ulimit -n {few}; exec {sys.executable} -m omisync --once --timeout 0"
+        ran = subprocess.run(
+            ["/bin/sh", "-c", command],
+            env=machine.surroundings(),
+            cwd=machine.home,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert ran.returncode == 75, ran.stderr
+        assert "ulimit -n" in ran.stderr
+    assert machine.once().code == 0
+    assert omi.items() == {"task 1": False, "task 2": False}
 
 
 # No room for the todo file.
