@@ -40,7 +40,9 @@ MAY_IMPORT = {
     "core.renumber": "core.reword",
     "core.board": "core.model core.reword",
     "core.equal": "core.board core.model core.reword",
-    "core.match": "core.model core.board core.equal core.renumber core.replace core.reword",
+    "core.match": (
+        "core.model core.board core.due core.equal core.renumber core.replace core.reword"
+    ),
     "core.merge": "core.model core.due",
     "core.adopt": "core.model core.match core.merge",
     "core.plan": "core.model core.match core.order core.merge core.adopt core.unchanged",

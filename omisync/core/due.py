@@ -178,6 +178,17 @@ def find(text: str) -> Found:
     return Found(token, tuple(rejected), () if token else tuple(_foreign(text)))
 
 
+def bare(text: str) -> str:
+    """Return a text without its due token, and without what may be meant as one."""
+    found = find(text)
+    spans = [(one.start, one.end) for one in (*found.rejected, *found.foreign)]
+    if found.token is not None:
+        spans.append((found.token.start, found.token.end))
+    for start, end in sorted(spans, reverse=True):
+        text = text[:start] + text[end:]
+    return text
+
+
 def _foreign(text: str) -> Iterator[Rejected]:
     for found in _FOREIGN.finditer(text):
         with suppress(ValueError):  # 31 February is meant by nobody

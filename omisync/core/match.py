@@ -2,8 +2,9 @@
 
 Rule: pairs are one-to-one, and each step removes what it matched. First an id
 that the person wrote, then equal text (aligned with the lines around it, then
-anywhere), then what the app made of the text, then a list numbered anew, then the
-same words replaced in several lines, then likeness. What did not change costs one
+anywhere), then what the app made of the text, then equal text but for a date that is
+not read (it is put right as a warning says, or mistyped), then a list numbered anew,
+then the same words replaced in several lines, then likeness. What did not change costs one
 comparison; only the rest is looked at more closely.
 
 Neither the checkbox nor the due token is part of identity: people tick a line,
@@ -29,7 +30,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from omisync.core import renumber, replace, reword
+from omisync.core import due, renumber, replace, reword
 from omisync.core.board import Board, Rest, lines, normalised
 from omisync.core.equal import by_text
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from omisync.core.model import Entry, Link
+    from omisync.core.model import Entry, Link, Task
 
 __all__ = ["Matching", "normalised", "pair"]
 
@@ -83,6 +84,7 @@ def pair(
         if news and olds:
             by_text(board, news, olds)
     _by_edit(board, edited)
+    _but_for_a_date(board)
     if unread:
         _by_unread(board, edited)
     _by_rewording(board)
@@ -152,18 +154,45 @@ def _in_place(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]
 def _by_edit(board: Board, edited: Mapping[int, str]) -> None:
     """Match the lines that say what the app made of their task, but none with a copied id."""
     if edited:
-        _by_saying(board, _unclaimed(board), edited)
+        _by_saying(board, _said(board, _unclaimed(board)), edited)
 
 
-def _by_saying(board: Board, news: Iterable[int], texts: Mapping[int, str]) -> None:
-    """Match these entries with the links that have their text among ``texts``, in order."""
+def _said(board: Board, news: Iterable[int]) -> dict[int, str]:
+    """Return what these entries say."""
+    return {at: board.entries[at].task.text for at in news}
+
+
+def _by_saying(board: Board, news: Mapping[int, str], texts: Mapping[int, str]) -> None:
+    """Match the entries that say one of ``news`` with the links of that text, in order."""
     olds: defaultdict[str, deque[int]] = defaultdict(deque)
     for at in board.old():
         if at in texts:
             olds[normalised(texts[at])].append(at)
-    for at in news:
-        if same := olds[normalised(board.entries[at].task.text)]:
+    for at, text in news.items():
+        if same := olds[normalised(text)]:
             board.take(at, same.popleft())
+
+
+def _but_for_a_date(board: Board) -> None:
+    """Match the lines that differ from their task by nothing but a date that is not read.
+
+    A finished line, now open with another date, is the next round of a chore.
+    """
+    for absent, finished in product((False, True), repeat=2):
+        olds = {at: board.links[at].seen for at in board.old(absent=absent)}
+        olds = {at: task for at, task in olds.items() if task.completed is finished}
+        if not olds:
+            continue
+        entries = {at: board.entries[at] for at in board.new()}
+        news = {at: e.task for at, e in entries.items() if e.explicit_id is None}
+        news = {at: task for at, task in news.items() if task.completed or not finished}
+        _by_saying(board, _bare(news), _bare(olds))
+
+
+def _bare(tasks: Mapping[int, Task]) -> dict[int, str]:
+    """Return the texts without what may be meant as a date, but those that are nothing else."""
+    texts = {at: due.bare(task.text) for at, task in tasks.items()}
+    return {at: text for at, text in texts.items() if text.strip()}
 
 
 def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
@@ -173,7 +202,7 @@ def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
         if (news := board.held()) and olds:
             by_text(board, news, olds)
     for texts in (edited, _agreed(board)):
-        _by_saying(board, board.held(), texts)
+        _by_saying(board, _said(board, board.held()), texts)
 
 
 def _by_agreement(board: Board) -> None:
@@ -182,7 +211,7 @@ def _by_agreement(board: Board) -> None:
     A rewording that was not sent may be taken back.
     """
     if agreed := _agreed(board):
-        _by_saying(board, _unclaimed(board), agreed)
+        _by_saying(board, _said(board, _unclaimed(board)), agreed)
 
 
 def _agreed(board: Board) -> dict[int, str]:

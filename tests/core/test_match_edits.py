@@ -66,6 +66,77 @@ CASES = {
         b . Call Anna
         """,
     ),
+    "dates that were not read are put right": (
+        """
+        a . Dentist 📅 Dec 3
+        b . Gym 📅 Dec 4
+        c . Mow due:soon
+        d . Call Ann 🗓️ 2026-12-05
+        """,
+        """
+        a . Dentist @2026-12-03
+        b . Gym @2026-12-04
+        c x Mow @2026-12-01
+        d . Call Ann @2026-12-05
+        """,
+    ),
+    "a date is mistyped": (
+        """
+        a . Dentist @2026-12-03
+        b . Gym due:2026-13-04
+        """,
+        """
+        a . Dentist due:2026-12-33
+        b . Gym due:2026-14-04
+        """,
+    ),
+    "dates are put right in equal lines": (
+        """
+        # One
+        a . Mow due:soon
+        b . Mow due:later
+        c! . Mow due:never
+        """,
+        """
+        # Two
+        a . Mow @2026-12-03
+        b . Mow @2026-12-04
+        c . Mow @2026-12-05
+        """,
+    ),
+    "the next round of a chore has another date that is not read": (
+        """
+        a . Read
+        b x Mow due:monday
+        """,
+        """
+        # Later
+        + . Mow due:tuesday
+        a . Read
+        """,
+    ),
+    "a finished line gets the date that it meant": (
+        """
+        a . Read
+        b x Mow due:monday
+        """,
+        """
+        # Later
+        b x Mow @2026-12-01
+        a . Read
+        """,
+    ),
+    "dates alone are no text": (
+        """
+        a . due:monday
+        b . Read
+        """,
+        """
+        b . Read
+        # Other
+        + . due:2026-13-01
+        """,
+    ),
     "a typo is put right": (
         """
         a . Buy milk
