@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from omisync import config as configs
 from omisync import control, errors, file, places, show, store, sync
+from omisync.cli import care
 from omisync.daemon import threads
 from omisync.errors import OmisyncError, StoreBusy, StoreUnusable
-from omisync.store.notes import LastRun
+from omisync.store.notes import LastRun, Refusal
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from omisync.api import OmiClient
     from omisync.config import Config
@@ -42,7 +43,12 @@ class Check:
 
 def doctor(options: Namespace) -> int:
     """Run all checks; the exit code is the worst of them."""
-    checks = list(_checks(options))
+    checks: list[Check] = []
+    for check in _checks(options, checks):
+        checks.append(check)
+        if not options.json:  # as soon as it is known: a server can take its time
+            well = check.code == errors.OK
+            show.check(check.name, check.what, check.advice, sys.stdout, well=well)
     code = errors.worst(*(check.code for check in checks))
     if options.json:
         told = [
@@ -51,12 +57,11 @@ def doctor(options: Namespace) -> int:
         ]
         facts = {"version": 1, "code": code, "checks": told}
         show.write_json(facts, sys.stdout)
-    else:
-        show.checks([(c.name, c.code == errors.OK, c.what, c.advice) for c in checks], sys.stdout)
     return code
 
 
-def _checks(options: Namespace) -> Iterator[Check]:
+def _checks(options: Namespace, before: Sequence[Check]) -> Iterator[Check]:
+    """Yield what is found of each; ``before`` are those that were yielded so far."""
     config_file = places.config_path(options.config, os.environ)
     try:
         config = configs.load(config_file, os.environ)
@@ -71,16 +76,16 @@ def _checks(options: Namespace) -> Iterator[Check]:
     if config.watch.notify_command:
         yield _alarm(config)
     yield _guarded("state", lambda: _state(config))
-    yield _guarded("last sync", lambda: _last(config))
     yield _guarded("daemon", lambda: _daemon(config))
     yield _unit(options)
     try:
         key = places.find_key(config.key_file, os.environ, config.omi.base_url)
     except OmisyncError as error:
         yield _failed("key", error)
-        return
-    yield Check("key", errors.OK, f"{key} from {key.where}")
-    yield from threads.run(_server(config, key))
+    else:
+        yield Check("key", errors.OK, f"{key} from {key.where}")
+        yield from threads.run(_server(config, key))
+    yield _guarded("last sync", lambda: _last(config, {one.what for one in before}))
 
 
 def _meaning_of_a_date(config: Config) -> str:
@@ -163,18 +168,25 @@ def _state(config: Config) -> Check:
     return Check("state", errors.OK, what)
 
 
-def _last(config: Config) -> Check:
+def _last(config: Config, told: Collection[str]) -> Check:
+    """Tell how the last sync ended; ``told`` is what was said before, and is not said again."""
     opened = store.Store.peek(config.store_path)
     last: LastRun | None = None
+    refused: Refusal | None = None
     if opened is not None:
         with opened:
-            last = opened.note(LastRun)
+            last, refused = opened.note(LastRun), opened.note(Refusal)
     if last is None or last.code is None:
         return Check("last sync", errors.OK, "none yet; `omisync --dry-run` shows the first one")
     at = show.ago(time.time() - last.at) if last.at is not None else "at an unknown time"
     if last.code in errors.WELL:
         return Check("last sync", errors.OK, f"well, {at}")
     message, advice = (last.troubles or [("not finished", "")])[0]
+    if message in told:
+        return Check("last sync", last.code, f"stopped by what is told above ({at})")
+    mended = care.overcome(config, last, refused) if last.kinds else ""
+    if mended:
+        advice = f"{mended[0].upper()}{mended[1:]}, and the next sync tries again."
     return Check("last sync", last.code, f"{message} ({at})", advice)
 
 

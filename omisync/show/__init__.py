@@ -14,7 +14,7 @@ from omisync.show.events import clashes, clashes_data, history, history_data
 from omisync.show.plans import plan, plan_data
 from omisync.show.progress import Progress
 from omisync.show.repairs import repaired, repaired_data
-from omisync.show.results import checks, error, headline, outcome, outcome_data
+from omisync.show.results import check, error, headline, outcome, outcome_data
 from omisync.show.standing import StatusFacts, status, status_data
 from omisync.show.words import (
     ago,
@@ -35,7 +35,7 @@ __all__ = [
     "ago",
     "alike",
     "called_with",
-    "checks",
+    "check",
     "clashes",
     "clashes_data",
     "clock_time",

@@ -37,6 +37,8 @@ DONE = {
 
 AT_MOST = 20
 """Parked tasks and warnings shown of each; the rest is counted."""
+CHECK = 13
+"""Cells of the column that names each check of ``omisync doctor``."""
 FEW = 3
 """Tasks without an answer that are shown: it is seldom their fault, and a batch has many."""
 
@@ -222,14 +224,13 @@ def _write_error(paper: Paper, problem: OmisyncError) -> None:
         paper.say(Piece(f"→ {problem.advice}"))
 
 
-def checks(
-    found: Sequence[tuple[str, bool, str, str]], stream: TextIO, terminal: bool | None = None
+def check(  # noqa: PLR0913 - what was looked at, and where to
+    name: str, what: str, advice: str, stream: TextIO, *, well: bool, terminal: bool | None = None
 ) -> None:
-    """Write checks one a line: name, whether it is well, what was seen, the next step."""
+    """Write a check: its name, whether it is well, what was seen; then the next step."""
     paper = Paper(stream, terminal)
-    widest = max((len(name) for name, *_ in found), default=0)
-    for name, well, what, advice in found:
-        sign = Piece("✓ ", "green") if well else Piece("✗ ", "red")
-        paper.say(sign, Piece(name.ljust(widest + 2), "bold"), Piece(what))
-        if advice:
-            paper.say(Piece(f"  {'':{widest + 2}}→ {advice}"))
+    sign = Piece("✓ ", "green") if well else Piece("✗ ", "red")
+    paper.say(sign, Piece(f"{name:<{CHECK}}", "bold"), Piece(what))
+    if advice:
+        paper.say(Piece(f"  {'':{CHECK}}→ {advice}"))
+    stream.flush()
