@@ -214,6 +214,9 @@ def masked(key: str) -> str:
     return f"{key[:first]}…{key[size - last :]}"
 
 
+NO_KEY = "there is no API key"
+
+
 def find_key(key_file: str, environ: Mapping[str, str], base_url: str) -> Key:
     """Return the first key of: environment, systemd credential, key file, omi-cli's profile.
 
@@ -235,7 +238,7 @@ def find_key(key_file: str, environ: Mapping[str, str], base_url: str) -> Key:
     if isinstance(found, Key):
         return found
     raise KeyProblem(
-        "there is no API key" + (f"; {found}" if found else ""),
+        NO_KEY + (f"; {found}" if found else ""),
         "put the key into a file that only you can read and name that as api_key_file under "
         "[omi], or set OMI_API_KEY (without a config `omisync init` does all of it)",
     )

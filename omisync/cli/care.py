@@ -56,9 +56,13 @@ def _facts(config: Config) -> show.StatusFacts:
             gates = {name: gate.wait(now) for name, gate in opened.gates().items()}
             last, refused = opened.note(LastRun) or last, opened.note(Refusal)
             settled, anew = opened.note(Settled), bool(opened.fact("anew"))
-    since = ""
+    since, is_begun = "", False
     if last.code in errors.WELL:
-        since = NEXT_SYNC if anew else _since(config, settled, links)
+        since = NEXT_SYNC if anew else _since(config, settled)
+        waits = any(link.is_absent for link in links)
+        is_begun = settled is None and not (anew or waits)
+    elif last.kinds:
+        since = overcome(config, last, refused)
     hindrance = _hindrance(config)
     if hindrance is not None:
         code = errors.worst(hindrance.exit_code, last.code or errors.OK)
@@ -77,6 +81,7 @@ def _facts(config: Config) -> show.StatusFacts:
         lines=_lines(document, links),
         notices=() if document is None else document.notices,
         intents=intents,
+        is_begun=is_begun,
         gates={name: wait for name, wait in gates.items() if wait > 0},
         last=last,
         since=since,
@@ -89,13 +94,12 @@ def _facts(config: Config) -> show.StatusFacts:
     )
 
 
-def _since(config: Config, settled: Settled | None, links: Sequence[Link]) -> str:
-    """Return what was different since all of it was in sync, or asked for; "" if nothing was."""
+def _since(config: Config, settled: Settled | None) -> str:
+    """Return what was different since all of it was in sync; "" if nothing was."""
     from omisync import file
 
-    if settled is None:  # as while a removed line waits
-        is_waiting = any(link.is_absent for link in links)
-        return "" if is_waiting else NEXT_SYNC
+    if settled is None:
+        return ""
     if file.signature(config.todo_path) is None:
         return "the file is not there now"
     if not quick.is_of(settled.setting, config.source):
@@ -103,6 +107,36 @@ def _since(config: Config, settled: Settled | None, links: Sequence[Link]) -> st
     with contextlib.suppress(OmisyncError):  # the next sync tells
         known = (settled.digest, settled.signature, settled.at)
         return "" if quick.same_bytes(config.todo_path, *known) else "the file has changed since"
+    return ""
+
+
+def overcome(config: Config, last: LastRun, refused: Refusal | None) -> str:
+    """Return what stopped the last sync and does so no longer; "" while some of it may."""
+    document = _document(config)
+    found = [
+        _is_over(config, kind, message, refused, document)
+        for kind, (message, _) in zip(last.kinds, last.troubles, strict=False)
+    ]
+    return " and ".join(dict.fromkeys(found)) if all(found) else ""
+
+
+def _is_over(
+    config: Config, kind: str, message: str, refused: Refusal | None, document: Document | None
+) -> str:
+    from omisync import file
+
+    if kind == "ConfigError" or (kind == "KeyProblem" and message.startswith(places.NO_KEY)):
+        return "" if _key(config)[1] else "there is a key now"
+    if document is None:
+        return ""
+    if kind == "GuardStopped":
+        same = refused is None or refused.version.split()[0] == file.digest(document.source)
+        return "" if same else "the file has changed since"
+    if kind in {"FileMissing", "FileUnusable", "ParseError"}:
+        with contextlib.suppress(OmisyncError):
+            if config.two_way:
+                file.check_replaceable(config.todo_path)
+            return "the file can be used now"
     return ""
 
 

@@ -32,7 +32,8 @@ class StatusFacts:
     ``tasks`` is how many the last look found in the file. ``gates`` has the
     seconds that each shut bucket (``read``, ``write``) still waits.
     ``last`` and ``refused`` are the store's notes of those names, ``since`` tells in
-    words what is different since all was in sync, if anything is.
+    words what is different since, if anything is. ``is_begun`` tells that a sync has begun that
+    did not come to its end yet, or never will.
     ``gone`` are the lines whose item was deleted in Omi. ``lines`` has
     the line of each parked or gone task by key, where known. ``notices`` are those of
     the file as it stands.
@@ -52,6 +53,7 @@ class StatusFacts:
     parked: Sequence[Link] = ()
     gone: Sequence[Link] = ()
     intents: int = 0
+    is_begun: bool = False
     gates: Mapping[str, float] = field(default_factory=dict)
     since: str = ""
     refused: Refusal | None = None
@@ -64,8 +66,8 @@ class StatusFacts:
 
     @property
     def is_cut_short(self) -> bool:
-        """Return whether creates wait for an answer that the last sync does not speak of."""
-        return self.intents > 0 and self.last.code in errors.WELL | {None}
+        """Return whether something was begun that the last sync does not speak of."""
+        return (self.intents > 0 or self.is_begun) and self.last.code in errors.WELL | {None}
 
     @property
     def code(self) -> int | None:
@@ -98,7 +100,7 @@ def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> 
 def _headline(facts: StatusFacts) -> str:
     last = facts.last
     if facts.is_cut_short:
-        return "Not in sync yet: the next sync asks Omi about what got no answer."
+        return f"Not in sync yet: {_begun(facts)}."
     if last.code is None:
         # What is linked was linked by a repair, or by a first sync that was cut short.
         yet = "No sync was finished yet" if facts.linked else "Nothing was synced yet"
@@ -113,8 +115,23 @@ def _headline(facts: StatusFacts) -> str:
     if last.code == errors.TEMPORARY:
         again = "it will be tried again" if facts.running else "the next sync goes on"
         return f"Not in sync yet; {again}{_when(facts, ' at') if facts.running else ''}."
-    guarded = _guarded(facts) is not None or last.guarded
+    return _stopped(facts)
+
+
+def _stopped(facts: StatusFacts) -> str:
+    if facts.since:
+        return f"Stopped when last synced; {facts.since}, and the next sync tries again."
+    guarded = _guarded(facts) is not None or facts.last.guarded
     return "Stopped by the removal guard." if guarded else "Stopped: this needs you."
+
+
+def _begun(facts: StatusFacts) -> str:
+    """Return how it stands with what was begun."""
+    if facts.running:
+        return "a sync is under way"
+    if facts.intents:
+        return "the next sync asks Omi about what got no answer"
+    return "the last sync was cut short; the next one goes on from there"
 
 
 def _next_try(facts: StatusFacts) -> float | None:
@@ -238,7 +255,8 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
     return {
         "version": 1,
         "code": facts.code,
-        "in_sync": last.code in errors.WELL and not (facts.intents or facts.since),
+        "in_sync": last.code in errors.WELL
+        and not (facts.intents or facts.is_begun or facts.since),
         "file": words.path(facts.todo_path),
         "state": words.path(facts.store_path),
         "base_url": facts.base_url,

@@ -96,6 +96,7 @@ class LastRun(_Table):
     ``next_at`` is when a daemon that still runs tries again. ``failing_since`` is None while
     all is well. ``troubles`` are messages, each with its advice. ``guarded`` is whether a
     guard stopped it, None where that was not noted yet. ``remarks`` is what was told beside.
+    ``kinds`` are the names of the troubles' classes, none where they were not noted yet.
     """
 
     NAME: ClassVar = "last"
@@ -111,6 +112,7 @@ class LastRun(_Table):
     troubles: tuple[tuple[str, str], ...] = ()
     guarded: bool | None = None
     remarks: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, value: object) -> Self | None:
@@ -127,6 +129,7 @@ class LastRun(_Table):
             success_at=moment(value.get("success_at")),
             failing_since=moment(value.get("failing_since")),
             troubles=tuple(_troubles(value.get("troubles"))),
+            kinds=_texts(value.get("kinds")),
             guarded=bool(value["guarded"]) if "guarded" in value else None,
             remarks=_texts(value.get("remarks")),
         )

@@ -100,8 +100,9 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
     since = former.failing_since or (None if paced else now)
     since = since and min(since, now)  # the clock may have been set back
     troubles = tuple((error.message, error.advice) for error in outcome.troubles)
-    if outcome.code == former.code == errors.TEMPORARY and store.intents():
-        troubles = troubles or former.troubles  # a create without an answer is still looked for
+    kinds = tuple(type(error).__name__ for error in outcome.troubles)
+    if not troubles and outcome.code == former.code == errors.TEMPORARY and store.intents():
+        troubles, kinds = former.troubles, former.kinds  # a create without an answer is looked for
     remarks = tuple(dict.fromkeys((*desk.remarks, *outcome.remarks)))
     desk.remarks = remarks if outcome.again else ()
     with store.transaction():
@@ -117,6 +118,7 @@ def record_outcome(desk: Desk, outcome: Outcome) -> Outcome:
                 success_at=now if well else former.success_at,
                 failing_since=None if well else since,
                 troubles=troubles,
+                kinds=kinds,
                 guarded=any(isinstance(error, GuardStopped) for error in outcome.troubles),
                 remarks=remarks[:REMARKS],
             )

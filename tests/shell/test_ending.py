@@ -79,6 +79,7 @@ async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> 
         "troubles": [],
         "guarded": False,
         "remarks": [],
+        "kinds": [],
     }
     assert fact(settled, "last") == well
     clock.pass_by(100)
@@ -95,6 +96,7 @@ async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> 
         "retry_at": began + 160,
         "failing_since": began + 100,
         "troubles": [[trouble.message, trouble.advice]],
+        "kinds": ["RateLimited"],
     }
     assert fact(settled, "last") == well | limited
     clock.pass_by(10)
@@ -109,6 +111,7 @@ async def test_status_is_told_how_a_sync_went(settled: Person, clock: Clock) -> 
         "retry_at": None,
         "next_at": None,
         "troubles": [[trouble.message, trouble.advice]],
+        "kinds": ["FileMissing"],
     }
     assert fact(settled, "last") == well | limited | missing
     clock.pass_by(60)

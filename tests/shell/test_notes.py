@@ -50,6 +50,7 @@ LAST = {
     "troubles": [["no route", "Look at the network."]],
     "guarded": False,
     "remarks": ["1 waits"],
+    "kinds": ["Unreachable"],
 }
 WRITE = {"copy": "c", "after": "a", "added": ["k"], "former": {"q": ["t", True, None]}, "clash": 4}
 

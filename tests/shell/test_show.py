@@ -769,6 +769,20 @@ def test_status_of_a_long_failure() -> None:
     assert "unless it comes back\n          Buy milk\n" in text
 
 
+def test_status_tells_how_it_stands_with_what_was_begun() -> None:
+    """Under way or cut short, it is not in sync, whatever the last sync says: 75."""
+    begun = facts(last=LastRun(code=0), is_begun=True)
+    assert begun.code == 75
+    assert show.status_data(begun)["in_sync"] is False
+    told = stand(begun).splitlines()[0]
+    assert told == "Not in sync yet: the last sync was cut short; the next one goes on from there."
+    running = replace(begun, running="omisync --once (process 7)")
+    assert stand(running).startswith("Not in sync yet: a sync is under way.\n")
+    unsure = replace(begun, intents=1)
+    assert stand(unsure).startswith("Not in sync yet: the next sync asks Omi about what got no")
+    assert facts(last=LastRun(code=66), is_begun=True).code == 66
+
+
 def test_status_names_the_first_of_many_lines_that_are_gone() -> None:
     """`omisync forget` needs their words; a program reads all of them."""
     found = facts(absent=[link(n, f"task {n}") for n in range(7)])

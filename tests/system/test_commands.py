@@ -1035,6 +1035,40 @@ def test_doctor_waits_as_long_as_the_server_asks(
     assert f"not asked: {told}" in ran.out
 
 
+def test_doctor_tells_each_check_as_soon_as_it_is_made(machine: Machine, omi: Omi) -> None:
+    """A server that takes its time keeps nothing back of what was seen on this machine."""
+    machine.write("- [ ] a\n")
+    omi.sandbox.slow_seconds = PATIENCE
+    omi.fail("slow")
+    process = machine.start("doctor")
+    assert process.stdout is not None
+    seen = []
+    while not seen or "key" not in seen[-1]:
+        seen.append(process.stdout.readline())
+        assert seen[-1]
+    omi.until(lambda sandbox: len(sandbox.waiting) > 0)
+    omi.release()
+    ran = ended(process)
+    assert ran.code == 0
+    assert [line.split()[1] for line in ran.out.splitlines()] == [
+        "server", "write", "clock", "last",
+    ]  # fmt: skip
+
+
+def test_doctor_says_once_what_stopped_the_last_sync(machine: Machine) -> None:
+    """And that it is mended, where it is."""
+    machine.synced("- [ ] a\n")
+    machine.write("- [ ] a\n<<<<<<< mine\n")
+    assert machine.once().code == 65
+    ran = machine.run("doctor")
+    assert ran.code == 65
+    assert ran.out.count("a merge conflict is not resolved") == 1
+    assert "last sync    stopped by what is told above (" in ran.out
+    machine.write("- [ ] a\n")
+    ran = machine.run("doctor")
+    assert "→ The file can be used now, and the next sync tries again." in ran.out
+
+
 def test_doctor_shows_what_it_saw_where_no_request_can_be_made(machine: Machine) -> None:
     """A proxy that is none is one check of many."""
     around = {"HTTPS_PROXY": "socks5://127.0.0.1:9", "OMI_API_BASE": "https://omi.invalid"}
@@ -1077,6 +1111,70 @@ def test_status_tells_what_is_not_done_yet(machine: Machine, omi: Omi) -> None:
     ran = machine.run("status")
     assert "In sync: 3 tasks when last synced; the file is not there now.\n" in ran.out
     assert machine.run("status", "--json").data["in_sync"] is False
+
+
+def test_status_tells_of_a_sync_that_was_cut_short(machine: Machine, omi: Omi) -> None:
+    """While it runs, and after Ctrl-C: what was edited is not in Omi yet; then it is."""
+    machine.synced(lines(1, 2))
+    machine.write("- [x] task 1\n- [x] task 2\n")
+    omi.sandbox.slow_seconds = PATIENCE
+    omi.sandbox.fault_next(None, "slow", method="PATCH")
+    process = machine.start("--once")
+    omi.until(lambda sandbox: len(sandbox.waiting) > 0)
+    ran = machine.run("status")
+    assert (ran.code, ran.out.splitlines()[0]) == (75, "Not in sync yet: a sync is under way.")
+    process.send_signal(signal.SIGINT)
+    assert ended(process).code == 130
+    ran = machine.run("status")
+    assert (ran.code, "the last sync was cut short" in ran.out) == (75, True)
+    assert machine.run("status", "--json").data["code"] == 75
+    omi.release()
+    assert machine.once().code == 0
+    assert machine.run("status").out.startswith("In sync: 2 tasks.\n")
+
+
+MENDED = "Stopped when last synced; {}, and the next sync tries again."
+
+
+def test_status_sees_that_what_stopped_a_sync_is_mended(machine: Machine) -> None:
+    """A file, a key or what the guard stopped: as soon as it is put right, not only by a sync."""
+    good = lines(*range(12))
+    machine.synced(good)
+
+    def headline() -> str:
+        assert machine.once().code in {65, 66, 77, 78}
+        stopped = machine.run("status").out.splitlines()[0]
+        machine.write(good)
+        machine.environ["OMI_API_KEY"] = KEY
+        mended = machine.run("status")
+        assert mended.code != 0, "it is that of the last sync"
+        assert mended.out.splitlines()[0] != stopped
+        assert machine.once().code == 0
+        return mended.out.splitlines()[0]
+
+    machine.write(good + "<<<<<<< mine\n")
+    assert headline() == MENDED.format("the file can be used now")
+    machine.todo.unlink()
+    assert headline() == MENDED.format("the file can be used now")
+    machine.write("- [ ] task 0\n")
+    assert headline() == MENDED.format("the file has changed since")
+    machine.write(lines(*range(13)))
+    machine.environ["OMI_API_KEY"] = None
+    assert headline() == MENDED.format("there is a key now")
+
+
+def test_status_does_not_take_what_may_last_for_mended(machine: Machine) -> None:
+    """A key that Omi refuses, a folder that cannot be written to, a broken line among two."""
+    machine.synced(lines(1))
+    machine.write(lines(1, 2))
+    machine.environ["OMI_API_KEY"] = OTHER_KEY
+    assert machine.once().code == 77
+    assert machine.run("status").out.startswith("Stopped: this needs you.\n")
+    machine.environ["OMI_API_KEY"] = None
+    machine.write(lines(1, 2) + "<<<<<<< mine\n")
+    assert machine.once().code == 77
+    machine.write(lines(1, 2))
+    assert machine.run("status").out.startswith("Stopped: this needs you.\n")
 
 
 @pytest.mark.parametrize("damage", ["server", "note", "intents"])
