@@ -239,14 +239,14 @@ def _repaired(
         OmisyncError: the file or the server cannot be read; nothing was repaired.
     """
     from omisync import sync
-    from omisync.daemon import threads
+    from omisync.cli import run as running
 
     with store.Store.open(path) as opened:
         if left is not None:
             _taken_over(opened, *left)
         desk = sync.Desk(config, opened, os.environ)
 
-        async def run() -> Repaired:
+        async def run(_bar: show.Progress | None) -> Repaired:
             try:
                 return await sync.repair(desk, accept_account=options.accept_account)
             except errors.RateLimited as error:
@@ -256,7 +256,7 @@ def _repaired(
             finally:
                 await desk.close()
 
-        return threads.run(run())
+        return running.shown(options, config.omi.base_url, run)
 
 
 def _left_of_damaged(path: Path) -> tuple[list[Link], dict[str, object]] | None:

@@ -15,7 +15,7 @@ from omisync import errors, libc, places, quick
 from omisync.cli.arguments import config_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
     from omisync import show
@@ -160,39 +160,49 @@ def _progress(options: Namespace) -> contextlib.AbstractContextManager[show.Prog
     return contextlib.nullcontext() if quiet else show.Progress(sys.stderr)
 
 
-def _synced(desk: Desk, options: Namespace) -> Outcome:
-    """Run the loop to its end, with progress shown."""
+def shown(
+    options: Namespace,
+    server: str,
+    work: Callable[[show.Progress | None], Coroutine[Any, Any, T]],
+) -> T:
+    """Do this work with its progress shown; as long as ``server`` does not answer it is named."""
     import asyncio
 
-    from omisync import daemon
     from omisync.daemon import threads
 
     with _progress(options) as bar:
-        if bar is not None:
-            desk.report = bar.report
 
+        async def watched() -> T:
+            if bar is not None:
+                asyncio.get_running_loop().call_later(bar.patience, bar.asking, server)
+            return await work(bar)
+
+        return threads.run(watched())
+
+
+def _synced(desk: Desk, options: Namespace) -> Outcome:
+    """Run the loop to its end, with progress shown."""
+    from omisync import daemon
+
+    async def run(bar: show.Progress | None) -> Outcome:
         def waiting(seconds: float, outcome: Outcome) -> None:
             if bar is not None and outcome.troubles:
                 bar.wait(seconds, outcome.troubles[0].message)
 
-        async def run() -> Outcome:
-            if bar is not None:
-                asyncio.get_running_loop().call_later(
-                    bar.patience, bar.asking, desk.config.omi.base_url
-                )
-            try:
-                return await daemon.once(
-                    desk,
-                    grace=desk.config.sync.removal_grace if options.grace else 0.0,
-                    allow_removals=options.allow_removals,
-                    yes=options.yes,
-                    patience=options.timeout,
-                    waiting=waiting,
-                )
-            finally:
-                await desk.close()
+        desk.report = None if bar is None else bar.report
+        try:
+            return await daemon.once(
+                desk,
+                grace=desk.config.sync.removal_grace if options.grace else 0.0,
+                allow_removals=options.allow_removals,
+                yes=options.yes,
+                patience=options.timeout,
+                waiting=waiting,
+            )
+        finally:
+            await desk.close()
 
-        return threads.run(run())
+    return shown(options, desk.config.omi.base_url, run)
 
 
 def answered_or_locked(
@@ -227,6 +237,24 @@ def answered_or_locked(
             return None
 
 
+@contextlib.contextmanager
+def _named(bar: show.Progress | None) -> Iterator[None]:
+    """Say that the daemon is asked, should it not have answered soon."""
+    if bar is None:
+        yield
+        return
+    import threading
+
+    late = threading.Timer(bar.patience, bar.asking, ["the omisync that runs"])
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
+        late.join()
+
+
 def meant(config: Config) -> dict[str, str]:
     """Return what tells a daemon which list is meant: it may have the state store of another."""
     return {"todo": str(config.todo_path), "server": config.omi.base_url}
@@ -257,7 +285,7 @@ def _asked(config: Config, options: Namespace, deadline: float) -> int | None:
     patience = max(options.timeout, 2 * control.BEAT)
     if options.allow_removals or options.yes:  # one that is frozen would do it later, unexpected
         control.check_alive(config.store_path, os.environ)
-    with _progress(options) as bar:
+    with _progress(options) as bar, _named(bar):
         told = False
         while True:
             longest = max(deadline - time.monotonic(), ANSWER)
@@ -291,7 +319,7 @@ def plan(options: Namespace) -> int:
     config = config_of(options)
     opened = store.Store.peek(config.store_path)
     with contextlib.nullcontext() if opened is None else opened:
-        document, decided, read = _previewed(config, opened)
+        document, decided, read = _previewed(config, opened, options)
         known = opened is not None and bool(opened.links())
         asks = read and sync.floods(opened, decided)
         refused = _refused(config, decided)
@@ -325,7 +353,9 @@ def _refused(config: Config, decided: Plan) -> errors.OmisyncError | None:
     return None
 
 
-def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bool]:
+def _previewed(
+    config: Config, opened: Store | None, options: Namespace
+) -> tuple[Document, Plan, bool]:
     """Return the plan, and whether it knows what Omi has.
 
     A two-way plan that cannot ask Omi is made without, and that is told.
@@ -339,12 +369,14 @@ def _previewed(config: Config, opened: Store | None) -> tuple[Document, Plan, bo
     listing: Listing | None = None
     now = time.time()
     if config.two_way:
-        from omisync.daemon import threads
-
         if opened is not None:
             sync.check_bound(opened, config)  # before another server gets to see the key
+
+        async def glance(_bar: show.Progress | None) -> Listing:
+            return await sync.glance(config, os.environ, opened, now)
+
         try:
-            listing = threads.run(sync.glance(config, os.environ, opened, now))
+            listing = shown(options, config.omi.base_url, glance)
         except errors.OtherAccount:
             raise
         except errors.OmisyncError as error:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from machine import OTHER_KEY, PATIENCE, ended, lines, started
+from running import Daemon
 
 import omisync
 from omisync import errors, file
@@ -404,19 +405,14 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(machine: Machine, omi
     assert omi.items() == {"task 1": True}
 
 
-@pytest.mark.parametrize("heard", [True, False])
-def test_at_a_terminal_a_silent_server_is_named(heard: bool, machine: Machine, omi: Omi) -> None:
-    """Who is asked shows before the answer comes, and is wiped out by it; not with -q."""
-    machine.write(lines(0))
-    omi.fail("slow")
-    omi.sandbox.slow_seconds = PATIENCE
+def at_a_terminal(machine: Machine, omi: Omi, *arguments: str, until: str) -> str:
+    """Return what a command says on a terminal, before Omi answers until this, and after."""
     ours, theirs = pty.openpty()
     around = machine.surroundings(TERM="xterm", COLUMNS="120")
-    arguments = ("--once",) if heard else ("--once", "-q")
     with started(arguments, machine.home, around, stderr=theirs) as process:
         os.close(theirs)
         said = b""
-        while heard and omi.sandbox.url.encode() not in said:
+        while until.encode() not in said:
             said += os.read(ours, 10_000)
         omi.until(lambda sandbox: len(sandbox.waiting) > 0)
         omi.release()
@@ -425,8 +421,33 @@ def test_at_a_terminal_a_silent_server_is_named(heard: bool, machine: Machine, o
         while more := os.read(ours, 10_000):
             said += more
     os.close(ours)
-    assert (b"waiting for an answer from" in said) == heard
-    assert said.endswith(b"\x1b[2K") if heard else said == b""
+    return said.decode()
+
+
+@pytest.mark.parametrize("command", ["--once", "--dry-run", "repair"])
+def test_at_a_terminal_a_silent_server_is_named(command: str, machine: Machine, omi: Omi) -> None:
+    """Who is asked shows before the answer comes, and is wiped out by it; not with -q."""
+    machine.configure(sync='direction = "two-way"\n')
+    machine.write(lines(0))
+    omi.sandbox.slow_seconds = PATIENCE
+    omi.fail("slow")
+    asked = f"waiting for an answer from {omi.sandbox.url}"
+    assert at_a_terminal(machine, omi, command, until=asked).endswith("\x1b[2K")
+    omi.fail("slow")
+    assert at_a_terminal(machine, omi, command, "-q", until="") == ""
+
+
+def test_at_a_terminal_a_silent_daemon_is_named(machine: Machine, omi: Omi) -> None:
+    """It may be at work, or wait for the server; and it wipes that out, too."""
+    machine.write(lines(0))
+    with Daemon(machine) as daemon:
+        daemon.until(r"cycle\.done .*code=0")
+        omi.sandbox.slow_seconds = PATIENCE
+        omi.fail("slow")
+        machine.write(lines(0, 1))
+        said = at_a_terminal(machine, omi, "--once", until="answer from the omisync that runs")
+        assert said.endswith("\x1b[2K")
+        assert daemon.end().code == 0
 
 
 @pytest.mark.parametrize("fault", ["5xx_before", "5xx_after", "reset_after", "hang_after"])
