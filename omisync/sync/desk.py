@@ -17,7 +17,7 @@ from omisync import errors, places
 from omisync.core.merge import Encoding
 from omisync.core.model import Gate, Link, Tombstone
 from omisync.core.plan import Plan, Policy
-from omisync.errors import OmisyncError, OutcomeUnknown, RateLimited
+from omisync.errors import OmisyncError, OutcomeUnknown, RateLimited, ServerTrouble
 from omisync.store import Event, notes
 from omisync.sync import formats
 
@@ -320,6 +320,11 @@ class Run:
         """Return whether time is up, and nothing succeeded for as long as a request may take."""
         now = time.monotonic()
         return now >= self.desk.deadline and now - self.went_on >= self.desk.timeout
+
+    def is_over(self) -> bool:
+        """Return whether time is up, and the server failed: nothing more is begun then."""
+        failed = any(isinstance(one, ServerTrouble | OutcomeUnknown) for one in self.troubles)
+        return failed and time.monotonic() >= self.desk.deadline
 
     def finished(self, links: int = 1) -> None:
         """Note that so many tasks of the plan need nothing more."""

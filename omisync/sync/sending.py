@@ -112,6 +112,9 @@ async def _work(run: Run, queue: deque[Unit]) -> None:
     if run.desk.hurry:
         run.halt = run.again = True
         return
+    if run.is_over():
+        run.halt = True
+        return
     if run.shut("write"):
         run.halt = True
         run.wait_for("write")

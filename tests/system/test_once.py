@@ -405,6 +405,18 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(machine: Machine, omi
     assert omi.items() == {"task 1": True}
 
 
+def test_nothing_is_begun_once_time_is_up(machine: Machine, omi: Omi) -> None:
+    """A look that got no answer in the time there is is not followed by a write."""
+    machine.synced(lines(1))
+    machine.write("- [x] task 1\n- [ ] new\n")
+    omi.sandbox.fault_next("5xx_before", method="GET")
+    ran = machine.once("--timeout", "0")
+    assert (ran.code, omi.sent()) == (75, [("GET", 503)])
+    assert "2 changes wait" in ran.out
+    assert machine.once().code == 0
+    assert omi.items() == {"task 1": True, "new": False}
+
+
 def at_a_terminal(machine: Machine, omi: Omi, *arguments: str, until: str) -> str:
     """Return what a command says on a terminal, before Omi answers until this, and after."""
     ours, theirs = pty.openpty()
