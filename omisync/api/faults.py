@@ -357,7 +357,8 @@ def unusable(request: Request, reply: Reply, *, made: bool = False) -> OmisyncEr
         )
     if request.method == "POST":
         return errors.OutcomeUnknown(message, "unlisted" if made else "dropped")
-    return errors.ServerTrouble(message)
+    advice = "open a page in a browser here: a network may ask for a login; else check omi.base_url"
+    return errors.ServerTrouble(message, advice if reply.is_page else "")
 
 
 def no_reply(

@@ -226,9 +226,11 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--accept-account", action="store_true", help="the key or server is a new account's"
     )
     retry = add("retry", "care", "let parked tasks be tried again")
-    retry.add_argument("text", nargs="?", default="", help="only tasks with this in their text")
+    retry.add_argument(
+        "text", nargs="?", default="", metavar="TEXT", help="only tasks with this in their text"
+    )
     forget = add("forget", "care", "give up the removal of a task that Omi refuses", FORGET)
-    forget.add_argument("text", help="a part of the task's text")
+    forget.add_argument("text", metavar="TEXT", help="a part of the task's text")
     add("undo", "care", "take back what omisync last wrote into the file, and sync", UNDO)
     restore = add("restore", "care", "put back what a clash cost, and sync", RESTORE)
     restore.add_argument("text", type=_count, metavar="NUMBER", help="as in `log --clashes`")

@@ -36,6 +36,7 @@ NOTHING_DONE: dict[str, object] = {
     "retry_at": None,
     "troubles": [],
     "parked_tasks": [],
+    "absent_tasks": [],
     "failed_tasks": [],
     "remarks": [],
     "notices": [],

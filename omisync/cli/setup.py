@@ -34,7 +34,7 @@ def init(options: Namespace) -> int:
     if os.path.lexists(config_file):
         raise UsageError(
             f"There is a config at {config_file} already",
-            f"If only the key is missing, {_key_advice(config_file, key_file)}."
+            f"For a first or another key, {_key_advice(config_file, key_file)}."
             " For another list: omisync -c PATH init FILE.",
         )
     kept = os.access(key_file, os.F_OK)
@@ -159,6 +159,10 @@ def _tell(config_file: Path, key_file: Path | None, todo: Path, found: str | Non
         say(f"Wrote {key_file} (only you can read it)\n")
     elif found is not None:
         say(f"No key was stored: there is one in {found}.\n")
+        lent = [name for name in ("OMI_API_KEY", "OMI_API_BASE") if os.environ.get(name)]
+        if lent:
+            has = "is set in this shell only" if len(lent) == 1 else "are set in this shell only"
+            say(f"{' and '.join(lent)} {has}; another one, or a service, lacks it.\n")
     else:
         kept = config_file.with_name(KEY_NAME)
         say(f"The key in {kept} is kept; to have another, write it into that file.\n")

@@ -31,7 +31,7 @@ DONE = {
     "line.changed": "edited in the file",
     "line.removed": "taken out of the file",
     "twin.removed": "made twice and deleted once",
-    "clash.decided": "with two new values (`omisync log --clashes`)",
+    "clash.decided": "changed on both sides (`omisync log --clashes`)",
 }
 """What was settled, in the words and the order of the last line; parked tasks are told apart."""
 
@@ -68,6 +68,7 @@ def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to e
     _write_parked(paper, result, todo_path, whole=verbose > 0)
     if quiet:
         return
+    _write_held(paper, result)
     for remark in result.remarks:
         paper.say(Piece(remark), quotes=True)
     if verbose > 0:
@@ -160,6 +161,19 @@ def _write_failed(paper: Paper, result: Outcome, todo_path: Path) -> None:
     _write_more(paper, len(result.failed) - FEW, "such task", "`omisync --dry-run`")
 
 
+def _write_held(paper: Paper, result: Outcome) -> None:
+    """Name the removed lines that may come back, and until when."""
+    held = result.plan.waiting if result.plan is not None else ()
+    if not held or result.plan is None or result.plan.grace_ends is None:
+        return
+    texts = [link.seen.quoted for link in held[:FEW]]
+    more = f" and {len(held) - FEW} more" if len(held) > FEW else ""
+    wait, it = ("waits", "it") if len(held) == 1 else ("wait", "they")
+    until = words.clock_time(result.plan.grace_ends)
+    said = f"{words.count(len(held), 'removed line')} {wait} until {until}, should {it} come back: "
+    paper.say(Piece(f"{said}{', '.join(texts)}{more}"), quotes=True)
+
+
 def _write_more(paper: Paper, number: int, noun: str, command: str) -> None:
     if number > 0:
         said = f"… and {words.count(number, f'more {noun}')}; {command} shows all"
@@ -193,6 +207,7 @@ def outcome_data(result: Outcome) -> dict[str, object]:
         "look_at": words.instant(result.look_at),
         "troubles": [error_data(trouble) for trouble in result.troubles],
         "parked_tasks": [parked_data(link, lines.get(link.key)) for link in parked],
+        "absent_tasks": [link.seen.text for link in result.plan.waiting] if result.plan else [],
         "failed_tasks": [
             {"key": link.key, "text": link.seen.text, "line": lines.get(link.key)}
             for link in result.failed

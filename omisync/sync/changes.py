@@ -36,7 +36,7 @@ from omisync.sync.parked import is_poison, park
 
 if TYPE_CHECKING:
     from omisync.core.merge import Encoding
-    from omisync.core.model import RemoteItem
+    from omisync.core.model import Fields, RemoteItem
     from omisync.core.plan import DropTwin, Probe, RemoveRemote, Revive
     from omisync.sync.desk import Run
 
@@ -74,7 +74,8 @@ async def change(
         raise
     else:
         changed = _changed(run, link, op.patch, item)
-        said = _described(op.patch if news is None else news, stays=changed.clear_due)
+        patch = op.patch if news is None else news
+        said = _described(patch, _base(link).remote, stays=changed.clear_due)
         run.settle(event, changed, detail=said)
         run.succeeded()
 
@@ -182,8 +183,8 @@ def _changed(run: Run, link: Link, patch: Patch, item: RemoteItem) -> Link:
     )
 
 
-def _described(patch: Patch, *, stays: bool) -> str:
-    """Return what a patch does, in a few words: ``reworded, ticked, due date set``.
+def _described(patch: Patch, before: Fields, *, stays: bool) -> str:
+    """Return what a patch does to an item, in a few words: ``reworded, ticked, due date set``.
 
     ``stays`` tells that the server did not clear the date.
     """
@@ -193,7 +194,7 @@ def _described(patch: Patch, *, stays: bool) -> str:
     if patch.completed is not None:
         words.append("ticked" if patch.completed else "reopened")
     if patch.due_at is not None:
-        words.append("due date set")
+        words.append("due date set" if before.due_at is None else "due date changed")
     if patch.clear_due:
         words.append(DATE_STAYS if stays else "due date cleared")
     return ", ".join(words)

@@ -14,8 +14,6 @@ from omisync.sync import reading
 from omisync.sync.desk import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from omisync.core.model import Document, Link, Notice
     from omisync.core.plan import Plan
     from omisync.errors import OmisyncError
@@ -59,7 +57,7 @@ def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcom
         plan=decided,
         counts=+run.counts,
         troubles=tuple(run.troubles),
-        remarks=(*run.remarks, *_held(decided)),
+        remarks=tuple(run.remarks),
         notices=notices(document, decided),
         parked=tuple(parked.values()),
         failed=tuple(run.failed),
@@ -70,14 +68,6 @@ def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcom
         again=run.again and (run.desk.hurry or not run.halt),
         progress=bool(+run.counts),
     )
-
-
-def _held(decided: Plan | None) -> Iterator[str]:
-    """Yield what is to be said of lines that are gone and may come back."""
-    count = len(decided.waiting) if decided is not None else 0
-    if count:
-        lines = "1 removed line waits" if count == 1 else f"{count} removed lines wait"
-        yield f"{lines} for sync.removal_grace to pass, and may come back until then."
 
 
 def notices(document: Document | None, decided: Plan | None) -> tuple[Notice, ...]:

@@ -21,7 +21,7 @@ from omisync.errors import FileChanged, FileUnusable, OmisyncError, Strained
 from omisync.store import Event, Writing, notes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from omisync.core.model import Document, Link, Notice, Task
@@ -327,7 +327,8 @@ def _described(op: ChangeLocal) -> str:
     if before.completed != after.completed:
         words.append("ticked" if after.completed else "reopened")
     if before.due != after.due:
-        words.append("due date cleared" if after.due is None else "due date set")
+        date = "set" if before.due is None else "changed"
+        words.append("due date cleared" if after.due is None else f"due date {date}")
     return f"{op.why}: {', '.join(words)}" if words else op.why
 
 
@@ -407,11 +408,20 @@ def settle_undo(desk: Desk, made: Writing) -> None:
         store.drop_links(made.gone)
         store.put_note(notes.Written(tuple(write for write in writes if write not in undone)))
         store.put_fact("writing", None)
-        store.record(Event(now, "file.restored", detail=made.undoes))
+        store.record(*_undone(now, made, brought))
         for write in undone:
             if write.clash is not None:
                 store.mark_restored(write.clash, None)
     file.drop_copy(copies_folder(desk.config.store_path) / made.undoes)
+
+
+def _undone(now: float, made: Writing, brought: Sequence[Link]) -> Iterator[Event]:
+    """Yield an event for each line that is as it was, or gone again; one where there is none."""
+    for links, detail in ((made.links, "as it was before"), (brought, "the line is gone again")):
+        for link in links:
+            yield Event(now, "file.restored", link.seen.text, link.key, link.remote_id, detail)
+    if not (made.links or brought):
+        yield Event(now, "file.restored", detail=made.undoes)
 
 
 def _writes(store: Store) -> tuple[notes.Write, ...]:

@@ -125,8 +125,9 @@ def retry(store: Store, text: str, now: float) -> list[str]:
 
 
 def _says(link: Link, text: str) -> bool:
-    """Return whether this is in a task's text, as it is shown and typed: line ends are spaces."""
-    return match.normalised(text) in match.normalised(link.seen.text)
+    """Return whether this is in a task's text as it is shown and typed, in whichever case."""
+    said, typed = (match.normalised(one).casefold() for one in (link.seen.text, text))
+    return typed in said
 
 
 def forget(store: Store, text: str, now: float) -> list[str]:
@@ -142,8 +143,9 @@ def forget(store: Store, text: str, now: float) -> list[str]:
     links = [link for link in store.links() if link.is_absent and _says(link, text)]
     if not links:
         raise UsageError(
-            f"No parked removal fits “{text}”",
-            "`omisync status` lists them. A task that still has its line: remove the line first.",
+            f"No removal that is parked or waits fits “{text}”",
+            "`omisync status` lists them, if there are any. A task that still has its line: remove"
+            " the line first.",
         )
     kept = [link for link in links if link.remote_id is not None and link.base is not None]
     with store.transaction():

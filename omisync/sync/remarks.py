@@ -40,8 +40,8 @@ def strays(run: Run, decided: Plan) -> Iterator[str]:
     # Many are somebody's own numbers, in TOML say.
     for entry in decided.strays if len(decided.strays) <= FEW else ():
         yield (
-            f"{path}:{entry.line}: {entry.explicit_id} is not the item of this line, which keeps"
-            " its own; only a new line can be tied by hand"
+            f"{path}:{entry.line}: the id {entry.explicit_id} is not that of this line, which keeps"
+            " its own item; only a new line can be tied by hand"
         )
     created = [
         op
@@ -52,8 +52,9 @@ def strays(run: Run, decided: Plan) -> Iterator[str]:
     for op in created:
         if op.link.key in run.written:
             holder = holders.get(op.entry.explicit_id)
-            whose = "no item of Omi's list" if holder is None else f"the item of {holder}"
-            yield f"{path}:{op.entry.line}: {op.entry.explicit_id} is {whose}; this is a new task"
+            whose = "no item of Omi's list" if holder is None else holder
+            said = f"the id {op.entry.explicit_id} is that of {whose}"
+            yield f"{path}:{op.entry.line}: {said}; this is a new task"
 
 
 def _mute(items: int) -> str:

@@ -289,6 +289,7 @@ async def test_an_edit_that_gets_through_leaves_no_trace_of_its_troubles(settled
     [
         ("[ ] a b", "[x] a c", "reworded, ticked"),
         ("[x] a", "[ ] a due:2026-12-24", "reopened, due date set"),
+        ("[ ] a due:2026-12-24", "[ ] a due:2026-12-25", "due date changed"),
         ("[ ] a due:2026-12-24", "[ ] a", "due date cleared"),
     ],
 )

@@ -242,6 +242,7 @@ async def test_lines_that_are_gone_tell_it_too(
     [
         ("[ ] a", {"description": "b", "completed": True}, "reworded, ticked"),
         ("[x] a", {"completed": False, "due_at": DUE}, "reopened, due date set"),
+        ("[ ] a due:2026-04-30", {"due_at": DUE}, "due date changed"),
         ("[ ] a due:2026-05-01", {"due_at": None}, "due date cleared"),
     ],
 )

@@ -103,7 +103,7 @@ async def test_a_text_is_named_as_it_is_shown_and_typed(person: Person, written:
     assert (await person.cycle()).code == errors.PARKED
     typed = " ".join(unicodedata.normalize("NFC", written).replace("\ufe0f", "").split())
     async with person.desk() as desk:
-        assert sync.retry(desk.store, typed, 5.0) == [written]
+        assert sync.retry(desk.store, typed.upper(), 5.0) == [written]
         assert sync.forget(desk.store, typed, 5.0) == [written]
 
 
@@ -121,9 +121,10 @@ async def test_a_removal_is_given_up_when_asked_for(parked: Person) -> None:
         assert stones == {row.remote_id: False}  # the guard counts it with no later removal
         with pytest.raises(errors.UsageError) as none:
             sync.forget(desk.store, "cat", 5.0)
-        assert none.value.message == "No parked removal fits “cat”"
+        assert none.value.message == "No removal that is parked or waits fits “cat”"
         assert none.value.advice == (
-            "`omisync status` lists them. A task that still has its line: remove the line first."
+            "`omisync status` lists them, if there are any. A task that still has its line: remove"
+            " the line first."
         )
     assert (await parked.cycle()).code == errors.PARKED
     assert parked.omi() == {

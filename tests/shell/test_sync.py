@@ -319,10 +319,10 @@ async def test_an_id_that_is_nobodys_is_told(person: Person) -> None:
     person.write(f"- [ ] report omi:{item.id}x\n- [ ] one omi:{item.id}\n- [ ] two omi:{item.id}\n")
     outcome = await person.cycle()
     assert outcome.remarks == tuple(
-        f"{person.todo}:{line}: {named} is {whose}; this is a new task"
+        f"{person.todo}:{line}: the id {named} is that of {whose}; this is a new task"
         for line, named, whose in (
             (1, f"{item.id}x", "no item of Omi's list"),
-            (3, item.id, "the item of “one”"),
+            (3, item.id, "“one”"),
         )
     )
     assert (await person.settle()).remarks == ()
@@ -371,7 +371,7 @@ async def test_a_line_that_has_an_item_cannot_be_tied_to_another(
     outcome = await person.cycle()
     (told,) = outcome.remarks
     assert told == (
-        f"{person.todo}:2: {item.id} is not the item of this line, which keeps its own;"
+        f"{person.todo}:2: the id {item.id} is not that of this line, which keeps its own item;"
         " only a new line can be tied by hand"
     )
     assert sorted(person.omi()) == ["one", "other", "two"]

@@ -180,8 +180,8 @@ async def test_each_write_is_undone_by_itself(both: Person) -> None:
     async with both.desk() as desk:
         assert "is as it was before" in sync.undo(desk)
         event = desk.store.history(1)[-1]
-        assert event.event == "file.restored"
-        assert event.detail.endswith("-todo.md")
+        assert (event.event, event.text) == ("file.restored", "two")
+        assert event.detail == "the line is gone again"
         assert desk.store.fact("settled") is None
         (stone,) = desk.store.tombstones(both.clock.now)
         assert (stone.task.text, stone.how, stone.counted) == ("two", "keep", False)

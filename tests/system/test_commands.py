@@ -163,8 +163,9 @@ def test_init_never_overwrites(fresh: Machine) -> None:
     assert ran.code == 2
     assert "already" in ran.err
     assert "-c PATH" in ran.err
-    assert "missing, put it into ~/.config/omisync/omi-api-key and chmod 600" in " ".join(
-        ran.err.replace(str(fresh.home), "~").split()
+    assert (
+        "For a first or another key, put it into ~/.config/omisync/omi-api-key and chmod 600"
+        in " ".join(ran.err.replace(str(fresh.home), "~").split())
     )
     assert tree(fresh.home) == before
     fresh.config_file.write_text("[todo]\n")
@@ -843,7 +844,7 @@ NONSENSE = {
     "sandbox --port http": "no port",
     "log -n none": "no number",
     "log -n 0": "no number",
-    "forget": "text",
+    "forget": "TEXT",
     "--onc": "--onc",
     "--config": "expected one argument",
     "once": "once",

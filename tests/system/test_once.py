@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import sqlite3
@@ -327,7 +328,8 @@ def test_a_removal_that_waits_is_looked_at(machine: Machine, omi: Omi) -> None:
     machine.write(lines(1, 2))
     ran = machine.once("--grace")
     assert (ran.code, omi.sent()) == (0, [])
-    assert "1 removed line waits for sync.removal_grace to pass" in ran.said
+    assert re.search(r"1 removed line waits until .*, should it come back: “task 3”\n", ran.err)
+    assert machine.once("--grace", "--json").data["absent_tasks"] == ["task 3"]
     assert reread(machine)
     assert omi.items() == {"task 1": False, "task 2": False, "task 3": True}
 
