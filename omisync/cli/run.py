@@ -315,7 +315,7 @@ def _asked(config: Config, options: Namespace, deadline: float) -> int | None:
 
 def plan(options: Namespace) -> int:
     """Print what the next sync would do; change nothing, and ask Omi for a two-way plan alone."""
-    from omisync import show, store, sync
+    from omisync import file, show, store, sync
 
     config = config_of(options)
     opened = store.Store.peek(config.store_path)
@@ -323,6 +323,8 @@ def plan(options: Namespace) -> int:
         document, decided, read = _previewed(config, opened, options)
         known = opened is not None and bool(opened.links())
         asks = read and sync.floods(opened, decided)
+        digest = file.digest(document.source)
+        noted = sync.is_refused(opened, config, digest, decided)
         refused = _refused(config, decided)
     if options.json:
         data = show.plan_data(document, decided, config.todo_path, links_exist=known, asks=asks)
@@ -333,7 +335,13 @@ def plan(options: Namespace) -> int:
     else:
         met = known or read  # with Omi's list at hand a create is no link
         show.plan(
-            document, decided, config.todo_path, links_exist=met, asks=asks, stream=sys.stdout
+            document,
+            decided,
+            config.todo_path,
+            links_exist=met,
+            asks=asks,
+            noted=noted,
+            stream=sys.stdout,
         )
         if refused is not None:
             show.error(refused, sys.stderr)

@@ -63,13 +63,14 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
     links_exist: bool,
     stream: TextIO,
     asks: bool = False,
+    noted: bool = False,
     terminal: bool | None = None,
 ) -> None:
     """Write what the next cycle would do, one line for each op.
 
     ``links_exist`` tells whether anything was ever synced, or Omi's list was read: else a
     create may turn out to be a link with an equal item. ``asks`` tells that a
-    person has to agree first.
+    person has to agree first, ``noted`` that a sync has refused this before.
     """
     paper = Paper(stream, terminal)
     todo = steps(decided)
@@ -85,8 +86,16 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
     paper.say(Piece(_sentence(decided, todo, may_link=may_link), "bold"))
     _write_remarks(paper, decided, may_link=may_link)
     if decided.removal.drastic:
-        _write_guard(paper, decided.removal, todo_path)
-    _write_inward_guards(paper, decided, todo_path, asks=asks)
+        _write_guard(paper, decided.removal, todo_path, noted=noted)
+    if decided.departure.drastic:
+        _write_departure(paper, decided.departure, todo_path, noted=noted)
+    if asks:
+        number = words.count(decided.arrivals, "task")
+        paper.say(
+            Piece("A first sync asks before it does this: ", "yellow"),
+            Piece(f"{number} of Omi would be written into {todo_path}."),
+        )
+        paper.say(Piece(f"→ `{AGREE}` brings them in."))
     write_notices(paper, words.alike(document.notices), todo_path)
 
 
@@ -233,38 +242,35 @@ def _archived(decided: Plan) -> int:
     return sum(stone.how != TWIN for stone in decided.buried)
 
 
-def _write_guard(paper: Paper, removal: Removal, todo_path: Path) -> None:
+def _write_guard(paper: Paper, removal: Removal, todo_path: Path, *, noted: bool) -> None:
     paper.say(
         Piece("The removal guard stops this: ", "red"),
         Piece(f"{todo_path} lost {removal.share}"),
         Piece(f"{removal.lately}; nothing would be sent."),
     )
     paper.say(
-        Piece("→ If the file is wrong, bring it back and all is well. If you meant it, run"),
-        Piece(f" `omisync --once`, which notes what it refuses, then `{ALLOW}`."),
+        Piece("→ If the file is wrong, bring it back and all is well. If you meant it, run "),
+        Piece(_allowing(noted=noted)),
     )
 
 
-def _write_inward_guards(paper: Paper, decided: Plan, todo_path: Path, *, asks: bool) -> None:
+def _write_departure(paper: Paper, gone: Removal, todo_path: Path, *, noted: bool) -> None:
     """Write why a two-way plan would be refused."""
-    gone = decided.departure
-    if gone.drastic:
-        paper.say(
-            Piece("The removal guard stops this: ", "red"),
-            Piece(f"Omi lacks {gone.count} of {gone.remaining} open tasks of {todo_path}"),
-            Piece(f"{gone.lately}; nothing would be changed."),
-        )
-        paper.say(
-            Piece("→ If you deleted them, run `omisync --once`, which notes what it refuses,"),
-            Piece(f" then `{ALLOW}`."),
-        )
-    if asks:
-        number = words.count(decided.arrivals, "task")
-        paper.say(
-            Piece("A first sync asks before it does this: ", "yellow"),
-            Piece(f"{number} of Omi would be written into {todo_path}."),
-        )
-        paper.say(Piece(f"→ `{AGREE}` brings them in."))
+    paper.say(
+        Piece("The removal guard stops this: ", "red"),
+        Piece(f"Omi lacks {gone.count} of {gone.remaining} open tasks of {todo_path}"),
+        Piece(f"{gone.lately}; nothing would be changed."),
+    )
+    paper.say(Piece(f"→ If you deleted them, run {_allowing(noted=noted)}"))
+
+
+def _allowing(*, noted: bool) -> str:
+    """Return how to allow what the guard stops: only what a sync has refused can be."""
+    return (
+        f"`{ALLOW}`."
+        if noted
+        else f"`omisync --once`, which notes what it refuses, then `{ALLOW}`."
+    )
 
 
 def plan_data(

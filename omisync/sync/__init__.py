@@ -27,7 +27,7 @@ from omisync.sync.cycle import cycle
 from omisync.sync.desk import Desk, Outcome
 from omisync.sync.ending import failed_after, note_next_try
 from omisync.sync.formats import parsed
-from omisync.sync.guards import floods
+from omisync.sync.guards import floods, is_refused
 from omisync.sync.owner import check_bound
 from omisync.sync.parked import forget, retry
 from omisync.sync.preview import preview
@@ -46,6 +46,7 @@ __all__ = [
     "floods",
     "forget",
     "glance",
+    "is_refused",
     "note_next_try",
     "parsed",
     "preview",

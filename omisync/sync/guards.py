@@ -10,6 +10,7 @@ from omisync.store.notes import Allowance, AllowedDeparture, Refusal, RefusedDep
 from omisync.sync.desk import HOUR
 
 if TYPE_CHECKING:
+    from omisync.config import Config
     from omisync.core.plan import Plan, Removal
     from omisync.file import Snapshot
     from omisync.store import Store
@@ -26,7 +27,7 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
         GuardStopped: nothing of it is done.
     """
     removal = decided.removal
-    version = _version(run, snapshot)
+    version = _version(run.desk.config, snapshot.digest)
     refusal = Refusal(version, removal.count, removal.remaining)
     former = run.store.note(Refusal)
     if removal.drastic and allow and former == refusal:
@@ -55,10 +56,22 @@ def removals(run: Run, decided: Plan, snapshot: Snapshot, *, allow: bool) -> Non
     )
 
 
-def _version(run: Run, snapshot: Snapshot) -> str:
+def is_refused(store: Store | None, config: Config, digest: str, decided: Plan) -> bool:
+    """Return whether what the guards stop of this plan was refused before: it can be allowed."""
+    if store is None:
+        return False
+    removal, departure = decided.removal, decided.departure
+    if removal.drastic:
+        refusal = Refusal(_version(config, digest), removal.count, removal.remaining)
+        return store.note(Refusal) == refusal
+    refused = RefusedDeparture(departure.count, departure.total)
+    return departure.drastic and store.note(RefusedDeparture) == refused
+
+
+def _version(config: Config, digest: str) -> str:
     """Return what stands for the file, and for a removal that cannot be taken back."""
-    deletes = run.desk.config.sync.on_removal == "delete"
-    return f"{snapshot.digest} delete" if deletes else snapshot.digest
+    deletes = config.sync.on_removal == "delete"
+    return f"{digest} delete" if deletes else digest
 
 
 def _still_allowed(store: Store, removal: Removal, version: str) -> bool:

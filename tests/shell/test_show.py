@@ -772,16 +772,16 @@ def test_status_of_a_long_failure() -> None:
 def test_removed_lines_that_wait_are_named() -> None:
     """The first of them, and until when they may come back."""
     gone = [link(n, f"gone {n}") for n in range(2, 7)]
-    for count, said in ((1, "1 removed line waits until "), (5, "5 removed lines wait until ")):
-        plan = decided([entry("a", 1)], [link(1, "a"), *gone[:count]], grace=30.0)
+    for number, said in ((1, "1 removed line waits until "), (5, "5 removed lines wait until ")):
+        plan = decided([entry("a", 1)], [link(1, "a"), *gone[:number]], grace=30.0)
         err = io.StringIO()
         result = Outcome(0, plan=plan, tasks=1)
         show.outcome(result, TODO, verbose=0, stream=io.StringIO(), err=err, terminal=False)
         assert err.getvalue().startswith(said)
-        named = "it come back: “gone 2”\n" if count == 1 else "“gone 4” and 2 more\n"
+        named = "it come back: “gone 2”\n" if number == 1 else "“gone 4” and 2 more\n"
         assert err.getvalue().endswith(named)
         data = show.outcome_data(result)
-        assert data["absent_tasks"] == [one.seen.text for one in gone[:count]]
+        assert data["absent_tasks"] == [one.seen.text for one in gone[:number]]
 
 
 def test_status_tells_how_it_stands_with_what_was_begun() -> None:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from machine import lines
 
+from omisync.store import Store
+from omisync.store.notes import RefusedDeparture
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -105,6 +108,30 @@ def test_a_spoilt_file(what: str, machine: Machine, omi: Omi) -> None:
     assert omi.items() == {f"task {n}": False for n in range(1, 11)}
     status = machine.run("status", "--json")
     assert (status.code, status.data["guard"], status.data["failing_since"]) == (0, None, None)
+
+
+@pytest.mark.parametrize("side", ["file", "Omi"])
+def test_a_plan_says_how_to_allow_what_it_may(side: str, machine: Machine, omi: Omi) -> None:
+    """What no sync has refused cannot be allowed yet; then one command is enough, as it says."""
+    machine.configure(sync='direction = "two-way"\non_remote_removal = "remove"\n')
+    machine.synced(TEN)
+    if side == "file":
+        machine.write(TEN[: len(TEN) // 5])
+    else:
+        for name in [*omi.sandbox.items][:8]:
+            del omi.sandbox.items[name]
+        while machine.once().code == 0:  # each is asked for before it counts as gone
+            pass
+        with Store.open(machine.store) as store, store.transaction():
+            store.drop_note(RefusedDeparture)  # as if it were another than what is lacking now
+    told = machine.run("--dry-run")
+    assert told.code == 65
+    assert "run `omisync --once`, which notes what it refuses, then `omisync --once" in told.out
+    assert machine.once().code == 65
+    told = machine.run("--dry-run")
+    assert "run `omisync --once --allow-removals`.\n" in told.out
+    assert "which notes" not in told.out
+    assert machine.once("--allow-removals").code == 0
 
 
 def test_a_file_that_was_spoilt_in_two_ways(machine: Machine) -> None:
