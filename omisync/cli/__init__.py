@@ -123,6 +123,7 @@ def _run(argv: Sequence[str] | None) -> int:
     gc.set_threshold(50_000, 20, 100)
     # Nobody's plugins have a say here, and looking for them is a tenth of the start.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    os.umask(os.umask(0o077) & ~0o700)  # what is made here its owner can use
     options = parsed(argv)
     options.own_process = argv is None
     if options.once:

@@ -74,10 +74,11 @@ def nobody(tmp_path: Path) -> Iterator[Path]:
 # The key.
 
 
-def test_a_key_is_nobody_elses_whatever_the_umask(machine: Machine) -> None:
-    """With umask 000 key file, state and all beside and above it are the owner's alone."""
+@pytest.mark.parametrize("umask", [0, 0o277, 0o777])
+def test_a_key_is_nobody_elses_whatever_the_umask(machine: Machine, umask: int) -> None:
+    """Key file, state and all beside and above it are the owner's alone, who can use them."""
     machine.config_file.unlink()
-    former = os.umask(0)
+    former = os.umask(umask)
     try:
         assert machine.run("init", str(machine.todo), typed=KEY, OMI_API_KEY=None).code == 0
         machine.configure(omi=f'api_key_file = "{machine.config_file.with_name("omi-api-key")}"\n')
@@ -97,7 +98,7 @@ def test_a_key_is_nobody_elses_whatever_the_umask(machine: Machine) -> None:
     finally:
         os.umask(former)
     assert len(modes) >= 7
-    assert {path.name: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+    assert {path.name: oct(mode) for path, mode in modes.items() if mode & 0o677 != 0o600} == {}
 
 
 class Echo(BaseHTTPRequestHandler):
