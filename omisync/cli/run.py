@@ -408,10 +408,11 @@ def daemon(options: Namespace) -> int:
         os.environ.pop(libc.HEAP, None)  # not for the programs that the daemon starts
     elif options.own_process:
         libc.take_its_heap(os.environ)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     from omisync.daemon import threads
     from omisync.daemon.serve import serve
 
+    # What loads a module would swallow it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     level = "debug" if options.verbose else "warning" if options.quiet else None
     if options.json:
         raise errors.UsageError(
