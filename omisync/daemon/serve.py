@@ -287,6 +287,8 @@ class Daemon:
         (self.log.info if outcome.progress or news else self.log.debug)("cycle.done", **fields)
         for error in outcome.troubles if news else ():
             then = {"next": show.commands(error.advice)} if error.advice else {}
+            if isinstance(error, RateLimited) and outcome.retry_at is not None:
+                then["until"] = show.clock_time(outcome.retry_at)
             self.log.warning("cycle.trouble", what=error.message, **then)
         for what in (*outcome.remarks, *(notice.message for notice in outcome.notices)):
             self.log.debug("cycle.remark", what=what)  # it has the task's text
@@ -307,8 +309,9 @@ class Daemon:
         status = show.headline(outcome)
         if outcome.code == errors.NO_FILE:
             status = self._no_file()
-        elif outcome.troubles and outcome.code not in errors.WELL:
-            status += f" {outcome.troubles[0].message}"
+        elif outcome.code not in errors.WELL:
+            troubles = (t.message for t in outcome.troubles if not isinstance(t, RateLimited))
+            status = " ".join([status, next(troubles, "")]).strip()
         supervisor.tell(self.desk.environ, STATUS=status)
         self.refused, self.refused_at = outcome.code in CURABLE, time.monotonic()
         was_cut = outcome.again and not (outcome.troubles or outcome.progress)
