@@ -30,6 +30,11 @@ T = TypeVar("T")
 
 PENDING = "Nothing is lost: run `omisync --once` again later, or let `omisync` keep trying.\n"
 
+DECLINED = (
+    'Nothing was written. With sync.import_since or import_items = "linked" in the config fewer of'
+    " them come in, or none."
+)
+
 NOTHING_DONE: dict[str, object] = {
     "waiting": 0,
     "done": {},
@@ -75,7 +80,11 @@ def once(options: Namespace) -> int:
         desk = sync.Desk(config, opened, os.environ, quick.setting(config.source, os.environ))
         desk.timeout = min(desk.timeout, max(options.timeout, ANSWER))
         outcome = _synced(desk, options)
-        if not options.json and _agreed(outcome, config.todo_path):
+        agreed = None if options.json else _agreed(outcome, config.todo_path)
+        if agreed is False:
+            print(DECLINED)  # noqa: T201 - the answer to an answer
+            return outcome.code
+        if agreed:
             outcome = _synced(desk, Namespace(**{**vars(options), "yes": True}))
         if outcome.code in errors.WELL:
             try:
@@ -117,11 +126,11 @@ def _opened(config: Config) -> Store:
         raise
 
 
-def _agreed(outcome: Outcome, todo_path: Path) -> bool:
-    """Show a first two-way plan that would flood the file, and ask; False without a terminal."""
+def _agreed(outcome: Outcome, todo_path: Path) -> bool | None:
+    """Show a first two-way plan that would flood the file, and ask; None where nobody is asked."""
     floods = [one for one in outcome.troubles if isinstance(one, errors.ImportStopped)]
     if not floods or outcome.plan is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return False
+        return None
     from omisync import show
     from omisync.core.model import Document
 
