@@ -182,7 +182,8 @@ class Run:
     ``refused`` are the creates refused before, ``enough`` how many of them speak of the
     server, as soon as some do. ``counted_removals`` says whether the removal guard of later
     cycles counts what is removed; what was allowed by hand it does not.
-    ``went_on`` is when the last write succeeded, or the first began, by the monotonic clock.
+    ``began`` is when the cycle did, ``went_on`` when the last write succeeded, or the first
+    began, by the monotonic clock.
     ``is_well`` tells whether the server, asked (by one at a time: ``asking``), took a write
     about a task that does not fail; None where it was not asked.
     """
@@ -216,6 +217,7 @@ class Run:
     linked: set[str] = field(default_factory=set)
     unlucky: int = 0
     counted_removals: bool = True
+    began: float = field(default_factory=time.monotonic)
     went_on: float = 0.0
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_well: bool | None = None
@@ -322,9 +324,10 @@ class Run:
         return now >= self.desk.deadline and now - self.went_on >= self.desk.timeout
 
     def is_over(self) -> bool:
-        """Return whether time is up, and the server failed: nothing more is begun then."""
+        """Return whether time is up, and went with a server that failed: nothing more is begun."""
         failed = any(isinstance(one, ServerTrouble | OutcomeUnknown) for one in self.troubles)
-        return failed and time.monotonic() >= self.desk.deadline
+        now = time.monotonic()
+        return failed and now >= self.desk.deadline and now - self.began >= self.desk.timeout
 
     def finished(self, links: int = 1) -> None:
         """Note that so many tasks of the plan need nothing more."""

@@ -486,6 +486,30 @@ def test_a_calendar_with_a_date_in_words_is_told_of(sign: str, words: str) -> No
         assert due.find(f"{text} due:2026-01-31").foreign == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Buy milk", "Buy milk"),
+        ("Dentist 📅 Dec 3", "Dentist "),
+        ("Pay due:monday the rent due:2026-99-01", "Pay  the rent "),
+        ("Pay 📅 2026-12-01 or 📅 2026-12-05", "Pay  or "),
+        ("Pay 📅 2026-12-01 8:30", "Pay  "),
+        ("Call at 8:30, see https://a.b/?due:x", "Call at 8:30, see https://a.b/?due:x"),
+        ("📅 tomorrow", ""),
+    ],
+)
+def test_a_bare_text_has_nothing_that_may_be_a_date(text: str, left: str) -> None:
+    """Neither the token nor what stands for one; all else stays."""
+    assert due.bare(text) == left
+
+
+@given(st.text(st.sampled_from("due:@()[]T📅 2026-013+Z\\*.\n\u2028x")) | st.text())
+def test_a_bare_text_is_what_is_left_of_the_text(text: str) -> None:
+    """In its order, whatever stands in it."""
+    rest = iter(text)
+    assert all(sign in rest for sign in due.bare(text))
+
+
 def test_a_blank_behind_the_colon_is_named() -> None:
     """That is the fault of such a date, which is one."""
     for text in ("due: 2026-12-05", "a Due:  2026-12-05T17:00 b", "due:\t2026-12-05, b"):

@@ -23,6 +23,11 @@ def test_an_intent_tells_of_its_link_what_is_known() -> None:
     assert intent.link == Link("k", None, Task("t"), "s", 3)
 
 
+def test_a_sentence_has_the_text_of_a_task_as_it_is() -> None:
+    """Joined emoji and no-break spaces are not spelled out."""
+    assert Task("👩\u200d💻 it's\xa05").quoted == "“👩\u200d💻 it's\xa05”"
+
+
 def test_the_oldest_item_comes_first() -> None:
     """Those without a time come last, in the order of their ids."""
     made = datetime(2026, 1, 31, tzinfo=UTC)
