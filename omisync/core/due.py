@@ -184,9 +184,11 @@ def bare(text: str) -> str:
     spans = [(one.start, one.end) for one in (*found.rejected, *found.foreign)]
     if found.token is not None:
         spans.append((found.token.start, found.token.end))
-    for start, end in sorted(spans, reverse=True):
-        text = text[:start] + text[end:]
-    return text
+    kept, at = [], 0
+    for start, end in sorted(spans):  # one can lie in another
+        kept.append(text[at:start])
+        at = max(at, end)
+    return "".join((*kept, text[at:]))
 
 
 def _foreign(text: str) -> Iterator[Rejected]:

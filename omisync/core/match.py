@@ -25,10 +25,11 @@ long as none that Omi gave is not one of Omi's: it says nothing.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due, renumber, replace, reword
 from omisync.core.board import Board, Rest, lines, normalised
@@ -84,9 +85,9 @@ def pair(
         if news and olds:
             by_text(board, news, olds)
     _by_edit(board, edited)
-    _but_for_a_date(board)
     if unread:
         _by_unread(board, edited)
+    _but_for_a_date(board)
     _by_rewording(board)
     _by_agreement(board)
     return Matching(
@@ -154,45 +155,18 @@ def _in_place(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]
 def _by_edit(board: Board, edited: Mapping[int, str]) -> None:
     """Match the lines that say what the app made of their task, but none with a copied id."""
     if edited:
-        _by_saying(board, _said(board, _unclaimed(board)), edited)
+        _by_saying(board, _unclaimed(board), edited)
 
 
-def _said(board: Board, news: Iterable[int]) -> dict[int, str]:
-    """Return what these entries say."""
-    return {at: board.entries[at].task.text for at in news}
-
-
-def _by_saying(board: Board, news: Mapping[int, str], texts: Mapping[int, str]) -> None:
-    """Match the entries that say one of ``news`` with the links of that text, in order."""
+def _by_saying(board: Board, news: Iterable[int], texts: Mapping[int, str]) -> None:
+    """Match these entries with the links that have their text among ``texts``, in order."""
     olds: defaultdict[str, deque[int]] = defaultdict(deque)
     for at in board.old():
         if at in texts:
             olds[normalised(texts[at])].append(at)
-    for at, text in news.items():
-        if same := olds[normalised(text)]:
+    for at in news:
+        if same := olds[normalised(board.entries[at].task.text)]:
             board.take(at, same.popleft())
-
-
-def _but_for_a_date(board: Board) -> None:
-    """Match the lines that differ from their task by nothing but a date that is not read.
-
-    A finished line, now open with another date, is the next round of a chore.
-    """
-    for absent, finished in product((False, True), repeat=2):
-        olds = {at: board.links[at].seen for at in board.old(absent=absent)}
-        olds = {at: task for at, task in olds.items() if task.completed is finished}
-        if not olds:
-            continue
-        entries = {at: board.entries[at] for at in board.new()}
-        news = {at: e.task for at, e in entries.items() if e.explicit_id is None}
-        news = {at: task for at, task in news.items() if task.completed or not finished}
-        _by_saying(board, _bare(news), _bare(olds))
-
-
-def _bare(tasks: Mapping[int, Task]) -> dict[int, str]:
-    """Return the texts without what may be meant as a date, but those that are nothing else."""
-    texts = {at: due.bare(task.text) for at, task in tasks.items()}
-    return {at: text for at, text in texts.items() if text.strip()}
 
 
 def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
@@ -202,7 +176,65 @@ def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
         if (news := board.held()) and olds:
             by_text(board, news, olds)
     for texts in (edited, _agreed(board)):
-        _by_saying(board, _said(board, board.held()), texts)
+        _by_saying(board, board.held(), texts)
+
+
+def _but_for_a_date(board: Board) -> None:
+    """Match the lines that differ from their task by a date that one of the two does not read.
+
+    First those where it is the same date, then those under their heading, then anywhere; and
+    where there are as many lines of a text as tasks: else the lines around them tell more.
+    """
+    news = [at for at in board.new() if board.entries[at].explicit_id is None]
+    olds = board.old()
+    if not (news and olds):
+        return
+    lines = {at: _undated(board.entries[at].task, board.entries[at].section) for at in news}
+    tasks = {at: _undated(board.links[at].seen, board.links[at].section) for at in olds}
+    ways = ((True, True), (False, True), (True, False), (False, False))
+    for (within, dated), absent in product(ways, (False, None)):
+        its = _alike(tasks, board.old(absent=absent), within=within, dated=dated)
+        free = [at for at in news if board.link_of[at] is None]
+        for said, ats in _alike(lines, free, within=within, dated=dated).items():
+            if len(ats) == len(its.get(said, ())):
+                for new, old in zip(ats, its[said], strict=True):
+                    if _is_put_right(board.entries[new].task, board.links[old].seen):
+                        board.take(new, old)
+
+
+class _Undated(NamedTuple):
+    """A line without its date: the text, the day that it has, read or not, and the section."""
+
+    text: str
+    day: str
+    section: str
+
+
+def _undated(task: Task, section: str) -> _Undated:
+    days = [task.due[:10]] if task.due else re.findall(due.DAY, task.text)
+    return _Undated(normalised(due.bare(task.text)), days[0] if days else "", section)
+
+
+def _alike(
+    rows: Mapping[int, _Undated], ats: Iterable[int], *, within: bool, dated: bool
+) -> dict[_Undated, list[int]]:
+    """Return these rows by what they say, and by their section and day if they are to count."""
+    found: defaultdict[_Undated, list[int]] = defaultdict(list)
+    for at in ats:
+        text, day, section = rows[at]
+        if text and (day or not dated):
+            key = _Undated(text, day if dated else "", section if within else "")
+            found[key].append(at)
+    return found
+
+
+def _is_put_right(new: Task, old: Task) -> bool:
+    """Return whether one of the two has a date that is not read, and not both.
+
+    A finished line, now open with another date, is the next round of a chore.
+    """
+    unread = [due.bare(task.text) != task.text for task in (new, old)]
+    return unread[0] is not unread[1] and (new.completed or not old.completed)
 
 
 def _by_agreement(board: Board) -> None:
@@ -211,7 +243,7 @@ def _by_agreement(board: Board) -> None:
     A rewording that was not sent may be taken back.
     """
     if agreed := _agreed(board):
-        _by_saying(board, _said(board, _unclaimed(board)), agreed)
+        _by_saying(board, _unclaimed(board), agreed)
 
 
 def _agreed(board: Board) -> dict[int, str]:

@@ -496,6 +496,7 @@ def test_a_calendar_with_a_date_in_words_is_told_of(sign: str, words: str) -> No
         ("Pay 📅 2026-12-01 8:30", "Pay  "),
         ("Call at 8:30, see https://a.b/?due:x", "Call at 8:30, see https://a.b/?due:x"),
         ("📅 tomorrow", ""),
+        ("@due(📅 tomorrow) tell Anna", " tell Anna"),
     ],
 )
 def test_a_bare_text_has_nothing_that_may_be_a_date(text: str, left: str) -> None:

@@ -825,6 +825,13 @@ def test_a_file_of_one_task_has_no_neighbour_in_a_line_that_is_not_read() -> Non
     assert pair(news, [Link("k", "r", Task("Call Bob"))], unread={1}).pairs == ((0, 0),)
 
 
+def test_a_line_whose_box_is_broken_keeps_its_task_before_a_date_is_put_right() -> None:
+    """Its exact words tell more than a line that lacks the date."""
+    old = Link("k", "r", Task("Call the bank 📆 2026-12-05"))
+    news = [Entry(old.seen, 1), Entry(Task("Call the bank", due="2027-01-05"), 2)]
+    assert pair(news, [old], unread={0}).pairs == ((0, 0),)
+
+
 @pytest.mark.parametrize(("named", "found"), [("zoom", True), ("abcd-1234", False)])
 def test_an_id_as_long_as_none_of_omis_is_the_persons_own(named: str, found: bool) -> None:
     """A key of a TOML task, say: its rewording makes no other task of it."""

@@ -104,6 +104,58 @@ CASES = {
         c . Mow @2026-12-05
         """,
     ),
+    "of equal lines that with the same date is put right": (
+        """
+        # Home
+        a . Call the bank 📆 2026-12-05
+        s . Sweep
+        # Work
+        b . Call the bank 📆 2026-12-06
+        """,
+        """
+        # Home
+        s . Sweep
+        # Work
+        b . Call the bank @2026-12-06
+        """,
+    ),
+    "of equal lines in one place that with the same date is put right": (
+        """
+        a . Standup 📆 2026-12-05
+        b . Standup 📆 2026-12-06
+        """,
+        """
+        b . Standup @2026-12-06T09:30
+        a . Standup @2027-01-01
+        """,
+    ),
+    "of equal lines that under the same heading is put right": (
+        """
+        # Home
+        a . Call the bank 📆 Dec 5
+        # Work
+        b . Call the bank 📆 Dec 6
+        """,
+        """
+        # Home
+        # Work
+        b . Call the bank @2026-12-06
+        """,
+    ),
+    "more lines than tasks are told apart by what is around them": (
+        """
+        a . Read
+        b . Mow due:soon
+        c . Call Ann
+        """,
+        """
+        + . Mow @2026-12-04
+        + . Run
+        a . Read
+        b . Mow @2026-12-03
+        c . Call Ann
+        """,
+    ),
     "the next round of a chore has another date that is not read": (
         """
         a . Read
