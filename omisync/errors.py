@@ -221,10 +221,6 @@ class Unreachable(OmisyncError):
     """Nothing left this machine (DNS, refused, connect timeout, TLS): safe to repeat."""
 
 
-class Intercepted(Unreachable):
-    """A proxy or gateway refused the request in Omi's place: nothing was done, safe to repeat."""
-
-
 class NotAsked(Unreachable):
     """The server failed just before, and is left alone for now. The message is that failure's."""
 
@@ -245,6 +241,10 @@ class ListUnread(OmisyncError):
 
 class ServerTrouble(OmisyncError):
     """No usable answer to a request that may be repeated (5xx, reset, timeout)."""
+
+
+class Intercepted(ServerTrouble):
+    """A proxy or gateway refused a request in Omi's place: nothing was done, a create not made."""
 
 
 class OutcomeUnknown(OmisyncError):

@@ -324,9 +324,13 @@ class Daemon:
 
     def _may_pass(self, outcome: Outcome) -> bool:
         """Return whether a server that was Omi's may be so again: who answers stands before it."""
-        met = [error.may_pass for error in outcome.troubles if isinstance(error, WrongServer)]
-        last = self.desk.store.note(LastRun)
-        return any(met) and all(met) and last is not None and last.success_at is not None
+        met = [error for error in outcome.troubles if error.exit_code != errors.TEMPORARY]
+        if not met or not all(isinstance(one, WrongServer) and one.may_pass for one in met):
+            return False
+        last = None
+        with contextlib.suppress(OmisyncError):  # it cannot be read now
+            last = self.desk.store.note(LastRun)
+        return last is not None and last.success_at is not None
 
     def _rest(self) -> str:
         """Return what failed just before, empty once the server may be asked again.

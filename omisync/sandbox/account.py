@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING
 from omisync.errors import UsageError
 from omisync.sandbox import items as rows
 from omisync.sandbox.items import Item
-from omisync.sandbox.wire import Batch, Change, ListQuery, NewItem, Refusal, refused_elements
+from omisync.sandbox.wire import (
+    Batch,
+    Blocked,
+    Change,
+    ListQuery,
+    NewItem,
+    Refusal,
+    refused_elements,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,10 +44,11 @@ _TICK = timedelta(microseconds=1)
 class Account:
     """An account as the app and the API see it.
 
-    ``poison``, ``refuse`` and ``batch_leaves_out`` hold descriptions (stripped)
+    ``poison``, ``blocked``, ``refuse`` and ``batch_leaves_out`` hold descriptions (stripped)
     and may be changed at any time:
 
     - ``poison`` answers 500, nothing done, to every request about the item;
+    - ``blocked`` is stopped by a firewall, with 406 and a page, in a batch as well;
     - ``refuse`` maps to the status that sending the description answers; in a
       batch always 422, with the index of each such element in ``loc``, of the first
       one while ``names_all`` is False, of none while ``names_culprit`` is False;
@@ -55,6 +64,7 @@ class Account:
         self.items: dict[str, Item] = {}
         self.notifications: list[tuple[float, str, str]] = []
         self.poison: set[str] = set()
+        self.blocked: set[str] = set()
         self.refuse: dict[str, int] = {}
         self.names_culprit = self.names_all = True
         self.batch_leaves_out: set[str] = set()
@@ -157,6 +167,8 @@ class Account:
     def _taste(self, text: str) -> None:
         if text in self.poison:
             raise Refusal(500, "Internal Server Error")
+        if text in self.blocked:
+            raise Blocked
 
     def _refusal(self, text: str) -> Refusal:
         status = self.refuse[text]

@@ -104,6 +104,17 @@ class Refusal(Exception):
         return reply(self.status, {"detail": self.detail}, said, **self.headers)
 
 
+class Blocked(Refusal):
+    """What a firewall before the server says of a request whose content it does not like."""
+
+    def __init__(self) -> None:
+        super().__init__(406, "Not Acceptable")
+
+    def reply(self) -> Reply:
+        """Return a page: nothing of it is of the API."""
+        return Reply(self.status, b"<h1>Not Acceptable</h1>", content_type="text/html")
+
+
 def refused_elements(*indices: int) -> Refusal:
     """Return the 422 about descriptions, of a batch those with these indices."""
     places = [["body", "action_items", index] for index in indices] or [["body"]]

@@ -32,7 +32,7 @@ from omisync.errors import (
 )
 from omisync.store import Event
 from omisync.sync.desk import DAY, HOUR, encoding_of
-from omisync.sync.parked import is_poison, park
+from omisync.sync.parked import failed, park
 
 if TYPE_CHECKING:
     from omisync.core.merge import Encoding
@@ -68,7 +68,7 @@ async def change(
         else:
             park(run, op.link, error)  # as before a request that changed nothing
     except ServerTrouble as error:
-        await _unlucky(run, link, error)
+        await failed(run, link, error)
     except OmisyncError:
         _write(run, op.link)
         raise
@@ -200,24 +200,6 @@ def _described(patch: Patch, before: Fields, *, stays: bool) -> str:
     return ", ".join(words)
 
 
-async def _unlucky(run: Run, link: Link, error: ServerTrouble) -> None:
-    """Count a temporary failure; an item that keeps failing alone is set aside."""
-    run.unlucky += 1
-    failures = link.failures + 1
-    link = link.but(failures=failures)
-    if await is_poison(run, link):
-        reason = f"Omi failed {failures} times in a row on this task ({error.message})"
-        park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
-        return
-    event = Event(run.desk.clock(), "task.failed", link.seen.text, link.key, detail=error.message)
-    with run.store.transaction():
-        run.store.put_links([link])
-        run.store.record(event)
-    run.written.add(link.key)
-    run.failed.append(link)
-    run.trouble(error)
-
-
 async def probe(run: Run, op: Probe) -> None:
     """Ask for an item that the list no longer shows; raises as ``change`` does.
 
@@ -233,7 +215,7 @@ async def probe(run: Run, op: Probe) -> None:
     except ItemLocked as error:
         park(run, op.link, error)
     except ServerTrouble as error:
-        await _unlucky(run, op.link, error)
+        await failed(run, op.link, error)
     except ItemRefused:  # it refuses the text that it has: the item is there
         _is_there(run, op.link)
     else:
@@ -303,7 +285,7 @@ async def remove(run: Run, op: RemoveRemote) -> None:
     except ItemProblem as error:
         park(run, op.link, error)  # as before a request that changed nothing
     except ServerTrouble as error:
-        await _unlucky(run, link, error)
+        await failed(run, link, error)
     except OmisyncError:
         _write(run, op.link)
         raise

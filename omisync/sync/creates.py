@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core.model import FIELDS, Base, Intent
 from omisync.errors import (
+    Intercepted,
     ItemProblem,
     ItemRefused,
     OmisyncError,
@@ -21,7 +22,7 @@ from omisync.errors import (
     WrongServer,
 )
 from omisync.store import Event
-from omisync.sync.parked import park
+from omisync.sync.parked import failed, park
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,6 +77,13 @@ async def send(
     except ItemProblem as error:
         _take_back(run, intents)
         return _refused(run, group, error)
+    except Intercepted as error:  # it may be for what one of them says
+        _take_back(run, intents)
+        if len(group) == 1:
+            await failed(run, group[0].link, error)
+        else:
+            _part(run, group, error)
+        return []
     except OmisyncError:
         _take_back(run, intents)
         raise
@@ -190,6 +198,23 @@ def _refused(run: Run, group: Sequence[AddRemote], error: ItemProblem) -> list[l
         for n, what in sorted(bad.items()):
             _park_new(run, group[n], ItemRefused(what, error.status))
         return [[op for n, op in enumerate(group) if n not in bad]]
+    return _halves(group)
+
+
+def _part(run: Run, group: Sequence[AddRemote], error: OmisyncError) -> None:
+    """Let the halves of a group be tried once all else was; in later cycles it is smaller."""
+    now, links = run.desk.clock(), [op.link for op in group]
+    event = Event(now, "task.failed", f"{len(group)} new tasks", detail=error.message)
+    with run.store.transaction():
+        run.store.put_links(link.but(failures=link.failures + 1) for link in links)
+        run.store.record(event)
+    run.unlucky += 1
+    run.failed += links
+    run.trouble(error)
+    run.put_off += _halves(group)
+
+
+def _halves(group: Sequence[AddRemote]) -> list[list[AddRemote]]:
     middle = len(group) // 2
     return [list(group[:middle]), list(group[middle:])]
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from omisync.api import OmiClient
     from omisync.config import Config
     from omisync.core.model import Intent, Notice
+    from omisync.core.plan import AddRemote
     from omisync.store import Store
     from omisync.sync.creates import Created
     from omisync.sync.looks import First
@@ -179,9 +180,10 @@ class Run:
     ``retry_at`` is the earliest time at which something temporary is over (Unix
     seconds). ``halt`` stops all further requests of the cycle; ``got_through`` tells that
     the server took a write, ``unlucky`` counts those without a usable answer since,
-    ``refused`` are the creates refused before, ``enough`` how many of them speak of the
-    server, as soon as some do. ``counted_removals`` says whether the removal guard of later
-    cycles counts what is removed; what was allowed by hand it does not.
+    ``put_off`` are groups of new tasks to try when all else was. ``refused`` are the creates
+    refused before, ``enough`` how many of them speak of the server, as soon as some do. ``failed``
+    are the tasks whose write got no usable answer. ``counted_removals`` says whether the removal
+    guard of later cycles counts what is removed; what was allowed by hand it does not.
     ``began`` is when the cycle did, ``went_on`` when the last write succeeded, or the first
     began, by the monotonic clock.
     ``is_well`` tells whether the server, asked (by one at a time: ``asking``), took a write
@@ -212,6 +214,7 @@ class Run:
     created: list[Created] = field(default_factory=list)
     parked: list[Link] = field(default_factory=list)
     failed: list[Link] = field(default_factory=list)
+    put_off: list[list[AddRemote]] = field(default_factory=list)
     refused: list[Link] = field(default_factory=list)
     enough: int = 0
     linked: set[str] = field(default_factory=set)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from omisync.core import match, plan
 from omisync.core.model import FORGOTTEN, Parked, Patch
-from omisync.errors import ItemLocked, OmisyncError, RateLimited, UsageError
+from omisync.errors import ItemLocked, ItemProblem, OmisyncError, RateLimited, UsageError
 from omisync.store import Event
 from omisync.sync.desk import DAY, HOUR
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from omisync.core.model import Link
-    from omisync.errors import ItemProblem
+    from omisync.errors import ServerTrouble
     from omisync.store import Store
     from omisync.sync.desk import Run
 
@@ -46,6 +46,24 @@ def park(run: Run, link: Link, error: ItemProblem, *, retry_in: float | None = N
     run.settle("task.parked", link, detail=parked.reason)
     run.parked.append(link)
     run.finished()
+
+
+async def failed(run: Run, link: Link, error: ServerTrouble) -> None:
+    """Count a temporary failure; an item that keeps failing alone is set aside."""
+    run.unlucky += 1
+    failures = link.failures + 1
+    link = link.but(failures=failures)
+    if await is_poison(run, link):
+        reason = f"Omi failed {failures} times in a row on this task ({error.message})"
+        park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
+        return
+    event = Event(run.desk.clock(), "task.failed", link.seen.text, link.key, detail=error.message)
+    with run.store.transaction():
+        run.store.put_links([link])
+        run.store.record(event)
+    run.written.add(link.key)
+    run.failed.append(link)
+    run.trouble(error)
 
 
 async def is_poison(run: Run, link: Link, least: int = PATIENCE) -> bool:

@@ -124,6 +124,8 @@ async def _work(run: Run, queue: deque[Unit]) -> None:
     try:
         instead = await unit()
         queue.extendleft(reversed(instead))
+        queue.extend(partial(_create, run, group, ()) for group in run.put_off)
+        run.put_off.clear()
     except (RateLimited, Unreachable, KeyProblem, WrongServer) as error:
         run.halt = True
         run.trouble(error)

@@ -52,14 +52,71 @@ async def test_what_a_gateway_refuses_is_no_refusal_of_a_task(
     settled.settings = f'[sync]\ndirection = "{direction}"\n'
     settled.write("- [x] a b c\n- [ ] stay\n- [ ] new\n- [ ] newer\n")
     settled.sandbox.fault_rate({"intercepted": 1.0})
-    for _ in range(6):
+    for _ in range(12):
+        settled.clock.pass_by(60)
         outcome = await settled.cycle(now=True)
         assert outcome.code == errors.TEMPORARY
-        assert [type(one) for one in outcome.troubles] == [errors.Intercepted]
+        assert {type(one) for one in outcome.troubles} == {errors.Intercepted}
         assert outcome.parked == ()
     settled.sandbox.fault_rate({})
     await settled.settle()
     assert settled.omi() == {"a b c": True, "stay": False, "new": False, "newer": False}
+
+
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+@pytest.mark.parametrize(("bad", "more"), [(1, 8), (1, 90), (4, 30)])
+@pytest.mark.parametrize("first", [True, False])
+async def test_new_tasks_that_a_firewall_does_not_like_hold_up_no_other(
+    person: Person, bad: int, more: int, first: bool, direction: str
+) -> None:
+    """They are found among the others, set aside after a few tries, and tried again each hour."""
+    person.settings = f'[sync]\ndirection = "{direction}"\n'
+    person.write("- [ ] old\n")
+    await person.settle()
+    blocked = [f"DROP TABLE {n}" for n in range(bad)]
+    person.sandbox.blocked = {*blocked}
+    texts = [f"other {n}" for n in range(more)]
+    texts = [*blocked, *texts] if first else [*texts, *blocked]
+    person.write("- [x] old\n" + "".join(f"- [ ] {text}\n" for text in texts))
+    for cycles in range(60):
+        outcome = await person.cycle(now=True)
+        if cycles == 7:
+            assert len(person.omi()) == 1 + more
+        if not outcome.temporary:
+            break
+        person.clock.pass_by(300)
+    assert outcome.code == errors.PARKED
+    assert {link.seen.text for link in outcome.parked} == {*blocked}
+    assert person.omi() == {"old": True, **{f"other {n}": False for n in range(more)}}
+    person.sandbox.blocked = set()
+    person.clock.pass_by(3_601)
+    await person.settle()
+    assert len(person.omi()) == 1 + bad + more
+
+
+@pytest.mark.parametrize("direction", ["push", "two-way"])
+async def test_an_edit_that_a_firewall_does_not_like_holds_up_no_other(
+    person: Person, direction: str
+) -> None:
+    """The others go out at once; it is set aside after a few tries, and tried again each hour."""
+    person.settings = f'[sync]\ndirection = "{direction}"\n'
+    person.write("".join(f"- [ ] task {n}\n" for n in range(8)))
+    await person.settle()
+    bad = "task 0 DROP TABLE"
+    person.sandbox.blocked = {bad}
+    person.write(f"- [ ] {bad}\n" + "".join(f"- [x] task {n}\n" for n in range(1, 8)))
+    for _ in range(12):
+        outcome = await person.cycle(now=True)
+        assert sum(person.omi().values()) == 7
+        if not outcome.temporary:
+            break
+        person.clock.pass_by(300)
+    (parked,) = outcome.parked
+    assert parked.seen.text == bad
+    person.sandbox.blocked = set()
+    person.clock.pass_by(3_601)
+    await person.settle()
+    assert bad in person.omi()
 
 
 @pytest.mark.parametrize(("how", "method"), [("complete", "PATCH"), ("delete", "DELETE")])
