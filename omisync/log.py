@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
     from typing import TextIO
 
     from structlog.typing import Processor
@@ -83,21 +83,22 @@ def configure(
 
 
 def loop_trouble(
-    logger: structlog.stdlib.BoundLogger,
+    logger: structlog.stdlib.BoundLogger, scarce: Collection[int]
 ) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """Return what tells of errors of the system that an event loop met, once each in one line.
+    """Return what tells once, in one line, of what an event loop lacked.
 
-    Too few descriptors for a connection, say, it would tell with a traceback each second.
+    Those are the errors of the system with a number in ``scarce``: of too few descriptors
+    for a connection, say, it would tell with a traceback each second.
     """
-    told: set[str] = set()
+    told: set[tuple[str, str]] = set()
 
     def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if not isinstance(error, OSError):
+        if not isinstance(error, OSError) or error.errno not in scarce:
             loop.default_exception_handler(context)
-        elif (what := context["message"]) not in told:
+        elif (what := (context["message"], str(error))) not in told:
             told.add(what)
-            logger.warning("loop.trouble", what=what, why=error.strerror)
+            logger.warning("loop.trouble", what=context["message"], why=str(error))
 
     return tell
 

@@ -403,6 +403,10 @@ def _secret(path: Path) -> _Secret:
         return _Secret(problem=f"cannot be opened: {reason}")
     try:
         return _read_regular(descriptor)
+    except OSError as error:
+        if strained := Strained.of(f"{path} cannot be read", error):
+            raise strained from None
+        return _Secret(problem=f"cannot be read: {error.strerror}")
     finally:
         os.close(descriptor)
 

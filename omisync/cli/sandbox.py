@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import fsum
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -54,11 +55,13 @@ def _fault_rates(given: Sequence[str]) -> dict[Fault, float]:
         if kind not in kinds:
             known = ", ".join(kinds)
             raise errors.UsageError(f"The sandbox knows no fault {kind!r}", f"It knows {known}.")
+        if kind in rates:
+            raise errors.UsageError(f"The fault {kind} is given twice", "Give it one share.")
         try:
             rates[kinds[kind]] = float(share)
         except ValueError:
             rates[kinds[kind]] = -1.0
-    if not (all(0 <= rate <= 1 for rate in rates.values()) and sum(rates.values()) <= 1):
+    if not (all(0 <= rate <= 1 for rate in rates.values()) and fsum(rates.values()) <= 1):
         raise errors.UsageError(
             f"{' '.join(given)}: these are no shares of all requests",
             "Each is a number from 0 to 1, and all of them are 1 at most: --fault 5xx_after=0.3",

@@ -21,7 +21,7 @@ from omisync.config.problems import explained, line_of
 from omisync.config.settings import SECTIONS, SUFFIXES, Settings
 from omisync.config.zones import local_zone
 from omisync.core import toml
-from omisync.errors import ConfigError, ParseError
+from omisync.errors import ConfigError, ParseError, Strained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,6 +144,8 @@ def _read(path: Path) -> bytes:
             f"{path} is a folder", f"name the file: -c {shlex.quote(f'{path}/config.toml')}"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        if strained := Strained.of(f"{path} cannot be read", error):
+            raise strained from None
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(
             f"{path} cannot be read: {reason}", f"check it: ls -l {shlex.quote(str(path))}"

@@ -62,6 +62,19 @@ def _longest(troubles: Sequence[errors.OmisyncError]) -> float:
     return UNREACHED_DELAY if any(kept) and all(kept) and not rested else LONGEST_DELAY
 
 
+def failure(outcome: Outcome) -> str:
+    """Return how the server failed, where nothing got through."""
+    kinds = errors.ServerTrouble | errors.OutcomeUnknown | errors.WrongServer
+    failed = (error.message for error in outcome.troubles if isinstance(error, kinds))
+    return "" if outcome.progress else next(failed, "")
+
+
+def is_in_between(outcome: Outcome) -> bool:
+    """Return whether nothing stopped a cycle for good but what may stand before Omi's server."""
+    met = [error for error in outcome.troubles if error.exit_code != errors.TEMPORARY]
+    return bool(met) and all(isinstance(one, errors.WrongServer) and one.may_pass for one in met)
+
+
 async def once(  # noqa: PLR0913 - what a person can say besides --once
     desk: Desk,
     *,

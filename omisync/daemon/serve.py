@@ -22,9 +22,9 @@ from omisync.daemon import asked, memory, opening, supervisor
 from omisync.daemon import basis as bases
 from omisync.daemon.alarm import Alarm
 from omisync.daemon.asked import Asked
-from omisync.daemon.pace import delay
+from omisync.daemon.pace import delay, failure, is_in_between
 from omisync.daemon.signals import Signals
-from omisync.errors import OmisyncError, RateLimited, StoreBusy, WrongServer
+from omisync.errors import OmisyncError, RateLimited, StoreBusy, Strained
 from omisync.store.notes import LastRun
 from omisync.watch import Watch
 
@@ -88,7 +88,9 @@ async def serve(
         while True:
             config = basis.config
             logger = log.configure(level or config.log.level, config.log.format, environ)
-            asyncio.get_running_loop().set_exception_handler(log.loop_trouble(logger))
+            asyncio.get_running_loop().set_exception_handler(
+                log.loop_trouble(logger, errors.SCARCE)
+            )
             waits = opening.Waits(signals, environ, logger)
             async with opening.locked(config.store_path, waits) as held:
                 opened = await opening.opened(config.store_path, waits)
@@ -316,21 +318,19 @@ class Daemon:
         self.refused, self.refused_at = outcome.code in CURABLE, time.monotonic()
         was_cut = outcome.again and not (outcome.troubles or outcome.progress)
         if not self.desk.rest and not was_cut:
-            self.failure, self.failed_at = _failure(outcome), self.desk.clock()
+            self.failure, self.failed_at = failure(outcome), self.desk.clock()
         if outcome.progress or not outcome.temporary:
             self.attempt = 0
         elif self.timed and not self.desk.rest and (self.failure or not outcome.again):
             self.attempt += 1  # a save or a person says nothing of how long an outage lasts
 
     def _may_pass(self, outcome: Outcome) -> bool:
-        """Return whether a server that was Omi's may be so again: who answers stands before it."""
-        met = [error for error in outcome.troubles if error.exit_code != errors.TEMPORARY]
-        if not met or not all(isinstance(one, WrongServer) and one.may_pass for one in met):
-            return False
-        last = None
-        with contextlib.suppress(OmisyncError):  # it cannot be read now
-            last = self.desk.store.note(LastRun)
-        return last is not None and last.success_at is not None
+        """Return whether a server that was Omi's may be so again."""
+        if is_in_between(outcome):
+            with contextlib.suppress(OmisyncError):  # the store cannot be read now
+                last = self.desk.store.note(LastRun)
+                return last is not None and last.success_at is not None
+        return False
 
     def _rest(self) -> str:
         """Return what failed just before, empty once the server may be asked again.
@@ -416,7 +416,7 @@ class Daemon:
             if fresh.config.store_path != self.config.store_path:
                 opening.check_free(fresh.config.store_path, self.config.store_path)
         except OmisyncError as error:
-            if isinstance(error, StoreBusy):
+            if isinstance(error, StoreBusy | Strained):
                 self.look = None  # it passes: the next look reads the config again
             if error.message != self.refusal:
                 advice = f"{show.commands(error.advice)} (the old config stays in force)"
@@ -427,13 +427,6 @@ class Daemon:
         self.fresh = fresh
         self.log.info("config.loaded", path=str(self.config.path))
         return True
-
-
-def _failure(outcome: Outcome) -> str:
-    """Return how the server failed, where nothing got through."""
-    kinds = (errors.ServerTrouble, errors.OutcomeUnknown)
-    failed = (error.message for error in outcome.troubles if isinstance(error, kinds))
-    return "" if outcome.progress else next(failed, "")
 
 
 def _gist(error: OmisyncError) -> str:

@@ -170,6 +170,7 @@ class Replacement:
         self._over = False
         self._replaced: int | None = None
         self._was_in = False
+        self._new_inode = -1  # of no file
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
@@ -230,9 +231,9 @@ class Replacement:
         self._check_old()
         self._hidden = writing.hidden_name(self._name)
         written = writing.create(self._folder, self._hidden, self._data)
-        self._new_inode = os.fstat(written).st_ino
-        self._held.callback(self._remove_hidden)
         try:
+            self._held.callback(self._remove_hidden)
+            self._new_inode = os.fstat(written).st_ino
             # Held for reading only: a lease is refused while anybody could write, us too.
             self._new = self._hold(os.open(self._hidden, OLD_FLAGS, dir_fd=self._folder))
             rights.copy(self._old, written, str(self._path))

@@ -104,12 +104,13 @@ def _add(folder: int, name: str, data: bytes) -> str:
         number = max((number for number, _ in _numbered(os.listdir(folder), name)), default=0)
         kept = f"{number + 1:06}-{name}"
         os.rename(hidden, kept, src_dir_fd=folder, dst_dir_fd=folder)
+        hidden = kept
+        writing.sync_folder(folder)
     except BaseException:
         writing.remove(folder, hidden)
         raise
     finally:
         os.close(descriptor)
-    writing.sync_folder(folder)
     return kept
 
 

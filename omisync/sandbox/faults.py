@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from itertools import cycle
+from math import fsum
 from typing import TYPE_CHECKING, Literal
 
 from omisync.sandbox import wire
@@ -76,8 +77,8 @@ class Faults:
 
     def draw(self, rates: Mapping[Fault, float], seed: int) -> None:
         """Let each request fail with these probabilities; their sum is at most 1."""
-        if sum(rates.values()) > 1:
-            raise ValueError(f"fault rates add up to {sum(rates.values())}, more than 1")
+        if fsum(rates.values()) > 1:
+            raise ValueError(f"fault rates add up to {fsum(rates.values())}, more than 1")
         self.rates = dict(rates)
         self._chance = random.Random(seed)  # noqa: S311  # repeatable, not secret
 

@@ -135,6 +135,8 @@ def _why(result: Outcome, now: float | None) -> str:
         return f"rate limited until {until}" if until else "rate limited"
     if any(type(trouble) is errors.Unreachable for trouble in others):
         return "Omi cannot be reached"
+    if any(isinstance(trouble, errors.Intercepted) for trouble in others):
+        return "something before Omi refuses it"
     return f"to be tried again at {until}" if until else ""
 
 

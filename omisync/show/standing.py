@@ -112,7 +112,8 @@ def _headline(facts: StatusFacts) -> str:
         return f"In sync{tasks}{parked}{since}."
     if facts.is_frozen:
         return "Not synced for now: the omisync that runs gives no sign of life."
-    if last.code == errors.TEMPORARY:
+    # A daemon that another server has not ended tries that again, too.
+    if last.code == errors.TEMPORARY or (facts.running and last.code == errors.WRONG_SERVER):
         again = "it will be tried again" if facts.running else "the next sync goes on"
         return f"Not in sync yet; {again}{_when(facts, ' at') if facts.running else ''}."
     return _stopped(facts)

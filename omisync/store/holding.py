@@ -83,6 +83,8 @@ def _taken(path: Path, descriptor: int) -> bool:
                 return False
             time.sleep(GLANCE / 50)
         except OSError as error:  # as ENOLCK of a network file system
+            if strained := Strained.of(f"The state store {path} cannot be locked", error):
+                raise strained from None
             raise StoreUnusable(
                 f"The state store {path} cannot be locked: {error.strerror}",
                 "Move it to a local disk, and set [state] path in the config to its new place.",

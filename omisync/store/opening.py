@@ -140,13 +140,15 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def check_strained(path: Path) -> None:
-    """See whether the machine can open a file now, where SQLite does not say what kept it.
+    """See whether the machine can open anything now, where SQLite does not say what kept it.
+
+    Not the store itself: to close it would drop the locks that this process has on it.
 
     Raises:
         StoreBusy: it cannot.
     """
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        os.close(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     except OSError as error:
         if strained := Strained.of(f"The state store {path} cannot be opened", error):
             raise StoreBusy(strained.message, strained.advice) from None

@@ -123,7 +123,8 @@ def note_next_try(desk: Desk, outcome: Outcome, at: float) -> None:
     """
     last = desk.store.note(LastRun)
     kept = not any(isinstance(error, UNKEPT) for error in outcome.troubles)
-    if kept and last is not None and last.code == outcome.code:
+    # Another server that may be Omi's again is one for the daemon, too.
+    if kept and last is not None and last.code in {outcome.code, errors.WRONG_SERVER}:
         with desk.store.transaction(durable=False):
             desk.store.put_note(replace(last, next_at=at))
 

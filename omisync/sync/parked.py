@@ -156,7 +156,7 @@ def forget(store: Store, text: str, now: float) -> list[str]:
     Raises:
         UsageError: no such removal fits, or all would.
     """
-    if not text.strip():  # as of a variable that is not set: it would fit them all
+    if not match.normalised(text):  # as of a variable that is not set: it would fit them all
         raise UsageError("An empty text names no removal", "`omisync status` lists them.")
     links = [link for link in store.links() if link.is_absent and _says(link, text)]
     if not links:

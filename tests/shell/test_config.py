@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 from omisync import config
 from omisync.config.settings import SECTIONS
 from omisync.config.zones import local_zone
-from omisync.errors import ConfigError
+from omisync.errors import ConfigError, Strained
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 KEY = "omi_dev_0123456789abcdefWXYZ"
@@ -72,6 +73,19 @@ def test_the_example_loads(tmp_path: Path) -> None:
     loaded = load(tmp_path, EXAMPLE.read_bytes())
     assert loaded.sync.on_removal == "complete"
     assert loaded.watch.settle == 0.15
+
+
+def test_a_config_that_cannot_be_read_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its disk is out of order for a moment: systemd is to start a daemon again."""
+    path = tmp_path / "config.toml"
+    path.write_text("")
+
+    def stale(_: Path) -> bytes:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(Path, "read_bytes", stale)
+    with pytest.raises(Strained, match="cannot be read: Stale file handle"):
+        config.load(path, {})
 
 
 def test_an_empty_config_is_the_defaults(tmp_path: Path) -> None:

@@ -392,6 +392,30 @@ async def test_saves_hasten_no_request_to_a_server_that_fails(person: Person) ->
         assert person.sent() == [("PATCH", 200)]
 
 
+@pytest.mark.parametrize("fault", ["redirect", "intercepted"])
+async def test_saves_hasten_no_request_to_what_answers_in_its_place(
+    person: Person, fault: Fault
+) -> None:
+    """As to a server that fails; status tells when it is tried again."""
+    person.write("- [ ] a\n")
+    async with living(person) as daemon:
+        await daemon.holds(a=False)
+        await daemon.log.until("cycle.done", created=1)
+        daemon.daemon.desk.clock = Clock()
+        person.sandbox.fault_rate({fault: 1.0})
+        person.sent()
+        person.write("- [ ] a b\n")
+        await daemon.log.until("cycle.trouble")
+        for text in ("a b c", "a b c d"):
+            person.write(f"- [ ] {text}\n")
+            await daemon.log.until("cycle.done", code=errors.TEMPORARY)
+        assert [method for method, _ in person.sent()] == ["PATCH"]
+        assert fact(person, "last")["next_at"] is not None
+        person.sandbox.fault_rate({})
+        daemon.signals.now.set()
+        await daemon.holds(a_b_c_d=False)
+
+
 async def test_someone_who_types_through_an_outage_is_in_sync_after_it(person: Person) -> None:
     """In two-way too: a list that nobody asked for is none of those that an hour has."""
     person.settings = person.settings.replace("[sync]", '[sync]\ndirection = "two-way"')

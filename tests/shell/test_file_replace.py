@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from omisync import file
-from omisync.errors import FileChanged, FileHeld, FileMissing, FileUnusable, NoRoom
+from omisync.errors import FileChanged, FileHeld, FileMissing, FileUnusable, NoRoom, Strained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -798,6 +798,24 @@ def test_a_folder_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileUnusable):
         file.drop_copies(tmp_path / "kept", "todo.md", limit=20)
     assert names(tmp_path / "elsewhere") == []
+
+
+def test_a_copy_that_may_not_last_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try would leave another one."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(Strained, match="Input/output error"):
+        file.keep_copy(tmp_path, "todo.md", b"a")
+    monkeypatch.undo()
+    assert names(tmp_path) == []
 
 
 @as_root

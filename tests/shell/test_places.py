@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from omisync import places
-from omisync.errors import ConfigError, KeyProblem, OmisyncError
+from omisync.errors import ConfigError, KeyProblem, OmisyncError, Strained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -308,6 +309,23 @@ def test_no_key_names_the_ways_to_give_one(environ: dict[str, str]) -> None:
     assert caught.value.message == "there is no API key"
     for way in ("omisync init", "OMI_API_KEY", "api_key_file"):
         assert way in caught.value.advice
+
+
+@pytest.mark.parametrize("call", ["open", "read"])
+def test_a_key_file_that_cannot_be_read_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Its disk is what is wrong, for a moment: neither the key nor the config."""
+    path = tmp_path / "key"
+    path.write_text(KEY)
+    path.chmod(0o600)
+
+    def stale(*_: object, **__: object) -> int:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(os, call, stale)
+    with pytest.raises(Strained, match="key cannot be read: Stale file handle"):
+        places.find_key(str(path), {}, places.OMI)
 
 
 @pytest.mark.parametrize("content", [b"", b" \n\t\n", b"\xef\xbb\xbf\n"])

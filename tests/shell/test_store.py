@@ -33,7 +33,7 @@ from omisync.core.model import (
     Task,
     Tombstone,
 )
-from omisync.errors import StoreBusy, StoreUnusable
+from omisync.errors import StoreBusy, StoreUnusable, Strained
 from omisync.store import Clashed, Event, Store, Writing, opening
 
 if TYPE_CHECKING:
@@ -650,7 +650,10 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 def test_a_file_system_without_locks_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As some of a network: 74 with the reason and a way out, and nobody holds what is there."""
+    """As some of a network: 74 with the reason and a way out, and nobody holds what is there.
+
+    One that is out of order for a moment is not for good.
+    """
     path = tmp_path / "s.db"
     with store.lock(path, "the first"):
         pass
@@ -666,6 +669,13 @@ def test_a_file_system_without_locks_is_named(
         pass
     assert "[state] path" in caught.value.advice
     assert store.holder(path) is None
+
+    def stale(*_: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(fcntl, "flock", stale)
+    with pytest.raises(Strained, match="cannot be locked: Stale"), store.lock(path, "the second"):
+        pass
 
 
 def test_who_looks_for_the_holder_is_in_nobodys_way(tmp_path: Path) -> None:

@@ -712,14 +712,14 @@ def test_a_sandbox_fails_as_it_is_told_to(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [["teapot=1"], ["429=many"], ["429=-1"], ["429=nan"], ["429"], ["429=0.6", "hang=0.6"]],
+    "shares", ["teapot=1", "429=0 429=1", "429=many", "429=-1", "429=nan", "429", "429=0.6 hang=1"]
 )
-def test_a_fault_that_is_none_is_told(wrong: list[str], machine: Machine) -> None:
+def test_a_fault_that_is_none_is_told(shares: str, machine: Machine) -> None:
     """2, with the kinds there are or how a share is written."""
-    ran = machine.run("sandbox", *(word for one in wrong for word in ("--fault", one)))
+    ran = machine.run("sandbox", *(f"--fault={one}" for one in shares.split()))
     assert ran.code == 2
-    assert ("5xx_after, reset_before" if "teapot" in wrong[0] else "from 0 to 1") in ran.err
+    told = {"teapot=1": "5xx_after, reset_before", "429=0 429=1": "given twice"}
+    assert told.get(shares, "from 0 to 1") in ran.err
 
 
 def test_a_sandbox_that_cannot_start(machine: Machine, omi: Omi) -> None:
