@@ -116,11 +116,11 @@ def below(folder: str) -> set[str]:
 
 
 def test_the_wheel_holds_the_package_and_the_units(built: tuple[Path, Path]) -> None:
-    """The modules, py.typed, the systemd units, and nothing else."""
+    """The modules, py.typed, the systemd units, the example of a config, and nothing else."""
     wheel = zipfile.ZipFile(built[0])
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     units = {name.replace("systemd/", "omisync/_systemd/") for name in below("systemd")}
-    assert names == below("omisync") | units
+    assert names == below("omisync") | units | {"omisync/config/config.example.toml"}
     assert "omisync/py.typed" in names
     assert "omisync/_systemd/omisync.service" in names
 

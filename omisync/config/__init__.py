@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationError
 
 from omisync import places
-from omisync.config.problems import explained, line_of
+from omisync.config.problems import example, explained, line_of
 from omisync.config.settings import SECTIONS, SUFFIXES, Settings
 from omisync.config.zones import local_zone
 from omisync.core import toml
@@ -126,7 +126,7 @@ def written(todo: Path, key_file: Path | None = None) -> str:
     tables: dict[str, dict[str, str]] = {"todo": {"path": str(todo)}}
     if key_file:
         tables["omi"] = {"api_key_file": str(key_file)}
-    text = "# All keys, with their defaults: config.example.toml\n\n" + tomli_w.dumps(tables)
+    text = f"# All keys, with their defaults: {example()}\n\n{tomli_w.dumps(tables)}"
     try:
         text.encode()
     except UnicodeEncodeError:

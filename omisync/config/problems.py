@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omisync.config.settings import SECTIONS, Section, nearest, quoted
@@ -11,14 +13,21 @@ from omisync.core import toml
 from omisync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydantic_core import ErrorDetails
 
 MARKS = ("todo", "done_marks"), ("todo", "open_marks")
 """Keys whose values must differ; the second is told of."""
+EXAMPLE = "config.example.toml"
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 """A key that TOML writes without quotes."""
+
+
+def example() -> str:
+    """Return where config.example.toml is: a wheel has it here, a checkout at its top."""
+    here = Path(__file__)
+    beside = here.with_name(EXAMPLE)
+    found = beside if beside.is_file() else here.parents[2] / EXAMPLE
+    return os.fsencode(found).decode(errors="replace")
 
 
 def explained(path: Path, source: bytes, details: list[ErrorDetails], base_url: str) -> ConfigError:
@@ -35,7 +44,7 @@ def explained(path: Path, source: bytes, details: list[ErrorDetails], base_url: 
         line = line_of(lines, loc)
         problems.append((line, f"{path}:{line}: {_problem(loc, detail)}"))
     texts = [text for _, text in sorted(problems)]
-    advice = f"correct {path}; config.example.toml explains every key"
+    advice = f"correct {path}; {example()} explains every key"
     if not any(line for line, _ in problems):
         advice = "correct OMI_API_BASE, or unset it"
     return ConfigError("\n".join(texts), advice)

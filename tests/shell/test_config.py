@@ -55,6 +55,16 @@ def test_the_example_says_the_defaults() -> None:
     assert config.Settings.model_validate(example) == config.Settings()
 
 
+def test_a_message_names_the_example(tmp_path: Path) -> None:
+    """Where it is, that is: a person has the program, and maybe nothing else."""
+    path = tmp_path / "config.toml"
+    path.write_text("[omi]\nnone = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, {})
+    assert f"; {EXAMPLE} explains every key" in caught.value.advice
+    assert str(EXAMPLE) in config.written(tmp_path / "todo.md").splitlines()[0]
+
+
 def test_the_example_has_every_key() -> None:
     """No key is left out of config.example.toml, and each stands below a comment."""
     text = EXAMPLE.read_text(encoding="utf-8")
