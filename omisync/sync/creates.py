@@ -71,7 +71,7 @@ async def send(
     except OutcomeUnknown as error:
         _unknown(run, intents, error.failure, error.message)
         run.unlucky += 1
-        run.failed += (op.link for op in group)
+        run.failed.update((op.link.key, op.link) for op in group)
         run.trouble(error)
         return []
     except ItemProblem as error:
@@ -209,7 +209,7 @@ def _part(run: Run, group: Sequence[AddRemote], error: OmisyncError) -> None:
         run.store.put_links(link.but(failures=link.failures + 1) for link in links)
         run.store.record(event)
     run.unlucky += 1
-    run.failed += links
+    run.failed.update((link.key, link) for link in links)
     run.trouble(error)
     run.put_off += _halves(group)
 

@@ -182,8 +182,8 @@ class Run:
     the server took a write, ``unlucky`` counts those without a usable answer since,
     ``put_off`` are groups of new tasks to try when all else was. ``refused`` are the creates
     refused before, ``enough`` how many of them speak of the server, as soon as some do. ``failed``
-    are the tasks whose write got no usable answer. ``counted_removals`` says whether the removal
-    guard of later cycles counts what is removed; what was allowed by hand it does not.
+    are the tasks, by key, whose write got no usable answer. ``counted_removals`` says whether the
+    removal guard of later cycles counts what is removed; what was allowed by hand it does not.
     ``began`` is when the cycle did, ``went_on`` when the last write succeeded, or the first
     began, by the monotonic clock.
     ``is_well`` tells whether the server, asked (by one at a time: ``asking``), took a write
@@ -213,7 +213,7 @@ class Run:
     ahead: dict[str, Intent] = field(default_factory=dict)
     created: list[Created] = field(default_factory=list)
     parked: list[Link] = field(default_factory=list)
-    failed: list[Link] = field(default_factory=list)
+    failed: dict[str, Link] = field(default_factory=dict)
     put_off: list[list[AddRemote]] = field(default_factory=list)
     refused: list[Link] = field(default_factory=list)
     enough: int = 0
@@ -372,6 +372,8 @@ class Run:
         self.counts[event] += len(links) + len(buried)
         self.desk.settled += len(links) + len(buried)
         self.written.update(keys, dropped)
+        for key in keys if self.failed else ():
+            self.failed.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)

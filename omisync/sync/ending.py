@@ -60,7 +60,7 @@ def outcome(run: Run, document: Document | None, decided: Plan | None) -> Outcom
         remarks=tuple(run.remarks),
         notices=notices(document, decided),
         parked=tuple(parked.values()),
-        failed=tuple(run.failed),
+        failed=tuple(run.failed.values()),
         waiting=waiting,
         tasks=decided.tasks if decided is not None else None,
         retry_at=run.retry_at,

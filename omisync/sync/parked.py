@@ -62,7 +62,7 @@ async def failed(run: Run, link: Link, error: ServerTrouble) -> None:
         run.store.put_links([link])
         run.store.record(event)
     run.written.add(link.key)
-    run.failed.append(link)
+    run.failed[link.key] = link
     run.trouble(error)
 
 
