@@ -60,6 +60,11 @@ class Watch(Clock):
         """Set this clock alone."""
         self.now += seconds
 
+    def put_right(self) -> None:
+        """Set it to Omi's where it is behind: by it a new item would be one for a day longer."""
+        if self.omi is not None:
+            self.now = max(self.now, self.omi.now)
+
 
 class Crooked(Sandbox):
     """An account whose good replies are damaged on their way; what is still legible is true.
@@ -222,6 +227,7 @@ class Schedule:
                 self.clock.set_by(self.dice.choice(JUMPS))
                 self.done["clock jumps"] += 1
         self.sandbox.rate = 0.0
+        self.clock.put_right()
         await self.both.settle()
         await self.both.quiet()
         await self.both.agree()
