@@ -23,6 +23,7 @@ from omisync.core.model import (
 )
 from omisync.core.plan import ChangeRemote
 from omisync.errors import (
+    Intercepted,
     ItemGone,
     ItemLocked,
     ItemProblem,
@@ -68,7 +69,7 @@ async def change(
         else:
             park(run, op.link, error)  # as before a request that changed nothing
     except ServerTrouble as error:
-        await failed(run, link, error)
+        await failed(run, op.link if isinstance(error, Intercepted) else link, error)
     except OmisyncError:
         _write(run, op.link)
         raise
@@ -285,7 +286,7 @@ async def remove(run: Run, op: RemoveRemote) -> None:
     except ItemProblem as error:
         park(run, op.link, error)  # as before a request that changed nothing
     except ServerTrouble as error:
-        await failed(run, link, error)
+        await failed(run, op.link if isinstance(error, Intercepted) else link, error)
     except OmisyncError:
         _write(run, op.link)
         raise

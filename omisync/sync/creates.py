@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from omisync.core.plan import AddRemote
     from omisync.sync.desk import Run
 
+PARTED = 16
+"""Groups that were stopped on their way, one after the other, after which a cycle stops trying."""
 REFUSALS = 3
 """Refused creates, before any write succeeded, that speak of the server itself."""
 
@@ -81,9 +83,8 @@ async def send(
         _take_back(run, intents)
         if len(group) == 1:
             await failed(run, group[0].link, error)
-        else:
-            _part(run, group, error)
-        return []
+            return []
+        return _parted(run, group, error)
     except OmisyncError:
         _take_back(run, intents)
         raise
@@ -201,17 +202,27 @@ def _refused(run: Run, group: Sequence[AddRemote], error: ItemProblem) -> list[l
     return _halves(group)
 
 
-def _part(run: Run, group: Sequence[AddRemote], error: OmisyncError) -> None:
-    """Let the halves of a group be tried once all else was; in later cycles it is smaller."""
-    now, links = run.desk.clock(), [op.link for op in group]
-    event = Event(now, "task.failed", f"{len(group)} new tasks", detail=error.message)
+def _parted(run: Run, group: Sequence[AddRemote], error: Intercepted) -> list[list[AddRemote]]:
+    """Let parts of a group that was stopped on its way be tried; return those that go next.
+
+    Where a write got through in this cycle, it is for one of them: the halves are tried once
+    all else was. Else it may be for nothing that they say: the last and the middle one tell.
+    """
+    event = Event(run.desk.clock(), "task.failed", f"{len(group)} new tasks", detail=error.message)
     with run.store.transaction():
-        run.store.put_links(link.but(failures=link.failures + 1) for link in links)
         run.store.record(event)
-    run.unlucky += 1
-    run.failed.update((link.key, link) for link in links)
+    run.failed.update((op.link.key, op.link) for op in group)
     run.trouble(error)
-    run.put_off += _halves(group)
+    if run.got_through:
+        run.parted += 1
+        run.halt = run.halt or run.parted >= PARTED
+        run.put_off += _halves(group)
+        return []
+    run.unlucky += 1
+    apart = {len(group) - 1, (len(group) - 1) // 2}
+    rest = [op for n, op in enumerate(group) if n not in apart]
+    run.put_off += _halves(rest) if len(rest) > 1 else [rest] * len(rest)
+    return [[group[n]] for n in sorted(apart, reverse=True)]
 
 
 def _halves(group: Sequence[AddRemote]) -> list[list[AddRemote]]:

@@ -179,11 +179,12 @@ class Run:
     ``unwritable`` tells that the file cannot be written now.
     ``retry_at`` is the earliest time at which something temporary is over (Unix
     seconds). ``halt`` stops all further requests of the cycle; ``got_through`` tells that
-    the server took a write, ``unlucky`` counts those without a usable answer since,
-    ``put_off`` are groups of new tasks to try when all else was. ``refused`` are the creates
-    refused before, ``enough`` how many of them speak of the server, as soon as some do. ``failed``
-    are the tasks, by key, whose write got no usable answer. ``counted_removals`` says whether the
-    removal guard of later cycles counts what is removed; what was allowed by hand it does not.
+    the server took a write, ``unlucky`` counts those without a usable answer since, ``parted``
+    the groups of new tasks that were stopped on their way. ``put_off`` are groups of new tasks
+    to try when all else was. ``refused`` are the creates refused before, ``enough`` how many of
+    them speak of the server, as soon as some do. ``failed`` are the tasks, by key, whose write
+    got no usable answer. ``counted_removals`` says whether the removal guard of later cycles
+    counts what is removed; what was allowed by hand it does not.
     ``began`` is when the cycle did, ``went_on`` when the last write succeeded, or the first
     began, by the monotonic clock.
     ``is_well`` tells whether the server, asked (by one at a time: ``asking``), took a write
@@ -219,6 +220,7 @@ class Run:
     enough: int = 0
     linked: set[str] = field(default_factory=set)
     unlucky: int = 0
+    parted: int = 0
     counted_removals: bool = True
     began: float = field(default_factory=time.monotonic)
     went_on: float = 0.0
@@ -316,7 +318,7 @@ class Run:
 
     def succeeded(self, links: int = 1) -> None:
         """Note that the server took a write about so many tasks."""
-        self.unlucky = 0
+        self.unlucky = self.parted = 0
         self.went_on = time.monotonic()
         self.got_through = True
         self.finished(links)

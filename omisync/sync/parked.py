@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from omisync.core import match, plan
 from omisync.core.model import FORGOTTEN, Parked, Patch
-from omisync.errors import ItemLocked, ItemProblem, OmisyncError, RateLimited, UsageError
+from omisync.errors import (
+    Intercepted,
+    ItemLocked,
+    ItemProblem,
+    OmisyncError,
+    RateLimited,
+    UsageError,
+)
 from omisync.store import Event
 from omisync.sync.desk import DAY, HOUR
 
@@ -53,7 +60,8 @@ async def failed(run: Run, link: Link, error: ServerTrouble) -> None:
     run.unlucky += 1
     failures = link.failures + 1
     link = link.but(failures=failures)
-    if await is_poison(run, link):
+    stopped = isinstance(error, Intercepted)
+    if await (_is_disliked(run, link) if stopped else is_poison(run, link)):
         reason = f"Omi failed {failures} times in a row on this task ({error.message})"
         park(run, link, ItemProblem(reason, 0), retry_in=HOUR)
         return
@@ -64,6 +72,14 @@ async def failed(run: Run, link: Link, error: ServerTrouble) -> None:
     run.written.add(link.key)
     run.failed[link.key] = link
     run.trouble(error)
+
+
+async def _is_disliked(run: Run, link: Link) -> bool:
+    """Return whether what stands before Omi keeps stopping this task, and lets others through."""
+    if link.failures < PATIENCE:
+        return False
+    is_time = (link.failures - PATIENCE) % PATIENCE == 0
+    return run.got_through or (is_time and await _is_well(run))
 
 
 async def is_poison(run: Run, link: Link, least: int = PATIENCE) -> bool:

@@ -64,15 +64,17 @@ async def _settling(run: Run, replied: asyncio.Event) -> None:
 
 
 def _units(run: Run, decided: Plan) -> list[Unit]:
-    """Return the requests to make: creates, then changes, those that failed before last."""
+    """Return the requests to make: creates, then changes; then those that failed before."""
     adds = [] if run.blind else [op for op in decided.ops if isinstance(op, plan.AddRemote)]
     others = [] if run.only_creates else [*decided.changes]
     others.sort(key=lambda op: op.link.failures)
-    groups = plan.grouped(adds)
-    return [
-        *(partial(_create, run, group, groups[n : n + WINDOW]) for n, group in enumerate(groups)),
-        *(partial(_one, run, op) for op in others),
-    ]
+    units: list[Unit] = []
+    for again in (False, True):
+        groups = plan.grouped([op for op in adds if (op.link.failures > 0) is again])
+        windows = ((group, groups[n : n + WINDOW]) for n, group in enumerate(groups))
+        units += (partial(_create, run, group, window) for group, window in windows)
+        units += (partial(_one, run, op) for op in others if (op.link.failures > 0) is again)
+    return units
 
 
 async def _create(

@@ -9,7 +9,7 @@ import pytest
 from person import Person, item, link
 
 from omisync import errors
-from omisync.core.model import EXISTENCE, Tombstone
+from omisync.core.model import EXISTENCE, Link, Tombstone
 from omisync.store import Event, Store
 from omisync.sync.desk import Run
 from omisync.sync.parked import is_poison
@@ -36,6 +36,12 @@ def history(person: Person) -> list[tuple[str, str, str]]:
     """Return the events, the latest last: what, to which task, and why."""
     with Store.open(person.store_path) as store:
         return [(event.event, event.text, event.detail) for event in store.history(20)]
+
+
+def links(person: Person) -> list[Link]:
+    """Return the tasks."""
+    with Store.open(person.store_path) as store:
+        return [*store.links()]
 
 
 def stones(person: Person) -> list[Tombstone]:
@@ -94,6 +100,38 @@ async def test_new_tasks_that_a_firewall_does_not_like_hold_up_no_other(
     person.clock.pass_by(3_601)
     await person.settle()
     assert len(person.omi()) == 1 + bad + more
+
+
+async def test_what_a_firewall_does_not_like_comes_after_all_else(person: Person) -> None:
+    """Several new tasks that it stops each time keep no tick from going out at once."""
+    person.write("".join(f"- [ ] task {n}\n" for n in range(8)))
+    await person.settle()
+    person.sandbox.blocked = {f"DROP TABLE {n}" for n in range(6)}
+    text = person.todo.read_text() + "".join(f"- [ ] {one}\n" for one in person.sandbox.blocked)
+    person.write(text)
+    for _ in range(3):
+        assert (await person.cycle()).code == errors.TEMPORARY
+        person.clock.pass_by(300)
+    person.write(text.replace("[ ] task 3", "[x] task 3"))
+    await person.cycle()
+    assert person.omi()["task 3"]
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_what_was_stopped_on_its_way_changed_nothing(person: Person, method: str) -> None:
+    """An edit of the app meanwhile is met as if none had been sent."""
+    person.settings = f'{TWO_WAY}prefer = "remote"\non_removal = "delete"\n'
+    person.write("- [ ] one\n- [ ] two\n")
+    await person.settle()
+    person.sandbox.fault_next("intercepted", method=method)
+    person.write("- [ ] one x\n- [ ] two\n" if method == "PATCH" else "- [ ] two\n")
+    assert (await person.cycle(now=True)).code == errors.TEMPORARY
+    assert [link.doubt for link in links(person)] == [frozenset()] * 2
+    item(person, "one").description = "one app"
+    person.clock.pass_by(60)
+    await person.settle()
+    assert person.omi() == {"one app": False, "two": False}
+    assert "one app" in person.todo.read_text()
 
 
 @pytest.mark.parametrize("direction", ["push", "two-way"])
