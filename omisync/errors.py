@@ -113,6 +113,10 @@ class FileUnusable(OmisyncError):
     exit_code = BAD_FILE
 
 
+class VersionUnkept(FileUnusable):
+    """A former version of the todo file cannot be kept, and so the file is not written."""
+
+
 class ParseError(FileUnusable):
     """The todo file breaks its format. ``line`` and ``column`` are 1-based."""
 

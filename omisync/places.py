@@ -215,6 +215,8 @@ def masked(key: str) -> str:
 
 
 NO_KEY = "there is no API key"
+KEY_FILE = "the key file "
+"""How messages about a key that cannot be had begin."""
 
 
 def find_key(key_file: str, environ: Mapping[str, str], base_url: str) -> Key:
@@ -302,14 +304,14 @@ def _from_key_file(key_file: str) -> Key:
     found = _secret(path)
     if found.problem == UNREADABLE:
         advice = f"make it this user's, and only this user's: {_chmod(path)}"
-        raise ConfigError(f"the key file {path} {found.problem}", advice)
+        raise ConfigError(f"{KEY_FILE}{path} {found.problem}", advice)
     if found.problem:
         fillable = found.problem in {MISSING, EMPTY}
         fill = f"write the key into it, then {_chmod(path)}; or " if fillable else ""
         advice = f"{fill}correct omi.api_key_file: it names a file with the key and nothing else"
-        raise ConfigError(f"the key file {path} {found.problem}", advice)
+        raise ConfigError(f"{KEY_FILE}{path} {found.problem}", advice)
     if found.mode:
-        what = f"the key file {path} is readable by others (mode {found.mode})"
+        what = f"{KEY_FILE}{path} is readable by others (mode {found.mode})"
         raise ConfigError(what, _chmod(path))
     return _checked(_decoded(found.data), str(path))
 

@@ -59,7 +59,7 @@ def _facts(config: Config) -> show.StatusFacts:
     since, is_begun = "", False
     if last.code in errors.WELL:
         since = NEXT_SYNC if anew else _since(config, settled)
-        waits = any(link.is_absent for link in links)
+        waits = any(_may_come_back(link, now - config.sync.removal_grace) for link in links)
         is_begun = settled is None and not (anew or waits)
     elif last.kinds:
         since = overcome(config, last, refused)
@@ -125,8 +125,8 @@ def _is_over(
 ) -> str:
     from omisync import file
 
-    if kind == "ConfigError" or (kind == "KeyProblem" and message.startswith(places.NO_KEY)):
-        return "" if _key(config)[1] else "there is a key now"
+    if kind in {"ConfigError", "KeyProblem"}:
+        return _has_key(config) if message.startswith((places.NO_KEY, places.KEY_FILE)) else ""
     if document is None:
         return ""
     if kind == "GuardStopped":
@@ -140,6 +140,16 @@ def _is_over(
     return ""
 
 
+def _has_key(config: Config) -> str:
+    """Return that there is a key, where whoever syncs next will find it."""
+    with contextlib.suppress(OmisyncError):
+        key = places.find_key(config.key_file, os.environ, config.omi.base_url)
+        # A daemon has an environment of its own, and reads what is put right in a file.
+        if key.where not in os.environ or store.holder(config.store_path) is None:
+            return "there is a key now"
+    return ""
+
+
 def _hindrance(config: Config) -> OmisyncError | None:
     """Return why nothing is synced now, if nobody could write that down."""
     from omisync import control
@@ -150,6 +160,12 @@ def _hindrance(config: Config) -> OmisyncError | None:
     except OmisyncError as error:
         return error
     return None
+
+
+def _may_come_back(link: Link, since: float) -> bool:
+    """Return whether a removal waits for its line, which was there at this time (Unix seconds)."""
+    is_free = link.parked is None and not link.doubt
+    return is_free and link.absent_since is not None and link.absent_since > since
 
 
 def _is_gone(link: Link) -> bool:

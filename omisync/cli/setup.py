@@ -162,7 +162,8 @@ def _tell(config_file: Path, key_file: Path | None, todo: Path, found: str | Non
         lent = [name for name in ("OMI_API_KEY", "OMI_API_BASE") if os.environ.get(name)]
         if lent:
             has = "is set in this shell only" if len(lent) == 1 else "are set in this shell only"
-            say(f"{' and '.join(lent)} {has}; another one, or a service, lacks it.\n")
+            it = "it" if len(lent) == 1 else "them"
+            say(f"{' and '.join(lent)} {has}; another one, or a service, lacks {it}.\n")
     else:
         kept = config_file.with_name(KEY_NAME)
         say(f"The key in {kept} is kept; to have another, write it into that file.\n")

@@ -178,17 +178,18 @@ def find(text: str) -> Found:
     return Found(token, tuple(rejected), () if token else tuple(_foreign(text)))
 
 
-def bare(text: str) -> str:
-    """Return a text without its due token, and without what may be meant as one."""
+def parted(text: str) -> tuple[str, str]:
+    """Return a text without its due token and what may be meant as one, and those by themselves."""
     found = find(text)
     spans = [(one.start, one.end) for one in (*found.rejected, *found.foreign)]
     if found.token is not None:
         spans.append((found.token.start, found.token.end))
-    kept, at = [], 0
+    kept, cut, at = [], [], 0
     for start, end in sorted(spans):  # one can lie in another
         kept.append(text[at:start])
+        cut.append(text[max(at, start) : end])
         at = max(at, end)
-    return "".join((*kept, text[at:]))
+    return "".join((*kept, text[at:])), " ".join(cut)
 
 
 def _foreign(text: str) -> Iterator[Rejected]:

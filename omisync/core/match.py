@@ -211,8 +211,9 @@ class _Undated(NamedTuple):
 
 
 def _undated(task: Task, section: str) -> _Undated:
-    days = [task.due[:10]] if task.due else re.findall(due.DAY, task.text)
-    return _Undated(normalised(due.bare(task.text)), days[0] if days else "", section)
+    text, dates = due.parted(task.text)
+    days = [task.due[:10]] if task.due else re.findall(due.DAY, dates)
+    return _Undated(normalised(text), days[0] if days else "", section)
 
 
 def _alike(
@@ -233,7 +234,7 @@ def _is_put_right(new: Task, old: Task) -> bool:
 
     A finished line, now open with another date, is the next round of a chore.
     """
-    unread = [due.bare(task.text) != task.text for task in (new, old)]
+    unread = [due.parted(task.text)[1] != "" for task in (new, old)]
     return unread[0] is not unread[1] and (new.completed or not old.completed)
 
 

@@ -129,7 +129,7 @@ class Daemon:
     failed_at: float = 0.0
     refused: bool = False
     refused_at: float = 0.0
-    said: tuple[int, tuple[str, ...]] = (errors.OK, ())
+    said: tuple[int, frozenset[str]] = (errors.OK, frozenset())
     doubtful: Counter[str] = field(default_factory=Counter)
     look: Look | None = None
     refusal: str = ""
@@ -277,9 +277,9 @@ class Daemon:
 
     def _log(self, outcome: Outcome, milliseconds: int) -> None:
         """Log a cycle that did something or went wrong in a new way; others at debug."""
-        said = (outcome.code, tuple(_gist(error) for error in outcome.troubles))
-        if self.said[0] == said[0] == errors.TEMPORARY and not outcome.troubles:
-            said = self.said  # still waiting for what was said before
+        said = (outcome.code, frozenset(_gist(error) for error in outcome.troubles))
+        if self.said[0] == said[0] == errors.TEMPORARY:
+            said = (said[0], self.said[1] | said[1])  # said before, it is not said again
         news = said != self.said
         counts = {
             name.removeprefix("task.").replace(".", "_"): count

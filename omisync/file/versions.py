@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omisync.errors import NO_ROOM, FileUnusable, NoRoom, Strained
+from omisync.errors import NO_ROOM, NoRoom, Strained, VersionUnkept
 from omisync.file import writing
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def keep_copy(folder: Path, name: str, data: bytes) -> Path:
 
     Raises:
         NoRoom: The disk is full.
-        FileUnusable: The folder is a symlink, another user's, or cannot be written.
+        VersionUnkept: The folder is a symlink, another user's, or cannot be written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def drop_copies(folder: Path, name: str, *, limit: int, needed: Collection[str] 
     """Remove the versions of ``name`` but the last ``limit`` (at least one) and the ``needed``.
 
     Raises:
-        FileUnusable: The folder cannot be read or written.
+        VersionUnkept: The folder cannot be read or written.
     """
     try:
         with _opened(folder) as opened:
@@ -86,7 +86,7 @@ def _opened(folder: Path) -> Iterator[int]:
 def _make_private(folder: Path, opened: int) -> None:
     status = os.fstat(opened)
     if status.st_uid != os.geteuid():
-        raise FileUnusable(
+        raise VersionUnkept(
             f"the folder {folder} for old versions belongs to another user (uid {status.st_uid})",
             "remove it, or run omisync as that user",
         )
@@ -141,14 +141,14 @@ def _short(name: str) -> str:
     return stem[:spare].decode(errors="ignore") + path.suffix
 
 
-def _refusal(folder: Path, name: str, error: OSError) -> Strained | FileUnusable:
+def _refusal(folder: Path, name: str, error: OSError) -> Strained | VersionUnkept:
     if error.errno in NO_ROOM:
         return NoRoom(
             f"no room on the disk to keep the old version of {name} in {folder}",
             "free some space, or raise the quota",
         )
     what = f"the old version of {name} cannot be kept in {folder}"
-    return Strained.of(what, error) or FileUnusable(
+    return Strained.of(what, error) or VersionUnkept(
         f"{what}: {error.strerror}",
         "make it a folder of this user's, and only this user's",
     )

@@ -129,6 +129,15 @@ CASES = {
         a . Standup @2027-01-01
         """,
     ),
+    "a date of the text is none that is put right": (
+        """
+        a . Report for 2025-12-31 📆 2026-01-05
+        b . Report for 2025-12-31 📆 2026-02-05
+        """,
+        """
+        b . Report for 2025-12-31 @2026-02-05
+        """,
+    ),
     "of equal lines that under the same heading is put right": (
         """
         # Home

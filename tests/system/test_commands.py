@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from machine import OTHER_KEY, PATIENCE, Machine, Ran, checked, ended, lines, started, tree
+from running import Daemon
 
 from omisync import __version__
 from omisync.sandbox import KEY
@@ -1132,6 +1133,32 @@ def test_status_tells_of_a_sync_that_was_cut_short(machine: Machine, omi: Omi) -
     omi.release()
     assert machine.once().code == 0
     assert machine.run("status").out.startswith("In sync: 2 tasks.\n")
+
+
+def test_status_tells_of_a_removal_that_was_cut_short(machine: Machine, omi: Omi) -> None:
+    """It waits for no line to come back: it was begun."""
+    machine.synced(lines(1, 2, 3))
+    machine.write(lines(1, 2))
+    omi.sandbox.slow_seconds = PATIENCE
+    omi.sandbox.fault_next("slow", method="PATCH")
+    process = machine.start("--once")
+    omi.until(lambda sandbox: len(sandbox.waiting) > 0)
+    process.send_signal(signal.SIGINT)
+    assert ended(process).code == 130
+    omi.release()
+    ran = machine.run("status")
+    assert (ran.code, "the last sync was cut short" in ran.out) == (75, True)
+
+
+def test_a_key_of_this_shell_is_none_of_a_running_daemon(machine: Machine) -> None:
+    """Its environment is its own: who set the variable here is not told to wait."""
+    machine.write(lines(1))
+    with Daemon(machine, OMI_API_KEY=None) as daemon:
+        daemon.until(r"cycle\.trouble.*there is no API key")
+        ran = machine.run("status")
+        assert (ran.code, ran.out.splitlines()[0]) == (77, "Stopped: this needs you.")
+        assert daemon.end().code == 0
+    assert machine.run("status").out.splitlines()[0] == MENDED.format("there is a key now")
 
 
 MENDED = "Stopped when last synced; {}, and the next sync tries again."
