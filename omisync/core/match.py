@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Matching", "normalised", "pair"]
 
+_DIGIT = re.compile(r"\d")
+
 
 @dataclass(frozen=True, slots=True)
 class Matching:
@@ -180,7 +182,7 @@ def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
 
 
 def _but_for_a_date(board: Board) -> None:
-    """Match the lines that differ from their task by a date that one of the two does not read.
+    """Match the lines that differ from their task by nothing but a date that is not read.
 
     First those where it is the same date, then those under their heading, then anywhere; and
     where there are as many lines of a text as tasks: else the lines around them tell more.
@@ -230,12 +232,15 @@ def _alike(
 
 
 def _is_put_right(new: Task, old: Task) -> bool:
-    """Return whether one of the two has a date that is not read, and not both.
+    """Return whether one of the two has a date that is not read, or both have one in figures.
 
     A finished line, now open with another date, is the next round of a chore.
     """
-    unread = [due.parted(task.text)[1] != "" for task in (new, old)]
-    return unread[0] is not unread[1] and (new.completed or not old.completed)
+    is_no_round = new.completed or not old.completed
+    dates = [cut for task in (new, old) if (cut := due.parted(task.text)[1])]
+    if len(dates) > 1:  # `due:landlord` is none, and as good a word as any
+        return all(map(_DIGIT.search, dates)) and is_no_round
+    return bool(dates) and is_no_round
 
 
 def _by_agreement(board: Board) -> None:

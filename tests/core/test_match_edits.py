@@ -129,6 +129,40 @@ CASES = {
         a . Standup @2027-01-01
         """,
     ),
+    "of equal lines one is mistyped and another put right": (
+        """
+        # Work
+        a . Water the plants @2027-08-06
+        s . Sweep
+        # Garden
+        b . Water the plants 📅 Dec 3
+        t . Trim
+        """,
+        """
+        # Work
+        b . Water the plants due:2027-1-5
+        s . Sweep
+        # Garden
+        a . Water the plants @2027-06-21
+        t . Trim
+        """,
+    ),
+    "a word for another one is no correction": (
+        """
+        # Home
+        a . Fee due:landlord
+        b . Read
+        # Work
+        c . Run
+        """,
+        """
+        # Home
+        b . Read
+        # Work
+        + . Fee due:plumber
+        c . Run
+        """,
+    ),
     "a date of the text is none that is put right": (
         """
         a . Report for 2025-12-31 📆 2026-01-05
