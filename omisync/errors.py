@@ -194,10 +194,9 @@ class Strained(OmisyncError):
     @classmethod
     def of(cls, what: str, error: Exception) -> Self | None:
         """Return that ``what`` met this; None for an error that speaks of the file itself."""
-        cure = SCARCE.get(error.errno or 0) if isinstance(error, OSError) else None
-        if cure is None or not isinstance(error, OSError):
-            return None
-        return cls(f"{what}: {error.strerror}", f"{cure}; it is tried again by itself")
+        if isinstance(error, OSError) and (cure := SCARCE.get(error.errno or 0)):
+            return cls(f"{what}: {error.strerror}", f"{cure}; it is tried again by itself")
+        return None
 
 
 class NoRoom(Strained):

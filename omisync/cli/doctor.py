@@ -184,8 +184,7 @@ def _last(config: Config, told: Collection[str]) -> Check:
     message, advice = (last.troubles or [("not finished", "")])[0]
     if message in told:
         return Check("last sync", last.code, f"stopped by what is told above ({at})")
-    mended = care.overcome(config, last, refused) if last.kinds else ""
-    if mended:
+    if mended := care.overcome(config, last, refused):
         advice = f"{mended[0].upper()}{mended[1:]}, and the next sync tries again."
     return Check("last sync", last.code, f"{message} ({at})", advice)
 

@@ -57,9 +57,10 @@ def _longest(troubles: Sequence[errors.OmisyncError]) -> float:
     """Return the seconds that a try of these may be put off at most."""
     if any(isinstance(error, errors.FileHeld) for error in troubles):
         return HELD_DELAY
-    kept = [isinstance(error, errors.Unreachable) for error in troubles]
-    rested = any(isinstance(error, errors.NotAsked) for error in troubles)
-    return UNREACHED_DELAY if any(kept) and all(kept) and not rested else LONGEST_DELAY
+    for error in troubles:
+        if not isinstance(error, errors.Unreachable) or isinstance(error, errors.NotAsked):
+            return LONGEST_DELAY
+    return UNREACHED_DELAY if troubles else LONGEST_DELAY
 
 
 def failure(outcome: Outcome) -> str:

@@ -84,7 +84,7 @@ async def send(
         if len(group) == 1:
             await failed(run, group[0].link, error)
             return []
-        return _parted(run, group, error)
+        return _parted(run, group, intents, error)
     except OmisyncError:
         _take_back(run, intents)
         raise
@@ -202,15 +202,16 @@ def _refused(run: Run, group: Sequence[AddRemote], error: ItemProblem) -> list[l
     return _halves(group)
 
 
-def _parted(run: Run, group: Sequence[AddRemote], error: Intercepted) -> list[list[AddRemote]]:
+def _parted(
+    run: Run, group: Sequence[AddRemote], intents: Sequence[Intent], error: Intercepted
+) -> list[list[AddRemote]]:
     """Let parts of a group that was stopped on its way be tried; return those that go next.
 
     Where a write got through in this cycle, it is for one of them: the halves are tried once
     all else was. Else it may be for nothing that they say: the last and the middle one tell.
     """
-    event = Event(run.desk.clock(), "task.failed", f"{len(group)} new tasks", detail=error.message)
     with run.store.transaction():
-        run.store.record(event)
+        run.store.record(_failed(run.desk.clock(), intents, error.message))
     run.failed.update((op.link.key, op.link) for op in group)
     run.trouble(error)
     if run.got_through:
@@ -221,7 +222,7 @@ def _parted(run: Run, group: Sequence[AddRemote], error: Intercepted) -> list[li
     run.unlucky += 1
     apart = {len(group) - 1, (len(group) - 1) // 2}
     rest = [op for n, op in enumerate(group) if n not in apart]
-    run.put_off += _halves(rest) if len(rest) > 1 else [rest] * len(rest)
+    run.put_off += filter(None, _halves(rest))
     return [[group[n]] for n in sorted(apart, reverse=True)]
 
 
