@@ -263,9 +263,22 @@ def test_a_finished_line_of_a_gone_item_needs_no_tick() -> None:
 
 
 def test_a_line_that_was_let_go_is_let_go_once() -> None:
-    """Unticking it later is not fought over."""
+    """It is not ticked at each look."""
     policy = replace(POLICY, on_remote_removal="check")
     assert made([entry("a")], [GONE.but(missing=LET_GO)], [], policy).ops == ()
+
+
+@pytest.mark.parametrize("policy", ["keep", "check", "remove"])
+def test_a_finished_line_of_a_gone_item_that_is_opened_again_is_made_anew(policy: str) -> None:
+    """Its tick was written down; without one it is to be done, and nobody else has it."""
+    chosen = replace(POLICY, on_remote_removal=policy)
+    (ticked,) = made([entry("a", completed=True)], [GONE], [], chosen).rows
+    done = Task("a", completed=True)
+    assert ticked == GONE.but(missing=LET_GO, seen=done, base=Base(done, Fields("a")))
+    assert made([entry("a", completed=True)], [ticked], [], chosen).rows == ()
+    (op,) = made([entry("a")], [ticked], [], chosen).ops
+    anew = ticked.but(missing=0, seen=Task("a"))
+    assert op == AddRemote(anew, entry("a"), Fields("a"))
 
 
 @pytest.mark.parametrize(("missing", "probed_at"), [(LET_GO, None), (2, NOW - 9), (0, None)])

@@ -757,6 +757,24 @@ async def left_in_omi(person: Person, line: str = "- [ ] milk\n") -> Item:
     return milk
 
 
+@pytest.mark.parametrize("mark", ["x", " "])
+async def test_a_line_that_is_opened_again_is_made_anew_where_its_item_is_gone(
+    person: Person, mark: str
+) -> None:
+    """A chore that comes again, while the app was tidied up; a tick alone makes nothing."""
+    person.write(f"- [ ] other\n- [{mark}] water the plants\n")
+    await person.settle()
+    (item,) = [one for one in person.sandbox.items.values() if one.description != "other"]
+    del person.sandbox.items[item.id]
+    person.write("- [ ] other\n- [x] water the plants\n")
+    await person.settle()
+    assert person.omi() == {"other": False}
+    person.write("- [ ] other\n- [ ] water the plants\n")
+    assert (await person.settle()).code == errors.OK
+    assert person.omi() == {"other": False, "water the plants": False}
+    await settled(person)
+
+
 @pytest.mark.parametrize("what", ["ticked", "deleted", "locked"])
 async def test_a_line_comes_back_to_what_became_of_its_item(person: Person, what: str) -> None:
     """It is opened again as it would be without the app; what that deleted is made anew."""

@@ -129,6 +129,24 @@ async def test_an_item_deleted_in_the_app(both: Person, policy: str, expected: s
     await quiet(both)
 
 
+@pytest.mark.parametrize("policy", ["keep", "check"])
+async def test_a_line_that_is_opened_again_gets_an_item_again(both: Person, policy: str) -> None:
+    """Ticked for its item was deleted, by either: who takes the tick back wants it done."""
+    both.settings += f'on_remote_removal = "{policy}"\n'
+    both.write("- [ ] stays\n- [ ] goes\n")
+    await both.settle()
+    del both.sandbox.items[item(both, "goes").id]
+    for _ in range(4):
+        await both.cycle(now=True)
+    both.write("- [ ] stays\n- [x] goes\n")
+    await quiet(both)
+    assert both.omi() == {"stays": False}
+    both.write("- [ ] stays\n- [ ] goes\n")
+    await both.settle()
+    assert both.omi() == {"stays": False, "goes": False}
+    await quiet(both)
+
+
 async def test_an_item_that_is_merely_not_listed_stays(both: Person) -> None:
     """Its answer says that it is there; it is asked again a day later at the earliest."""
     both.write("- [ ] a\n- [ ] b\n")

@@ -16,8 +16,9 @@ after everything in it took effect gives an empty plan.
 | x            | -    | x (same text, unlinked)     | Adopt                          |
 | x            | -    | buried (tombstone)          | Revive                         |
 | x edited     | x    | x same                      | ChangeRemote                   |
-| x edited     | x    | gone, text or due edited    | AddRemote                      |
-| x edited     | x    | gone, only completed edited | nothing: a tick loses nothing  |
+| x edited     | x    | gone, text or due edited,   | AddRemote                      |
+|              |      | or opened again             |                                |
+| x edited     | x    | gone, only ticked           | nothing: a tick loses nothing  |
 | -            | x    | x same                      | RemoveRemote, by policy        |
 | -            | x    | gone                        | forget                         |
 | same as base |      |                             | nothing                        |

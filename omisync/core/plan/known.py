@@ -55,8 +55,10 @@ def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
         draft.unsure.append((link, entry))
     elif link.base is None or _says_more(entry, link.base):
         draft.unmade.append((link, entry))
-    elif draft.seen.listed is not None:
-        draft.orphans.append((link, entry))
+    else:
+        link = _let_go(link, link.base, entry.task)
+        if draft.seen.listed is not None:
+            draft.orphans.append((link, entry))
     if link is not old:
         draft.rows.append(link)
     if draft.seen.listed is not None:
@@ -114,8 +116,18 @@ def _listed_again(link: Link) -> Link:
 
 
 def _says_more(entry: Entry, base: Base) -> bool:
-    """Return whether the line of a gone item was edited in a way that must not be lost."""
-    return entry.task.text != base.local.text or entry.task.due != base.local.due
+    """Return whether the line of a gone item was edited in a way that must not be lost.
+
+    A tick loses no sentence, but what is opened again is to be done.
+    """
+    said = base.local
+    reopened = said.completed and not entry.task.completed
+    return reopened or (entry.task.text, entry.task.due) != (said.text, said.due)
+
+
+def _let_go(link: Link, base: Base, task: Task) -> Link:
+    """Return the link of a gone item whose line is as it was, or was ticked, with that tick."""
+    return link if base.local == task else link.but(base=replace(base, local=task))
 
 
 def add(link: Link, entry: Entry, policy: Policy) -> AddRemote:
@@ -258,7 +270,7 @@ def _orphaned(draft: Draft) -> Iterator[Link]:
         if link.missing == LET_GO:
             continue
         base, gone = link.base, link.but(missing=LET_GO)
-        ticked = base is not None and base.local.completed != entry.task.completed
+        ticked = base is not None and entry.task.completed and not base.remote.completed
         if ticked or policy.on_remote_removal == "keep" or base is None:
             yield gone
         elif policy.on_remote_removal == "remove":
