@@ -167,6 +167,28 @@ async def test_a_save_after_a_write_that_was_cut_short(both: Person, step: str) 
     assert writes(both)
 
 
+@pytest.mark.parametrize(
+    ("mark", "typed", "tasks"),
+    [
+        (" ", "theirs with wine", {"theirs with wine": False}),
+        ("x", "theirs", {"theirs": True}),
+        (" ", "other", {"theirs": False, "other": False}),
+    ],
+)
+async def test_a_new_line_that_was_edited_after_its_write_was_cut_short(
+    both: Person, mark: str, typed: str, tasks: dict[str, bool]
+) -> None:
+    """It is that line as long as all of its words are there, and no other line tells more."""
+    theirs = both.sandbox.add("theirs")
+    await stopped(both, "file.swapped")
+    both.write(read(both).replace("[ ] theirs", f"[{mark}] {typed}"))
+    await both.settle()
+    assert {text: done for text, done in both.omi().items() if text not in BEFORE} == tasks
+    assert len(both.omi()) == 4 + len(tasks)
+    assert theirs.id in both.sandbox.items
+    assert read(both).count("theirs") == 1
+
+
 @pytest.mark.parametrize("step", ["file.written", "file.swapped"])
 async def test_a_save_after_a_removal_that_was_cut_short(both: Person, step: str) -> None:
     """A line that is gone is not asked for again, one that is still there goes."""
