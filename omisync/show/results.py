@@ -54,11 +54,11 @@ def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to e
 ) -> None:
     """Write how a run ended: one line to ``stream``, what needs a person to ``err``.
 
-    ``verbose`` below 0 says nothing about a run that ended well, above 0 shows
-    long lists whole.
+    ``verbose`` below 0 says no more than what needs a person about a run that ended well,
+    above 0 shows long lists whole.
     """
     quiet = verbose < 0
-    if not quiet or result.code != errors.OK:
+    if not quiet or result.code != errors.OK or result.counts.get("clash.decided"):
         Paper(stream, terminal).say(Piece(headline(result)))
     paper = Paper(err, terminal)
     for trouble in result.troubles:
@@ -66,9 +66,8 @@ def outcome(  # noqa: PLR0913 - two streams, and what decides how much goes to e
             _write_error(paper, trouble)
     _write_failed(paper, result, todo_path)
     _write_parked(paper, result, todo_path, whole=verbose > 0)
-    if quiet:
-        return
-    _write_held(paper, result)
+    if not quiet:
+        _write_held(paper, result)
     for remark in result.remarks:
         paper.say(Piece(remark), quotes=True)
     if verbose > 0:

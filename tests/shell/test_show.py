@@ -563,7 +563,7 @@ def test_troubles_come_with_advice_on_stderr() -> None:
 
 
 def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
-    """A parked task comes with line and reason; remarks and warnings only if not quiet."""
+    """A parked task comes with line and reason; all three when quiet, too, for they are told once."""
     parked = link(1, "Bad").but(parked=Parked(422, "too odd", NOON, Task("Bad")))
     result = Outcome(
         1,
@@ -577,10 +577,18 @@ def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
     assert out == "1 task, 1 parked; `omisync status` tells why.\n"
     assert "! parked    Bad  /home/ann/todo.md:7\n            too odd; change the line" in err
     assert "A date stays.\nwarning: /home/ann/todo.md:2: odd\n" in err
-    quiet = ended(result, verbose=-1)[1]
-    assert "parked" in quiet
-    assert "A date stays." not in quiet
-    assert "warning" not in quiet
+    assert ended(result, verbose=-1)[1] == err
+    warned = ended(replace(result, code=0, parked=()), verbose=-1)
+    assert warned == ("", "A date stays.\nwarning: /home/ann/todo.md:2: odd\n")
+
+
+def test_a_quiet_run_that_ended_well_tells_of_a_clash_alone() -> None:
+    """A value gave way, which its person has to look at."""
+    plain = Outcome(0, tasks=1, counts={"task.changed": 1})
+    assert ended(plain, verbose=-1) == ("", "")
+    told = replace(plain, counts={"clash.decided": 1})
+    said = "In sync: 1 task. 1 changed on both sides (`omisync log --clashes`).\n"
+    assert ended(told, verbose=-1) == (said, "")
 
 
 def test_long_lists_are_counted_unless_asked_for() -> None:
