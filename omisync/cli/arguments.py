@@ -136,7 +136,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
         if math.isfinite(seconds) and seconds >= 0:
             return min(seconds, LONGEST)
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 on")
 
 
 def _port(text: str) -> int:
@@ -152,7 +152,7 @@ def _count(text: str) -> int:
         count = int(text)
         if count > 0:
             return min(count, sys.maxsize)  # more than that no store can count
-    raise argparse.ArgumentTypeError(f"{text!r} is no number, 1 or more")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
 
 
 def _add_globals(parser: argparse.ArgumentParser, *, top: bool, alone: bool = False) -> None:
@@ -221,7 +221,7 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="values that gave way because both sides had changed the same field",
     )
     log.add_argument("-n", "--lines", type=_count, default=20, metavar="N", help="how many (20)")
-    repair = add("repair", "care", "link tasks with Omi's again after a lost store", REPAIR)
+    repair = add("repair", "care", "link tasks with Omi's again after a lost state", REPAIR)
     repair.add_argument(
         "--accept-account", action="store_true", help="the key or server is a new account's"
     )
@@ -229,8 +229,8 @@ def _add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     retry.add_argument(
         "text", nargs="?", default="", metavar="TEXT", help="only tasks with this in their text"
     )
-    forget = add("forget", "care", "give up the removal of a task that Omi refuses", FORGET)
-    forget.add_argument("text", metavar="TEXT", help="a part of the task's text")
+    forget = add("forget", "care", "give up removals that Omi refuses, or that wait", FORGET)
+    forget.add_argument("text", metavar="TEXT", help="all with this in their text are given up")
     add("undo", "care", "take back what omisync last wrote into the file, and sync", UNDO)
     restore = add("restore", "care", "put back what a clash cost, and sync", RESTORE)
     restore.add_argument("text", type=_count, metavar="NUMBER", help="as in `log --clashes`")
@@ -321,5 +321,6 @@ comes. Point OMI_API_BASE and OMI_API_KEY at what it prints.
 
 With --fault requests fail, to see what becomes of them: 5xx_before and
 reset_before before anything was done, 5xx_after, reset_after and garbage after
-it was; hang, slow, html, intercepted, redirect, or a status such as 429.
+it was; hang, hang_after, slow, html, intercepted, redirect, or a status such as
+429.
 """

@@ -68,6 +68,7 @@ def _facts(config: Config) -> show.StatusFacts:
         code = errors.worst(hindrance.exit_code, last.code or errors.OK)
         first = (hindrance.message, hindrance.advice)
         last = replace(last, code=code, troubles=tuple(dict.fromkeys((first, *last.troubles))))
+        since = ""  # whatever is new, no sync gets that far
     document = _document(config)
     return show.StatusFacts(
         todo_path=config.todo_path,
@@ -169,8 +170,8 @@ def _may_come_back(link: Link, since: float) -> bool:
 
 
 def _is_gone(link: Link) -> bool:
-    """Return whether this is a line whose item was deleted in Omi."""
-    return link.remote_id is None and link.base is not None
+    """Return whether this is an open line whose item was deleted in Omi."""
+    return link.remote_id is None and link.base is not None and not link.seen.completed
 
 
 def _document(config: Config) -> Document | None:

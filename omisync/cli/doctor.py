@@ -132,6 +132,11 @@ def _todo(config: Config) -> Check:
 def _writable(config: Config) -> Check:
     """Look whether two-way sync can replace the file; nothing is written for that."""
     folder = file.check_replaceable(config.todo_path)
+    disk = os.statvfs(folder)
+    # Some file systems of programs tell nothing of their room.
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < config.todo_path.stat().st_size:
+        what = f"no room on the disk to replace the file in its folder {folder}"
+        return Check("writing", errors.TEMPORARY, what, "Free some space.")
     return Check("writing", errors.OK, f"the file can be replaced in its folder {folder}")
 
 

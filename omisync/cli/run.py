@@ -342,7 +342,7 @@ def plan(options: Namespace) -> int:
             data["refused"] = None if refused is None else refused.message
         show.write_json(data, sys.stdout)
     else:
-        met = known or read  # with Omi's list at hand a create is no link
+        met = known or read or not config.sync.adopt  # with Omi's list at hand a create is no link
         show.plan(
             document,
             decided,

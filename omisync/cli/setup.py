@@ -22,7 +22,11 @@ KEY_START = "omi_dev_"
 
 
 def init(options: Namespace) -> int:
-    """Write key file and config; nothing that exists is overwritten."""
+    """Write key file and config; nothing that exists is overwritten.
+
+    Raises:
+        OmisyncError: one of them cannot be written, or the key that is there not be used.
+    """
     from omisync import config as configs
 
     config_file = places.config_path(options.config, os.environ)
@@ -37,7 +41,11 @@ def init(options: Namespace) -> int:
             f"For a first or another key, {_key_advice(config_file, key_file)}."
             " For another list: omisync -c PATH init FILE.",
         )
+    if os.path.realpath(todo) == os.path.realpath(config_file):
+        raise UsageError(f"{todo} is to be the config itself", "Name your todo file.")
     kept = os.access(key_file, os.F_OK)
+    if kept:
+        places.find_key(str(key_file), {}, places.OMI)  # the next command would stop at it
     found = None if kept else _found()
     key = None if kept or found else _asked()
     text = configs.written(todo, key_file if kept or key is not None else None)

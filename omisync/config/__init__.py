@@ -97,6 +97,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
             str(place).encode()
         except UnicodeEncodeError:
             raise ConfigError(f"{str(place)!r} is not UTF-8", "give it another name") from None
+    if os.path.realpath(todo) == os.path.realpath(path):
+        line = line_of(toml.key_lines(source), ("todo", "path"))
+        raise ConfigError(f"{path}:{line}: todo.path is this config itself", "name your todo file")
     if what := _other_use(config):
         line = line_of(toml.key_lines(source), ("state", "path"))
         raise ConfigError(f"{path}:{line}: state.path is {what}", 'set state.path = ""')

@@ -68,9 +68,9 @@ def plan(  # noqa: PLR0913 - what is shown, and where to
 ) -> None:
     """Write what the next cycle would do, one line for each op.
 
-    ``links_exist`` tells whether anything was ever synced, or Omi's list was read: else a
-    create may turn out to be a link with an equal item. ``asks`` tells that a
-    person has to agree first, ``noted`` that a sync has refused this before.
+    ``links_exist`` tells whether anything was ever synced, or Omi's list was read, or is not
+    to be linked with: else a create may turn out to be a link with an equal item. ``asks``
+    tells that a person has to agree first, ``noted`` that a sync has refused this before.
     """
     paper = Paper(stream, terminal)
     todo = steps(decided)

@@ -166,7 +166,10 @@ def _write_places(paper: Paper, facts: StatusFacts) -> None:
 def _write_times(paper: Paper, facts: StatusFacts) -> None:
     last = facts.last
     if last.success_at is not None:
-        _write(paper, "success", _at(last.success_at, facts.now))
+        # A run that finds all as it was leaves no trace, and somebody may look for one.
+        same = facts.code in errors.WELL and not facts.since
+        still = "; nothing has changed here since" if same else ""
+        _write(paper, "success", f"{_at(last.success_at, facts.now)}{still}")
     elif last.code is not None:
         _write(paper, "success", "never")
     if last.failing_since is not None:

@@ -242,11 +242,7 @@ def check_place(path: Path) -> None:
         NoRoom: the disk is full.
         StoreUnusable: the folder, the store or its lock cannot be written.
     """
-    folder = next(
-        place
-        for place in path.absolute().parents
-        if os.path.exists(place)  # noqa: PTH110 - Path's own raises in a folder that is closed
-    )
+    folder = _folder_of(path)
     _check_writable(path, folder, os.W_OK | os.X_OK)
     disk = os.statvfs(folder)
     if disk.f_bavail * disk.f_frsize < LEAST_ROOM:
@@ -255,6 +251,15 @@ def check_place(path: Path) -> None:
         _check_writable(path, path, os.W_OK)
     if os.path.lexists(_lock_of(path)):
         os.close(_opened_lock(path, LOCK_FLAGS))
+
+
+def _folder_of(path: Path) -> Path:
+    """Return the nearest folder above ``path`` that is there: in it the others would be made."""
+    return next(
+        place
+        for place in path.absolute().parents
+        if os.path.exists(place)  # noqa: PTH110 - Path's own raises in a folder that is closed
+    )
 
 
 def _check_writable(path: Path, part: Path, mode: int) -> None:
@@ -266,7 +271,7 @@ def _check_writable(path: Path, part: Path, mode: int) -> None:
 
 
 def unwritable(path: Path, error: OSError, part: Path | None = None) -> NoReturn:
-    """Tell that a store, or ``part`` of what belongs to it (its folder), cannot be written.
+    """Tell that a store, or ``part`` of what belongs to it (else its folder), cannot be written.
 
     Raises:
         NoRoom: the disk is full; that passes.
@@ -282,5 +287,5 @@ def unwritable(path: Path, error: OSError, part: Path | None = None) -> NoReturn
         raise strained from None
     raise StoreUnusable(
         f"The state store {path} cannot be written: {error.strerror}",
-        f"Make {part or path.parent} writable for you{OR_ELSEWHERE}",
+        f"Make {part or _folder_of(path)} writable for you{OR_ELSEWHERE}",
     ) from error

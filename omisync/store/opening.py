@@ -120,7 +120,8 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         if not stat.S_ISREG(status.st_mode):  # nothing that a repair may move away
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "no file but a device or a pipe"
             raise StoreUnusable(
-                f"The state store {path} is {what}", "Name a file under [state] path."
+                f"The state store {path} is {what}",
+                "Move it away, or name a file under [state] path.",
             )
         if status.st_size == 0:
             damaged(path, "it is empty")

@@ -160,6 +160,12 @@ def test_the_store_is_never_the_todo_file(tmp_path: Path) -> None:
         assert refusal(tmp_path, text).startswith(f"{line}: state.path is {what}")
 
 
+def test_the_config_is_never_the_todo_file(tmp_path: Path) -> None:
+    """What it says of that would be written into it."""
+    told = refusal(tmp_path, '[todo]\npath = "./config.toml"')
+    assert told == "2: todo.path is this config itself"
+
+
 def test_the_environment_names_the_server(tmp_path: Path) -> None:
     """OMI_API_BASE wins over omi.base_url, even over a wrong one; blank it says nothing."""
     text = '[omi]\nbase_url = "https://one.example/"'

@@ -563,7 +563,7 @@ def test_troubles_come_with_advice_on_stderr() -> None:
 
 
 def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
-    """A parked task comes with line and reason; all three when quiet, too, for they are told once."""
+    """A parked task comes with line and reason; when quiet, too, for all are told once."""
     parked = link(1, "Bad").but(parked=Parked(422, "too odd", NOON, Task("Bad")))
     result = Outcome(
         1,
@@ -717,7 +717,7 @@ def test_status_of_a_list_in_sync() -> None:
         "key       omi_de…cdef from OMI_API_KEY\n"
         "state     /state/todo-1.db\n"
         "running   omisync (process 7)\n"
-        "success   2026-01-31 11:57:00, 3 minutes ago\n"
+        "success   2026-01-31 11:57:00, 3 minutes ago; nothing has changed here since\n"
         "linked    42 tasks\n"
     )
 

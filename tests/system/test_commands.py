@@ -15,14 +15,14 @@ import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from machine import OTHER_KEY, PATIENCE, Machine, Ran, checked, ended, lines, started, tree
 from running import Daemon
 
 from omisync import __version__
-from omisync.sandbox import KEY
+from omisync.sandbox import KEY, Fault
 
 if TYPE_CHECKING:
     from machine import Omi
@@ -67,6 +67,25 @@ def test_init_teaches_the_format_that_was_asked_for(
 ) -> None:
     """Of a file that is not there yet."""
     assert example in fresh.run("init", name, typed=f"{KEY}\n").out
+
+
+def test_init_takes_no_config_for_a_list(fresh: Machine) -> None:
+    """Nothing is written."""
+    ran = fresh.run("-c", "list.toml", "init", "./list.toml", typed=f"{KEY}\n")
+    assert ran.code == 2
+    assert "is to be the config itself" in " ".join(ran.err.split())
+    assert tree(fresh.home) == {}
+
+
+def test_init_keeps_no_key_that_could_not_be_used(fresh: Machine) -> None:
+    """What the next command would stop at is told at once."""
+    key = fresh.config_file.with_name("omi-api-key")
+    key.parent.mkdir(parents=True)
+    key.write_text(f"{KEY}\n")
+    key.chmod(0o644)
+    ran = fresh.run("init", "todo.md")
+    assert (ran.code, "chmod 600" in ran.err) == (78, True)
+    assert not fresh.config_file.exists()
 
 
 @pytest.mark.parametrize("seconds", ["1e10", "1e300"])
@@ -245,6 +264,11 @@ def test_a_plan_needs_nothing_and_changes_nothing(command: str, machine: Machine
     assert "+ create or link  Buy milk  (new)  todo.md:1" in ran.out
     assert "2 to create or link in at most 1 request" in ran.out
     assert tree(machine.home) == before
+    machine.settings = {"sync": "adopt = false\n"}
+    machine.configure()
+    assert "2 to create in 1 request" in machine.run(command).out
+    machine.settings = {}
+    machine.configure()
     assert machine.once().code == 0
     omi.sent()
     omi.stop()
@@ -306,7 +330,7 @@ def test_a_file_without_a_task_is_told_of_wherever_one_looks(name: str, machine:
     machine.write('todos = ["milk"]\n')
     ran = machine.once()
     assert (ran.code, ran.out.splitlines()[0]) == (0, "In sync: 0 tasks.")
-    said = "of this file is a task yet: a task "
+    said = "of this file is a task: a task "
     assert f"{machine.todo}:1: no " in ran.err
     doctor, status = machine.run("doctor"), machine.run("status")
     assert f"{machine.todo}: 0 tasks, 1 warning (line 1: no " in doctor.out
@@ -712,6 +736,13 @@ def test_a_sandbox_fails_as_it_is_told_to(machine: Machine) -> None:
     assert (process.returncode, err) == (0, "")
 
 
+def test_the_help_names_all_faults(machine: Machine) -> None:
+    """Statuses aside, of which it names one."""
+    said = machine.run("sandbox", "--help").out.replace(",", " ").replace(";", " ").split()
+    named = {kind for kind in get_args(Fault) if not kind.isdigit()}
+    assert named <= set(said)
+
+
 @pytest.mark.parametrize(
     "shares", ["teapot=1", "429=0 429=1", "429=many", "429=-1", "429=nan", "429", "429=0.6 hang=1"]
 )
@@ -780,7 +811,7 @@ COMMANDS = {
     "log": ["what was done, to which task, and why"],
     "repair": ["link tasks with Omi's again", "creates and changes nothing"],
     "retry": ["parked tasks be tried again"],
-    "forget": ["give up the removal", "stays in Omi"],
+    "forget": ["give up removals", "stays in Omi"],
     "undo": ["take back what omisync last wrote", "stay in Omi", "last 20 versions"],
     "restore": ["put back what a clash cost", "omisync log --clashes"],
     "demo": ["local Omi server, no key needed", "only read"],
@@ -827,7 +858,7 @@ NONSENSE = {
     "--allow-removals": "--once",
     "--grace": "--once",
     "--yes": "--once",
-    "restore one": "no number",
+    "restore one": "not a whole number",
     "--dry-run log --clashes": "do not go with the command log",
     "--timeout 5": "--once",
     "--dry-run --allow-removals": "--once",
@@ -843,8 +874,8 @@ NONSENSE = {
     "sandbox --json": "--json",
     "sandbox --port 99999": "no port",
     "sandbox --port http": "no port",
-    "log -n none": "no number",
-    "log -n 0": "no number",
+    "log -n none": "not a whole number",
+    "log -n 0": "not a whole number",
     "forget": "TEXT",
     "--onc": "--onc",
     "--config": "expected one argument",

@@ -241,6 +241,8 @@ def test_a_full_disk_for_the_todo_file_is_temporary(machine: Machine, omi: Omi) 
             assert "no room on the disk" in ran.err
             assert machine.todo.read_text() == typed
             assert omi.items() == {"task 1": True, "task 2": False, "typed": False}
+            assert "✗ writing      no room on the disk" in machine.run("doctor").out
+        assert "✓ writing" in machine.run("doctor").out
         with Daemon(machine, "-v") as daemon:
             daemon.until(r"cycle\.done .*code=0")
             first.completed = False
@@ -293,7 +295,8 @@ def test_a_state_that_cannot_be_written(machine: Machine, omi: Omi, begun: bool)
             assert ran.code == 74
             assert f"{machine.state}" in ran.out
             assert "cannot be written: " in ran.out
-            assert machine.run("status").code == 74
+            ran = machine.run("status")
+            assert (ran.code, ran.out.splitlines()[0]) == (74, "Stopped: this needs you.")
         assert machine.once().code == 0
         assert machine.run("status").code == 0
         assert omi.items() == {"task 1": False, "task 2": False}

@@ -282,9 +282,10 @@ def test_a_place_that_cannot_be_made_is_named(nobody: Path, mode: int) -> None:
     nobody.chmod(mode)
     os.seteuid(NOBODY)
     path = nobody / "omisync" / "lists" / "todo.db"
-    with pytest.raises(StoreUnusable, match="cannot be written: Permission denied") as caught:
-        check_place(path)
-    assert caught.value.advice.startswith(f"Make {nobody} writable for you, ")
+    for look in (check_place, lambda path: lock(path, "mine").__enter__()):
+        with pytest.raises(StoreUnusable, match="cannot be written: Permission denied") as caught:
+            look(path)
+        assert caught.value.advice.startswith(f"Make {nobody} writable for you, ")
 
 
 @needs_root

@@ -382,6 +382,9 @@ def test_status_names_lines_whose_item_is_gone(both: Machine, omi: Omi) -> None:
     assert "unlinked  task 2  todo.md:2\n" in out
     assert "deleted in Omi" in out
     assert both.run("status", "--json").data["gone"] == ["task 2"]
+    both.write(lines(1, 2).replace("[ ] task 2", "[x] task 2"))
+    assert both.once().code == 0
+    assert both.run("status", "--json").data["gone"] == [], "nothing is to be done"
     both.write(lines(1, 2).replace("2", "2 after all"))
     assert both.once().code == 0
     assert omi.items() == {"task 1": False, "task 2 after all": False}

@@ -68,7 +68,7 @@ _HIDING = {
     "indented": "four blanks or a tab make code of {}; indent {} as deep as the list",
     "code": "a code block is opened here and never closed, it hides {}; close it with its fence",
 }
-NO_TASK = "no line of this file is a task yet: a task has a box, `- [ ] text`"
+NO_TASK = "no line of this file is a task: a task has a box, `- [ ] text`"
 """The warning for a file that says something and has no task."""
 _LEFT = "(if it was one with these words, it is left as it is in Omi)"
 NO_BOX = (

@@ -40,7 +40,7 @@ FINISHED = frozenset(
 """What they say there of one that is, in lower case."""
 _NO_MARKS = str.maketrans("", "", "_-")
 
-NO_TASK = "no table of this file is a task yet: a task is a table `[[todo]]` with a `description`"
+NO_TASK = "no table of this file is a task: a task is a table `[[todo]]` with a `description`"
 """The notice for a file that says something and has no list of tasks."""
 UNREAD = "[[{}]] is not read; a task is written below [[todo]]"
 """The notice for a list of tables in a file without any task."""
