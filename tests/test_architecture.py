@@ -38,10 +38,12 @@ MAY_IMPORT = {
     "core.reword": "core.assign",
     "core.replace": "core.reword",
     "core.renumber": "core.reword",
+    "core.detail": "core.order core.reword",
     "core.board": "core.model core.reword",
     "core.equal": "core.board core.model core.reword",
     "core.match": (
-        "core.model core.board core.due core.equal core.renumber core.replace core.reword"
+        "core.model core.board core.detail core.due core.equal core.renumber core.replace"
+        " core.reword"
     ),
     "core.merge": "core.model core.due",
     "core.adopt": "core.model core.match core.merge",

@@ -4,8 +4,8 @@ Rule: pairs are one-to-one, and each step removes what it matched. First an id
 that the person wrote, then equal text (aligned with the lines around it, then
 anywhere), then what the app made of the text, then equal text but for a date that is
 not read (it is put right as a warning says, or mistyped), then a list numbered anew,
-then the same words replaced in several lines, then likeness. What did not change costs one
-comparison; only the rest is looked at more closely.
+then the same words replaced in several lines, then words added to each of several, then
+likeness. What did not change costs one comparison; only the rest is looked at more closely.
 
 Neither the checkbox nor the due token is part of identity: people tick a line,
 move it and reword it in one go. They decide only between lines of equal text.
@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
-from omisync.core import due, renumber, replace, reword
+from omisync.core import detail, due, renumber, replace, reword
 from omisync.core.board import Board, Rest, lines, normalised
 from omisync.core.equal import by_text
 
@@ -265,7 +265,7 @@ def _by_rewording(board: Board) -> None:
     they match are the neighbours that the others are recognised by.
     """
     rest = _reworded(board)
-    for throughout in (renumber, replace):
+    for throughout in (renumber, replace, detail):
         if min(map(len, rest)) >= throughout.ENOUGH and (pairs := throughout.pair(*rest)):
             for new, old in pairs:
                 board.take(new, old)

@@ -31,7 +31,7 @@ def ranks(ranks_in_file_order: Sequence[int | None]) -> list[int]:
     there is room. Ranks may become negative (a line inserted at the top).
     """
     result = [rank or 0 for rank in ranks_in_file_order]
-    kept = _longest_rise(ranks_in_file_order)
+    kept = longest_rise(ranks_in_file_order)
     edges = (-1, *kept, len(result))
     for at in range(len(edges) - 1):
         if edges[at + 1] - edges[at] > 1:
@@ -39,7 +39,7 @@ def ranks(ranks_in_file_order: Sequence[int | None]) -> list[int]:
     return result
 
 
-def _longest_rise(old: Sequence[int | None]) -> list[int]:
+def longest_rise(old: Sequence[int | None]) -> list[int]:
     """Return the indices of a longest strictly rising subsequence, in n log n."""
     lowest: list[int] = []  # at n: the smallest rank that ends a rise of n + 1
     ends: list[int] = []  # at n: its index

@@ -4,7 +4,7 @@ Rule: likeness needs support. Two texts are alike when all words of one occur in
 the other in the same order, or when they are similar letter by letter. Support
 is what a reader looks at besides: the same section, the same neighbour above or
 below (across headings), a tick made in the same go. Texts that hardly differ
-need none.
+need none, nor do those that differ in signs alone, as bold or struck out.
 
 Where that leaves room, this is what a careful reader would decide:
 
@@ -149,13 +149,13 @@ def candidates(news: Sequence[Line], olds: Sequence[Line]) -> list[Candidate]:
     from rapidfuzz import fuzz  # 17 ms that only a reworded line costs
 
     every = len(news) * len(olds) <= _FULL
-    index = _Index([_read(old) for old in olds], every=every)
+    index = _Index([reading(old) for old in olds], every=every)
     found: list[Candidate] = []
-    for new in map(_read, news):
+    for new in map(reading, news):
         rivals = []
         for old in index.worth_comparing(new):
             ratio = fuzz.ratio(new.text, old.text, score_cutoff=100 * ALIKE) / 100
-            detail = _is_detail(new, old)
+            detail = is_within(*sorted((new, old), key=lambda one: len(one.words)))
             if (ratio or detail) and (rival := _judge(new, old, ratio, detail=detail)):
                 rivals.append(rival)
         found += rivals if every else sorted(rivals, reverse=True)[:_NEAR]
@@ -163,7 +163,7 @@ def candidates(news: Sequence[Line], olds: Sequence[Line]) -> list[Candidate]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class Reading:
     """A line, taken apart once for all comparisons."""
 
     line: Line
@@ -182,17 +182,17 @@ def _words() -> re.Pattern[str]:
     return re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
-def _read(line: Line) -> _Reading:
+def reading(line: Line) -> Reading:
     """Take the line apart."""
     text = line.text.casefold()
     words = tuple(_words().findall(text))
-    return _Reading(line, text, _DIGITS.sub("0", text), words, frozenset(words))
+    return Reading(line, text, _DIGITS.sub("0", text), words, frozenset(words))
 
 
 class _Index:
     """Finds the old lines that a new one is worth comparing with."""
 
-    def __init__(self, olds: Sequence[_Reading], *, every: bool) -> None:
+    def __init__(self, olds: Sequence[Reading], *, every: bool) -> None:
         self.olds = olds
         self.every = every
         self.positions = [old.line.position for old in olds]
@@ -202,7 +202,7 @@ class _Index:
                 for word in old.vocabulary:
                     self.having[word].append(at)
 
-    def worth_comparing(self, new: _Reading) -> Iterable[_Reading]:
+    def worth_comparing(self, new: Reading) -> Iterable[Reading]:
         """Return all, or those near its place and those near it with a rare word of it."""
         if self.every:
             return self.olds
@@ -220,9 +220,8 @@ def _near(places: Sequence[int], middle: int) -> Sequence[int]:
     return places[start : start + _NEAR]
 
 
-def _is_detail(one: _Reading, other: _Reading) -> bool:
-    """Return whether all words of one occur in the other, in the same order."""
-    few, many = (one, other) if len(one.words) <= len(other.words) else (other, one)
+def is_within(few: Reading, many: Reading) -> bool:
+    """Return whether all words of one text, which has some, occur in the other, in order."""
     rest = iter(many.words)
     return (
         bool(few.words)
@@ -231,13 +230,14 @@ def _is_detail(one: _Reading, other: _Reading) -> bool:
     )
 
 
-def _judge(new: _Reading, old: _Reading, ratio: float, *, detail: bool) -> Candidate | None:
+def _judge(new: Reading, old: Reading, ratio: float, *, detail: bool) -> Candidate | None:
     """Return the pair of like texts with its score, None without the support it needs."""
     line, was = new.line, old.line
     if line.remote_id is not None and was.remote_id is not None:
         return None  # equal ids are matched long since: these differ
     neighbours = _in_common(line.above, was.above) + _in_common(line.below, was.below)
-    if not (neighbours or ratio >= CLOSE or _is_vouched_for(new, old, detail=detail)):
+    close = ratio >= CLOSE or (bool(new.words) and new.words == old.words)
+    if not (neighbours or close or _is_vouched_for(new, old, detail=detail)):
         return None
     score = max(ratio, DETAIL) if detail else ratio
     score += NEIGHBOUR * neighbours + HINT * (_is_ticked(line, was) + (line.section == was.section))
@@ -245,7 +245,7 @@ def _judge(new: _Reading, old: _Reading, ratio: float, *, detail: bool) -> Candi
     return Candidate(score, detail, line, was, not neighbours and _is_ambiguous(new, old))
 
 
-def _is_vouched_for(new: _Reading, old: _Reading, *, detail: bool) -> bool:
+def _is_vouched_for(new: Reading, old: Reading, *, detail: bool) -> bool:
     """Return whether a tick or the section is support enough for texts of this length."""
     words = min(len(new.words), len(old.words))
     if _is_ticked(new.line, old.line) and words >= SOME_WORDS:
@@ -264,7 +264,7 @@ def _in_common(one: int | None, other: int | None) -> bool:
     return one is not None and one == other
 
 
-def _is_ambiguous(new: _Reading, old: _Reading) -> bool:
+def _is_ambiguous(new: Reading, old: Reading) -> bool:
     """Return whether this is as likely the next of a series, or the next round of a chore."""
     if old.line.completed and not new.line.completed:
         return True
