@@ -84,8 +84,7 @@ def _shows(document: Document, links: Sequence[Link], noted: Writing) -> bool:
     """Return whether more lines are as the write made them than as they were before it.
 
     Only lines that are the same to the letter count: a line that is merely like what was
-    to be written may be the person's own, and would then read as an edit of it. Where there
-    are none, one with all the words of a new line stands for it: no word is lost either way.
+    to be written may be the person's own, and would then read as an edit of it.
     """
     said = {entry.task for entry in document.entries}
     former = {link.key: link.seen for link in links if link.key not in noted.added}
@@ -96,17 +95,7 @@ def _shows(document: Document, links: Sequence[Link], noted: Writing) -> bool:
     for key in noted.gone:
         made += former.get(key) not in said
         before += former.get(key) in said
-    if made or before:
-        return made > before
-    fresh = [task.text for task in said.difference(former.values())]
-    added = [link.seen.text for link in noted.links if link.key in noted.added]
-    return any(_has_words(text, new) for new in added for text in fresh)
-
-
-def _has_words(text: str, others: str) -> bool:
-    """Return whether a text has all of these words, in their order."""
-    words = iter(text.split())
-    return all(word in words for word in others.split())
+    return made > before
 
 
 async def quiet(path: Path, settle: float) -> None:

@@ -253,11 +253,11 @@ class Replicas:
             return self.save(lines, dice)
         at = dice.randrange(len(lines)) if at is None else at
         line = lines[at]
+        if what in {"reword", "tick"} and self.is_in_writing(line):  # it is somebody else then
+            self.doubled.update(line.text.split())
         match what:
             case "reword" if line.text.count(" ") < LONG and self.bold[line.text[:14]] < 2:
                 self.bold[line.text[:14]] += 1
-                if line.name and not self.knows(line.name):  # in writing, it is somebody else
-                    self.doubled.update(line.text.split())
                 line.text += f" {self.word()}"
             case "tick":
                 line.done = not line.done
@@ -336,6 +336,19 @@ class Replicas:
                     self.let_go(line.due)
             self.gone.add(one.id)
             del self.person.sandbox.items[one.id]
+
+    def is_in_writing(self, line: Line) -> bool:
+        """Whether omisync has written this line, and not yet that it did."""
+        if line.name and not self.knows(line.name):
+            return True
+        store = Store.peek(self.person.store_path)
+        if store is None:
+            return False
+        with store:
+            noted = store.writing()
+        return noted is not None and any(
+            link.key in noted.added and link.seen.text == line.text for link in noted.links
+        )
 
     def knows(self, name: str) -> bool:
         """Whether omisync has tied this item to a line, or buried it."""
