@@ -695,6 +695,8 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
         "- [  ] a", "> - [] a", "  * [] a", "[ ] a", "> [x] a", "• [ ] a", "— [x] a", "\\- [ ] a",
         "** [X] a", "🔲 [ ] a", "•  [ ] a", "-\u00a0[ ] a", "- [ ]\u00a0a",
         "- [x\u00a0] a", r"- \[ \] a", r"* \[x\] a", r"1. \[ ] a",
+        "-[/] a", "- [/]a", "1.[!] a", "- [✓]a", "-\u00a0[~] a", "• [?] a", "[/] a", "-[-] a",
+        r"- \[/\] a", r"- \[\*\] a", r"+ \[>] a", "- [/]\u00a0a", "~~- [ ] a~~",
     ],
 )  # fmt: skip
 def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
@@ -830,6 +832,8 @@ def test_a_number_other_than_one_does_not_begin_a_list_within_a_text(
     [
         "- [ ] t\n- [x](http://a) b\n- [ ](http://a)\n- [x][y] z\n- [](a) b\n- [x]: y\n",
         "- [ ] t\n- [ ]\n- []\n- [1] a\n- [ab] b\n- [a]\n- [ ] ",
+        "- [ ] t\n- [*](http://a) b\n- [!][y] z\n- [?]: y\n-[o] a\n- [o]a\n",
+        "- [ ] t\n\n[*] starts\n[!] fails\n[-] ends\n[?] b\n[~] c\n[>] d\n",
         "- [ ] t\n\n===== [x] a\n\n[ ] \nb\n",
         "- [ ] t\n\na -[ ] b\n\n[a] b\n\n[x]: /u\n\n[]\n\n-[a] b\n\n-[ ]\n\n| [ ] | b |\n",
         "- [ ] t\n  a - [ ] b\n      - [a] c\n      -[1] f\n",
@@ -927,6 +931,64 @@ def test_what_was_meant_is_known_of_a_line_that_is_not_read(line: str) -> None:
     swallowed = f"- [ ] a\n      {line.format('b')}\n" if line[0] == "-" else ""
     for notice in markdown.parse(swallowed.encode()).notices:
         assert notice.unread in {None, Entry(Task("b"), 2)}
+
+
+@pytest.mark.parametrize("line", ["-[/] a", "- [/]a", "• [/] a", "[/] a", r"- \[/\] a"])
+def test_a_box_with_a_mark_that_nobody_configured_is_nearly_none(line: str) -> None:
+    """With blanks around it, it would be none either."""
+    marks = markdown.Marks(open=" ")
+    assert markdown.parse(f"- [ ] x\n\n{line}\n".encode(), marks).notices == ()
+
+
+@pytest.mark.parametrize(
+    "line", ["- [] {}", "-[ ] {}", "- [/]{}", r"- \[ \] {}", "[ ] {}", "-[x] {}"]
+)
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("call Bob\n  about the lease", "call Bob about the lease"),
+        ("call Bob  \n\tabout\\\r\n   the lease\nor not", "call Bob about\\ the lease"),
+        ("call Bob\n\n  a note", "call Bob"),
+        ("call Bob\n  - [ ] first\n  - [ ] then", "call Bob"),
+        ("call Bob\n  > and Ann", "call Bob"),
+        ("call Bob <!-- id 7 -->", "call Bob"),
+        ("call Bob <!-- id\n  7 --> <!-- x -->", "call Bob"),
+        ("call Bob `due:2026-05-01`", "call Bob `due:2026-05-01`"),
+        ("call Bob\n  due:2026-05-01", "call Bob"),
+    ],
+)
+def test_what_was_meant_is_known_with_the_lines_that_go_on(
+    line: str, words: str, text: str
+) -> None:
+    """As it would read with its box put right, notes and comments left out."""
+    for before in ("", "- [ ] x\n", "\ufeff# H\n\n"):
+        found = markdown.parse(f"{before}{line.format(words)}\n- [ ] y\n".encode()).notices
+        right = markdown.parse(f"- [ ] {words}\n- [ ] y\n".encode()).entries[0].task
+        unread = [notice.unread.task for notice in found if notice.unread is not None]
+        assert unread[0] == right
+        assert right.text == text
+
+
+def test_what_was_meant_ends_where_another_task_was_meant() -> None:
+    """A formatter that breaks a box breaks those below it, too."""
+    notices = markdown.parse(b"-[ ] call Bob\n  today\n  -[ ] first\n    this\n").notices
+    found = [notice.unread and notice.unread.task.text for notice in notices]
+    assert found == ["call Bob today", "first this"]
+
+
+def test_what_was_meant_is_known_in_a_quote_too() -> None:
+    """A line that stands in another quote does not go on with it."""
+    source = "> - [] call Bob\n>   about it\n> > or not\n\n- [ ] y\n"
+    (notice,) = markdown.parse(source.encode()).notices
+    assert notice.unread == Entry(Task("call Bob about it"), 1)
+
+
+def test_a_task_that_is_struck_out_with_its_box_is_known() -> None:
+    """Words that are struck out alone are those of the task."""
+    (notice,) = markdown.parse(b"~~- [ ] call Bob~~\n\n- [ ] y\n").notices
+    assert notice.unread == Entry(Task("call Bob"), 1)
+    (notice,) = markdown.parse(b"-[ ] ~~call Bob~~\n\n- [ ] y\n").notices
+    assert notice.unread == Entry(Task("~~call Bob~~"), 1)
 
 
 def test_what_is_told_of_a_line_says_more_than_of_the_list() -> None:

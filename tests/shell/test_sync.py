@@ -757,6 +757,28 @@ async def left_in_omi(person: Person, line: str = "- [ ] milk\n") -> Item:
     return milk
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "- [] alpha beta\n  gamma <!-- id 7 -->\n-[/] delta\n~~- [ ] strike out~~\n",
+        "- \\[ \\] alpha beta\n  gamma <!-- id 7 -->\n- \\[/\\] delta\n- [ ]strike out\n",
+    ],
+)
+async def test_a_list_whose_boxes_were_damaged_is_left_alone(person: Person, damaged: str) -> None:
+    """A formatter, or a slip: nothing is sent until they are put right, and nothing then."""
+    right = "- [ ] alpha beta\n  gamma <!-- id 7 -->\n- [/] delta\n- [ ] strike out\n"
+    others = "".join(f"- [ ] task {n}\n" for n in range(4))
+    person.write(right + others)
+    await person.settle()
+    person.sent()
+    person.write(damaged + others)
+    outcome = await person.settle()
+    assert (outcome.code, len(outcome.notices)) == (errors.OK, 3)
+    person.write(right + others)
+    await person.settle()
+    assert person.sent() == []
+
+
 @pytest.mark.parametrize("mark", ["x", " "])
 async def test_a_line_that_is_opened_again_is_made_anew_where_its_item_is_gone(
     person: Person, mark: str

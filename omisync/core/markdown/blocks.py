@@ -16,7 +16,7 @@ import pyromark
 from omisync.core.model import BOM, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Collection, Iterator
 
     Event = tuple[dict[str, str | dict[str, object]] | str, dict[str, int]]
 
@@ -27,17 +27,25 @@ _BOX = rb"\[([^\]\r\n]{1,7})\](?=[ \t\r\n\v\f])"  # 7: a character and a variati
 _ITEM = re.compile(rb"[\s>]*(" + _BULLET + rb")" + _BOX)
 """An item's range may begin in the space before its bullet, after a tab even at a quote mark."""
 _LEAD = re.compile(rb"\s*")
+_MARK = rb"(?:[- xX/><!?*~]|\xe2\x9c[\x93\x94])"  # the usual ones: ✓ and ✔ in UTF-8
 _NEARLY = re.compile(
     rb"[ \t\v\f>]*(?:"
-    rb"(?:[-+*]|[0-9]{1,9}[.)])\[[ xX]?\][ \t]+"  # no space before the box
+    rb"(?:[-+*]|[0-9]{1,9}[.)])\[" + _MARK + rb"?\][ \t]+"  # no space before the box
     rb"|" + _BULLET + rb"(?:\[\](?![(\[:])[ \t]*"  # none in it
-    rb"|\[[ xX]\](?![(\[:])"  # none behind it
-    rb"|\\\[[ xX]?\\?\][ \t]+)"  # escaped, as a formatter does
+    rb"|\[" + _MARK + rb"\](?![(\[:])"  # none behind it
+    rb"|\\\[(?:\\?" + _MARK + rb")?\\?\][ \t]+)"  # escaped, as a formatter does
     rb")[^\s]"
 )
 """What was likely meant as a task, where no item with a box is; a link is not."""
-_BOXED = re.compile(rb"[ \t>]*(?:[^\w\s|]{1,4}(?:[ \t]|\xc2\xa0)+)?\[[ xX]\][ \t]+[^\s]")
-"""The same: a box without a bullet, or behind a foreign one (as Macs write a no-break space)."""
+_BOXED = re.compile(
+    rb"[ \t>]*(?:[^\w\s|]{1,4}(?:[ \t]|\xc2\xa0)+\[" + _MARK + rb"\]|\[[ xX/]\])[ \t]+[^\s]"
+)
+"""The same: a box without a bullet, or behind a foreign one (as Macs write a no-break space).
+
+Without any, a sign in it is more than a mark: log files are full of them.
+"""
+_HELD = re.compile(rb"\[\\?([^]\\]*)")
+"""What such a box holds."""
 _JOINED = re.compile(rb"([ \t>]*)" + _BULLET + _BOX)
 """The same where a paragraph goes on: too deep for an item of its own, or not numbered 1."""
 NOTE = re.compile(rb"[-+*][ \t]++(?!\[[^\]]{0,7}\](?![(\[]))\S")
@@ -317,13 +325,18 @@ def _nearly(source: bytes, event: str, at: int) -> list[int]:
     if ends is None:
         return []
     begin = ends.end()
-    return [begin] if _JOINED.match(source, begin) or _is_meant(source, begin) else []
+    return [begin] if begins_task(source, begin) else []
 
 
 def _bullet(source: bytes, at: int) -> int:
     """Return where an item without a box begins, whose range may begin in the line above."""
     lead = _LEAD.match(source, at)
     return lead.end() if lead else at
+
+
+def begins_task(source: bytes, at: int) -> bool:
+    """Return whether a line of a paragraph was likely meant as a task."""
+    return _JOINED.match(source, at) is not None or _is_meant(source, at)
 
 
 def _is_meant(source: bytes, at: int) -> bool:
@@ -374,7 +387,7 @@ def first_words(source: bytes) -> int | None:
     return words.start() if words else None
 
 
-def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
+def hides(source: bytes, block: Opaque, known: Collection[bytes]) -> str:
     """Return the warning that a block deserves, empty when it hides no task by mistake.
 
     ``known`` are the contents of a box that make a task.
@@ -395,11 +408,12 @@ def hides(source: bytes, block: Opaque, known: Container[bytes]) -> str:
     return _HIDING[kind].format(found, them, them) if count else ""
 
 
-def doubt(source: bytes, at: int, known: Container[bytes]) -> str:
+def doubt(source: bytes, at: int, known: Collection[bytes]) -> str:
     """Return the warning that a line deserves which was likely meant as a task, if any."""
     joined = _JOINED.match(source, at)
     if joined is None:
-        return NO_BOX
+        held = _HELD.search(source, at)
+        return NO_BOX if held and held[1].strip() in {b"", *known} else ""
     if joined[2] not in known:
         return ""
     columns = len(joined[1].rpartition(b">")[2].expandtabs(_DEEP))

@@ -33,6 +33,9 @@ _SELECTORS = "\ufe0e\ufe0f"
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 """A sign as formatters write one that Markdown could take for markup."""
 
+_STRUCK = b"~~"
+"""What stands on both sides of words that are struck out (GFM)."""
+
 USUAL = {b" ": False, b"x": True, b"X": True}
 """What the boxes of plain lines have to mean; with other marks no line is plain."""
 
@@ -141,9 +144,19 @@ def _unread(
 def _meant(source: bytes, lines: Sequence[int], at: int, message: str, section: str) -> Notice:
     """Return what is to be said of a line that was likely meant as a task."""
     line = bisect_right(lines, at)
-    text = words.trimmed(source, blocks.meant(source, at), lines[line])
-    reading = words.read(source, [text] if text else [], ())
+    reading = _put_right(source, lines, line, blocks.meant(source, at))
     return Notice(line, message, unread=_as_open(reading, line, section))
+
+
+def _put_right(source: bytes, lines: Sequence[int], line: int, begin: int) -> words.Reading:
+    """Return what a line, the words of which begin there, would say behind a box."""
+    said = [source[begin : lines[line]].strip(), *words.continued(source, lines, line)]
+    if _STRUCK in source[lines[line - 1] : begin]:  # bullet and box, too
+        said[-1] = said[-1].removesuffix(_STRUCK)
+    sheet = b"- [ ] " + b"\n  ".join(said)
+    found = blocks.read_part(sheet, 0, len(sheet))
+    item = next(block for block in found if isinstance(block, blocks.Item))
+    return words.read(sheet, words.pieces(sheet, 0, item), item.inlines)
 
 
 def _as_open(reading: words.Reading, line: int, section: str) -> Entry | None:

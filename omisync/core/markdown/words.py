@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due
-from omisync.core.markdown.blocks import LINE_END
+from omisync.core.markdown.blocks import LINE_END, begins_task
 from omisync.core.model import WRITABLE_ID, Span
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ _OPENERS = frozenset("([{*_~\"'")
 _CLOSERS = frozenset(".,;:!?)]}*_~\"'…")
 
 _SPACE = re.compile(rb"[ \t]*")
+_LEAD = re.compile(rb"[ \t>]*")
 _TAB = 4  # columns, CommonMark
+MORE_LINES = 20
+"""Further lines of a text that is not read as one that are looked at: most have none."""
 _QUOTE_SLACK = 3  # columns that a quote mark may stand further in, CommonMark
 _QUOTED = 60  # code points of the person's words in a warning
 
@@ -84,6 +88,22 @@ def trimmed(source: bytes, start: int, end: int) -> Span | None:
     raw = source[start:end].rstrip()
     end = start + len(raw)
     return Span(end - len(raw.lstrip()), end) if raw else None
+
+
+def continued(source: bytes, lines: Sequence[int], line: int) -> Iterator[bytes]:
+    """Yield the words of the lines that may go on with the text of a line, being deeper.
+
+    ``lines`` are where each begins, and where the last one ends; ``line`` is 1-based.
+    """
+    first = _LEAD.match(source, lines[line - 1])
+    for start, stop in pairwise(lines[line : line + MORE_LINES + 1]):
+        lead = _LEAD.match(source, start, stop)
+        if not (first and lead) or lead[0].count(b">") != first[0].count(b">"):
+            return
+        words = source[lead.end() : stop].strip()
+        if not words or _inset(lead[0]) <= _inset(first[0]) or begins_task(source, start):
+            return
+        yield words
 
 
 def _lines(source: bytes, line: int, item: Item) -> Iterator[tuple[int, int]]:
