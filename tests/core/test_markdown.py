@@ -20,7 +20,7 @@ from strategies import (
 )
 
 from omisync.core import due, markdown
-from omisync.core.markdown import blocks
+from omisync.core.markdown import blocks, boxes
 from omisync.core.model import Document, Entry, Span, Task
 
 DATA = Path(__file__).parents[1] / "data" / "markdown"
@@ -703,7 +703,7 @@ def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
     """Where it stands; the tasks around it are tasks all the same."""
     ((where, message),) = warned(f"- [ ] x\n\n{line}\n\n- [ ] y\n")
     assert where == 3
-    assert message == (blocks.NO_BOX)
+    assert message == (boxes.NO_BOX)
     assert said(f"- [ ] x\n\n{line}\n\n- [ ] y\n") == ["x", "y"]
 
 
@@ -750,7 +750,7 @@ def test_a_box_that_is_nearly_one_is_reported_where_it_stands(source: str, line:
 @pytest.mark.parametrize("blank", ["\u3000", "\u00a0", " \u2009"])
 def test_a_box_with_a_blank_of_another_kind_is_reported(blank: str) -> None:
     """As some keyboards type it; nobody sees the difference."""
-    assert warned(f"- [ ] x\n- [{blank}] a\n") == [(2, blocks.NO_BLANK)]
+    assert warned(f"- [ ] x\n- [{blank}] a\n") == [(2, boxes.NO_BLANK)]
 
 
 def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
@@ -775,7 +775,7 @@ def test_a_box_that_is_nearly_one_is_reported_in_prose_too() -> None:
 )
 def test_a_task_that_the_text_above_it_swallows_is_reported(source: str, lines: list[int]) -> None:
     """Too deep for a list of its own: Markdown takes it for more of that text."""
-    assert warned(source) == [(line, blocks.TOO_DEEP) for line in lines]
+    assert warned(source) == [(line, boxes.TOO_DEEP) for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -788,7 +788,7 @@ def test_a_task_that_the_text_above_it_swallows_is_reported(source: str, lines: 
 )
 def test_a_note_that_the_text_above_it_swallows_is_reported(source: str, lines: list[int]) -> None:
     """It would else be sent as words of the task; a note that is less deep is none of them."""
-    assert warned(source) == [(line, blocks.NOTE_TOO_DEEP) for line in lines]
+    assert warned(source) == [(line, boxes.NOTE_TOO_DEEP) for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -822,7 +822,7 @@ def test_a_number_other_than_one_does_not_begin_a_list_within_a_text(
     source: str, line: int
 ) -> None:
     """It would be one behind a blank line."""
-    assert warned(source) == [(line, blocks.NO_BREAK)]
+    assert warned(source) == [(line, boxes.NO_BREAK)]
     first, _, rest = source.partition("\n")
     assert warned(f"{first}\n{'>' * source.startswith('>')}\n{rest}") == []
 
@@ -903,7 +903,7 @@ def test_a_mark_that_nobody_configured_is_told_of(mark: str) -> None:
         source = f"{before or '* '}[{mark}] call Bob 📅 2026-05-01 <!-- soon -->\n"
         (notice,) = markdown.parse(source.encode()).notices
         assert notice.line == source.count("\n")
-        assert notice.message == blocks.NO_MARK
+        assert notice.message == boxes.NO_MARK
         assert notice.unread == Entry(Task("call Bob", due="2026-05-01"), notice.line)
         marks = markdown.Marks(open=f" {sign}")
         assert markdown.parse(source.encode(), marks).notices == ()
@@ -993,7 +993,7 @@ def test_a_task_that_is_struck_out_with_its_box_is_known() -> None:
 
 def test_what_is_told_of_a_line_says_more_than_of_the_list() -> None:
     """A box that is nearly one is the reason that there is no task."""
-    assert warned("- [] milk\n- bread\n") == [(1, blocks.NO_BOX)]
+    assert warned("- [] milk\n- bread\n") == [(1, boxes.NO_BOX)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ Rule: every byte that is not a box, a text or a due token is the person's. What
 is read never fails on valid UTF-8; what is written reads back as asked, or is
 refused.
 
-- ``blocks``   which lines are tasks: lists, boxes, headings, and what hides tasks
+- ``blocks``   which lines are tasks: lists, headings, and what hides tasks
+- ``boxes``    how a task begins, and what was likely meant as that
 - ``words``    what the text of a task says: words, tokens, trailing comments
 - ``entries``  both together: the document
 - ``plain``    the lines that most files consist of, read as a whole

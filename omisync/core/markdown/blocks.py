@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pyromark
 
+from omisync.core.markdown.boxes import BOX, BULLET, begins_task, doubt, is_meant
 from omisync.core.model import BOM, Span
 
 if TYPE_CHECKING:
@@ -22,40 +23,12 @@ if TYPE_CHECKING:
 
 LINE_END = re.compile(rb"\r\n|\n|\r")  # as CommonMark; `splitlines` splits at U+2028 too
 
-_BULLET = rb"(?:[-+*]|[0-9]{1,9}[.)])[ \t]+"
-_BOX = rb"\[([^\]\r\n]{1,7})\](?=[ \t\r\n\v\f])"  # 7: a character and a variation selector
-_ITEM = re.compile(rb"[\s>]*(" + _BULLET + rb")" + _BOX)
+_ITEM = re.compile(rb"[\s>]*(" + BULLET + rb")" + BOX)
 """An item's range may begin in the space before its bullet, after a tab even at a quote mark."""
 _LEAD = re.compile(rb"\s*")
-_MARK = rb"(?:[- xX/><!?*~]|\xe2\x9c[\x93\x94])"  # the usual ones: ✓ and ✔ in UTF-8
-_NEARLY = re.compile(
-    rb"[ \t\v\f>]*(?:"
-    rb"(?:[-+*]|[0-9]{1,9}[.)])\[" + _MARK + rb"?\][ \t]+"  # no space before the box
-    rb"|" + _BULLET + rb"(?:\[\](?![(\[:])[ \t]*"  # none in it
-    rb"|\[" + _MARK + rb"\](?![(\[:])"  # none behind it
-    rb"|\\\[(?:\\?" + _MARK + rb")?\\?\][ \t]+)"  # escaped, as a formatter does
-    rb")[^\s]"
-)
-"""What was likely meant as a task, where no item with a box is; a link is not."""
-_BOXED = re.compile(
-    rb"[ \t>]*(?:[^\w\s|]{1,4}(?:[ \t]|\xc2\xa0)+\[" + _MARK + rb"\]|\[[ xX/]\])[ \t]+[^\s]"
-)
-"""The same: a box without a bullet, or behind a foreign one (as Macs write a no-break space).
-
-Without any, a sign in it is more than a mark: log files are full of them.
-"""
-_HELD = re.compile(rb"\[\\?([^]\\]*)")
-"""What such a box holds."""
-_JOINED = re.compile(rb"([ \t>]*)" + _BULLET + _BOX)
-"""The same where a paragraph goes on: too deep for an item of its own, or not numbered 1."""
-NOTE = re.compile(rb"[-+*][ \t]++(?!\[[^\]]{0,7}\](?![(\[]))\S")
-"""The same for a note of a task: a bullet without a box."""
-_SLIP = re.compile(rb"(?<=\])[!-/:-@\[-`{-~xX][ \t]+")
-"""A sign that stands right behind a box: it was meant to stand in it, or is there by mistake."""
-
 _WORDS = re.compile(rb"[^\s>]")
 
-_TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + _BULLET + _BOX)
+_TASK_LIKE = re.compile(rb"(?:\A|[\r\n])[ \t>]*" + BULLET + BOX)
 
 _ATX = re.compile(rb"#{1,6}(?:[ \t\r\n]|\Z)")
 
@@ -78,27 +51,6 @@ _HIDING = {
 }
 NO_TASK = "no line of this file is a task: a task has a box, `- [ ] text`"
 """The warning for a file that says something and has no task."""
-_LEFT = "(if it was one with these words, it is left as it is in Omi)"
-NO_BOX = (
-    f"this is not read as a task {_LEFT}: one begins with `- [ ] ` or `- [x] `, blanks included"
-)
-"""The warning for what was likely meant as a task."""
-NO_BLANK = (
-    f"this is not read as a task {_LEFT}: the blank in its box is not a plain one; write `- [ ] `"
-)
-"""The warning for a box with a blank that is no-break or of full width."""
-NO_MARK = (
-    f"this is not read as a task {_LEFT}: the mark in its box is in neither open_marks nor"
-    " done_marks; write [ ] or [x], or add the mark to one of them under [todo] in the config"
-)
-"""The warning for a mark that nobody configured."""
-TOO_DEEP = "this is part of the text above it, not a task: indent it as deep as its list"
-NOTE_TOO_DEEP = "this is part of the text of the task above it: indent it as deep as that box"
-NO_BREAK = "this is part of the text above it, not a task: put a blank line before it"
-"""The warnings for a task, and for a note of one, that the paragraph before it swallows."""
-
-_DEEP = 4
-"""Columns that make a line a part of the paragraph before it, whatever it says (CommonMark)."""
 
 
 class Inline(NamedTuple):
@@ -201,7 +153,7 @@ def read_part(source: bytes, body: int, stop: int) -> Iterator[Item | Heading | 
                 end, inlines, nearly, ahead = _first_paragraph(source, body, box.end(), events)
                 whole = body + reach["end"]
                 yield Item(box.start(1), Span(*box.span(2)), end, inlines, whole, nearly)
-            elif _NEARLY.match(source, at := _bullet(source, body + reach["start"])):
+            elif is_meant(source, at := _bullet(source, body + reach["start"])):
                 yield Opaque(Span(at, at), "box")
         elif start is None:
             depth -= event.get("End") == "Item"
@@ -221,7 +173,7 @@ def _outside(
     """Return the heading (none at a ``depth`` of items) or the hiding block that starts here."""
     if start == "HtmlBlock":
         return Opaque(span, "HTML")
-    if start == "Paragraph" and _is_meant(source, span.start):
+    if start == "Paragraph" and is_meant(source, span.start):
         return Opaque(span, "box")
     if isinstance(start, str):
         return None
@@ -334,16 +286,6 @@ def _bullet(source: bytes, at: int) -> int:
     return lead.end() if lead else at
 
 
-def begins_task(source: bytes, at: int) -> bool:
-    """Return whether a line of a paragraph was likely meant as a task."""
-    return _JOINED.match(source, at) is not None or _is_meant(source, at)
-
-
-def _is_meant(source: bytes, at: int) -> bool:
-    """Return whether a line that is no item was likely meant as a task."""
-    return bool(_NEARLY.match(source, at) or _BOXED.match(source, at))
-
-
 def _goes_on(source: bytes, begin: int, start: int, name: str) -> bool:
     """Return whether a block that starts in an item is the paragraph with the box.
 
@@ -406,28 +348,6 @@ def hides(source: bytes, block: Opaque, known: Collection[bytes]) -> str:
     found = "a line that looks like a task" if one else f"{count} lines that look like tasks"
     them = "it" if one else "them"
     return _HIDING[kind].format(found, them, them) if count else ""
-
-
-def doubt(source: bytes, at: int, known: Collection[bytes]) -> str:
-    """Return the warning that a line deserves which was likely meant as a task, if any."""
-    joined = _JOINED.match(source, at)
-    if joined is None:
-        held = _HELD.search(source, at)
-        return NO_BOX if held and held[1].strip() in {b"", *known} else ""
-    if joined[2] not in known:
-        return ""
-    columns = len(joined[1].rpartition(b">")[2].expandtabs(_DEEP))
-    return TOO_DEEP if columns >= _DEEP else NO_BREAK
-
-
-def meant(source: bytes, at: int) -> int:
-    """Return where the words begin of a line that was likely meant as a task."""
-    if joined := _JOINED.match(source, at):
-        return joined.end()
-    nearly = _NEARLY.match(source, at) or _BOXED.match(source, at)
-    begin = nearly.end() - 1 if nearly else at
-    slip = _SLIP.match(source, begin)
-    return slip.end() if slip else begin
 
 
 def _is_closed(fenced: bytes) -> bool:

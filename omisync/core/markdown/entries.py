@@ -11,7 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omisync.core.markdown import blocks, insertion, plain, words
+from omisync.core.markdown import blocks, boxes, insertion, plain, words
 from omisync.core.model import DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _entries(
             notices += (
                 _meant(source, lines, at, said, section.path)
                 for at in block.nearly
-                if (said := blocks.doubt(source, at, known))
+                if (said := boxes.doubt(source, at, known))
             )
         elif isinstance(block, blocks.Heading):
             section = section.below(block)
@@ -130,21 +130,21 @@ def _unread(
     mark = source[item.box.start : item.box.end].decode()
     bare = mark.strip()  # of no-break spaces, too
     if not bare or bare.encode() in known:
-        said = blocks.NO_BOX if bare or mark.isascii() else blocks.NO_BLANK
+        said = boxes.NO_BOX if bare or mark.isascii() else boxes.NO_BLANK
     elif len(sign := _ESCAPED.sub(r"\1", mark).rstrip(_SELECTORS)) == 1 and not sign.isdigit():
-        said = blocks.NO_MARK
+        said = boxes.NO_MARK
     else:
         return
     pieces = words.pieces(source, lines[line - 1], item)
     reading = words.read(source, pieces, item.inlines)
-    if reading.text or said != blocks.NO_MARK:
+    if reading.text or said != boxes.NO_MARK:
         yield Notice(line, said, unread=_as_open(reading, line, section))
 
 
 def _meant(source: bytes, lines: Sequence[int], at: int, message: str, section: str) -> Notice:
     """Return what is to be said of a line that was likely meant as a task."""
     line = bisect_right(lines, at)
-    reading = _put_right(source, lines, line, blocks.meant(source, at))
+    reading = _put_right(source, lines, line, boxes.meant(source, at))
     return Notice(line, message, unread=_as_open(reading, line, section))
 
 
@@ -194,9 +194,9 @@ def _entry(
         notices.append(Notice(line, _too_long(reading.text)))
     # Less deep, a bullet in a further line would begin a list of its own.
     notices += [
-        Notice(bisect_right(lines, start), blocks.NOTE_TOO_DEEP)
+        Notice(bisect_right(lines, start), boxes.NOTE_TOO_DEEP)
         for start, _ in pieces[1:]
-        if blocks.NOTE.match(source, start)
+        if boxes.NOTE.match(source, start)
     ]
     entry = Entry(
         Task(reading.text, completed, reading.due),

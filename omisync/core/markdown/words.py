@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due
-from omisync.core.markdown.blocks import LINE_END, begins_task
+from omisync.core.markdown.blocks import LINE_END
+from omisync.core.markdown.boxes import begins_task
 from omisync.core.model import WRITABLE_ID, Span
 
 if TYPE_CHECKING:
