@@ -48,11 +48,12 @@ def _facts(config: Config) -> show.StatusFacts:
     key, problem = _key(config)
     opened = store.Store.peek(config.store_path)
     links: Sequence[Link] = ()
-    intents, gates, last, refused, settled, anew = 0, {}, LastRun(), None, None, False
+    gates, last, refused, settled, anew = {}, LastRun(), None, None, False
+    unsure: set[str] = set()
     if opened is not None:
         with opened:
             sync.check_bound(opened, config)
-            links, intents = tuple(opened.links()), len(opened.intents())
+            links, unsure = tuple(opened.links()), {intent.key for intent in opened.intents()}
             gates = {name: gate.wait(now) for name, gate in opened.gates().items()}
             last, refused = opened.note(LastRun) or last, opened.note(Refusal)
             settled, anew = opened.note(Settled), bool(opened.fact("anew"))
@@ -78,10 +79,10 @@ def _facts(config: Config) -> show.StatusFacts:
         linked=sum(link.remote_id is not None for link in links),
         absent=tuple(link for link in links if link.is_absent and link.parked is None),
         parked=tuple(link for link in links if link.parked is not None),
-        gone=tuple(link for link in links if _is_gone(link)),
+        gone=tuple(link for link in links if _is_gone(link) and link.key not in unsure),
         lines=_lines(document, links),
         notices=() if document is None else document.notices,
-        intents=intents,
+        intents=len(unsure),
         is_begun=is_begun,
         gates={name: wait for name, wait in gates.items() if wait > 0},
         last=last,
@@ -170,8 +171,9 @@ def _may_come_back(link: Link, since: float) -> bool:
 
 
 def _is_gone(link: Link) -> bool:
-    """Return whether this is an open line whose item was deleted in Omi."""
-    return link.remote_id is None and link.base is not None and not link.seen.completed
+    """Return whether this is an open line whose item was deleted in Omi, and which gets none."""
+    is_open = not link.seen.completed and link.parked is None
+    return link.remote_id is None and link.base is not None and is_open
 
 
 def _document(config: Config) -> Document | None:
@@ -320,7 +322,7 @@ def retry(options: Namespace) -> int:
 
 
 def forget(options: Namespace) -> int:
-    """Give up parked removals."""
+    """Give up removals, of tasks with this in their text, that are parked or wait."""
     return _tell(options, _commanded(options, "forget"), "forgotten; it stays in Omi as it is")
 
 

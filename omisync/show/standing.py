@@ -74,12 +74,16 @@ class StatusFacts:
         """Return the exit code that this stands for, None before the first sync."""
         return errors.TEMPORARY if self.is_cut_short else self.last.code
 
+    @property
+    def is_well(self) -> bool:
+        """Return whether all was in sync when last looked at."""
+        return self.code in errors.WELL
+
 
 def status(facts: StatusFacts, stream: TextIO, terminal: bool | None = None) -> None:
     """Write how things stand: a headline, then one line for each fact."""
     paper = Paper(stream, terminal)
-    well = facts.last.code in errors.WELL
-    paper.say(Piece(_headline(facts), "green" if well else "bold"))
+    paper.say(Piece(_headline(facts), "green" if facts.is_well else "bold"))
     _write_places(paper, facts)
     _write_times(paper, facts)
     _write_pending(paper, facts)
@@ -167,7 +171,7 @@ def _write_times(paper: Paper, facts: StatusFacts) -> None:
     last = facts.last
     if last.success_at is not None:
         # A run that finds all as it was leaves no trace, and somebody may look for one.
-        same = facts.code in errors.WELL and not facts.since
+        same = facts.is_well and not (facts.since or facts.absent)
         still = "; nothing has changed here since" if same else ""
         _write(paper, "success", f"{_at(last.success_at, facts.now)}{still}")
     elif last.code is not None:
@@ -259,8 +263,7 @@ def status_data(facts: StatusFacts) -> dict[str, object]:
     return {
         "version": 1,
         "code": facts.code,
-        "in_sync": last.code in errors.WELL
-        and not (facts.intents or facts.is_begun or facts.since),
+        "in_sync": facts.is_well and not facts.since,
         "file": words.path(facts.todo_path),
         "state": words.path(facts.store_path),
         "base_url": facts.base_url,

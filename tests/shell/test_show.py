@@ -563,7 +563,7 @@ def test_troubles_come_with_advice_on_stderr() -> None:
 
 
 def test_parked_tasks_remarks_and_warnings_of_a_run() -> None:
-    """A parked task comes with line and reason; when quiet, too, for all are told once."""
+    """A parked task comes with line and reason; when quiet, too, for they need a person."""
     parked = link(1, "Bad").but(parked=Parked(422, "too odd", NOON, Task("Bad")))
     result = Outcome(
         1,

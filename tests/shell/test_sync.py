@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from openapi import check_request
 from person import Clock, Person, fact, history, link
 
 from omisync import daemon, errors
-from omisync.core.model import Fields, Gate
+from omisync.core.model import Fields, Gate, Task
 from omisync.sandbox import READ_ONLY_KEY, Sandbox
 from omisync.store import Store
 
@@ -791,7 +792,14 @@ async def test_a_line_that_is_opened_again_is_made_anew_where_its_item_is_gone(
     person.write("- [ ] other\n- [x] water the plants\n")
     await person.settle()
     assert person.omi() == {"other": False}
+    with Store.open(person.store_path) as store, store.transaction():  # as before 0.2.0, or a kill
+        store.put_links(
+            row.but(base=replace(row.base, local=Task(row.seen.text)))
+            for row in store.links()
+            if row.remote_id is None and row.base is not None
+        )
     person.write("- [ ] other\n- [ ] water the plants\n")
+    person.sandbox.fault_next("5xx_before", "5xx_before", method="POST")
     assert (await person.settle()).code == errors.OK
     assert person.omi() == {"other": False, "water the plants": False}
     await settled(person)

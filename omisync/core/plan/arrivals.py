@@ -22,7 +22,7 @@ from omisync.core.model import (
     Tombstone,
 )
 from omisync.core.plan import known, twins
-from omisync.core.plan.graves import Graves, is_fresh, latest, rests
+from omisync.core.plan.graves import Graves, is_fresh, rests
 from omisync.core.plan.steps import AddLocal, Adopt, Revive
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def decide(draft: Draft, fresh: Sequence[tuple[Entry, int]]) -> None:
     _hold(draft, graves, [found.get(number) for number in range(held)])
     _begin(draft, graves, new, [found.get(held + number) for number in range(len(new))])
     if seen.listed is not None:
-        _import(draft, taken, unsent)
+        _import(draft, graves.by_id, taken, unsent)
 
 
 def _is_others(
@@ -235,10 +235,11 @@ def _revived(
     return Revive(link, entry, stone, patch, unproven or asks)
 
 
-def _import(draft: Draft, taken: set[str], unsent: AbstractSet[str]) -> None:
+def _import(
+    draft: Draft, stones: Mapping[str, Tombstone], taken: set[str], unsent: AbstractSet[str]
+) -> None:
     """Plan lines for the items that have none and are to have one; see ``_unsent``."""
     policy = draft.policy
-    stones = latest(draft.seen.tombstones)
     waiting = _awaited(draft)
     met = twins.Twins(draft)
     taken = taken | twins.drop(draft, stones, taken)

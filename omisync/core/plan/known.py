@@ -45,19 +45,20 @@ def decide(draft: Draft, entry: Entry, old: Link, rank: int) -> None:
     if _is_stray(draft, entry, old):
         draft.strays.append(entry)
     link = _unparked(_seen(old, entry, rank), entry.task, draft.seen.now)
-    if draft.seen.listed is not None:
-        link = _noticed(draft, link)
+    link = _noticed(draft, link)
     if link.remote_id is not None:
         link = _joined(draft, link, entry)
     elif link.parked is not None:
         draft.unmade.append((link, entry))
     elif link.key in draft.seen.pending:
         draft.unsure.append((link, entry))
-    elif link.base is None or _says_more(entry, link.base):
+    elif link.base is None:
         draft.unmade.append((link, entry))
     else:
-        link = _let_go(link, link.base, entry.task)
-        if draft.seen.listed is not None:
+        link, base = _gone(link, link.base, ticked=old.seen.completed or entry.task.completed)
+        if _says_more(entry, base):
+            draft.unmade.append((link, entry))
+        elif draft.seen.listed is not None:
             draft.orphans.append((link, entry))
     if link is not old:
         draft.rows.append(link)
@@ -125,9 +126,12 @@ def _says_more(entry: Entry, base: Base) -> bool:
     return reopened or (entry.task.text, entry.task.due) != (said.text, said.due)
 
 
-def _let_go(link: Link, base: Base, task: Task) -> Link:
-    """Return the link of a gone item whose line is as it was, or was ticked, with that tick."""
-    return link if base.local == task else link.but(base=replace(base, local=task))
+def _gone(link: Link, base: Base, *, ticked: bool) -> tuple[Link, Base]:
+    """Return the link of a gone item, and its base, with the tick that its line has or had."""
+    if base.local.completed or not ticked:
+        return link, base
+    base = replace(base, local=replace(base.local, completed=True))
+    return link.but(base=base), base
 
 
 def add(link: Link, entry: Entry, policy: Policy) -> AddRemote:
@@ -229,8 +233,8 @@ def hold(draft: Draft, line: Entry, old: Link | None) -> None:
     link = old.but(absent_since=None) if old.is_absent else old
     if link.parked is not None:
         draft.parked.append((link, line))
+    link = _noticed(draft, link)
     if draft.seen.listed is not None:
-        link = _noticed(draft, link)
         draft.standing.append(link)
     if link != old:
         draft.rows.append(link)
@@ -270,8 +274,10 @@ def _orphaned(draft: Draft) -> Iterator[Link]:
         if link.missing == LET_GO:
             continue
         base, gone = link.base, link.but(missing=LET_GO)
-        ticked = base is not None and entry.task.completed and not base.remote.completed
-        if ticked or policy.on_remote_removal == "keep" or base is None:
+        if base is None:  # pragma: no cover - for the types
+            continue
+        ticked = entry.task.completed and not base.remote.completed
+        if ticked or policy.on_remote_removal == "keep":
             yield gone
         elif policy.on_remote_removal == "remove":
             draft.departing.append(link)
