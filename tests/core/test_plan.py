@@ -433,6 +433,10 @@ def test_a_removal_is_buried_as_it_left_the_item() -> None:
     grave = Tombstone("k1", "r1", Task("a"), Fields("a", True), "complete", NOW, True)
     assert finished == grave
     assert not plan.buried(link, "complete", NOW, counted=False).counted
+    dated = linked(Task("a", due="2026-05-01"))
+    assert plan.buried(dated, "complete", NOW, counted=False).task == dated.seen
+    undated = linked(Task("a"), clear_due=True)
+    assert plan.buried(undated, "complete", NOW, counted=False).task == Task("a")
     assert plan.buried(link, "delete", NOW, counted=False).remote == Fields("a")
     for unsettled in (link.but(remote_id=None), link.but(base=None)):
         with pytest.raises(ValueError, match="k1"):

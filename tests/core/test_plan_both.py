@@ -1282,11 +1282,12 @@ def test_a_list_is_not_believed_for_a_while_that_has_what_was_gone_twice(
 def test_what_was_locked_is_tried_again_when_it_is_listed(status: int, again: bool) -> None:
     """Another refusal has nothing to do with the list."""
     parked = Parked(status, "no", NOW - 60, Task("b"), NOW + 600)
-    waits = link("a", "a").but(missing=1, probed_at=5.0, seen=Task("b"), parked=parked)
+    waits = link("a", "a").but(missing=1, probed_at=5.0, seen=Task("b"), parked=parked, failures=3)
     decided = made([entry("b")], [waits], [item("a", "a")])
     assert kinds(decided) == [ChangeRemote] * again
     (row,) = decided.rows
     assert (row.missing, row.probed_at, row.parked is None) == (0, None, again)
+    assert row.failures == (0 if again else 3)
 
 
 @pytest.mark.parametrize(("status", "waits"), [(402, True), (422, False)])
