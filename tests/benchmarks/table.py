@@ -61,9 +61,11 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 """Prints the kilobytes that a command had at most."""
 PASS = (sys.executable, "-c", "pass")
-REPLIES = (0.1, 0.02)
-"""Seconds that a server over the network takes to reply, and a quick one nearby; the sandbox
-takes one thousandth."""
+REPLIES = (0.1, 0.02, 0.005)
+"""Seconds that a server over the network takes to reply, a quick one nearby, and one in the same
+house; the sandbox takes one thousandth."""
+PATIENT = 0.02
+"""Seconds of a reply up to which a loop that sends one request after the other is waited for."""
 BUDGET = 120
 """Writes, and reads, an hour that the real server grants."""
 
@@ -156,12 +158,16 @@ def once(machine: Machine) -> float:
 # First push
 
 
-def push(machine: Machine, turns: int, reply: float = 0.0) -> Row:
-    """Push a list for the first time, and send the same requests with a bare loop, in turns.
+def push(machine: Machine, turns: int, reply: float = 0.0) -> Iterator[Row]:
+    """Push a list for the first time, and send the same requests with bare loops, in turns.
 
-    The server replies after ``reply`` seconds. The machine is in sync then.
+    One has as many requests under way as omisync, another one at a time. The server
+    replies after ``reply`` seconds. The machine is in sync then.
     """
-    ours, bare = [], []
+    ours: list[float] = []
+    loops: dict[int, list[float]] = {sending.HANDS: []}
+    if reply <= PATIENT:
+        loops[1] = []
     batches = machine.home / "batches.json"
     if reply:
         machine.omi.sandbox.slow_seconds = reply
@@ -172,14 +178,17 @@ def push(machine: Machine, turns: int, reply: float = 0.0) -> Row:
         posts = [one for one in machine.omi.sandbox.requests if one.method == "POST"]
         batches.write_text(json.dumps([(one.path, one.body) for one in posts]))
         held = dict(machine.omi.sandbox.items)
-        bare.append(ran(*BARE, machine.omi.sandbox.url, KEY, str(sending.HANDS), str(batches)))
+        for hands, bare in loops.items():
+            machine.omi.sandbox.items.clear()
+            bare.append(ran(*BARE, machine.omi.sandbox.url, KEY, str(hands), str(batches)))
         machine.omi.sandbox.items.clear()
         machine.omi.sandbox.items.update(held)
     machine.omi.heal()
     what = f"first push of {len(held):,} tasks ({len(posts)} batches)"
     what += f", replies after {reply * 1000:.0f} ms" if reply else ", replies at once"
-    what += ", beside a bare aiohttp loop"
-    return compared(what, ours, bare, "s")
+    for hands, bare in loops.items():
+        way = f"{hands} requests under way" if hands > 1 else "one request after the other"
+        yield compared(f"{what}, beside a bare aiohttp loop with {way}", ours, bare, "s")
 
 
 def start_anew(machine: Machine) -> None:
@@ -475,8 +484,8 @@ def measure(scale: Scale) -> Iterator[Row]:
             if tasks in scale.pushes:
                 most = peak(machine)
                 for reply in REPLIES[large:]:
-                    yield push(machine, turns, reply)
-                yield push(machine, turns)
+                    yield from push(machine, turns, reply)
+                yield from push(machine, turns)
                 yield Row(f"memory at most, first push of {tasks:,} tasks", f"{most:.0f} MB")
             else:
                 once(machine)
