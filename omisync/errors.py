@@ -62,9 +62,13 @@ def worst(*codes: int) -> int:
 
 
 class OmisyncError(Exception):
-    """Base of all errors that omisync expects. ``advice`` is the next step."""
+    """Base of all errors that omisync expects. ``advice`` is the next step.
+
+    ``retry_after`` are the seconds that a server asks to be left alone, 0 if it does not.
+    """
 
     exit_code = TEMPORARY
+    retry_after = 0.0
 
     def __init__(self, message: str, advice: str = "") -> None:
         super().__init__(message)
@@ -229,7 +233,7 @@ class NotAsked(Unreachable):
 
 
 class RateLimited(OmisyncError):
-    """429: nothing was done. ``retry_after`` in seconds, ``bucket`` is read or write."""
+    """429: nothing was done. ``bucket`` is read or write."""
 
     def __init__(self, bucket: str, retry_after: float, limit: int | None = None) -> None:
         super().__init__(f"Omi's {bucket} limit is reached")

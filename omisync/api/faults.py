@@ -151,8 +151,11 @@ def refusal(request: Request, reply: Reply, key: str, now: float) -> OmisyncErro
         case status if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110, 15.4
             where = _place(reply, key)
             return _wrong(f"it answers {request} with a redirect to {where}", may_pass=True)
-        case _:
-            return _BY_METHOD[request.method](request, reply.status, said)
+        case status:
+            error = _BY_METHOD[request.method](request, status, said)
+            if status >= 500 and "Retry-After" in reply.headers:  # noqa: PLR2004 - RFC 9110, 10.2.3
+                error.retry_after = _retry_after(reply, now)
+            return error
 
 
 def _said(body: bytes, key: str) -> _Said:

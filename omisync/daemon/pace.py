@@ -41,7 +41,8 @@ def backoff(attempt: int, chance: float, longest: float = LONGEST_DELAY) -> floa
 def delay(outcome: Outcome, attempt: int, now: float, chance: float) -> float:
     """Return the seconds until the next cycle after one that was not finished.
 
-    A gate is waited out exactly; a failure without a known end is backed off.
+    A gate is waited out exactly; a failure without a known end is backed off, and for
+    as long as the server asks.
     """
     if outcome.again:
         return 0.0
@@ -49,8 +50,14 @@ def delay(outcome: Outcome, attempt: int, now: float, chance: float) -> float:
     timed = errors.RateLimited | errors.ListUnread
     vague = [error for error in outcome.troubles if not isinstance(error, timed)]
     if vague or outcome.retry_at is None:
-        wait = max(wait, backoff(attempt, chance, _longest(vague)))
+        wait = max(wait, backoff(attempt, chance, _longest(vague)), _asked(vague))
     return wait
+
+
+def _asked(troubles: Sequence[errors.OmisyncError]) -> float:
+    """Return the seconds that a server which fails asks for, within the bound of a backoff."""
+    failures = [error for error in troubles if not isinstance(error, errors.RateLimited)]
+    return min(LONGEST_DELAY, max((error.retry_after for error in failures), default=0.0))
 
 
 def _longest(troubles: Sequence[errors.OmisyncError]) -> float:
@@ -88,8 +95,8 @@ async def once(  # noqa: PLR0913 - what a person can say besides --once
     """Run cycles until nothing temporary is left, and return the last outcome.
 
     It gives up ``patience`` seconds after the last op that was settled, as soon as the
-    requests under way have ended, and at once when a gate opens later than that; what is
-    pending stays pending.
+    requests under way have ended, and at once when a gate opens later than that, or the
+    server asks for more time; what is pending stays pending.
     ``waiting`` hears of each wait, in seconds; the rest is as for ``sync.cycle``.
     """
     attempt = 0
@@ -113,7 +120,7 @@ async def once(  # noqa: PLR0913 - what a person can say besides --once
         wait = delay(outcome, attempt, now, random.random())  # noqa: S311 - jitter, not a secret
         left = deadline - time.monotonic()
         gated = outcome.retry_at is not None and outcome.retry_at - now > left
-        if left <= 0 or gated:
+        if left <= 0 or gated or _asked(outcome.troubles) > left:
             return total
         wait = min(wait, left)
         if waiting is not None:

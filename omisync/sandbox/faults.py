@@ -29,6 +29,7 @@ Fault = Literal[
     "html",  # 404 with a page of HTML, as from a wrong address
     "intercepted",  # 421 with a page of HTML, as from a gateway
     "429",  # nothing was done; `retry_after` says how long to wait
+    "503",  # the same, as a gateway says it while a server is renewed
     "401",  # the other numbers: this status with a string detail, nothing was done
     "402",
     "403",
@@ -120,7 +121,8 @@ def _instead(fault: Fault, url: str, retry_after: int | str) -> wire.Reply | Non
     if fault == "429":
         return rate_limited(retry_after, 120)
     if fault.isdigit():
-        return wire.reply(int(fault), {"detail": f"Answered with {fault} on purpose"})
+        more = {"Retry_After": str(retry_after)} if fault == "503" else {}
+        return wire.reply(int(fault), {"detail": f"Answered with {fault} on purpose"}, **more)
     return None
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from person import Person
 
+    from omisync.sandbox import Fault
+
 attempts = st.integers(1, 10**6)
 chances = st.floats(0, 1)
 times = st.floats(1.7e9, 2e9)
@@ -92,6 +94,17 @@ def test_an_unknown_end_is_backed_off(attempt: int, now: float, chance: float) -
     for trouble in (errors.ServerTrouble("503"), errors.Intercepted("421"), errors.NotAsked("503")):
         outcome = Outcome(errors.TEMPORARY, troubles=(trouble, errors.Unreachable("no network")))
         assert delay(outcome, attempt, now, chance) == backoff(attempt, chance)
+
+
+@given(attempts, times, waits, chances)
+def test_a_server_that_fails_is_left_alone_as_long_as_it_asks(
+    attempt: int, now: float, wait: float, chance: float
+) -> None:
+    """No sooner than the backoff has it, and no longer than that can be."""
+    for trouble in (errors.ServerTrouble("503"), errors.OutcomeUnknown("503", "5xx")):
+        trouble.retry_after = wait
+        wanted = max(backoff(attempt, chance), min(wait, 300.0))
+        assert delay(Outcome(errors.TEMPORARY, troubles=(trouble,)), attempt, now, chance) == wanted
 
 
 @given(attempts, times, chances)
@@ -194,6 +207,23 @@ async def test_a_long_limit_ends_the_run_at_once(person: Person) -> None:
     assert person.sent() == [("PATCH", 429)]
     again = await person.once(waiting=waits)
     assert (again.code, waits, person.sent()) == (errors.TEMPORARY, [], [])
+
+
+@pytest.mark.parametrize("fault", ["503", "429"])
+async def test_a_server_that_asks_for_more_time_than_there_is_ends_the_run(
+    person: Person, fault: Fault
+) -> None:
+    """One request, whether it is a limit or a gateway while the server is renewed."""
+    waits = Waits()
+    person.write("- [ ] Buy milk\n")
+    await person.once()
+    person.write("- [x] Buy milk\n")
+    person.sent()
+    person.sandbox.retry_after = 90
+    person.sandbox.fault_next(fault)
+    outcome = await person.once(waiting=waits)
+    assert (outcome.code, outcome.waiting, waits) == (errors.TEMPORARY, 1, [])
+    assert person.sent() == [("PATCH", int(fault))]
 
 
 async def test_a_run_gives_up_when_its_patience_ends(person: Person) -> None:
