@@ -105,11 +105,10 @@ def test_each_heading_has_a_list_of_its_own() -> None:
 
 def test_a_word_of_many_lines_tells_none_from_another() -> None:
     """The rarest is looked up, and not where it is in nearly all of them."""
-    olds = ["plan it", "test it"]
-    few = [*(f"plan {n}" for n in range(detail.FEW - 1)), "plan it soon", "test it soon"]
-    assert paired(few, olds) == {"plan it": "plan it soon", "test it": "test it soon"}
-    many = [f"it {n} plan" for n in range(detail.FEW)]
-    assert paired([*many, "plan it soon", "test it soon"], olds) == {}
+    olds, news = ["plan it", "test it"], ["plan it soon", "test it soon"]
+    few = [f"{word} {n}" for word in ("plan", "it") for n in range(detail.FEW - 1)]
+    assert paired([*few, *news], olds) == dict(zip(olds, news, strict=True))
+    assert paired([*few, "plan more", *news], olds) == {}
 
 
 def test_ids_chores_and_absences_say_otherwise() -> None:

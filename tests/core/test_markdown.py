@@ -20,7 +20,7 @@ from strategies import (
 )
 
 from omisync.core import due, markdown
-from omisync.core.markdown import blocks, boxes
+from omisync.core.markdown import blocks, boxes, words
 from omisync.core.model import Document, Entry, Span, Task
 
 DATA = Path(__file__).parents[1] / "data" / "markdown"
@@ -967,6 +967,22 @@ def test_what_was_meant_is_known_with_the_lines_that_go_on(
         unread = [notice.unread.task for notice in found if notice.unread is not None]
         assert unread[0] == right
         assert right.text == text
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("- [ ] x\n\n  -[ ] call Bob\n  today\n", "call Bob"),  # a line beside it, not below
+        ("- [ ] x\n\n  -[ ] call Bob\n   today\n", "call Bob today"),
+        ("-[ ] a" + "\n  b" * words.MORE_LINES, "a" + " b" * words.MORE_LINES),
+        ("-[ ] a" + "\n  b" * (words.MORE_LINES + 1), "a" + " b" * words.MORE_LINES),
+    ],
+)
+def test_what_goes_on_with_it_is_deeper_and_no_book(source: str, text: str) -> None:
+    """As with a task; many further lines are none of it."""
+    (notice,) = markdown.parse(source.encode()).notices
+    assert notice.unread is not None
+    assert notice.unread.task.text == text
 
 
 def test_what_was_meant_ends_where_another_task_was_meant() -> None:
