@@ -1356,6 +1356,49 @@ CASES = {
         d . Collect sofa
         """,
     ),
+    "one word is ticked, struck out and moved away": (
+        """
+        a . Bread
+        b . Eggs
+        # Done
+        c x Salt
+        """,
+        """
+        b . Eggs
+        # Done
+        a x ~~Bread~~
+        c x Salt
+        """,
+    ),
+    "each word of a list gets an amount": (
+        """
+        # Shop
+        a . Milk
+        b . Bread
+        c . Eggs
+        """,
+        """
+        # Shop
+        a . Milk, 2 l
+        b x Bread (rye)
+        c . 10 Eggs
+        + . Tea
+        """,
+    ),
+    "a list of words gives way to one of other words": (
+        """
+        # Shop
+        a . Milk
+        b . Bread
+        c . Eggs
+        """,
+        """
+        # Shop
+        + . Salt, 1 kg
+        + . Milk jug
+        + . Rice (brown)
+        """,
+    ),
 }
 
 

@@ -266,6 +266,9 @@ def test_a_line_that_was_let_go_is_let_go_once() -> None:
     """It is not ticked at each look."""
     policy = replace(POLICY, on_remote_removal="check")
     assert made([entry("a")], [GONE.but(missing=LET_GO)], [], policy).ops == ()
+    other = link("b", "b", remote_id=None, rank=1)
+    lines = [entry("a"), entry("b", line=2)]
+    assert kinds(made(lines, [GONE.but(missing=LET_GO), other], [], policy)) == [ChangeLocal]
 
 
 @pytest.mark.parametrize("policy", ["keep", "check", "remove"])
