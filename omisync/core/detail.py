@@ -11,7 +11,8 @@ What counts, and what does not:
   in the same order, and in no other of its side. Of the shorter side's, the longer one
   has no other text either.
 - Two such lines at least, in the same order on both sides, under one heading, and most
-  of what is left over there on the side that has less.
+  of what is left over there on the side that has less. Half of them stand where they
+  did: short lines that went, and others at the end with a word of theirs, are no list.
 - A finished line that is now open is the next round of a chore, and a line that was
   absent already was in no edit of this file.
 """
@@ -44,6 +45,11 @@ class _Pair(NamedTuple):
     new: Line
     old: Line
 
+    @property
+    def stays(self) -> bool:
+        """Return whether what stands above or below is the same line, or the file's end."""
+        return self.new.above == self.old.above or self.new.below == self.old.below
+
 
 def pair(news: Sequence[Line], olds: Sequence[Line]) -> list[tuple[int, int]]:
     """Return the (new, old) indices of lines that vouch for each other, one-to-one.
@@ -65,7 +71,8 @@ def _of_one(news: Sequence[Reading], olds: Sequence[Reading]) -> Sequence[_Pair]
         [_Pair(new, longer) for new, longer in _within(news, olds)],
     ):
         found = _in_order([each for each in pairs if _may_be(*each)])
-        if len(found) >= max(ENOUGH, MOST * min(len(news), len(olds))):
+        stayed = sum(each.stays for each in found)
+        if 2 * stayed >= len(found) >= max(ENOUGH, MOST * min(len(news), len(olds))):
             return found
     return ()
 

@@ -89,6 +89,12 @@ _RARE = 6
 
 _DIGITS = re.compile(r"\d+")
 
+_SIGNED = (
+    r"\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    r"\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e\u0eb1-\u0ece\u0f18-\u0fbc\u102b-\u109d\u17b4-\u17d3"
+)
+"""Signs of vowels and tones, to Python no part of a word (Unicode's marks, by their blocks)."""
+
 
 class Line(NamedTuple):
     """One line of either side, as identity sees it.
@@ -175,11 +181,15 @@ class Reading:
 
 @cache
 def _words() -> re.Pattern[str]:
-    """Return what finds words; each sign of Chinese and Japanese, without spaces, counts as one.
+    """Return what finds words; each sign of Chinese and Japanese, and each emoji, counts as one.
 
-    Compiled late: its ranges take longer than most lists, of which nothing was reworded.
+    Vowel and tone signs are parts of words, as is what stands behind the C of C++. Compiled
+    late: its ranges take longer than most lists, of which nothing was reworded.
     """
-    return re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+    single = (
+        r"\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\u3040-\u30ff\u3400-\u9fff\U0001f000-\U0001faff"
+    )
+    return re.compile(rf"[{single}]|(?:[^\W_{single}]|[{_SIGNED}])+[+#]*")
 
 
 def reading(line: Line) -> Reading:

@@ -1385,6 +1385,69 @@ CASES = {
         + . Tea
         """,
     ),
+    "an emoji is a word, and so is what tells C from C++": (
+        """
+        a . Water the plants
+        b . 🍎 2
+        c . 📞 Bo
+        # Work
+        d . Mail the report to Ann
+        e . C
+        """,
+        """
+        a . Water the plants
+        # Work
+        d . Mail the report to Ann
+        + . 🖨 2
+        + . 🎁 Bo
+        # Later
+        + . C++
+        """,
+    ),
+    "the signs of vowels and tones are letters": (
+        """
+        # A
+        a . तेल
+        b . ข้าว
+        # B
+        c . चावल
+        """,
+        """
+        # A
+        # B
+        c . चावल
+        + . तिल
+        + . ข่าว
+        """,
+    ),
+    "a formatter writes emphasis in another way": (
+        """
+        a . *Milk*
+        b . *Bread*
+        c . __Eggs__
+        """,
+        """
+        a . _Milk_
+        b . _Bread_
+        c . Eggs
+        """,
+    ),
+    "short lines went, and others came elsewhere with a word of theirs": (
+        """
+        a . Groceries
+        b . Pay rent for June
+        c . Fix the bike
+        d . Laundry
+        e . Water the roses
+        """,
+        """
+        b . Pay rent for June
+        c . Fix the bike
+        e . Water the roses
+        + . Groceries for the party on Friday
+        + . Bring laundry bag to Mum
+        """,
+    ),
     "a list of words gives way to one of other words": (
         """
         # Shop
