@@ -697,6 +697,8 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
         "- [x\u00a0] a", r"- \[ \] a", r"* \[x\] a", r"1. \[ ] a",
         "-[/] a", "- [/]a", "1.[!] a", "- [✓]a", "-\u00a0[~] a", "• [?] a", "[/] a", "-[-] a",
         r"- \[/\] a", r"- \[\*\] a", r"+ \[>] a", "- [/]\u00a0a", "~~- [ ] a~~",
+        r"\- \[ \] a", r"\* \[x] a", r"1\. \[ \] a", "-\u00a0[\u00a0]\u00a0a", "- [\u00a0]\u00a0a",
+        "–[ ] a", "•[/] a", "-[✔\ufe0f] a",
     ],
 )  # fmt: skip
 def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
@@ -894,11 +896,11 @@ def test_a_slip_behind_a_box_is_no_word(line: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "mark", ["o", "v", ".", "☑", "⏳", "✅", "☑\ufe0f", "\\#", "х"]
+    "mark", ["o", "v", ".", "☑", "⏳", "✅", "☑\ufe0f", "\\#", "х", "\\"]
 )  # the last: Cyrillic
 def test_a_mark_that_nobody_configured_is_told_of(mark: str) -> None:
     """With what was said in the line, which may have been a task before."""
-    sign = mark.removeprefix("\\")[0]
+    sign = (mark.removeprefix("\\") or mark)[0]
     for before in ("", "- [ ] a\n> 1. "):
         source = f"{before or '* '}[{mark}] call Bob 📅 2026-05-01 <!-- soon -->\n"
         (notice,) = markdown.parse(source.encode()).notices
@@ -955,6 +957,7 @@ def test_a_box_with_a_mark_that_nobody_configured_is_nearly_none(line: str) -> N
         ("call Bob <!-- id\n  7 --> <!-- x -->", "call Bob"),
         ("call Bob `due:2026-05-01`", "call Bob `due:2026-05-01`"),
         ("call Bob\n  due:2026-05-01", "call Bob"),
+        ("call Bob\n      > he said\n      # 1\n", "call Bob > he said # 1"),
     ],
 )
 def test_what_was_meant_is_known_with_the_lines_that_go_on(
@@ -983,6 +986,21 @@ def test_what_goes_on_with_it_is_deeper_and_no_book(source: str, text: str) -> N
     (notice,) = markdown.parse(source.encode()).notices
     assert notice.unread is not None
     assert notice.unread.task.text == text
+
+
+def test_what_was_meant_is_known_though_its_words_are_escaped_with_its_box() -> None:
+    """As a formatter does; with a box that was only damaged they are its person's."""
+    (notice,) = markdown.parse(rb"- \[ \] fix my\_var \*now\*" + b"\n\n- [ ] a\n").notices
+    assert notice.unread == Entry(Task("fix my_var *now*"), 1)
+    (notice,) = markdown.parse(rb"-[ ] fix my\_var" + b"\n\n- [ ] a\n").notices
+    assert notice.unread == Entry(Task(r"fix my\_var"), 1)
+
+
+def test_a_child_whose_box_is_damaged_is_no_part_of_its_parent() -> None:
+    """What was sent of that would be its words and those of another task."""
+    for child in ("-[ ] b", "• [ ] b", r"\- [ ] b", "[ ] b", "-[] b"):
+        source = f"- [ ] a\n  and more\n  {child}\n  c\n- [ ] d\n"
+        assert said(source) == ["a and more", "d"]
 
 
 def test_what_was_meant_ends_where_another_task_was_meant() -> None:

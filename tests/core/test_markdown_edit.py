@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -364,10 +365,19 @@ def test_a_word_that_would_begin_a_list_in_its_line_takes_the_text_into_one() ->
     assert written(deep, Task("Buy milk + bread")).source == deep.replace("and", "+")
 
 
-@pytest.mark.parametrize("below", ["      - [ ] b", "  [ ] b", "  • [x] b"])
-def test_tasks_that_a_text_has_swallowed_do_not_go_with_it(below: str) -> None:
-    """All else of its task can change."""
+@pytest.mark.parametrize("below", ["  -[ ] b", "  [ ] b", "  • [x] b\n    more", "\t- []b"])
+def test_a_line_that_lacks_a_box_alone_is_no_part_of_the_task_above(below: str) -> None:
+    """It stays, whatever is done with that; where that goes, less deep."""
     source = f"- [ ] a\n{below}\n- [ ] c\n"
+    tasks = markdown.parse(source.encode()).entries
+    assert [entry.task for entry in tasks] == [Task("a"), Task("c")]
+    assert written(source, Task("x")) == Written(f"- [ ] x\n{below}\n- [ ] c\n", ())
+    assert written(source, None) == Written(f"{dedent(below)}\n- [ ] c\n", ())
+
+
+def test_tasks_that_a_text_has_swallowed_do_not_go_with_it() -> None:
+    """All else of its task can change."""
+    source = "- [ ] a\n      - [ ] b\n- [ ] c\n"
     document = markdown.parse(source.encode())
     said = document.entries[0].task
     for change in (replace(said, text="x"), None):

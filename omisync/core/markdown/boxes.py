@@ -14,18 +14,22 @@ if TYPE_CHECKING:
 
 BULLET = rb"(?:[-+*]|[0-9]{1,9}[.)])[ \t]+"
 BOX = rb"\[([^\]\r\n]{1,7})\](?=[ \t\r\n\v\f])"  # 7: a character and a variation selector
-_MARK = rb"(?:[- xX/><!?*~]|\xe2\x9c[\x93\x94])"  # the usual ones: ✓ and ✔ in UTF-8
+_NO_BREAK = b"\xc2\xa0"  # U+00A0 in UTF-8, as are the marks ✓ and ✔, their variations, and – — •
+_BLANKS = rb"(?:[ \t]|" + _NO_BREAK + rb")+"
+_MARK = rb"(?:[- xX/><!?*~]|" + _NO_BREAK + rb"|\xe2\x9c[\x93\x94](?:\xef\xb8[\x8e\x8f])?)"
 _NEARLY = re.compile(
     rb"[ \t\v\f>]*(?:"
-    rb"(?:[-+*]|[0-9]{1,9}[.)])\[" + _MARK + rb"?\][ \t]+"  # no space before the box
-    rb"|" + BULLET + rb"(?:\[\](?![(\[:])[ \t]*"  # none in it
-    rb"|\[" + _MARK + rb"\](?![(\[:])"  # none behind it
-    rb"|\\\[(?:\\?" + _MARK + rb")?\\?\][ \t]+)"  # escaped, as a formatter does
+    rb"(?:[-+*]|\xe2\x80[\x93\x94\xa2]|[0-9]{1,9}[.)])\[" + _MARK + rb"?\][ \t]+"  # none before
+    rb"|" + BULLET + rb"(?:\[\](?![(\[:])[ \t]*"  # no space in it
+    rb"|\[" + _MARK + rb"\](?![(\[:]))"  # none behind it
+    rb"|\\?(?:[-+*]|[0-9]{1,9}\\?[.)])[ \t]+"  # escaped, as a formatter does
+    rb"\\\[(?:\\?" + _MARK + rb")?\\?\][ \t]+"
     rb")[^\s]"
 )
 """What was likely meant as a task, where no item with a box is; a link is not."""
+_FOREIGN = rb"[^\w\s|]{1,4}" + _BLANKS
 _BOXED = re.compile(
-    rb"[ \t>]*(?:[^\w\s|]{1,4}(?:[ \t]|\xc2\xa0)+\[" + _MARK + rb"\]|\[[ xX/]\])[ \t]+[^\s]"
+    rb"[ \t>]*(?:" + _FOREIGN + rb"\[" + _MARK + rb"\]" + _BLANKS + rb"|\[[ xX/]\][ \t]+)[^\s]"
 )
 """The same: a box without a bullet, or behind a foreign one (as Macs write a no-break space).
 
@@ -68,6 +72,11 @@ def begins_task(source: bytes, at: int) -> bool:
     return _JOINED.match(source, at) is not None or is_meant(source, at)
 
 
+def is_damaged(source: bytes, at: int) -> bool:
+    """Return whether a line of a paragraph was likely meant as a task, and has no box."""
+    return _JOINED.match(source, at) is None and is_meant(source, at)
+
+
 def is_meant(source: bytes, at: int) -> bool:
     """Return whether a line that is no item was likely meant as a task."""
     return bool(_NEARLY.match(source, at) or _BOXED.match(source, at))
@@ -78,7 +87,8 @@ def doubt(source: bytes, at: int, known: Collection[bytes]) -> str:
     joined = _JOINED.match(source, at)
     if joined is None:
         held = _HELD.search(source, at)
-        return NO_BOX if held and held[1].strip() in {b"", *known} else ""
+        mark = held[1].replace(_NO_BREAK, b" ").strip() if held else b""
+        return NO_BOX if mark in {b"", *known} else ""
     if joined[2] not in known:
         return ""
     columns = len(joined[1].rpartition(b">")[2].expandtabs(_DEEP))

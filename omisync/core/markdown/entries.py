@@ -33,6 +33,7 @@ _SELECTORS = "\ufe0e\ufe0f"
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 """A sign as formatters write one that Markdown could take for markup."""
 
+_ESCAPED_SIGN = re.compile(_ESCAPED.pattern.encode())
 _STRUCK = b"~~"
 """What stands on both sides of words that are struck out (GFM)."""
 
@@ -131,7 +132,7 @@ def _unread(
     bare = mark.strip()  # of no-break spaces, too
     if not bare or bare.encode() in known:
         said = boxes.NO_BOX if bare or mark.isascii() else boxes.NO_BLANK
-    elif len(sign := _ESCAPED.sub(r"\1", mark).rstrip(_SELECTORS)) == 1 and not sign.isdigit():
+    elif len(sign := _ESCAPED.sub(r"\1", bare).rstrip(_SELECTORS)) == 1 and not sign.isdigit():
         said = boxes.NO_MARK
     else:
         return
@@ -150,10 +151,13 @@ def _meant(source: bytes, lines: Sequence[int], at: int, message: str, section: 
 
 def _put_right(source: bytes, lines: Sequence[int], line: int, begin: int) -> words.Reading:
     """Return what a line, the words of which begin there, would say behind a box."""
+    before = source[lines[line - 1] : begin]
     said = [source[begin : lines[line]].strip(), *words.continued(source, lines, line)]
-    if _STRUCK in source[lines[line - 1] : begin]:  # bullet and box, too
+    if _STRUCK in before:  # bullet and box, too
         said[-1] = said[-1].removesuffix(_STRUCK)
-    sheet = b"- [ ] " + b"\n  ".join(said)
+    sheet = b"- [ ] " + b"\n".join(said)
+    if b"\\[" in before:  # who escapes a box escapes the words, too
+        sheet = _ESCAPED_SIGN.sub(rb"\1", sheet)
     found = blocks.read_part(sheet, 0, len(sheet))
     item = next(block for block in found if isinstance(block, blocks.Item))
     return words.read(sheet, words.pieces(sheet, 0, item), item.inlines)

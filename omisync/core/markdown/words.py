@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due
 from omisync.core.markdown.blocks import LINE_END
-from omisync.core.markdown.boxes import begins_task
+from omisync.core.markdown.boxes import begins_task, is_damaged
 from omisync.core.model import WRITABLE_ID, Span
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ _OPENERS = frozenset("([{*_~\"'")
 _CLOSERS = frozenset(".,;:!?)]}*_~\"'…")
 
 _SPACE = re.compile(rb"[ \t]*")
-_LEAD = re.compile(rb"[ \t>]*")
 _TAB = 4  # columns, CommonMark
 MORE_LINES = 20
 """Further lines of a text that is not read as one that are looked at: most have none."""
@@ -72,7 +71,8 @@ def pieces(source: bytes, line: int, item: Item) -> list[Span]:
 
     ``line`` is where the line of the bullet begins. A line that begins no
     deeper than the bullet only happens to follow it (CommonMark's laziness):
-    it ends the text. Trailing comments are left out.
+    it ends the text, and so does one that is a task but for its box. Trailing
+    comments are left out.
     """
     begin = item.box.end + 1
     if LINE_END.search(source, begin, item.end):
@@ -92,19 +92,19 @@ def trimmed(source: bytes, start: int, end: int) -> Span | None:
 
 
 def continued(source: bytes, lines: Sequence[int], line: int) -> Iterator[bytes]:
-    """Yield the words of the lines that may go on with the text of a line, being deeper.
+    """Yield the lines that may go on with the text of a line, being deeper, by so much.
 
     ``lines`` are where each begins, and where the last one ends; ``line`` is 1-based.
     """
-    first = _LEAD.match(source, lines[line - 1])
+    row = source[lines[line - 1] : lines[line]]
+    lead = row.removesuffix(row.lstrip(b" \t>"))
+    inset, quotes = _inset(lead), [at for at, sign in enumerate(lead) if sign == ord(">")]
     for start, stop in pairwise(lines[line : line + MORE_LINES + 1]):
-        lead = _LEAD.match(source, start, stop)
-        if not (first and lead) or lead[0].count(b">") != first[0].count(b">"):
+        begin = _after_quotes(source, start, quotes)
+        words, deeper = source[begin:stop].strip(), _inset(source[start:begin]) - inset
+        if not words or deeper <= 0 or begins_task(source, start):
             return
-        words = source[lead.end() : stop].strip()
-        if not words or _inset(lead[0]) <= _inset(first[0]) or begins_task(source, start):
-            return
-        yield words
+        yield b" " * deeper + words
 
 
 def _lines(source: bytes, line: int, item: Item) -> Iterator[tuple[int, int]]:
@@ -118,7 +118,7 @@ def _lines(source: bytes, line: int, item: Item) -> Iterator[tuple[int, int]]:
             quotes = [at for at, sign in enumerate(source[line : item.bullet]) if sign == ord(">")]
         yield start, end.start()
         start = _after_quotes(source, end.end(), quotes)
-        if _inset(source[end.end() : start]) <= inset:
+        if _inset(source[end.end() : start]) <= inset or is_damaged(source, end.end()):
             return
     yield start, item.end
 
