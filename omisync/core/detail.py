@@ -11,8 +11,9 @@ What counts, and what does not:
   in the same order, and in no other of its side. Of the shorter side's, the longer one
   has no other text either.
 - Two such lines at least, in the same order on both sides, under one heading, and most
-  of what is left over there on the side that has less. Half of them stand where they
-  did: short lines that went, and others at the end with a word of theirs, are no list.
+  of what is left over there on the side that has less. More than half of them stand
+  where they did, or they were moved as a block: short lines that went, and others at
+  the end with a word of theirs, are no list.
 - A finished line that is now open is the next round of a chore, and a line that was
   absent already was in no edit of this file.
 """
@@ -34,6 +35,9 @@ ENOUGH = 2
 
 MOST = 0.65
 """Share of the lines left over in one place, two of three."""
+
+BLOCK = 3
+"""Fewest lines that were moved together, and each added to."""
 
 FEW = 8
 """Texts with the rarest word of another that are looked at: with more it is no sign of one."""
@@ -71,10 +75,17 @@ def _of_one(news: Sequence[Reading], olds: Sequence[Reading]) -> Sequence[_Pair]
         [_Pair(new, longer) for new, longer in _within(news, olds)],
     ):
         found = _in_order([each for each in pairs if _may_be(*each)])
-        stayed = sum(each.stays for each in found)
-        if 2 * stayed >= len(found) >= max(ENOUGH, MOST * min(len(news), len(olds))):
+        stay = _is_block(found) or 2 * sum(each.stays for each in found) > len(found)
+        if stay and len(found) >= max(ENOUGH, MOST * min(len(news), len(olds))):
             return found
     return ()
+
+
+def _is_block(pairs: Sequence[_Pair]) -> bool:
+    """Return whether these are lines with nothing between them, which may have moved together."""
+    return len(pairs) >= BLOCK and all(
+        side[-1].at - side[0].at == len(side) - 1 for side in zip(*pairs, strict=True)
+    )
 
 
 def _within(shorts: Sequence[Reading], longs: Sequence[Reading]) -> Iterator[tuple[Line, Line]]:

@@ -1448,6 +1448,44 @@ CASES = {
         + . Bring laundry bag to Mum
         """,
     ),
+    "a list gets amounts and is moved as a block": (
+        """
+        a . Call Bob
+        b . Milk
+        c . Bread
+        d . Eggs
+        e . Pay rent
+        """,
+        """
+        a . Call Bob
+        e . Pay rent
+        b . Milk 2 l
+        c . Bread 1
+        d . Eggs 3
+        """,
+    ),
+    "two lines are other ones, or longer, and one stands where it did": (
+        """
+        a . Milk
+        b . Call Bob
+        c . Tea
+        """,
+        """
+        b . Call Bob
+        + . Milk the cow
+        c . Tea with Ann
+        """,
+    ),
+    "blanks are put around a sign": (
+        """
+        a . A+B
+        b . dust the shelves
+        """,
+        """
+        b . dust the shelves
+        a . A + B
+        """,
+    ),
     "a list of words gives way to one of other words": (
         """
         # Shop
