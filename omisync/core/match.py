@@ -36,7 +36,7 @@ from omisync.core.board import Board, Rest, lines, normalised
 from omisync.core.equal import by_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from omisync.core.model import Entry, Link, Task
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Matching", "normalised", "pair"]
 
 _DIGIT = re.compile(r"\d")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,25 +161,40 @@ def _by_edit(board: Board, edited: Mapping[int, str]) -> None:
         _by_saying(board, _unclaimed(board), edited)
 
 
-def _by_saying(board: Board, news: Iterable[int], texts: Mapping[int, str]) -> None:
+def _by_saying(
+    board: Board,
+    news: Iterable[int],
+    texts: Mapping[int, str],
+    alike: Callable[[str], str] = normalised,
+) -> None:
     """Match these entries with the links that have their text among ``texts``, in order."""
     olds: defaultdict[str, deque[int]] = defaultdict(deque)
     for at in board.old():
         if at in texts:
-            olds[normalised(texts[at])].append(at)
+            olds[alike(texts[at])].append(at)
     for at in news:
-        if same := olds[normalised(board.entries[at].task.text)]:
+        if same := olds[alike(board.entries[at].task.text)]:
             board.take(at, same.popleft())
 
 
 def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
-    """Match the lines that are not read with what is left of the links of their exact text."""
+    """Match the lines that are not read with what is left of the links of their exact text.
+
+    A formatter that escapes a box may have escaped the words, too.
+    """
     for absent in (False, True):
         olds = board.old(absent=absent)
         if (news := board.held()) and olds:
             by_text(board, news, olds)
     for texts in (edited, _agreed(board)):
         _by_saying(board, board.held(), texts)
+    said = {at: board.links[at].seen.text for at in board.old()} if board.held() else {}
+    _by_saying(board, board.held(), said, _unescaped)
+
+
+def _unescaped(text: str) -> str:
+    """Return a text as identity compares it, without what formatters put before its signs."""
+    return normalised(_ESCAPED.sub(r"\1", text))
 
 
 def _but_for_a_date(board: Board) -> None:

@@ -988,12 +988,46 @@ def test_what_goes_on_with_it_is_deeper_and_no_book(source: str, text: str) -> N
     assert notice.unread.task.text == text
 
 
-def test_what_was_meant_is_known_though_its_words_are_escaped_with_its_box() -> None:
-    """As a formatter does; with a box that was only damaged they are its person's."""
-    (notice,) = markdown.parse(rb"- \[ \] fix my\_var \*now\*" + b"\n\n- [ ] a\n").notices
-    assert notice.unread == Entry(Task("fix my_var *now*"), 1)
-    (notice,) = markdown.parse(rb"-[ ] fix my\_var" + b"\n\n- [ ] a\n").notices
-    assert notice.unread == Entry(Task(r"fix my\_var"), 1)
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("1.[ ] a\n      - note", "a"),  # beside the words of a wider bullet, not in them
+        ("10. [ ]a\n      - note", "a"),
+        ("-   \\[ ] a\n      > q", "a"),
+        ("1\\. [ ] a\n      b", "a b"),
+        ("1.\u00a0[ ] a", "a"),
+        ("- [ ]a\n      - note", "a - note"),
+    ],
+)
+def test_what_was_meant_is_read_behind_its_own_bullet(line: str, text: str) -> None:
+    """Its width decides what goes on with it."""
+    notices = markdown.parse(f"{line}\n\n- [ ] z\n".encode()).notices
+    assert [one.unread.task.text for one in notices if one.unread is not None] == [text]
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (
+            "- [ ] call <!--\n  [ ] b\n  --> today\n  and more\n",
+            "call <!-- [ ] b --> today and more",
+        ),
+        ("- [ ] run `grep\n  -[ ] foo` now\n", "run `grep -[ ] foo` now"),
+        ("- [ ] нажать\n  на [x] в углу\n", "нажать на [x] в углу"),
+        ("- [ ] swap a\n  -> [x] in the form\n", "swap a -> [x] in the form"),
+        ("- [ ] a\n  [[ [x] b\n", "a [[ [x] b"),
+    ],
+)
+def test_a_text_goes_on_where_no_other_task_was_meant(source: str, text: str) -> None:
+    """Code, comments and words are none, and nobody is told of them."""
+    assert said(source) == [text]
+    assert warned(source) == []
+
+
+def test_a_mark_that_is_none_here_ends_no_text() -> None:
+    """What nobody is told of is part of the text."""
+    marks = markdown.Marks(done="x", open=" ")
+    assert said("- [ ] see\n  -[?] b\n", marks) == ["see -[?] b"]
 
 
 def test_a_child_whose_box_is_damaged_is_no_part_of_its_parent() -> None:

@@ -761,13 +761,13 @@ async def left_in_omi(person: Person, line: str = "- [ ] milk\n") -> Item:
 @pytest.mark.parametrize(
     "damaged",
     [
-        "- [] alpha beta\n  gamma <!-- id 7 -->\n-[/] delta\n~~- [ ] strike out~~\n",
-        "- \\[ \\] alpha beta\n  gamma <!-- id 7 -->\n- \\[/\\] delta\n- [ ]strike out\n",
+        "- [] alpha_beta\n  gamma <!-- id 7 -->\n-[/] delta \\$5\n~~- [ ] strike out~~\n",
+        "- \\[ \\] alpha\\_beta\n  gamma <!-- id 7 -->\n- \\[/] delta \\$5\n- [ ]strike out\n",
     ],
 )
 async def test_a_list_whose_boxes_were_damaged_is_left_alone(person: Person, damaged: str) -> None:
     """A formatter, or a slip: nothing is sent until they are put right, and nothing then."""
-    right = "- [ ] alpha beta\n  gamma <!-- id 7 -->\n- [/] delta\n- [ ] strike out\n"
+    right = "- [ ] alpha_beta\n  gamma <!-- id 7 -->\n- [/] delta \\$5\n- [ ] strike out\n"
     others = "".join(f"- [ ] task {n}\n" for n in range(4))
     person.write(right + others)
     await person.settle()

@@ -27,7 +27,10 @@ _NEARLY = re.compile(
     rb")[^\s]"
 )
 """What was likely meant as a task, where no item with a box is; a link is not."""
-_FOREIGN = rb"[^\w\s|]{1,4}" + _BLANKS
+_SIGN = (
+    rb"(?:[-+*.)\\~]|\xc2[\xa1-\xbf]|\xe2[\x80-\xbf]{2}|\xe3\x80[\x80-\xbf]|\xf0\x9f[\x80-\xbf]{2})"
+)
+_FOREIGN = rb"(?:" + _SIGN + rb"{1,3}|[0-9]{1,9}\\?[.)])" + _BLANKS  # bullets, emoji; no letter
 _BOXED = re.compile(
     rb"[ \t>]*(?:" + _FOREIGN + rb"\[" + _MARK + rb"\]" + _BLANKS + rb"|\[[ xX/]\][ \t]+)[^\s]"
 )
@@ -35,6 +38,7 @@ _BOXED = re.compile(
 
 Without any, a sign in it is more than a mark: log files are full of them.
 """
+_BULLET = re.compile(rb"[ \t>]*\\?([-+*]|[0-9]{1,9}\\?[.)])([ \t]*)")
 _HELD = re.compile(rb"\[\\?([^]\\]*)")
 """What such a box holds."""
 _JOINED = re.compile(rb"([ \t>]*)" + BULLET + BOX)
@@ -72,11 +76,6 @@ def begins_task(source: bytes, at: int) -> bool:
     return _JOINED.match(source, at) is not None or is_meant(source, at)
 
 
-def is_damaged(source: bytes, at: int) -> bool:
-    """Return whether a line of a paragraph was likely meant as a task, and has no box."""
-    return _JOINED.match(source, at) is None and is_meant(source, at)
-
-
 def is_meant(source: bytes, at: int) -> bool:
     """Return whether a line that is no item was likely meant as a task."""
     return bool(_NEARLY.match(source, at) or _BOXED.match(source, at))
@@ -93,6 +92,12 @@ def doubt(source: bytes, at: int, known: Collection[bytes]) -> str:
         return ""
     columns = len(joined[1].rpartition(b">")[2].expandtabs(_DEEP))
     return TOO_DEEP if columns >= _DEEP else NO_BREAK
+
+
+def bullet(before: bytes) -> bytes:
+    """Return the bullet that a damaged line has before its box, or else the usual one."""
+    found = _BULLET.match(before)
+    return found[1].replace(b"\\", b"") + (found[2] or b" ") if found else b"- "
 
 
 def meant(source: bytes, at: int) -> int:

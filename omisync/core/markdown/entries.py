@@ -33,7 +33,6 @@ _SELECTORS = "\ufe0e\ufe0f"
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 """A sign as formatters write one that Markdown could take for markup."""
 
-_ESCAPED_SIGN = re.compile(_ESCAPED.pattern.encode())
 _STRUCK = b"~~"
 """What stands on both sides of words that are struck out (GFM)."""
 
@@ -94,17 +93,19 @@ def _entries(
     notices: list[Notice] = []
     for block in found:
         if isinstance(block, blocks.Item):
-            completed = known.get(source[block.box.start : block.box.end])
+            nearly = [(at, boxes.doubt(source, at, known)) for at in block.nearly]
+            # Such a line says a task of its own but for its box, and no more of this one.
+            stop = next((at for at, said in nearly if said == boxes.NO_BOX), block.end)
+            item = block._replace(end=min(stop, block.end))
+            completed = known.get(source[item.box.start : item.box.end])
             if completed is None:
-                notices += _unread(source, lines, block, known, section.path)
+                notices += _unread(source, lines, item, known, section.path)
             else:
-                entry, warnings = _entry(source, lines, block, completed, section.path)
+                entry, warnings = _entry(source, lines, item, completed, section.path)
                 entries += entry
                 notices += warnings
             notices += (
-                _meant(source, lines, at, said, section.path)
-                for at in block.nearly
-                if (said := boxes.doubt(source, at, known))
+                _meant(source, lines, at, said, section.path) for at, said in nearly if said
             )
         elif isinstance(block, blocks.Heading):
             section = section.below(block)
@@ -155,9 +156,8 @@ def _put_right(source: bytes, lines: Sequence[int], line: int, begin: int) -> wo
     said = [source[begin : lines[line]].strip(), *words.continued(source, lines, line)]
     if _STRUCK in before:  # bullet and box, too
         said[-1] = said[-1].removesuffix(_STRUCK)
-    sheet = b"- [ ] " + b"\n".join(said)
-    if b"\\[" in before:  # who escapes a box escapes the words, too
-        sheet = _ESCAPED_SIGN.sub(rb"\1", sheet)
+    bullet = boxes.bullet(before)
+    sheet = bullet + b"[ ] " + b"\n".join(said)
     found = blocks.read_part(sheet, 0, len(sheet))
     item = next(block for block in found if isinstance(block, blocks.Item))
     return words.read(sheet, words.pieces(sheet, 0, item), item.inlines)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omisync.core import due
 from omisync.core.markdown.blocks import LINE_END
-from omisync.core.markdown.boxes import begins_task, is_damaged
+from omisync.core.markdown.boxes import begins_task
 from omisync.core.model import WRITABLE_ID, Span
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def pieces(source: bytes, line: int, item: Item) -> list[Span]:
 
     ``line`` is where the line of the bullet begins. A line that begins no
     deeper than the bullet only happens to follow it (CommonMark's laziness):
-    it ends the text, and so does one that is a task but for its box. Trailing
-    comments are left out.
+    it ends the text. Trailing comments are left out.
     """
     begin = item.box.end + 1
     if LINE_END.search(source, begin, item.end):
@@ -118,7 +117,7 @@ def _lines(source: bytes, line: int, item: Item) -> Iterator[tuple[int, int]]:
             quotes = [at for at, sign in enumerate(source[line : item.bullet]) if sign == ord(">")]
         yield start, end.start()
         start = _after_quotes(source, end.end(), quotes)
-        if _inset(source[end.end() : start]) <= inset or is_damaged(source, end.end()):
+        if _inset(source[end.end() : start]) <= inset:
             return
     yield start, item.end
 
