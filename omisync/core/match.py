@@ -188,8 +188,9 @@ def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
             by_text(board, news, olds)
     for texts in (edited, _agreed(board)):
         _by_saying(board, board.held(), texts)
-    said = {at: board.links[at].seen.text for at in board.old()} if board.held() else {}
-    _by_saying(board, board.held(), said, _unescaped)
+    for absent in (False, True):
+        said = {at: board.links[at].seen.text for at in board.old(absent=absent)}
+        _by_saying(board, board.held(), said, _unescaped)
 
 
 def _unescaped(text: str) -> str:

@@ -189,7 +189,7 @@ def _words() -> re.Pattern[str]:
     single = (
         r"\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\u3040-\u30ff\u3400-\u9fff\U0001f000-\U0001faff"
     )
-    return re.compile(rf"[{single}]|(?:[^\W_{single}]|[{_SIGNED}])+(?:[+#]+(?!\w))?")
+    return re.compile(rf"[{single}]|(?:[^\W_{single}]|[{_SIGNED}])+(?:[+#]{{2,}}|[+#](?!\w))?")
 
 
 def reading(line: Line) -> Reading:

@@ -698,7 +698,7 @@ def test_what_hides_tasks_is_reported(source: str, line: int, words: str) -> Non
         "-[/] a", "- [/]a", "1.[!] a", "- [✓]a", "-\u00a0[~] a", "• [?] a", "[/] a", "-[-] a",
         r"- \[/\] a", r"- \[\*\] a", r"+ \[>] a", "- [/]\u00a0a", "~~- [ ] a~~",
         r"\- \[ \] a", r"\* \[x] a", r"1\. \[ \] a", "-\u00a0[\u00a0]\u00a0a", "- [\u00a0]\u00a0a",
-        "–[ ] a", "•[/] a", "-[✔\ufe0f] a",
+        "–[ ] a", "•[/] a", "-[✔\ufe0f] a", "・ [ ] a", "－ [ ] a", "＊ [x] a", "▪\ufe0f [ ] a",
     ],
 )  # fmt: skip
 def test_a_box_that_is_nearly_one_is_reported(line: str) -> None:
@@ -997,6 +997,9 @@ def test_what_goes_on_with_it_is_deeper_and_no_book(source: str, text: str) -> N
         ("1\\. [ ] a\n      b", "a b"),
         ("1.\u00a0[ ] a", "a"),
         ("- [ ]a\n      - note", "a - note"),
+        ("-      [ ]a", "a"),  # so many blanks would make code of it
+        ("10.\t\t[ ]a\n  b", "a b"),
+        ("\\-     [ ] a", "a"),
     ],
 )
 def test_what_was_meant_is_read_behind_its_own_bullet(line: str, text: str) -> None:
@@ -1014,6 +1017,8 @@ def test_what_was_meant_is_read_behind_its_own_bullet(line: str, text: str) -> N
         ),
         ("- [ ] run `grep\n  -[ ] foo` now\n", "run `grep -[ ] foo` now"),
         ("- [ ] нажать\n  на [x] в углу\n", "нажать на [x] в углу"),
+        ("- [ ] press\n  ⵙⵙ [x] b\n", "press ⵙⵙ [x] b"),
+        ("- [ ] take 々\n  № [x] µ [x] b\n", "take 々 № [x] µ [x] b"),
         ("- [ ] swap a\n  -> [x] in the form\n", "swap a -> [x] in the form"),
         ("- [ ] a\n  [[ [x] b\n", "a [[ [x] b"),
     ],

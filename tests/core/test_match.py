@@ -769,6 +769,16 @@ def test_of_equal_links_a_line_that_is_not_read_has_its_own() -> None:
     assert pair([milk], olds, unread={0}).pairs == ((0, 1),)
     olds = [Link(f"k{n}", f"r{n}", MILK, section, n) for n, section in enumerate("AB")]
     assert pair([milk, Entry(MILK, 2)], olds, unread={0, 1}).pairs == ((0, 0), (1, 1))
+
+
+def test_a_line_whose_words_were_escaped_with_its_box_is_known() -> None:
+    """As a formatter does; the task that is there comes before one that had gone."""
+    went, there = links(["my_var", "my_var"])
+    escaped = entries([r"my\_var"])
+    assert pair(escaped, [went.but(absent_since=5.0), there], unread={0}).pairs == ((0, 1),)
+    assert pair(escaped, [went.but(absent_since=5.0)], unread={0}).pairs == ((0, 0),)
+    assert pair(entries(["my_var"]), links([r"my\_var"]), unread={0}).pairs == ((0, 0),)
+    assert pair(entries(["my_vas"]), [there], unread={0}).pairs == ()
     was = Base(MILK, Fields("milk"))
     olds = [Link(f"k{n}", f"r{n}", Task(text), rank=n) for n, text in enumerate(["tea", "rent"])]
     assert pair([milk], [olds[0].but(base=was), olds[1]], {1: "milk"}, {0}).pairs == ((0, 1),)

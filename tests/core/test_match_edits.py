@@ -1479,11 +1479,13 @@ CASES = {
     "blanks are put around a sign": (
         """
         a . A+B
+        c . C++17
         b . dust the shelves
         """,
         """
         b . dust the shelves
         a . A + B
+        c . C++ 17
         """,
     ),
     "a list of words gives way to one of other words": (

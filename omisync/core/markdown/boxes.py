@@ -27,10 +27,12 @@ _NEARLY = re.compile(
     rb")[^\s]"
 )
 """What was likely meant as a task, where no item with a box is; a link is not."""
-_SIGN = (
-    rb"(?:[-+*.)\\~]|\xc2[\xa1-\xbf]|\xe2[\x80-\xbf]{2}|\xe3\x80[\x80-\xbf]|\xf0\x9f[\x80-\xbf]{2})"
+_SIGN = (  # in UTF-8: punctuation, arrows and shapes, those of keyboards of Asia, emoji; no letter
+    rb"(?:(?:[-+*.)\\~]|\xc2[\xa1-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf]|\xe2[\x80\x81\x86-\xaf][\x80-\xbf]"
+    rb"|\xe3(?:\x80[\x80-\x84\x88-\xbf]|\x83\xbb)|\xef(?:\xbc[\x8a\x8b\x8d]|\xbd\xa5)"
+    rb"|\xf0\x9f[\x80-\xbf]{2})(?:\xef\xb8[\x8e\x8f])?)"
 )
-_FOREIGN = rb"(?:" + _SIGN + rb"{1,3}|[0-9]{1,9}\\?[.)])" + _BLANKS  # bullets, emoji; no letter
+_FOREIGN = rb"(?:" + _SIGN + rb"{1,3}|[0-9]{1,9}\\?[.)])" + _BLANKS
 _BOXED = re.compile(
     rb"[ \t>]*(?:" + _FOREIGN + rb"\[" + _MARK + rb"\]" + _BLANKS + rb"|\[[ xX/]\][ \t]+)[^\s]"
 )
@@ -97,7 +99,10 @@ def doubt(source: bytes, at: int, known: Collection[bytes]) -> str:
 def bullet(before: bytes) -> bytes:
     """Return the bullet that a damaged line has before its box, or else the usual one."""
     found = _BULLET.match(before)
-    return found[1].replace(b"\\", b"") + (found[2] or b" ") if found else b"- "
+    if found is None:
+        return b"- "
+    blanks = found[2] if 0 < len(found[2].expandtabs(_DEEP)) <= _DEEP else b" "  # else code
+    return found[1].replace(b"\\", b"") + blanks
 
 
 def meant(source: bytes, at: int) -> int:
