@@ -762,15 +762,6 @@ def test_a_line_that_is_not_read_may_say_what_its_item_says() -> None:
     assert pair(line, [old.but(base=None)], {0: "buy milk"}, {0}).pairs == ((0, 0),)
 
 
-def test_of_equal_links_a_line_that_is_not_read_has_its_own() -> None:
-    """In their order, before those that are absent, and what is there before what was."""
-    milk = Entry(MILK, 1)
-    olds = [Link("k0", "r0", MILK, absent_since=1.0), Link("k1", "r1", MILK, rank=1)]
-    assert pair([milk], olds, unread={0}).pairs == ((0, 1),)
-    olds = [Link(f"k{n}", f"r{n}", MILK, section, n) for n, section in enumerate("AB")]
-    assert pair([milk, Entry(MILK, 2)], olds, unread={0, 1}).pairs == ((0, 0), (1, 1))
-
-
 def test_a_line_whose_words_were_escaped_with_its_box_is_known() -> None:
     """As a formatter does; the task that is there comes before one that had gone."""
     went, there = links(["my_var", "my_var"])
@@ -779,6 +770,15 @@ def test_a_line_whose_words_were_escaped_with_its_box_is_known() -> None:
     assert pair(escaped, [went.but(absent_since=5.0)], unread={0}).pairs == ((0, 0),)
     assert pair(entries(["my_var"]), links([r"my\_var"]), unread={0}).pairs == ((0, 0),)
     assert pair(entries(["my_vas"]), [there], unread={0}).pairs == ()
+
+
+def test_of_equal_links_a_line_that_is_not_read_has_its_own() -> None:
+    """In their order, before those that are absent, and what is there before what was."""
+    milk = Entry(MILK, 1)
+    olds = [Link("k0", "r0", MILK, absent_since=1.0), Link("k1", "r1", MILK, rank=1)]
+    assert pair([milk], olds, unread={0}).pairs == ((0, 1),)
+    olds = [Link(f"k{n}", f"r{n}", MILK, section, n) for n, section in enumerate("AB")]
+    assert pair([milk, Entry(MILK, 2)], olds, unread={0, 1}).pairs == ((0, 0), (1, 1))
     was = Base(MILK, Fields("milk"))
     olds = [Link(f"k{n}", f"r{n}", Task(text), rank=n) for n, text in enumerate(["tea", "rent"])]
     assert pair([milk], [olds[0].but(base=was), olds[1]], {1: "milk"}, {0}).pairs == ((0, 1),)
