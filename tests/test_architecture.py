@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "core.markdown": "core.model core.due core.splice core.unchanged",
     "core.toml": "core.model core.due core.reword core.splice errors",
     "core.reword": "core.assign",
-    "core.replace": "core.reword",
+    "core.replace": "core.order core.reword",
     "core.renumber": "core.reword",
     "core.detail": "core.order core.reword",
     "core.board": "core.model core.reword",

@@ -49,11 +49,6 @@ class _Pair(NamedTuple):
     new: Line
     old: Line
 
-    @property
-    def stays(self) -> bool:
-        """Return whether what stands above or below is the same line, or the file's end."""
-        return self.new.above == self.old.above or self.new.below == self.old.below
-
 
 def pair(news: Sequence[Line], olds: Sequence[Line]) -> list[tuple[int, int]]:
     """Return the (new, old) indices of lines that vouch for each other, one-to-one.
@@ -74,8 +69,8 @@ def _of_one(news: Sequence[Reading], olds: Sequence[Reading]) -> Sequence[_Pair]
         [_Pair(longer, old) for old, longer in _within(olds, news)],
         [_Pair(new, longer) for new, longer in _within(news, olds)],
     ):
-        found = _in_order([each for each in pairs if _may_be(*each)])
-        stay = _is_block(found) or 2 * sum(each.stays for each in found) > len(found)
+        found = _in_order([each for each in pairs if reword.may_be_one(*each)])
+        stay = _is_block(found) or 2 * sum(reword.stays(*each) for each in found) > len(found)
         if stay and len(found) >= max(ENOUGH, MOST * min(len(news), len(olds))):
             return found
     return ()
@@ -110,12 +105,6 @@ def _around(short: Reading, having: Mapping[str, Sequence[Reading]]) -> Sequence
     if len(rarest) > FEW or not any(map(str.isalpha, short.text)):
         return ()
     return [long for long in rarest if reword.is_within(short, long)]
-
-
-def _may_be(new: Line, old: Line) -> bool:
-    """Return whether neither ids nor a chore forbid that it is one line."""
-    is_named = new.remote_id is not None and old.remote_id is not None
-    return not is_named and (new.completed or not old.completed)
 
 
 def _in_order(pairs: Sequence[_Pair]) -> list[_Pair]:

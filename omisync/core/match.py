@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from omisync.core import detail, due, renumber, replace, reword
 from omisync.core.board import Board, Rest, lines, normalised
 from omisync.core.equal import by_text
+from omisync.core.model import ESCAPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["Matching", "normalised", "pair"]
 
 _DIGIT = re.compile(r"\d")
-_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def _by_unread(board: Board, edited: Mapping[int, str]) -> None:
 
 def _unescaped(text: str) -> str:
     """Return a text as identity compares it, without what formatters put before its signs."""
-    return normalised(_ESCAPED.sub(r"\1", text))
+    return normalised(ESCAPED.sub(r"\1", text))
 
 
 def _but_for_a_date(board: Board) -> None:

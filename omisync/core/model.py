@@ -22,6 +22,8 @@ DESCRIPTION_LIMIT = 500
 BATCH_LIMIT = 50
 """Items that one batch may hold (BatchActionItemsRequest, OpenAPI)."""
 
+ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+"""A sign as formatters write one that Markdown could take for markup."""
 WRITABLE_ID = re.compile(r"[A-Za-z0-9_-]+")
 """An id that ``omi:ID`` in a line can hold; the ids of Omi are opaque."""
 

@@ -23,6 +23,8 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from omisync.core import reword
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -51,7 +53,7 @@ def pair(news: Sequence[Line], olds: Sequence[Line]) -> list[tuple[int, int]]:
     lists: defaultdict[tuple[str, str], list[tuple[_Numbered, _Numbered]]] = defaultdict(list)
     for rest, new in now.items():
         old = was.get(rest)
-        if new and old and _may_be(new.line, old.line):
+        if new and old and reword.may_be_one(new.line, old.line):
             lists[new.line.section, old.line.section].append((new, old))
     return sorted(
         (new.line.at, old.line.at)
@@ -82,13 +84,6 @@ def _number() -> re.Pattern[str]:
         rf"(?:({part}(?:\.{part})*)([.):\]][^\w\s]{{0,3}}\s)|({part}(?:\.{part})+)(\s))"
         r"(.*[^\W\d_].*)"
     )
-
-
-def _may_be(new: Line, old: Line) -> bool:
-    """Return whether ids and ticks allow that it is one line."""
-    if new.remote_id is not None and old.remote_id is not None:
-        return False
-    return new.completed or not old.completed
 
 
 def _rises(lines: Sequence[_Numbered]) -> bool:

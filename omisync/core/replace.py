@@ -27,11 +27,12 @@ What counts, and what does not:
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from functools import cache
 from itertools import product, takewhile
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from omisync.core import order, reword
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -231,13 +232,11 @@ def _may_be(new: _Text, old: _Text) -> bool:
 
 def _is_in_place(new: Line, old: Line) -> bool:
     """Return whether place or tick allow that it is one line; ids and chores may forbid it."""
-    if (new.remote_id is not None and old.remote_id is not None) or (
-        old.completed and not new.completed
-    ):
+    if not reword.may_be_one(new, old):
         return False
     if new.completed and not old.completed:
         return True
-    return new.section == old.section or new.above == old.above or new.below == old.below
+    return new.section == old.section or reword.stays(new, old)
 
 
 def _clear(changes: Iterable[_Change]) -> Iterator[list[_Change]]:
@@ -283,12 +282,8 @@ def _weighed(changes: Iterable[_Change]) -> Iterator[tuple[_Change, int, int]]:
 
 def _in_order(changes: Iterable[_Change]) -> int:
     """Return the length of the longest run of changes in the same order on both sides."""
-    ends: list[int] = []
-    for change in sorted(changes, key=lambda change: change.old.lines[0].at):
-        at = change.new.lines[0].at
-        place = bisect_left(ends, at)
-        ends[place : place + 1] = [at]
-    return len(ends)
+    ranked = sorted(changes, key=lambda change: change.old.lines[0].at)
+    return len(order.longest_rise([change.new.lines[0].at for change in ranked]))
 
 
 def _is_next(out: Words, put: Words) -> bool:

@@ -161,7 +161,7 @@ def candidates(news: Sequence[Line], olds: Sequence[Line]) -> list[Candidate]:
         rivals = []
         for old in index.worth_comparing(new):
             ratio = fuzz.ratio(new.text, old.text, score_cutoff=100 * ALIKE) / 100
-            detail = is_within(*sorted((new, old), key=lambda one: len(one.words)))
+            detail = _is_detail(new, old)
             if (ratio or detail) and (rival := _judge(new, old, ratio, detail=detail)):
                 rivals.append(rival)
         found += rivals if every else sorted(rivals, reverse=True)[:_NEAR]
@@ -228,6 +228,23 @@ def _near(places: Sequence[int], middle: int) -> Sequence[int]:
     """Return the few of the sorted ``places`` around ``middle``."""
     start = max(0, bisect_left(places, middle) - _NEAR // 2)
     return places[start : start + _NEAR]
+
+
+def may_be_one(new: Line, old: Line) -> bool:
+    """Return whether neither ids nor a chore forbid that it is one line."""
+    is_named = new.remote_id is not None and old.remote_id is not None
+    return not is_named and (new.completed or not old.completed)
+
+
+def stays(new: Line, old: Line) -> bool:
+    """Return whether what stands above or below is the same line, or the file's end."""
+    return new.above == old.above or new.below == old.below
+
+
+def _is_detail(one: Reading, other: Reading) -> bool:
+    """Return whether all words of one occur in the other, in the same order."""
+    few, many = (one, other) if len(one.words) <= len(other.words) else (other, one)
+    return is_within(few, many)
 
 
 def is_within(few: Reading, many: Reading) -> bool:

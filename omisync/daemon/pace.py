@@ -47,17 +47,21 @@ def delay(outcome: Outcome, attempt: int, now: float, chance: float) -> float:
     if outcome.again:
         return 0.0
     wait = max(0.0, outcome.retry_at - now) if outcome.retry_at is not None else 0.0
-    timed = errors.RateLimited | errors.ListUnread
-    vague = [error for error in outcome.troubles if not isinstance(error, timed)]
+    vague = _vague(outcome)
     if vague or outcome.retry_at is None:
         wait = max(wait, backoff(attempt, chance, _longest(vague)), _asked(vague))
     return wait
 
 
+def _vague(outcome: Outcome) -> Sequence[errors.OmisyncError]:
+    """Return the troubles of a cycle but those the end of which is known."""
+    timed = errors.RateLimited | errors.ListUnread
+    return [error for error in outcome.troubles if not isinstance(error, timed)]
+
+
 def _asked(troubles: Sequence[errors.OmisyncError]) -> float:
     """Return the seconds that a server which fails asks for, within the bound of a backoff."""
-    failures = [error for error in troubles if not isinstance(error, errors.RateLimited)]
-    return min(LONGEST_DELAY, max((error.retry_after for error in failures), default=0.0))
+    return min(LONGEST_DELAY, max((error.retry_after for error in troubles), default=0.0))
 
 
 def _longest(troubles: Sequence[errors.OmisyncError]) -> float:
@@ -120,7 +124,7 @@ async def once(  # noqa: PLR0913 - what a person can say besides --once
         wait = delay(outcome, attempt, now, random.random())  # noqa: S311 - jitter, not a secret
         left = deadline - time.monotonic()
         gated = outcome.retry_at is not None and outcome.retry_at - now > left
-        if left <= 0 or gated or _asked(outcome.troubles) > left:
+        if left <= 0 or gated or _asked(_vague(outcome)) > left:
             return total
         wait = min(wait, left)
         if waiting is not None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lists import in_file, lines
 
-from omisync.core import detail, match
-from omisync.core.model import Entry, Link, Task
-from omisync.core.reword import Line
+from omisync.core import detail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,21 +25,9 @@ STYLES: tuple[Callable[[int, str], str], ...] = (
 )
 
 
-def lines(*texts: str, section: str = "") -> list[Line]:
-    """Return lines of one section with nothing around them."""
-    return [Line(at, text, section, position=at) for at, text in enumerate(texts)]
-
-
 def paired(news: Sequence[str], olds: Sequence[str]) -> dict[str, str]:
     """Return which old text became which new one."""
     return {olds[old]: news[new] for new, old in detail.pair(lines(*news), lines(*olds))}
-
-
-def in_file(news: Sequence[str], olds: Sequence[str]) -> dict[str, str]:
-    """Return the same for a whole file."""
-    links = [Link(f"k{at}", f"r{at}", Task(text), "", at) for at, text in enumerate(olds)]
-    entries = [Entry(Task(text), at) for at, text in enumerate(news, 1)]
-    return {olds[old]: news[new] for new, old in match.pair(entries, links).pairs}
 
 
 @pytest.mark.parametrize("style", STYLES)

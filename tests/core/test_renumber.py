@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lists import in_file, lines
 
-from omisync.core import match, renumber
-from omisync.core.model import Entry, Link, Task
-from omisync.core.reword import Line
+from omisync.core import renumber
 
 STEPS = ("write the intro", "draw the figures", "collect data", "read Knuth, 2", "ask Ann")
 STYLES = (
@@ -17,21 +16,9 @@ STYLES = (
 )  # fmt: skip
 
 
-def lines(*texts: str, section: str = "") -> list[Line]:
-    """Return lines of one section with nothing around them."""
-    return [Line(at, text, section, position=at) for at, text in enumerate(texts)]
-
-
 def numbered(style: str, *texts: str, first: int = 1) -> list[str]:
     """Return the lines of a list that counts from ``first``."""
     return [style.format(number, text) for number, text in enumerate(texts, first)]
-
-
-def in_file(news: list[str], olds: list[str]) -> dict[str, str]:
-    """Return which text of a file became which."""
-    links = [Link(f"k{at}", f"r{at}", Task(text), "", at) for at, text in enumerate(olds)]
-    entries = [Entry(Task(text), at) for at, text in enumerate(news, 1)]
-    return {olds[old]: news[new] for new, old in match.pair(entries, links).pairs}
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from lists import lines, matched
 from match_oracle import replacements
 
 from omisync.core import match, replace
@@ -21,20 +22,9 @@ TEXTS = st.lists(WORDS, min_size=1, max_size=3).map(" ".join)
 WORD = st.text("abcdefghij", min_size=1, max_size=3)
 
 
-def lines(*texts: str) -> list[Line]:
-    """Return lines of one section with nothing around them."""
-    return [Line(at, text, position=at) for at, text in enumerate(texts)]
-
-
 def everything(count: int) -> list[tuple[int, int]]:
     """Return the pairs of lines of which none moved."""
     return [(at, at) for at in range(count)]
-
-
-def in_file(news: Sequence[str], olds: Sequence[str]) -> match.Matching:
-    """Return which line of a file is which."""
-    links = [Link(f"k{at}", f"r{at}", Task(text), "", at) for at, text in enumerate(olds)]
-    return match.pair([Entry(Task(text), at) for at, text in enumerate(news, 1)], links)
 
 
 CHAPTERS = [f"Read chapter {at} of the book" for at in range(1, 31)]
@@ -108,7 +98,7 @@ def test_search_and_replace_keeps_every_line(
 ) -> None:
     """However alike the lines are, and however little of each is left."""
     news = [text.replace(out, put, 1) if text in some else text for text in olds]
-    assert in_file(news, olds) == match.Matching(tuple(everything(len(olds))), (), ())
+    assert matched(news, olds) == match.Matching(tuple(everything(len(olds))), (), ())
 
 
 @st.composite
@@ -129,7 +119,7 @@ def replaced(draw: st.DrawFn) -> tuple[list[str], list[str]]:
 def test_one_word_replaced_in_any_two_lines_or_more(files: tuple[list[str], list[str]]) -> None:
     """Whatever the lines have in common: where their rests differ, each line keeps its identity."""
     olds, news = files
-    assert set(in_file(news, olds).pairs) >= {
+    assert set(matched(news, olds).pairs) >= {
         (at, at) for at, text in enumerate(news) if news.count(text) == 1
     }
 
@@ -358,7 +348,7 @@ def test_ten_thousand_lines_of_one_pattern() -> None:
 def test_the_lines_that_were_replaced_hold_the_others_in_place() -> None:
     """A line between them may change as one may between lines that did not."""
     olds = ["Order the lamp", "Call Bob", "Order the desk"]
-    assert in_file(["Buy the lamp", "Call Tim", "Buy the desk"], olds).pairs == tuple(everything(3))
+    assert matched(["Buy the lamp", "Call Tim", "Buy the desk"], olds).pairs == tuple(everything(3))
 
 
 def test_a_copied_id_is_no_replacement() -> None:

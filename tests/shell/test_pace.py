@@ -178,13 +178,18 @@ async def test_a_run_goes_on_until_all_is_done(person: Person) -> None:
     assert person.omi() == {"Buy milk": True, "Call Ann": False}
 
 
-async def test_a_short_limit_is_waited_out(person: Person) -> None:
-    """A 429 within the patience costs one request, and its time."""
-    waits = Waits()
+async def ticked(person: Person) -> None:
+    """Sync a task and tick it."""
     person.write("- [ ] Buy milk\n")
     await person.once()
     person.write("- [x] Buy milk\n")
     person.sent()
+
+
+async def test_a_short_limit_is_waited_out(person: Person) -> None:
+    """A 429 within the patience costs one request, and its time."""
+    waits = Waits()
+    await ticked(person)
     person.sandbox.fault_next("429")
     outcome = await person.once(waiting=waits)
     assert outcome.code == errors.OK
@@ -196,10 +201,7 @@ async def test_a_short_limit_is_waited_out(person: Person) -> None:
 async def test_a_long_limit_ends_the_run_at_once(person: Person) -> None:
     """A gate that opens after the patience is not waited for; what is pending stays so."""
     waits = Waits()
-    person.write("- [ ] Buy milk\n")
-    await person.once()
-    person.write("- [x] Buy milk\n")
-    person.sent()
+    await ticked(person)
     person.sandbox.retry_after = 3000
     person.sandbox.fault_next("429")
     outcome = await person.once(waiting=waits)
@@ -215,10 +217,7 @@ async def test_a_server_that_asks_for_more_time_than_there_is_ends_the_run(
 ) -> None:
     """One request, whether it is a limit or a gateway while the server is renewed."""
     waits = Waits()
-    person.write("- [ ] Buy milk\n")
-    await person.once()
-    person.write("- [x] Buy milk\n")
-    person.sent()
+    await ticked(person)
     person.sandbox.retry_after = 90
     person.sandbox.fault_next(fault)
     outcome = await person.once(waiting=waits)

@@ -19,9 +19,11 @@ _BLANKS = rb"(?:[ \t]|" + _NO_BREAK + rb")+"
 _MARK = rb"(?:[- xX/><!?*~]|" + _NO_BREAK + rb"|\xe2\x9c[\x93\x94](?:\xef\xb8[\x8e\x8f])?)"
 _NEARLY = re.compile(
     rb"[ \t\v\f>]*(?:"
-    rb"(?:[-+*]|\xe2\x80[\x93\x94\xa2]|[0-9]{1,9}[.)])\[" + _MARK + rb"?\][ \t]+"  # none before
-    rb"|" + BULLET + rb"(?:\[\](?![(\[:])[ \t]*"  # no space in it
-    rb"|\[" + _MARK + rb"\](?![(\[:]))"  # none behind it
+    rb"(?:[-+*]|\xe2\x80[\x93\x94\xa2]|[0-9]{1,9}[.)])\["
+    + _MARK
+    + rb"?\][ \t]+"  # no blank before the box
+    rb"|" + BULLET + rb"(?:\[\](?![(\[:])[ \t]*"  # nothing in it
+    rb"|\[" + _MARK + rb"\](?![(\[:]))"  # no blank behind it
     rb"|\\?(?:[-+*]|[0-9]{1,9}\\?[.)])[ \t]+"  # escaped, as a formatter does
     rb"\\\[(?:\\?" + _MARK + rb")?\\?\][ \t]+"
     rb")[^\s]"

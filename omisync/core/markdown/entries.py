@@ -6,13 +6,12 @@ ascend, and none overlap. No valid UTF-8 is an error.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omisync.core.markdown import blocks, boxes, insertion, plain, words
-from omisync.core.model import DESCRIPTION_LIMIT, Document, Entry, Notice, Span, Task
+from omisync.core.model import DESCRIPTION_LIMIT, ESCAPED, Document, Entry, Notice, Span, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,9 +29,6 @@ MARKS = Marks()
 
 _SELECTORS = "\ufe0e\ufe0f"
 """Of variation: how a mark looks, text or emoji, not what it means."""
-_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
-"""A sign as formatters write one that Markdown could take for markup."""
-
 _STRUCK = b"~~"
 """What stands on both sides of words that are struck out (GFM)."""
 
@@ -133,7 +129,7 @@ def _unread(
     bare = mark.strip()  # of no-break spaces, too
     if not bare or bare.encode() in known:
         said = boxes.NO_BOX if bare or mark.isascii() else boxes.NO_BLANK
-    elif len(sign := _ESCAPED.sub(r"\1", bare).rstrip(_SELECTORS)) == 1 and not sign.isdigit():
+    elif len(sign := ESCAPED.sub(r"\1", bare).rstrip(_SELECTORS)) == 1 and not sign.isdigit():
         said = boxes.NO_MARK
     else:
         return
@@ -156,8 +152,7 @@ def _put_right(source: bytes, lines: Sequence[int], line: int, begin: int) -> wo
     said = [source[begin : lines[line]].strip(), *words.continued(source, lines, line)]
     if _STRUCK in before:  # bullet and box, too
         said[-1] = said[-1].removesuffix(_STRUCK)
-    bullet = boxes.bullet(before)
-    sheet = bullet + b"[ ] " + b"\n".join(said)
+    sheet = boxes.bullet(before) + b"[ ] " + b"\n".join(said)
     found = blocks.read_part(sheet, 0, len(sheet))
     item = next(block for block in found if isinstance(block, blocks.Item))
     return words.read(sheet, words.pieces(sheet, 0, item), item.inlines)
@@ -178,7 +173,7 @@ def _boxes(marks: Marks) -> dict[bytes, bool]:
     for signs, done in ((marks.done, True), (marks.open, False)):
         for sign in signs + "\t" * (" " in signs):
             escaped = f"\\{sign}"
-            for spelled in (sign, escaped) if _ESCAPED.fullmatch(escaped) else (sign,):
+            for spelled in (sign, escaped) if ESCAPED.fullmatch(escaped) else (sign,):
                 for selector in ("", *_SELECTORS):
                     table.setdefault((spelled + selector).encode(), done)
     return table
